@@ -1,0 +1,53 @@
+"""The core's streams: payload layouts that hardware, simulators and hosts read from one place."""
+
+from amaranth import signed, unsigned
+from amaranth.lib import data
+
+from ..spec.command import CommandError, command_widths
+from ..spec.config import AttentionConfig
+from ..spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
+
+__all__ = ["command_layout", "data_layout", "output_layout", "statistics_layout"]
+
+
+def command_layout(config: AttentionConfig) -> data.StructLayout:
+    """One head's command; the fields of :class:`~thresher.spec.command.HeadCommand`, lowest bits first."""
+    return data.StructLayout(
+        {
+            name: signed(bits) if is_signed else unsigned(bits)
+            for name, (bits, is_signed) in command_widths(config).items()
+        }
+    )
+
+
+def data_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """One beat of operands: ``lanes`` INT8 values of one row.
+
+    A head's beats are the rows of Q, then of K, then of V; each row takes ceil(d / lanes) beats. What its last beat
+    holds beyond d is ignored.
+    """
+    return data.ArrayLayout(signed(INT8_BITS), config.lanes)
+
+
+def output_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """One beat of results: ``output_lanes`` INT8 values of one row of O.
+
+    Rows come in order, each in ceil(d / output_lanes) beats; what the last beat holds beyond d is zero.
+    """
+    return data.ArrayLayout(signed(INT8_BITS), config.output_lanes)
+
+
+def statistics_layout(config: AttentionConfig) -> data.StructLayout:
+    """One head's statistics, in the order of the commands.
+
+    ``cycles`` runs from the acceptance of the command to that of the head's last output beat.
+    """
+    return data.StructLayout(
+        {
+            "error": unsigned_bits(max(CommandError)),
+            "pruned": 1,
+            "kept_blocks": config.kept_bits,
+            "saturations": config.saturation_bits,
+            "cycles": CYCLE_BITS,
+        }
+    )
