@@ -14,7 +14,7 @@ from .predictor import predict
 from .softmax import Softmax, softmax
 from .sparsity_engine import Selection, select
 
-__all__ = ["HeadStatistics", "HeadTrace", "HeadResult", "attention_head"]
+__all__ = ["HeadResult", "HeadStatistics", "HeadTrace", "attention_head"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from ..spec.formats import OUTPUT_FRACTION, RECIPROCAL_FRACTION
 from .integer import Int8, Int64, round_half_up_shift
 from .requantize import requantize
 
-__all__ = ["row_multiplier", "normalise"]
+__all__ = ["normalise", "row_multiplier"]
 
 
 def row_multiplier(command: HeadCommand, mantissa: Int64) -> Int64:

@@ -9,7 +9,7 @@ from ..spec.config import AttentionConfig, Fill, Importance
 from ..spec.formats import RHO_FRACTION, ceil_div
 from .integer import Int64
 
-__all__ = ["Selection", "block_importance", "block_mask", "background_scores", "select"]
+__all__ = ["Selection", "background_scores", "block_importance", "block_mask", "select"]
 
 
 @dataclass(frozen=True, kw_only=True)

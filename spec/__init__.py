@@ -6,6 +6,8 @@ from .errors import CommandValueError, ConfigError, InputError, ThresherError
 from .presets import POLICIES, PRESETS, preset
 
 __all__ = [
+    "POLICIES",
+    "PRESETS",
     "AttentionConfig",
     "CommandError",
     "CommandValueError",
@@ -16,8 +18,6 @@ __all__ = [
     "Importance",
     "InputError",
     "Normalise",
-    "POLICIES",
-    "PRESETS",
     "Score",
     "Split",
     "ThresherError",

@@ -16,7 +16,7 @@ from .formats import (
     SCORE_SHIFT_BITS,
 )
 
-__all__ = ["CommandError", "HeadCommand", "command_widths", "head_command", "score_scaling", "output_scaling"]
+__all__ = ["CommandError", "HeadCommand", "command_widths", "head_command", "output_scaling", "score_scaling"]
 
 DENSE_RHO = -1.0
 """ρ at which the threshold is the row's minimum: every block is kept."""

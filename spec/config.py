@@ -17,7 +17,7 @@ from .formats import (
     unsigned_bits,
 )
 
-__all__ = ["Split", "Importance", "Score", "Fill", "Normalise", "HeadRule", "AttentionConfig"]
+__all__ = ["AttentionConfig", "Fill", "HeadRule", "Importance", "Normalise", "Score", "Split"]
 
 
 class Split(StrEnum):

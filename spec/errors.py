@@ -1,6 +1,6 @@
 """The one family of errors that users see."""
 
-__all__ = ["ThresherError", "ConfigError", "CommandValueError", "InputError"]
+__all__ = ["CommandValueError", "ConfigError", "InputError", "ThresherError"]
 
 
 class ThresherError(Exception):
