@@ -1,0 +1,45 @@
+# make demo    a sentence through the generated hardware
+# make test    lint, types, and every test (what .ci/run calls)
+#
+# Needed beforehand: Python 3.11 or later, make, perl and a C++ compiler. Everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+# -P keeps the folders of this repository (model, sim, spec) from being importable by their bare names.
+RUN := $(VENV)/bin/python -P -m
+STAMP := $(VENV)/.installed
+# What the installation depends on: the place (an editable install points at it) and the dependencies.
+KEY = { pwd; cat pyproject.toml; }
+
+.PHONY: demo test venv tools clean
+
+demo: tools venv
+	@$(VENV)/bin/thresher demo
+
+test: tools venv
+	@echo "ruff";         $(RUN) ruff check .
+	@echo "ruff format";  $(RUN) ruff format --check .
+	@echo "basedpyright"; $(RUN) basedpyright
+	@echo "pytest";       $(RUN) pytest -n 2
+
+tools:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: $(PYTHON) not found: install Python 3.11 or later, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $$($(PYTHON) --version) is too old: install Python 3.11 or later, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "error: $(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@command -v perl >/dev/null || \
+	  { echo "error: perl not found: install it, Verilator needs it" >&2; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  { echo "error: no C++ compiler found: install one (on Debian and Ubuntu: apt install g++)" >&2; exit 1; }
+
+venv: tools
+	@$(KEY) | cmp -s - $(STAMP) || { \
+	  echo "setting up $(VENV) (once, a few minutes)" && \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(VENV)/bin/python -P -m pip install --quiet --disable-pip-version-check --editable '.[dev]' && \
+	  $(KEY) > $(STAMP); }
+
+clean:
+	rm -rf $(VENV) build out *.egg-info
