@@ -1,0 +1,204 @@
+"""Post-training quantisation of attention: scales from the ranges that Q, K, V and O show on given sentences."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec.command import HeadCommand, head_command
+from ..spec.config import AttentionConfig
+from ..spec.errors import ConfigError, InputError
+from ..spec.formats import INT8_MAX
+from .bert import BertEncoder, float_attention
+from .weights import Float32
+
+__all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "quantise"]
+
+Int8 = NDArray[np.int8]
+Method = Literal["min-max", "percentile"]
+
+
+def quantise(name: str, x: Float32, scale: float) -> Int8:
+    """round(x / scale), halves to even, clipped to −127…127.
+
+    Parameters
+    ----------
+    name : str
+        What ``x`` is, for the message.
+    x : float array
+    scale : float
+        Value of one unit, > 0.
+
+    Raises
+    ------
+    InputError
+        ``x`` holds NaN or infinity.
+    """
+    if not np.isfinite(x).all():
+        raise InputError(f"{name} holds NaN or infinity and cannot be quantised: check the model's weights")
+    return np.clip(np.rint(x / np.float32(scale)), -INT8_MAX, INT8_MAX).astype(np.int8)
+
+
+def dequantise(x: Int8, scale: float) -> Float32:
+    """x · scale as float32."""
+    return x * np.float32(scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerScales:
+    """Values of one unit of a layer's Q, K, V and O."""
+
+    q: float
+    k: float
+    v: float
+    o: float
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, float | int) or not (0 < value < math.inf):
+                raise ConfigError(name, value, "a scale must be a positive, finite number")
+
+    def command(
+        self, config: AttentionConfig, *, length: int, head_dim: int, rho: float = -1.0, tau: float = 0.0
+    ) -> HeadCommand:
+        """The command for a self-attention head of this layer; raises as
+        :func:`~thresher.spec.command.head_command`."""
+        return head_command(
+            config,
+            query_length=length,
+            key_length=length,
+            head_dim=head_dim,
+            score_scale=self.q * self.k / math.sqrt(head_dim),
+            output_scale=self.v / self.o,
+            rho=rho,
+            tau=tau,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionScales:
+    """Scales of every layer, and how they were found."""
+
+    method: str
+    percentile: float
+    sentences: int
+    layers: tuple[LayerScales, ...]
+
+    def to_json(self) -> str:
+        """Text that :meth:`from_json` turns back into equal scales."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "AttentionScales":
+        """Read scales.
+
+        Raises
+        ------
+        InputError
+            The text is not what :meth:`to_json` writes.
+        ConfigError
+            A scale is not positive.
+        """
+        try:
+            found = json.loads(text)
+            layers = tuple(LayerScales(**layer) for layer in found.pop("layers"))
+            return cls(**found, layers=layers)
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"calibration is no JSON of attention scales ({error}): calibrate again") from None
+
+
+_HISTOGRAM_SHIFT = 14
+"""Low bits of a float32 that a histogram bin leaves open: bins are 2^−9 of their value wide."""
+
+
+@dataclass
+class _Range:
+    """Magnitudes seen so far, counted in logarithmic bins: any number of values in constant memory, any order."""
+
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << (31 - _HISTOGRAM_SHIFT), np.int64))
+    peak: float = 0.0
+
+    def observe(self, x: Float32) -> None:
+        magnitude = np.abs(np.ascontiguousarray(x, np.float32))
+        self.peak = max(self.peak, float(magnitude.max(initial=0)))
+        self.counts += np.bincount(magnitude.view(np.uint32).ravel() >> _HISTOGRAM_SHIFT, minlength=len(self.counts))
+
+    def bound(self, percentile: float) -> float:
+        """Magnitude that ``percentile`` percent of the values do not exceed (upper edge of its bin)."""
+        cumulative = self.counts.cumsum()
+        bin_ = int(np.searchsorted(cumulative, percentile / 100 * cumulative[-1]))
+        edge = np.array([min(bin_ + 1, len(self.counts) - 1) << _HISTOGRAM_SHIFT], np.uint32).view(np.float32)[0]
+        return min(float(edge), self.peak)
+
+    def scale(self, percentile: float) -> float:
+        bound = self.peak if percentile == 100 else self.bound(percentile)
+        return (bound or 1.0) / INT8_MAX  # a tensor that is always zero fits any scale
+
+
+def calibrate(
+    encoder: BertEncoder,
+    batches: Iterable[NDArray[np.int64]],
+    *,
+    method: Method = "percentile",
+    percentile: float = 99.99,
+) -> AttentionScales:
+    """Scales from running the encoder in float32.
+
+    Parameters
+    ----------
+    batches : iterable of (batch, length) int64
+        Token ids of the calibration sentences.
+    method : "min-max" or "percentile"
+        Whether INT8's 127 stands for the largest magnitude seen, or for the given percentile of the magnitudes.
+    percentile : float
+        50 < percentile ≤ 100; ignored by min-max.
+
+    Raises
+    ------
+    ConfigError
+        Method or percentile is not allowed.
+    InputError
+        There is no sentence, or activations are not finite.
+    """
+    if method not in ("min-max", "percentile"):
+        raise ConfigError("method", method, "must be one of min-max, percentile")
+    if not 50 < percentile <= 100:
+        raise ConfigError("percentile", percentile, "must be above 50 and at most 100")
+    percentile = 100.0 if method == "min-max" else float(percentile)
+    ranges = [{name: _Range() for name in "qkvo"} for _ in range(encoder.config.num_hidden_layers)]
+
+    def observe(layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
+        o = float_attention(layer, q, k, v)
+        for name, x in zip("qkvo", (q, k, v, o), strict=True):
+            if not np.isfinite(x).all():
+                raise InputError(f"{name.upper()} of layer {layer} holds NaN or infinity: check the model's weights")
+            ranges[layer][name].observe(x)
+        return o
+
+    sentences = 0
+    for ids in batches:
+        encoder.hidden_states(ids, observe)
+        sentences += len(ids)
+    if not sentences:
+        raise InputError("no calibration sentence was given: give at least one")
+    return AttentionScales(
+        method=method,
+        percentile=percentile,
+        sentences=sentences,
+        layers=tuple(LayerScales(**{name: r.scale(percentile) for name, r in layer.items()}) for layer in ranges),
+    )
+
+
+def load_scales(path: Path) -> AttentionScales:
+    """Read scales that were written as JSON; raises as :meth:`AttentionScales.from_json`."""
+    try:
+        return AttentionScales.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}") from None

@@ -1,0 +1,87 @@
+"""Tensors of a safetensors file as float32."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
+
+from ..spec.errors import InputError
+
+__all__ = ["Float32", "Weights", "read_weights"]
+
+Float32 = NDArray[np.float32]
+
+
+class Weights:
+    """Named float32 tensors that are checked as they are taken.
+
+    Parameters
+    ----------
+    tensors : mapping of name to float32 array
+    prefix : str
+        Stands before every name asked for.
+    """
+
+    def __init__(self, tensors: Mapping[str, Float32], prefix: str = ""):
+        self._tensors, self._prefix = tensors, prefix
+
+    def __contains__(self, name: str) -> bool:
+        return self._prefix + name in self._tensors
+
+    def below(self, prefix: str) -> "Weights":
+        """The tensors whose names continue with ``prefix``."""
+        return Weights(self._tensors, self._prefix + prefix)
+
+    def take(self, name: str, *shape: int) -> Float32:
+        """The tensor of this name.
+
+        Raises
+        ------
+        InputError
+            It is missing, has another shape, or holds NaN or infinity.
+        """
+        name = self._prefix + name
+        if name not in self._tensors:
+            raise InputError(f"model.safetensors lacks the tensor {name!r}: only BERT encoders are supported")
+        tensor = self._tensors[name]
+        if tensor.shape != shape:
+            raise InputError(f"tensor {name!r} has shape {tensor.shape}, but config.json asks for {shape}")
+        if not np.isfinite(tensor).all():
+            raise InputError(f"tensor {name!r} holds NaN or infinity: the model file is damaged")
+        return tensor
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a safetensors file; 16-bit, bfloat16 and 32-bit floats become float32, other tensors are left out.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no complete safetensors file.
+    """
+    try:
+        entries = deserialize(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
+    tensors = {}
+    for name, entry in entries:
+        values = _as_float32(entry["dtype"], entry["data"])
+        if values is not None:
+            # Checkpoints from before 2019 call the parameters of a layer norm gamma and beta.
+            modern = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+            tensors[modern] = values.reshape(entry["shape"])
+    return Weights(tensors)
+
+
+def _as_float32(dtype: str, data: bytes) -> Float32 | None:
+    if dtype == "F32":
+        return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+    if dtype == "F16":
+        return np.frombuffer(data, "<f2").astype(np.float32)
+    if dtype == "BF16":  # the upper half of a float32
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return None
