@@ -7,7 +7,14 @@ from ..spec.command import CommandError, command_widths
 from ..spec.config import AttentionConfig
 from ..spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 
-__all__ = ["command_layout", "data_layout", "output_layout", "statistics_layout"]
+__all__ = [
+    "command_layout",
+    "data_layout",
+    "head_layout",
+    "output_layout",
+    "predictions_layout",
+    "statistics_layout",
+]
 
 
 def command_layout(config: AttentionConfig) -> data.StructLayout:
@@ -30,11 +37,11 @@ def data_layout(config: AttentionConfig) -> data.ArrayLayout:
 
 
 def output_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """One beat of results: ``output_lanes`` INT8 values of one row of O.
+    """One beat of results: ``lanes`` INT8 values of one row of O.
 
-    Rows come in order, each in ceil(d / output_lanes) beats; what the last beat holds beyond d is zero.
+    Rows come in order, each in ceil(d / lanes) beats, as the operands did; what the last beat holds beyond d is zero.
     """
-    return data.ArrayLayout(signed(INT8_BITS), config.output_lanes)
+    return data_layout(config)
 
 
 def statistics_layout(config: AttentionConfig) -> data.StructLayout:
@@ -49,5 +56,29 @@ def statistics_layout(config: AttentionConfig) -> data.StructLayout:
             "kept_blocks": config.kept_bits,
             "saturations": config.saturation_bits,
             "cycles": CYCLE_BITS,
+        }
+    )
+
+
+def head_layout(config: AttentionConfig) -> data.StructLayout:
+    """A head inside the core: its command, and the scratchpad slot that holds its operands."""
+    return data.StructLayout({"slot": 1, **command_layout(config).members})
+
+
+def predictions_layout(config: AttentionConfig) -> data.StructLayout:
+    """Predictions of ``block`` query rows against ``predictor_keys`` keys.
+
+    ``query_valid`` and ``key_valid`` mark what lies inside the sequences; ``last_group`` the end of a block row,
+    ``last_row`` the beats of a head's last block row.
+    """
+    return data.StructLayout(
+        {
+            "ii": data.ArrayLayout(
+                data.ArrayLayout(signed(config.prediction_bits), config.predictor_keys), config.block
+            ),
+            "query_valid": config.block,
+            "key_valid": config.predictor_keys,
+            "last_group": 1,
+            "last_row": 1,
         }
     )

@@ -1,0 +1,89 @@
+"""Products and sums as FPGA logic likes them."""
+
+from amaranth import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["AdderTree", "masked_product", "maximum", "minimum", "popcount"]
+
+
+def masked_product(a: Value, b: Value) -> Value:
+    """a · b without a multiplier block: one row of ``a`` per bit of ``b``, the sign row of a signed ``b`` subtracted.
+
+    Half the LUTs of ``a * b`` on an ECP5 for 4×4 bits, and never mapped to a DSP block, which the INT8 array needs.
+    """
+    rows = [(Mux(b[j], a, 0) << j) for j in range(len(b))]
+    if b.shape().signed:
+        *positive, sign = rows
+        return sum(positive[1:], positive[0]) - sign if positive else -sign
+    return sum(rows[1:], rows[0])
+
+
+def maximum(a: Value, b: Value) -> Value:
+    """The larger of two values."""
+    return Mux(a > b, a, b)
+
+
+def minimum(a: Value, b: Value) -> Value:
+    """The smaller of two values."""
+    return Mux(a < b, a, b)
+
+
+def popcount(bits: Value) -> Value:
+    """Number of ones."""
+    return sum(bits[1:], bits[0]) if len(bits) > 1 else bits
+
+
+class AdderTree(wiring.Component):
+    """Pipelined sum of signed operands.
+
+    Parameters
+    ----------
+    count : int
+        Operands.
+    width : int
+        Bits of each.
+    levels : int
+        Levels of the tree between registers.
+
+    Attributes
+    ----------
+    latency : int
+        Enabled cycles from operands to total; 0 for a single operand.
+
+    Members
+    -------
+    enable : In(1)
+        Advances every register.
+    operands : In(ArrayLayout(signed(width), count))
+    total : Out(signed)
+        As wide as the sum needs.
+    """
+
+    def __init__(self, *, count: int, width: int, levels: int = 2):
+        self._count = count
+        self._levels = levels
+        depth = (count - 1).bit_length()
+        self.latency = -(-depth // levels)
+        super().__init__(
+            {
+                "enable": In(1),
+                "operands": In(data.ArrayLayout(signed(width), count)),
+                "total": Out(signed(width + depth)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        row = [self.operands[i] for i in range(self._count)]
+        level = 0
+        while len(row) > 1:
+            row = [a + b for a, b in zip(row[::2], row[1::2], strict=False)] + row[len(row) & ~1 :]
+            level += 1
+            if level % self._levels == 0 or len(row) == 1:
+                registers = [Signal.like(value, name=f"sum_{level}_{i}") for i, value in enumerate(row)]
+                with m.If(self.enable):
+                    m.d.sync += [register.eq(value) for register, value in zip(registers, row, strict=True)]
+                row = registers
+        m.d.comb += self.total.eq(row[0])
+        return m
