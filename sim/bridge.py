@@ -1,0 +1,93 @@
+"""Python and NumPy values to the packed integers that signals carry, and back, with every range checked.
+
+Amaranth's ``ctx.set`` silently wraps what is out of range and rejects NumPy integers; all values on their way to
+hardware pass through here instead.
+"""
+
+import operator
+from typing import Any
+
+import numpy as np
+from amaranth import Shape
+from amaranth.hdl import ShapeLike
+from amaranth.lib import data
+
+from ..spec.errors import InputError
+
+__all__ = ["pack", "unpack"]
+
+
+def _fields(layout: data.Layout) -> list[tuple[Any, data.Field]]:
+    return list(layout)  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType] (abstract __iter__)
+
+
+def _layout(shape: ShapeLike) -> data.Layout | None:
+    """The layout behind a shape (a ``data.Struct`` class included), or None for a plain number."""
+    try:
+        return data.Layout.cast(shape)
+    except TypeError:
+        return None
+
+
+def _pack_number(shape: Shape, value: Any, path: str) -> int:
+    try:
+        number = int(value) if isinstance(value, np.bool_) else operator.index(value)
+    except TypeError:
+        raise InputError(f"{path} is {value!r}: must be an integer") from None
+    low, high = (
+        (-(1 << (shape.width - 1)), (1 << (shape.width - 1)) - 1) if shape.signed else (0, (1 << shape.width) - 1)
+    )
+    if not low <= number <= high:
+        raise InputError(f"{path}={number} is out of range: must be from {low} to {high}")
+    return number & ((1 << shape.width) - 1)
+
+
+def pack(shape: ShapeLike, value: Any, *, path: str = "value") -> int:
+    """The bits of a value.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        A layout (structures and arrays nested at will) or a plain shape.
+    value
+        Structures as dicts with exactly the layout's fields, arrays as sequences or NumPy arrays of exactly the
+        layout's length, numbers as Python or NumPy integers.
+    path : str
+        What errors call the value.
+
+    Raises
+    ------
+    InputError
+        A number is out of range or no integer, or a structure does not fit; the message has the field's path.
+    """
+    layout = _layout(shape)
+    if layout is None:
+        return _pack_number(Shape.cast(shape), value, path)
+    if isinstance(layout, data.UnionLayout):
+        raise InputError(f"{path} is a union: give its bits through a plain shape")
+    if isinstance(layout, data.ArrayLayout):
+        if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != layout.length:
+            raise InputError(f"{path} must be a sequence of {layout.length} elements, but is {value!r}")
+        items = {index: (value[index], f"{path}[{index}]") for index in range(layout.length)}
+    else:
+        names = [str(key) for key, _ in _fields(layout)]
+        if not isinstance(value, dict) or set(value) != {key for key, _ in _fields(layout)}:
+            given = sorted(map(str, value)) if isinstance(value, dict) else value
+            raise InputError(f"{path} must be a dict with the fields {', '.join(names)}, but is {given!r}")
+        items = {key: (value[key], f"{path}.{key}") for key, _ in _fields(layout)}
+    bits = 0
+    for key, field in _fields(layout):
+        item, item_path = items[key]
+        bits |= pack(field.shape, item, path=item_path) << field.offset
+    return bits
+
+
+def unpack(shape: ShapeLike, bits: int) -> Any:
+    """The value behind packed bits: dicts for structures, lists for arrays, Python integers with their sign."""
+    layout = _layout(shape)
+    if layout is None:
+        plain = Shape.cast(shape)
+        bits &= (1 << plain.width) - 1
+        return bits - (1 << plain.width) if plain.signed and bits >> (plain.width - 1) else bits
+    items = {key: unpack(field.shape, bits >> field.offset) for key, field in _fields(layout)}
+    return list(items.values()) if isinstance(layout, data.ArrayLayout) else items

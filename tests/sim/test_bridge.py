@@ -1,0 +1,76 @@
+"""Values to bits and back."""
+
+import random
+
+import numpy as np
+import pytest
+from amaranth import signed, unsigned
+from amaranth.lib import data, enum
+from thresher.sim.bridge import pack, unpack
+from thresher.spec.errors import InputError
+
+NESTED = data.StructLayout(
+    {"flag": 1, "rows": data.ArrayLayout(data.StructLayout({"x": signed(3), "y": unsigned(2)}), 2), "z": signed(9)}
+)
+
+
+def test_places_fields_by_hand():
+    value = {"flag": 1, "rows": [{"x": -4, "y": 3}, {"x": 3, "y": 0}], "z": -1}
+    bits = pack(NESTED, value)
+    assert bits == 0b111111111_00_011_11_100_1
+    assert unpack(NESTED, bits) == value
+
+
+def test_agrees_with_amaranths_constants():
+    for seed in range(50):
+        rng = random.Random(seed)
+        value = {
+            "flag": rng.randrange(2),
+            "rows": [{"x": rng.randrange(-4, 4), "y": rng.randrange(4)} for _ in range(2)],
+            "z": rng.choice([-256, 255, 0, rng.randrange(-256, 256)]),
+        }
+        assert pack(NESTED, value) == NESTED.const(value).as_value().value, f"seed {seed}"
+        assert unpack(NESTED, pack(NESTED, value)) == value, f"seed {seed}"
+
+
+def test_takes_numpy():
+    lanes = data.ArrayLayout(signed(8), 4)
+    row = np.array([-128, 127, 0, -1], np.int8)
+    assert unpack(lanes, pack(lanes, row)) == [-128, 127, 0, -1]
+    assert pack(unsigned(70), np.uint64(2**64 - 1)) == 2**64 - 1
+    assert pack(1, np.bool_(True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "message"),
+    [
+        (signed(8), 128, "value=128 is out of range: must be from -128 to 127"),
+        (signed(8), -129, "value=-129"),
+        (unsigned(8), -1, "value=-1 is out of range: must be from 0 to 255"),
+        (unsigned(8), 1.0, "value is 1.0: must be an integer"),
+        (data.ArrayLayout(signed(8), 2), [0, np.int64(200)], r"value\[1\]=200"),
+        (data.ArrayLayout(signed(8), 2), [0], "sequence of 2"),
+        (data.ArrayLayout(signed(8), 2), 3, "sequence of 2"),
+        (NESTED, {"flag": 0, "rows": [{"x": 4, "y": 0}] * 2, "z": 0}, r"value\.rows\[0\]\.x=4"),
+        (NESTED, {"flag": 0, "z": 0}, "flag, rows, z"),
+        (NESTED, 5, "flag, rows, z"),
+        (data.UnionLayout({"a": 1, "b": 2}), 1, "union"),
+    ],
+)
+def test_refuses(shape, value, message):
+    with pytest.raises(InputError, match=message):
+        pack(shape, value)
+
+
+def test_shapes_other_than_layouts():
+    class Colour(enum.Enum, shape=2):
+        RED = 0
+        BLUE = 3
+
+    class Pixel(data.Struct):
+        x: signed(4)
+        y: signed(4)
+
+    assert unpack(Pixel, pack(Pixel, {"x": -8, "y": 7})) == {"x": -8, "y": 7}
+    assert unpack(Colour, 3) == 3
+    assert unpack(range(-3, 5), pack(range(-3, 5), -3)) == -3
