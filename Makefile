@@ -34,11 +34,13 @@ tools:
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	  { echo "error: no C++ compiler found: install one (on Debian and Ubuntu: apt install g++)" >&2; exit 1; }
 
+# The link shows the package to the type checker, which cannot follow an editable install.
 venv: tools
 	@$(KEY) | cmp -s - $(STAMP) || { \
 	  echo "setting up $(VENV) (once, a few minutes)" && \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -P -m pip install --quiet --disable-pip-version-check --editable '.[dev]' && \
+	  mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/thresher && \
 	  $(KEY) > $(STAMP); }
 
 clean:

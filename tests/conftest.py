@@ -1,0 +1,14 @@
+"""Settings of every test run."""
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every machine and run: a failure here is a failure everywhere. print_blob shows the seed.
+settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _writes_stay_out_of_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """What a test writes to "the current folder" lands in its own temporary one."""
+    monkeypatch.chdir(tmp_path)
