@@ -207,8 +207,8 @@ class BertEncoder:
             return _Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
 
         def norm(tensors: Weights, name: str) -> _LayerNorm:
-            parts = (tensors.take(f"{name}.{part}", hidden) for part in ("weight", "bias"))
-            return _LayerNorm(*parts, config.layer_norm_eps)
+            weight, bias = (tensors.take(f"{name}.{part}", hidden) for part in ("weight", "bias"))
+            return _LayerNorm(weight, bias, config.layer_norm_eps)
 
         body = weights.below("bert.") if "bert.embeddings.word_embeddings.weight" in weights else weights
         embeddings = body.below("embeddings.")

@@ -124,7 +124,9 @@ def score(dataset: Dataset, outputs: Float32) -> float:
         return float((outputs.argmax(axis=1) == targets).mean())
     first, second = np.split(outputs.astype(np.float64), 2)
     similarity = (first * second).sum(axis=1)
-    return float(spearmanr(similarity, targets).statistic) if np.ptp(similarity) > 0 else 0.0
+    if np.ptp(similarity) == 0:
+        return 0.0
+    return float(np.asarray(spearmanr(similarity, targets))[0])
 
 
 def results(dataset: Dataset, outcomes: Sequence[Outcome]) -> list[Result]:
@@ -202,9 +204,7 @@ def evaluate(
         settings["random_mask"] = Setting(config=config, rho=rho, tau=tau, seed=seed)
     for setting in settings.values():  # refuse impossible thresholds before any work
         if setting.config is not None:
-            scales.layers[0].command(
-                config, length=1, head_dim=model.config.head_dim, rho=setting.rho, tau=setting.tau
-            )
+            scales.layers[0].command(config, length=1, head_dim=model.config.head_dim, rho=setting.rho, tau=setting.tau)
     outcomes = run_settings(model, tokens, list(settings.values()), scales, jobs=jobs, progress=progress)
     return EvaluationReport(
         model=str(model.folder),

@@ -17,7 +17,7 @@ from ..spec.formats import INT8_MAX
 from .bert import BertEncoder, float_attention
 from .weights import Float32
 
-__all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "quantise"]
+__all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "load_scales", "quantise"]
 
 Int8 = NDArray[np.int8]
 Method = Literal["min-max", "percentile"]

