@@ -5,12 +5,17 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ReadPort", "Scratchpad"]
+__all__ = ["ReadPort", "Scratchpad", "WritePort"]
 
 
 def ReadPort(*, address_bits: int, layout) -> wiring.Signature:
     """Synchronous read port, seen from the memory: ``data`` follows ``address`` by one enabled cycle."""
     return wiring.Signature({"address": In(address_bits), "enable": In(1), "data": Out(layout)})
+
+
+def WritePort(*, address_bits: int, layout) -> wiring.Signature:
+    """Write port, seen from the writer: ``data`` is stored at ``address`` when ``enable`` is high."""
+    return wiring.Signature({"address": Out(address_bits), "enable": Out(1), "data": Out(layout)})
 
 
 class Scratchpad(wiring.Component):

@@ -1,0 +1,234 @@
+"""First half of the sparsity engine: importance of every block, and each block row's extremes and sums."""
+
+from functools import reduce
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.config import AttentionConfig, Importance
+from ..spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
+from .arithmetic import maximum, minimum, popcount
+from .interface import head_layout, predictions_layout
+from .pipeline import delay, index_bits
+from .scratchpad import WritePort
+
+__all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
+
+BANKS = 4
+"""Block rows between their first prediction and the end of their selection: measuring, thresholding and selecting
+overlap, so two rows would wait for each other."""
+
+
+def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
+    return signed_bits(-peak * count, peak * count)
+
+
+def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """What is kept of the blocks of one prediction beat: importance, and ΣII of the positions inside."""
+    peak = config.prediction_peak
+    block = data.StructLayout(
+        {
+            "importance": signed(config.importance_bits),
+            "total": signed(_sum_bits(config, peak, config.block**2)),
+        }
+    )
+    return data.ArrayLayout(block, config.predictor_blocks)
+
+
+def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
+    """A complete block row: what its threshold is computed from, and where its blocks are stored.
+
+    ``extreme`` is the largest importance for ρ ≥ 0 and the smallest for ρ < 0; ``magnitude`` is |ρ|·2^8. ``pruned``
+    is the head mask's answer, valid in the head's last row.
+    """
+    return data.StructLayout(
+        {
+            "bank": index_bits(BANKS),
+            "slot": 1,
+            "row": index_bits(config.blocks),
+            "last_row": 1,
+            "pruned": 1,
+            "key_length": config.length_bits,
+            "queries": unsigned_bits(config.block),
+            "magnitude": RHO_FRACTION + 1,
+            "extreme": signed(config.importance_bits),
+            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+        }
+    )
+
+
+class BlockStatistics(wiring.Component):
+    """Reduces predictions to block importances and row statistics, one beat per cycle.
+
+    Members
+    -------
+    i_head : In(stream(head_layout))
+        Before the head's predictions.
+    i_predictions : In(stream(predictions_layout))
+    store : Out(WritePort)
+        Blocks of a beat, at address (group, bank) from the lowest bits up.
+    o_rows : Out(stream(row_statistics_layout))
+        Must always be ready: at most ``BANKS`` rows are under way.
+    release : In(1)
+        A row's blocks were read for the last time; its bank is free.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_head": In(stream.Signature(head_layout(config))),
+                "i_predictions": In(stream.Signature(predictions_layout(config))),
+                "store": Out(
+                    WritePort(
+                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
+                    )
+                ),
+                "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
+                "release": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        accepted = self._accept(m)
+        measured = self._measure(m, accepted)
+        self._store(m, measured)
+        self._accumulate(m, self._combine(m, measured))
+        return m
+
+    def _accept(self, m: Module) -> Signal:
+        """Let a beat in when its row has a bank. Nothing behind this point ever stalls."""
+        config = self._config
+        tag_layout = {
+            "valid": 1,
+            "first_group": 1,
+            "bank": index_bits(BANKS),
+            "group": index_bits(config.groups),
+            "row": index_bits(config.blocks),
+            "head": head_layout(config),
+            "predictions": predictions_layout(config),
+        }
+        tag = Signal(data.StructLayout(tag_layout))
+        active, row_started = Signal(), Signal()
+        rows = Signal(range(BANKS + 1))  # under way
+        ends = Signal()
+        predictions = self.i_predictions
+        m.d.comb += [
+            self.i_head.ready.eq(~active),
+            predictions.ready.eq(active & (row_started | (rows != BANKS))),
+            tag.valid.eq(predictions.ready & predictions.valid),
+            tag.first_group.eq(tag.valid & ~row_started),
+            tag.predictions.eq(predictions.payload),
+            ends.eq(tag.valid & predictions.payload.last_group),
+        ]
+        m.d.sync += rows.eq(rows + tag.first_group - self.release)
+        for name in ("bank", "group", "row", "head"):
+            register = Signal(tag_layout[name], name=name)
+            m.d.comb += tag[name].eq(register)
+            match name:
+                case "head":
+                    with m.If(self.i_head.ready & self.i_head.valid):
+                        m.d.sync += [register.eq(self.i_head.payload), active.eq(1)]
+                case "group":
+                    with m.If(tag.valid):
+                        m.d.sync += register.eq(Mux(ends, 0, register + 1))
+                case "row":
+                    with m.If(ends):
+                        m.d.sync += register.eq(Mux(predictions.payload.last_row, 0, register + 1))
+                case "bank":
+                    with m.If(ends):
+                        m.d.sync += register.eq(register + 1)
+        with m.If(tag.valid):
+            m.d.sync += row_started.eq(~ends)
+        with m.If(ends & predictions.payload.last_row):
+            m.d.sync += active.eq(0)
+        return delay(m, tag, 1, enable=1, name="accepted")[-1]
+
+    def _measure(self, m: Module, tag):
+        """Importance and total of each block of the beat, and the beat's Σ|II|."""
+        config = self._config
+        b, peak = config.block, config.prediction_peak
+        lowest = -peak
+        blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
+        valid = Signal(config.predictor_blocks, name="measured_valid")
+        absolute = Signal(unsigned_bits(peak * b * config.predictor_keys), name="measured_absolute")
+        magnitudes = []
+        for block in range(config.predictor_blocks):
+            inside = [
+                (
+                    tag.predictions.query_valid[i] & tag.predictions.key_valid[block * b + j],
+                    tag.predictions.ii[i][block * b + j],
+                )
+                for i in range(b)
+                for j in range(b)
+            ]
+            values = [Mux(valid, ii, 0) for valid, ii in inside]
+            own = [Mux(value < 0, -value, value) for value in values]
+            magnitudes += own
+            match config.importance:
+                case Importance.MAX:
+                    importance = reduce(maximum, [Mux(valid, ii, lowest) for valid, ii in inside])
+                case Importance.ABS_SUM:
+                    importance = sum(own)
+                case Importance.SUM:
+                    importance = sum(values)
+            m.d.sync += [
+                blocks[block].importance.eq(importance),
+                blocks[block].total.eq(sum(values)),
+                valid[block].eq(tag.predictions.key_valid[block * b]),
+            ]
+        m.d.sync += absolute.eq(sum(magnitudes))
+        return delay(m, tag, 1, enable=1, name="measured")[-1], blocks, valid, absolute
+
+    def _store(self, m: Module, measured) -> None:
+        tag, blocks, _, _ = measured
+        m.d.comb += [
+            self.store.enable.eq(tag.valid),
+            self.store.address.eq(Cat(tag.group, tag.bank)),
+            self.store.data.eq(blocks),
+        ]
+
+    def _combine(self, m: Module, measured):
+        """Reduce the blocks of a beat to one extreme and one sum."""
+        tag, blocks, valid, absolute = measured
+        layout = row_statistics_layout(self._config)
+        extreme = Signal(layout["extreme"].shape, name="beat_extreme")
+        importance_sum = Signal(layout["importance_sum"].shape, name="beat_importance_sum")
+        count = self._config.predictor_blocks
+        # A block beyond the sequence repeats block 0, which is always inside: the extreme stays the same.
+        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) for i in range(count)]
+        m.d.sync += [
+            extreme.eq(Mux(tag.head.rho < 0, reduce(minimum, candidates), reduce(maximum, candidates))),
+            importance_sum.eq(sum(Mux(valid[i], blocks[i].importance, 0) for i in range(count))),
+        ]
+        delayed = delay(m, absolute, 1, enable=1, name="absolute")[-1]
+        return delay(m, tag, 1, enable=1, name="combined")[-1], extreme, importance_sum, delayed
+
+    def _accumulate(self, m: Module, combined) -> None:
+        """Over the beats of a row, and Σ|II| over the rows of a head."""
+        tag, extreme, importance_sum, absolute = combined
+        row = self.o_rows.payload
+        head_started = Signal()
+        head_sum = Signal(self._config.head_sum_bits)
+        done = Signal()
+        with m.If(tag.valid):
+            better = Mux(tag.head.rho < 0, minimum(extreme, row.extreme), maximum(extreme, row.extreme))
+            m.d.sync += [
+                row.extreme.eq(Mux(tag.first_group, extreme, better)),
+                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
+                head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
+                head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
+                row.bank.eq(tag.bank),
+                row.slot.eq(tag.head.slot),
+                row.row.eq(tag.row),
+                row.last_row.eq(tag.predictions.last_row),
+                row.key_length.eq(tag.head.key_length),
+                row.queries.eq(popcount(tag.predictions.query_valid)),
+                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
+            ]
+        m.d.sync += done.eq(tag.valid & tag.predictions.last_group)
+        threshold = Signal(self._config.head_sum_bits)
+        m.d.sync += threshold.eq(tag.head.head_threshold)
+        m.d.comb += [row.pruned.eq(head_sum < threshold), self.o_rows.valid.eq(done)]
