@@ -12,7 +12,7 @@ ALL = np.arange(-128, 128)
 CASES = [(rule, bits) for rule in Split for bits in range(2, 7)]
 
 
-def _split(rule: Split, bits: int, x=ALL):
+def _split(rule: Split, bits: int, x: np.ndarray = ALL):
     return split(dataclasses.replace(PRESETS["tiny"], split=rule, fraction_bits=bits), x)
 
 
