@@ -1,0 +1,214 @@
+"""The end of a head: accumulators drained value by value, divided by their row's denominator, requantised."""
+
+from amaranth import Cat, Const, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.config import AttentionConfig, Fill
+from ..spec.config import Normalise as Mode
+from ..spec.formats import (
+    INT8_BITS,
+    OUTPUT_FRACTION,
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    RECIPROCAL_FRACTION,
+)
+from .denominator import normaliser_row_layout
+from .pipeline import StreamFIFO, delay, index_bits
+from .requantize import Requantize
+
+__all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
+
+
+def scaled_row_layout(config: AttentionConfig) -> data.StructLayout:
+    """A block row's background weights and reciprocals, and the scale of its head's output."""
+    return data.StructLayout(
+        {
+            **normaliser_row_layout(config).members,
+            "output_multiplier": OUTPUT_MULTIPLIER_BITS,
+            "output_shift": OUTPUT_SHIFT_BITS,
+        }
+    )
+
+
+def accumulator_block_layout(config: AttentionConfig) -> data.StructLayout:
+    """Accumulators of ``block`` query rows × ``lanes`` columns of V: sums of (weight − background)·V.
+
+    ``value_sums`` are the sums of the same columns of V over all keys; ``last_chunk`` marks the last of the block
+    row's column chunks.
+    """
+    return data.StructLayout(
+        {
+            "accumulators": data.ArrayLayout(
+                data.ArrayLayout(signed(config.accumulator_bits), config.lanes), config.block
+            ),
+            "value_sums": data.ArrayLayout(signed(config.value_sum_bits), config.lanes),
+            "last_chunk": 1,
+        }
+    )
+
+
+def output_words_layout(config: AttentionConfig) -> data.StructLayout:
+    """``output_lanes`` results of one row, and a bit for each that was clipped."""
+    return data.StructLayout(
+        {"values": data.ArrayLayout(signed(INT8_BITS), config.output_lanes), "saturated": config.output_lanes}
+    )
+
+
+class Normalise(wiring.Component):
+    """Accumulators to INT8 outputs, ``output_lanes`` per cycle.
+
+    A block is taken whole into shift registers and leaves in ``block_cycles`` words: query row by query row, each by
+    its columns. The next block is taken while the last word of the one before leaves.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+
+    Attributes
+    ----------
+    block_cycles : int
+        Words, and cycles, of a block.
+    latency : int
+        Cycles from a block to its first word.
+
+    Members
+    -------
+    i_row : In(stream(scaled_row_layout))
+        One per block row, taken with its first block. The exponents are at least weight_bits − 1 (late) or equal to
+        weight_bits (early), as the softmax gives them.
+    i_block : In(stream(accumulator_block_layout))
+    o_words : Out(stream(output_words_layout))
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        self.block_cycles = config.block * config.lanes // config.output_lanes
+        self.latency = 5 + Requantize.latency
+        super().__init__(
+            {
+                "i_row": In(stream.Signature(scaled_row_layout(config))),
+                "i_block": In(stream.Signature(accumulator_block_layout(config))),
+                "o_words": Out(stream.Signature(output_words_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Registered readiness: the enable below reaches every register of the block.
+        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=2)
+        wiring.connect(m, words.o, wiring.flipped(self.o_words))
+        enable = words.i.ready
+        active, accumulators, value_sums, row = self._drain(m, enable)
+        operands, multiplier, shift = self._divide(m, enable, accumulators, value_sums, row)
+        m.submodules.requantize = requantize = Requantize(
+            count=self._config.output_lanes,
+            value_bits=self._config.output_operand_bits,
+            multiplier_bits=OUTPUT_MULTIPLIER_BITS,
+            shift_bits=OUTPUT_SHIFT_BITS,
+            shift_base=OUTPUT_FRACTION,
+        )
+        m.d.comb += [
+            requantize.enable.eq(enable),
+            requantize.values.eq(operands),
+            requantize.multiplier.eq(multiplier),
+            requantize.shift.eq(shift),
+            words.i.payload.values.eq(requantize.results),
+            words.i.payload.saturated.eq(requantize.saturated),
+            words.i.valid.eq(delay(m, active, 3 + requantize.latency, enable=enable, name="valid")[-1]),
+        ]
+        return m
+
+    def _drain(self, m: Module, enable):
+        """Shift registers with the next word's accumulators in front, and the row that they belong to."""
+        config = self._config
+        block = self.i_block.payload
+        groups = config.lanes // config.output_lanes
+        row = Signal(scaled_row_layout(config))
+        accumulators = Signal.like(Cat(block.accumulators))
+        value_sums = Signal.like(Cat(block.value_sums))
+        active, starts_row = Signal(), Signal(init=1)
+        group = Signal(index_bits(groups))
+        query = Signal(index_bits(config.block))
+        last = (group == groups - 1) & (query == config.block - 1)
+        free = ~active | (enable & last)
+        m.d.comb += [
+            self.i_block.ready.eq(free & (~starts_row | self.i_row.valid)),
+            self.i_row.ready.eq(free & starts_row & self.i_block.valid),
+        ]
+        with m.If(enable):
+            m.d.sync += [
+                accumulators.eq(accumulators >> (config.output_lanes * config.accumulator_bits)),
+                value_sums.eq(value_sums.rotate_right(config.output_lanes * config.value_sum_bits)),
+            ]
+        with m.If(active & enable):
+            m.d.sync += group.eq(group + 1)
+            with m.If(group == groups - 1):
+                m.d.sync += [group.eq(0), query.eq(query + 1)]
+            with m.If(last):
+                m.d.sync += active.eq(0)
+        with m.If(self.i_block.valid & self.i_block.ready):
+            m.d.sync += [
+                active.eq(1),
+                accumulators.eq(Cat(block.accumulators)),
+                value_sums.eq(Cat(block.value_sums)),
+                starts_row.eq(block.last_chunk),
+            ]
+            with m.If(starts_row):
+                m.d.sync += row.eq(self.i_row.payload)
+        front = [
+            data.View(data.ArrayLayout(signed(bits), config.output_lanes), register[: bits * config.output_lanes])
+            for bits, register in ((config.accumulator_bits, accumulators), (config.value_sum_bits, value_sums))
+        ]
+        per_query = {
+            "background": row.background[query],
+            "mantissa": row.mantissa[query],
+            "exponent": row.exponent[query],
+            "output_multiplier": row.output_multiplier,
+            "output_shift": row.output_shift,
+        }
+        return active, *front, per_query
+
+    def _divide(self, m: Module, enable, accumulators, value_sums, row):
+        """Three stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal
+        mantissa and the output's scale into one factor."""
+        config = self._config
+        late = config.normalise is Mode.LATE
+        # Late exponents are at least that of weight_max; early ones are constant.
+        least = config.weight_bits - 1 if late else config.weight_bits
+        places = delay(m, row["exponent"], 2, enable=enable, name="exponent")[1] - least
+        shift = delay(m, row["output_shift"], 3, enable=enable, name="output_shift")[3]
+        factor = Signal(RECIPROCAL_FRACTION + 1 + OUTPUT_MULTIPLIER_BITS)
+        factor_rounded, factor_held = (Signal(OUTPUT_MULTIPLIER_BITS, name=f"factor_{n}") for n in (1, 2))
+        places_held = Signal(index_bits(config.denominator_bits - least))
+        with m.If(enable):
+            m.d.sync += [
+                # A mantissa of exactly 1 leaves the output's scale as it is.
+                factor.eq(
+                    row["mantissa"] * row["output_multiplier"]
+                    if late
+                    else row["output_multiplier"] << RECIPROCAL_FRACTION
+                ),
+                factor_rounded.eq((factor[RECIPROCAL_FRACTION - 1 :] + 1) >> 1),
+                factor_held.eq(factor_rounded),
+                places_held.eq(places),
+            ]
+        operands = Signal(data.ArrayLayout(signed(config.output_operand_bits), config.output_lanes))
+        for lane in range(config.output_lanes):
+            total = self._total(m, enable, accumulators[lane], value_sums[lane], row["background"], lane)
+            drop = least - OUTPUT_FRACTION
+            scaled = total[drop:].as_signed() if drop >= 0 else Cat(Const(0, -drop), total).as_signed()
+            with m.If(enable):
+                m.d.sync += operands[lane].eq(scaled >> places_held if late else scaled)
+        return operands, factor_held, shift
+
+    def _total(self, m: Module, enable, accumulator, value_sum, background, lane: int) -> Signal:
+        """Two stages: the sum over all positions, which those of pruned blocks enter with the background's weight."""
+        held = delay(m, accumulator, 2, enable=enable, name=f"accumulator_{lane}")
+        if self._config.fill is Fill.SKIP:
+            return held[2]
+        share = Signal(signed(self._config.accumulator_bits), name=f"share_{lane}")
+        total = Signal(signed(self._config.accumulator_bits), name=f"total_{lane}")
+        with m.If(enable):
+            m.d.sync += [share.eq(background * value_sum), total.eq(held[1] + share)]
+        return total

@@ -1,0 +1,344 @@
+"""Softmax of block rows: scores in, weights out as often as the columns of V need them, and the reciprocals."""
+
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.config import AttentionConfig, Fill, Normalise
+from ..spec.formats import unsigned_bits
+from .denominator import Denominator, normaliser_row_layout
+from .exponential import Exponential
+from .pipeline import StreamFIFO, delay, index_bits
+from .probability import Probability
+from .row_maximum import RowMaximum, row_maximum_layout, score_block_layout
+from .row_walker import RowWalker, row_context_layout, softmax_row_layout, step_layout
+
+__all__ = ["ROWS_AHEAD", "Softmax", "weight_block_layout"]
+
+ROWS_AHEAD = 16
+"""Block rows that each queue holds: as many as LUT RAM gives for the price of one."""
+
+STEP_TO_WEIGHT = 3 + Exponential.latency
+"""Enabled cycles from a step to its exponentials: ring, its register, subtraction, exponential."""
+
+
+def weight_block_layout(config: AttentionConfig) -> data.StructLayout:
+    """Weights of one kept block, [query row][key], less the weight of a pruned position of the query row; 0 for keys
+    beyond the sequence. ``first`` and ``last`` of the pass, which is the ``chunk``-th of its block row."""
+    weights = data.ArrayLayout(signed(config.weight_bits + 1), config.block)
+    return data.StructLayout(
+        {
+            "weights": data.ArrayLayout(weights, config.block),
+            "key_block": unsigned_bits(config.blocks - 1),
+            "first": 1,
+            "last": 1,
+            "chunk": unsigned_bits(config.chunks - 1),
+            "slot": 1,
+        }
+    )
+
+
+class Credits(wiring.Component):
+    """Counts what of ``limit`` places is taken.
+
+    Members
+    -------
+    take, give : In(1)
+        A place is taken (only while available), or is free again.
+    available : Out(1)
+    """
+
+    def __init__(self, limit: int):
+        self._limit = limit
+        super().__init__({"take": In(1), "give": In(1), "available": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        taken = Signal(range(self._limit + 1))
+        m.d.comb += self.available.eq(taken != self._limit)
+        m.d.sync += taken.eq(taken + self.take - self.give)
+        return m
+
+
+class Softmax(wiring.Component):
+    """Softmax unit of the attention core.
+
+    Scores of a block row's kept blocks wait in a ring until the row is complete and its maxima are known; then each
+    pass over the row gives its weights at one block per cycle. The first pass also forms the sums of the weights.
+    With ``early`` a pass of its own does that, and the weights follow as probabilities. Passes of successive rows
+    follow one another, and with ``early`` mix, without lost cycles.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+
+    Attributes
+    ----------
+    entries : int
+        Blocks that the ring holds: at least two full block rows.
+    latency : int
+        Cycles from the last score of a row to its first weights in an idle unit, if nothing is pruned (one more if
+        something is); ``late`` only.
+
+    Members
+    -------
+    i_row : In(stream(softmax_row_layout))
+        One per block row; must be taken before the row's last scores arrive.
+    available : Out(1)
+        There is room for another block of scores.
+    reserve : In(1)
+        Strobe: take that room. Each block of scores needs it, any time before it arrives.
+    i_scores : In(stream(score_block_layout))
+        Always ready.
+    o_weights : Out(stream(weight_block_layout))
+    o_rows : Out(stream(normaliser_row_layout))
+        One per block row, after the weights of its first pass (``early``: before them). Up to 16 wait here; further
+        rows do not finish their first pass until one is taken.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        self._early = config.normalise is Normalise.EARLY
+        self.entries = 1 << index_bits(2 * config.blocks)
+        self._maximum = RowMaximum(config)
+        self.latency = self._maximum.latency + 3 + STEP_TO_WEIGHT + 2
+        super().__init__(
+            {
+                "i_row": In(stream.Signature(softmax_row_layout(config))),
+                "available": Out(1),
+                "reserve": In(1),
+                "i_scores": In(stream.Signature(score_block_layout(config))),
+                "o_weights": Out(stream.Signature(weight_block_layout(config))),
+                "o_rows": Out(stream.Signature(normaliser_row_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.maximum = self._maximum
+        m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=2)
+        m.submodules.denominator = self._denominator = Denominator(config, depth=ROWS_AHEAD)
+        wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
+        wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
+        # Registered readiness: it freezes every register from the ring to the weights.
+        enable = weights.i.ready
+        step, valid, address = self._walk(m, enable, self._complete_rows(m))
+        block = self._ring(m, enable, step, valid, address)
+        self._exponentials(m, enable, step, valid, block, weights.i)
+        return m
+
+    def _complete_rows(self, m: Module) -> stream.Interface:
+        """Block rows whose scores have all arrived, the background's score in their maxima."""
+        config = self._config
+        m.submodules.told = told = StreamFIFO(softmax_row_layout(config), depth=ROWS_AHEAD)
+        # Never full: a row's scores come after the row is told, and both leave together.
+        m.submodules.arrived = arrived = StreamFIFO(row_maximum_layout(config), depth=ROWS_AHEAD)
+        wiring.connect(m, wiring.flipped(self.i_row), told.i)
+        wiring.connect(m, wiring.flipped(self.i_scores), self._maximum.i)
+        wiring.connect(m, self._maximum.o, arrived.i)
+        complete = stream.Signature(row_context_layout(config)).create()
+        both = told.o.valid & arrived.o.valid
+        take = both & (~complete.valid | complete.ready)
+        filled = told.o.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        m.d.comb += [told.o.ready.eq(take), arrived.o.ready.eq(take)]
+        with m.If(complete.ready):
+            m.d.sync += complete.valid.eq(0)
+        with m.If(take):
+            m.d.sync += [complete.payload[name].eq(told.o.payload[name]) for name in told.o.payload.shape().members]
+            m.d.sync += [
+                complete.valid.eq(1),
+                complete.payload.count.eq(arrived.o.payload.count),
+                complete.payload.filled.eq(filled),
+            ]
+            for largest, kept in zip(complete.payload.maximum, arrived.o.payload.maximum, strict=True):
+                background = told.o.payload.background
+                m.d.sync += largest.eq(Mux(filled & (background > kept), background, kept))
+        return complete
+
+    def _walk(self, m: Module, enable, complete: stream.Interface):
+        """The step that is due, whether there is one, and where its block is in the ring."""
+        config = self._config
+        step, address = Signal(step_layout(config)), Signal(range(self.entries))
+        valid, room, closes = Signal(), Signal(), Signal()
+        m.submodules.adder = adder = RowWalker(config, entries=self.entries, adds=True, emits=not self._early)
+        m.submodules.rows = rows = Credits(ROWS_AHEAD)
+        # The denominators take one query row per cycle, so the ends of two rows' sums keep that distance.
+        distance = Signal(range(config.block))
+        closing = adder.o.payload.adds & adder.o.payload.last
+        free = ~closing | ((distance == 0) & room)
+        m.d.comb += [
+            closes.eq(valid & enable & step.adds & step.last),
+            rows.take.eq(closes),
+            rows.give.eq(self.o_rows.valid & self.o_rows.ready),
+        ]
+        with m.If(closes):
+            m.d.sync += distance.eq(config.block - 1)
+        with m.Elif(enable & (distance != 0)):
+            m.d.sync += distance.eq(distance - 1)
+        m.d.comb += [
+            step.eq(adder.o.payload),
+            address.eq(adder.address),
+            valid.eq(adder.o.valid & free),
+            adder.o.ready.eq(enable & free),
+        ]
+        if not self._early:
+            wiring.connect(m, complete, adder.i)
+            m.d.comb += room.eq(rows.available)
+            return step, valid, address
+
+        m.submodules.reciprocals = reciprocals = Credits(ROWS_AHEAD)
+        m.d.comb += [
+            room.eq(rows.available & reciprocals.available),
+            reciprocals.take.eq(closes),
+            reciprocals.give.eq(self._denominator.o_reciprocals.valid & self._denominator.o_reciprocals.ready),
+        ]
+        emitter = self._emitter(m, complete, adder)
+        # Weights go first: they empty the ring. The sums of later rows fill the wait for a reciprocal.
+        m.d.comb += emitter.o.ready.eq(enable)
+        with m.If(emitter.o.valid):
+            m.d.comb += [
+                step.eq(emitter.o.payload),
+                address.eq(emitter.address),
+                valid.eq(1),
+                adder.o.ready.eq(0),
+            ]
+        return step, valid, address
+
+    def _emitter(self, m: Module, complete: stream.Interface, adder: RowWalker) -> RowWalker:
+        """``early``: the walker of the rows whose reciprocals are there; it follows the one that forms the sums."""
+        config = self._config
+        m.submodules.emitter = emitter = RowWalker(config, entries=self.entries, adds=False, emits=True)
+        m.submodules.waiting = waiting = StreamFIFO(row_context_layout(config), depth=ROWS_AHEAD)
+        divisible = Signal(range(ROWS_AHEAD + 1))
+        m.d.sync += divisible.eq(divisible + self._denominator.finished - (emitter.i.valid & emitter.i.ready))
+        m.d.comb += [
+            adder.i.payload.eq(complete.payload),
+            adder.i.valid.eq(complete.valid & waiting.i.ready),
+            waiting.i.payload.eq(complete.payload),
+            waiting.i.valid.eq(complete.valid & adder.i.ready),
+            complete.ready.eq(adder.i.ready & waiting.i.ready),
+            emitter.i.payload.eq(waiting.o.payload),
+            emitter.i.valid.eq(waiting.o.valid & (divisible != 0)),
+            waiting.o.ready.eq(emitter.i.ready & (divisible != 0)),
+        ]
+        return emitter
+
+    def _ring(self, m: Module, enable, step, valid, address):
+        """Scores, and what goes with them, until the last pass has read them. Read one enabled cycle after a step."""
+        block = self._maximum.i.payload
+        entry = data.StructLayout({name: shape for name, shape in block.shape().members.items() if name != "last"})
+        m.submodules.ring = ring = memory.Memory(shape=entry, depth=self.entries, init=[])
+        m.submodules.places = places = Credits(self.entries)
+        write, read = ring.write_port(), ring.read_port()
+        m.d.comb += [
+            self.available.eq(places.available),
+            places.take.eq(self.reserve),
+            places.give.eq(enable & valid & step.emits & step.last_pass),
+            write.en.eq(self.i_scores.valid),
+            read.en.eq(enable),
+            read.addr.eq(address),
+            *(write.data[name].eq(self.i_scores.payload[name]) for name in entry.members),
+        ]
+        with m.If(self.i_scores.valid):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        return read.data
+
+    def _exponentials(self, m: Module, enable, step, valid, block, out) -> None:
+        """From the ring to the weights, and to the sums."""
+        config, b = self._config, self._config.block
+        steps = delay(m, step, STEP_TO_WEIGHT, enable=enable, name="step")
+        valids = delay(m, valid, STEP_TO_WEIGHT, enable=enable, name="valid")
+        keys = data.StructLayout({name: block.shape().members[name] for name in ("key_valid", "key_block")})
+        key = Signal(keys)
+        m.d.comb += [key[name].eq(block[name]) for name in keys.members]
+        key = delay(m, key, STEP_TO_WEIGHT - 1, enable=enable, name="key")[-1]
+        m.submodules.exponential = exponential = Exponential(config, b * b)
+        m.d.comb += [
+            exponential.enable.eq(enable),
+            exponential.score_multiplier.eq(steps[3].row.score_multiplier),
+            exponential.score_shift.eq(steps[3].row.score_shift),
+        ]
+        for i in range(b):
+            for j in range(b):
+                score = Signal(signed(config.score_bits), name=f"score_{i}_{j}")
+                difference = Signal(config.score_bits, name=f"difference_{i}_{j}")
+                with m.If(enable):
+                    m.d.sync += [
+                        score.eq(Mux(steps[1].background, steps[1].row.background, block.scores[i][j])),
+                        difference.eq(steps[2].row.maximum[i] - score),
+                    ]
+                m.d.comb += exponential.difference[i * b + j].eq(difference)
+        weight = [[exponential.weight[i * b + j] for j in range(b)] for i in range(b)]
+        background = self._sums(m, enable, steps[-1], valids[-1], key.key_valid, weight)
+        if self._early:
+            self._emit_probabilities(m, enable, steps[-1], valids[-1], key, exponential.weight, out)
+        else:
+            self._emit(m, enable, steps[-1], valids[-1], key, weight, background, out)
+
+    def _sums(self, m: Module, enable, step, valid, key_valid, weight):
+        """Add a pass's weights per query row; the background's weights that go with this step."""
+        config = self._config
+        held = Signal(data.ArrayLayout(unsigned(config.weight_bits), config.block))
+        background = Signal.like(held)
+        with m.If(enable & valid & step.background):
+            m.d.sync += [value.eq(row[0]) for value, row in zip(held, weight, strict=True)]
+        m.d.comb += [now.eq(Mux(step.row.filled, value, 0)) for now, value in zip(background, held, strict=True)]
+
+        step_held = delay(m, step, 1, enable=enable, name="sum_step")[1]
+        background_held = delay(m, background, 1, enable=enable, name="sum_background")[1]
+        adds = delay(m, valid & step.adds, 1, enable=enable, name="adds")[1]
+        sums = self._denominator.i.payload
+        for i, row in enumerate(weight):
+            total = Signal(config.denominator_bits, name=f"total_{i}")
+            partial = Signal(config.weight_bits + index_bits(config.block), name=f"partial_{i}")
+            m.d.comb += sums.sums[i].eq(Mux(step_held.first, 0, total) + partial)
+            with m.If(enable):
+                m.d.sync += partial.eq(sum(Mux(key_valid[j], value, 0) for j, value in enumerate(row)))
+                with m.If(adds):
+                    m.d.sync += total.eq(sums.sums[i])
+        m.d.comb += [
+            sums.background.eq(background_held),
+            sums.pruned_keys.eq(step_held.row.pruned_keys),
+            sums.slot.eq(step_held.row.slot),
+            self._denominator.i.valid.eq(enable & adds & step_held.last),
+        ]
+        return background
+
+    def _emit(self, m: Module, enable, step, valid, key, weight, background, out) -> None:
+        """One stage: subtract the background and leave out invalid keys."""
+        with m.If(enable):
+            m.d.sync += out.valid.eq(valid & step.emits)
+            m.d.sync += [out.payload[name].eq(step[name]) for name in ("first", "last", "chunk")]
+            m.d.sync += [out.payload.slot.eq(step.row.slot), out.payload.key_block.eq(key.key_block)]
+            for i, row in enumerate(weight):
+                for j, value in enumerate(row):
+                    m.d.sync += out.payload.weights[i][j].eq(Mux(key.key_valid[j], value - background[i], 0))
+
+    def _emit_probabilities(self, m: Module, enable, step, valid, key, weight, out) -> None:
+        """``early``: divide by the row's denominator first."""
+        config, b = self._config, self._config.block
+        reciprocals = self._denominator.o_reciprocals
+        emits = valid & step.emits
+        m.d.comb += reciprocals.ready.eq(enable & emits & step.last & step.last_pass)
+        stages = Probability.latency
+        rows = []
+        for i in range(b):
+            m.submodules[f"probability_{i}"] = row = Probability(config, b)
+            m.d.comb += [
+                row.enable.eq(enable),
+                row.mantissa.eq(reciprocals.payload.mantissa[i]),
+                row.exponent.eq(reciprocals.payload.exponent[i]),
+                *(row.weight[j].eq(weight[i * b + j]) for j in range(b)),
+            ]
+            rows.append([row.probability[j] for j in range(b)])
+        self._emit(
+            m,
+            enable,
+            delay(m, step, stages, enable=enable, name="probability_step")[-1],
+            delay(m, emits, stages, enable=enable, name="probability_valid")[-1],
+            delay(m, key, stages, enable=enable, name="probability_key")[-1],
+            rows,
+            delay(m, reciprocals.payload.background, stages, enable=enable, name="probability_background")[-1],
+            out,
+        )
