@@ -1,14 +1,17 @@
 """A component's ports, and its Verilog."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from unittest import mock
 
 from amaranth import Shape
+from amaranth.back import verilog
 from amaranth.hdl import ShapeLike
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 
-__all__ = ["PlainPort", "StreamPort", "interface"]
+__all__ = ["PlainPort", "StreamPort", "emit", "interface", "ports"]
 
 Direction = Literal["in", "out"]
 
@@ -84,10 +87,62 @@ def _walk_member(
         yield from _walk(member.signature, obj, path)
 
 
-def interface(component: wiring.Component) -> tuple[dict[str, StreamPort], dict[str, PlainPort]]:
-    """The streams and the remaining ports of a component, by name, in the order of its signature."""
+def interface(component: Any) -> tuple[dict[str, StreamPort], dict[str, PlainPort]]:
+    """The streams and the remaining ports of a component, or of any object that has a signature and its members,
+    by name, in the order of the signature."""
     found = list(_walk(component.signature, component, ()))
     return (
         {port.name: port for port in found if isinstance(port, StreamPort)},
         {port.name: port for port in found if isinstance(port, PlainPort)},
     )
+
+
+def emit(component: wiring.Component, *, name: str) -> str:
+    """Standalone Verilog of a component and all below it.
+
+    The same component gives the same text on every machine: it is made by the Yosys that comes as a package (its
+    version is in the first line), and no paths of source files are left in it.
+
+    Parameters
+    ----------
+    name : str
+        Of the top module. Its clock is ``clk``, its synchronous reset ``rst``; streams are as :func:`ports` says.
+    """
+    with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
+        return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+
+
+def _fields(shape: ShapeLike, path: str, offset: int) -> Iterator[dict[str, Any]]:
+    try:
+        layout = data.Layout.cast(shape)
+    except TypeError:
+        plain = Shape.cast(shape)
+        yield {"name": path, "offset": offset, "width": plain.width, "signed": plain.signed}
+        return
+    for key, field in layout:
+        inner = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".removeprefix(".")
+        yield from _fields(field.shape, inner, offset + field.offset)
+
+
+def ports(component: wiring.Component) -> list[dict[str, Any]]:
+    """A description of the ports of the emitted Verilog that goes into JSON; clock and reset are not listed.
+
+    Returns
+    -------
+    list of dict
+        One per stream (``kind`` is "stream": Verilog ports ``{name}__payload``, ``{name}__valid``, ``{name}__ready``)
+        or plain port (``kind`` is "port"), with ``name``, ``direction`` ("in" or "out", of the payload), ``width`` in
+        bits, and ``fields``: ``name``, ``offset`` and ``width`` in bits and ``signed`` of each number in it. A payload
+        that is one plain number has one field of empty name.
+    """
+    streams, plain = interface(component)
+    return [
+        {
+            "name": port.name,
+            "kind": "stream" if isinstance(port, StreamPort) else "port",
+            "direction": port.direction,
+            "width": port.width,
+            "fields": list(_fields(port.shape, "", 0)),
+        }
+        for port in (*streams.values(), *plain.values())
+    ]

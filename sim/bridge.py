@@ -5,20 +5,21 @@ hardware pass through here instead.
 """
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from amaranth import Shape
+from amaranth import Shape, signed
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data
 
 from ..spec.errors import InputError
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pack_beats", "unpack", "unpack_beats", "words_of"]
 
 
 def _fields(layout: data.Layout) -> list[tuple[Any, data.Field]]:
-    return list(layout)  # pyright: ignore[reportGeneralTypeIssues, reportArgumentType] (abstract __iter__)
+    return list(layout)
 
 
 def _layout(shape: ShapeLike) -> data.Layout | None:
@@ -91,3 +92,51 @@ def unpack(shape: ShapeLike, bits: int) -> Any:
         return bits - (1 << plain.width) if plain.signed and bits >> (plain.width - 1) else bits
     items = {key: unpack(field.shape, bits >> field.offset) for key, field in _fields(layout)}
     return list(items.values()) if isinstance(layout, data.ArrayLayout) else items
+
+
+def words_of(width: int) -> int:
+    """32-bit words that hold ``width`` bits."""
+    return -(-width // 32)
+
+
+def _is_bytes(shape: ShapeLike) -> bool:
+    """Whether a layout is an array of signed bytes, whose packed form is just its memory."""
+    layout = _layout(shape)
+    return layout is not None and isinstance(layout, data.ArrayLayout) and layout.elem_shape == signed(8)
+
+
+def pack_beats(shape: ShapeLike, values: Sequence[Any] | np.ndarray, *, path: str = "value") -> np.ndarray:
+    """The bits of many values, as 32-bit words.
+
+    Parameters
+    ----------
+    values : sequence of n values (see :func:`pack`)
+        An (n, lanes) int8 array for an array layout of signed bytes is converted as a whole.
+
+    Returns
+    -------
+    (n, words) uint32
+        Lowest bits first; bits beyond the shape's width are zero.
+
+    Raises
+    ------
+    InputError
+        See :func:`pack`.
+    """
+    words = words_of(Shape.cast(shape).width)
+    if isinstance(values, np.ndarray) and values.dtype == np.int8 and _is_bytes(shape):
+        if values.ndim != 2 or values.shape[1] * 8 != Shape.cast(shape).width:
+            raise InputError(f"{path} must be an (n, {Shape.cast(shape).width // 8}) array, but is {values.shape}")
+        padded = np.zeros((len(values), words * 4), np.int8)
+        padded[:, : values.shape[1]] = values
+        return padded.view("<u4").astype(np.uint32, copy=False)
+    packed = [pack(shape, value, path=f"{path}[{i}]").to_bytes(words * 4, "little") for i, value in enumerate(values)]
+    return np.frombuffer(b"".join(packed), "<u4").reshape(len(packed), words).astype(np.uint32)
+
+
+def unpack_beats(shape: ShapeLike, words: np.ndarray) -> Any:
+    """Undo :func:`pack_beats`: an (n, lanes) int8 array for an array layout of signed bytes, else a list of values."""
+    raw = np.ascontiguousarray(words, "<u4")
+    if _is_bytes(shape):
+        return raw.view(np.int8)[:, : Shape.cast(shape).width // 8].copy()
+    return [unpack(shape, int.from_bytes(row.tobytes(), "little")) for row in raw]

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 from amaranth import ClockDomain, Module, Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
@@ -121,7 +122,7 @@ def _ends(
 
 def run_streams(
     dut: wiring.Component,
-    inputs: Mapping[str, Sequence[Any]],
+    inputs: Mapping[str, Sequence[Any] | np.ndarray],
     counts: Mapping[str, int],
     *,
     seed: int,
@@ -205,9 +206,7 @@ def run_streams(
                 break
         short = ", ".join(f"{s.name} ({len(s.beats)} of {s.count})" for s in sinks if s.missing)
         taken = ", ".join(f"{s.name} ({len(s.cycles)} of {len(s.beats)})" for s in sources)
-        raise AssertionError(
-            f"after {max_cycles} cycles, seed {seed}: too few from {short}; taken: {taken or 'none'}"
-        )
+        raise AssertionError(f"after {max_cycles} cycles, seed {seed}: too few from {short}; taken: {taken or 'none'}")
 
     simulator.add_testbench(bench)
     for process in processes:

@@ -1,5 +1,8 @@
 """Small components that exercise the simulators, and broken ones that they must catch."""
 
+import random
+
+import numpy as np
 from amaranth import Module, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -49,6 +52,18 @@ def summer_golden(command, lanes, offset=0):
     return {"sum": total + offset, "tag": command["tag"], "scaled": total * command["scale"] + pair[0] - pair[1]}
 
 
+def stimulus(seed, n):
+    """Random commands, and lanes that start with the lowest values."""
+    rng = random.Random(seed)
+    commands = [
+        {"scale": rng.randrange(-8, 8), "tag": rng.randrange(8), "pair": [rng.randrange(-16, 16) for _ in range(2)]}
+        for _ in range(n)
+    ]
+    lanes = np.random.default_rng(seed).integers(-128, 128, (n, 5)).astype(np.int8)
+    lanes[0] = -128
+    return commands, lanes
+
+
 class Inverter(wiring.Component):
     """Combinational."""
 
@@ -87,4 +102,27 @@ class Broken(wiring.Component):
                         m.d.sync += self.o.valid.eq(0)
                     if self.fault == "payload":
                         m.d.sync += self.o.p.eq(self.o.p + 1)
+        return m
+
+
+class Wide(wiring.Component):
+    """Registers of many widths, each behind a pair of streams inside another interface."""
+
+    def __init__(self, widths):
+        self.widths = widths
+        pairs = {
+            f"w{width}": Out(
+                wiring.Signature({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width))}),
+            )
+            for width in widths
+        }
+        super().__init__(pairs)
+
+    def elaborate(self, platform):
+        m = Module()
+        for width in self.widths:
+            pair = getattr(self, f"w{width}")
+            m.d.comb += pair.i.ready.eq(~pair.o.valid | pair.o.ready)
+            with m.If(pair.i.ready):
+                m.d.sync += [pair.o.valid.eq(pair.i.valid), pair.o.payload.eq(pair.i.payload)]
         return m

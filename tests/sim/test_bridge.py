@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth import signed, unsigned
 from amaranth.lib import data, enum
-from thresher.sim.bridge import pack, unpack
+from thresher.sim.bridge import pack, pack_beats, unpack, unpack_beats
 from thresher.spec.errors import InputError
 
 NESTED = data.StructLayout(
@@ -63,7 +63,7 @@ def test_refuses(shape, value, message):
 
 
 def test_shapes_other_than_layouts():
-    class Colour(enum.Enum, shape=2):
+    class Colour(enum.Enum, shape=2):  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues]
         RED = 0
         BLUE = 3
 
@@ -74,3 +74,28 @@ def test_shapes_other_than_layouts():
     assert unpack(Pixel, pack(Pixel, {"x": -8, "y": 7})) == {"x": -8, "y": 7}
     assert unpack(Colour, 3) == 3
     assert unpack(range(-3, 5), pack(range(-3, 5), -3)) == -3
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5, 8, 32])
+def test_many_bytes_at_once_equal_one_by_one(lanes):
+    layout = data.ArrayLayout(signed(8), lanes)
+    values = np.random.default_rng(lanes).integers(-128, 128, (50, lanes)).astype(np.int8)
+    values[0], values[1] = -128, 127
+    words = pack_beats(layout, values)
+    assert words.shape == (50, -(-lanes // 4))
+    for row, value in zip(words, values, strict=True):
+        assert sum(int(word) << 32 * i for i, word in enumerate(row)) == pack(layout, value)
+    assert np.array_equal(words, pack_beats(layout, values.tolist()))
+    assert np.array_equal(unpack_beats(layout, words), values)
+    assert unpack_beats(layout, words).dtype == np.int8
+
+
+def test_many_values_of_other_layouts():
+    values = [{"flag": 1, "rows": [{"x": x, "y": 3}] * 2, "z": -256} for x in range(-4, 4)]
+    assert unpack_beats(NESTED, pack_beats(NESTED, values)) == values
+    assert unpack_beats(40, pack_beats(40, [2**40 - 1, 1])) == [2**40 - 1, 1]
+    assert pack_beats(NESTED, []).shape == (0, 1)
+    with pytest.raises(InputError, match=r"i\[1\]=2"):
+        pack_beats(1, [1, 2], path="i")
+    with pytest.raises(InputError, match=r"must be an \(n, 2\) array, but is \(4, 3\)"):
+        pack_beats(data.ArrayLayout(signed(8), 2), np.zeros((4, 3), np.int8))

@@ -1,24 +1,10 @@
 """The stream bench: right results pass, every broken rule is caught."""
 
-import random
-
-import numpy as np
 import pytest
 from thresher.sim.testbench import run_streams
 from thresher.spec.errors import InputError
 
-from .samples import Broken, Inverter, Summer, summer_golden
-
-
-def stimulus(seed, n):
-    rng = random.Random(seed)
-    commands = [
-        {"scale": rng.randrange(-8, 8), "tag": rng.randrange(8), "pair": [rng.randrange(-16, 16) for _ in range(2)]}
-        for _ in range(n)
-    ]
-    lanes = np.random.default_rng(seed).integers(-128, 128, (n, 5)).astype(np.int8)
-    lanes[0] = -128
-    return commands, lanes
+from .samples import Broken, Inverter, Summer, stimulus, summer_golden
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])

@@ -1,0 +1,258 @@
+"""Emitted Verilog, compiled by Verilator and driven from Python at transaction level."""
+
+import ctypes
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from amaranth.lib import wiring
+
+from ..hdl.verilog import StreamPort, interface
+from .bridge import pack, pack_beats, unpack_beats, words_of
+from .build import TRACES, Design, Progress, build_library, design_verilog
+from .toolchain import ToolError
+
+__all__ = ["SimulationError", "Transfers", "VerilatorSimulator"]
+
+SLICE = 200_000
+"""Cycles between returns to Python, where an interrupt from the keyboard is seen."""
+
+_UINT32 = ctypes.POINTER(ctypes.c_uint32)
+_UINT64 = ctypes.POINTER(ctypes.c_uint64)
+_INPUT, _OUTPUT = 0, 1
+_LIMIT, _BROKEN = 1, 2
+
+
+class SimulationError(Exception):
+    """The hardware misbehaved: outputs did not come in time, or broke a rule of streams."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfers:
+    """What passed during one call of :meth:`VerilatorSimulator.run`.
+
+    Attributes
+    ----------
+    values : dict
+        Payloads of each output stream: (n, lanes) int8 for array layouts of signed bytes, else lists of values
+        (see :func:`~thresher.sim.bridge.unpack`).
+    cycles : dict of (n,) uint64
+        Clock cycle of each transfer, of input and output streams alike; the first cycle after reset is 0.
+    """
+
+    values: dict[str, Any]
+    cycles: dict[str, np.ndarray]
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    handle, index, flag = ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
+    signatures = {
+        "thresher_new": ([ctypes.c_char_p], handle),
+        "thresher_delete": ([handle], None),
+        "thresher_reset": ([handle], None),
+        "thresher_cycle": ([handle], ctypes.c_uint64),
+        "thresher_error": ([handle], ctypes.c_char_p),
+        "thresher_stall": ([handle, flag, index, ctypes.c_uint64, ctypes.c_uint64], None),
+        "thresher_set": ([handle, index, _UINT32], None),
+        "thresher_push": ([handle, index, _UINT32, ctypes.c_uint64], None),
+        "thresher_run": ([handle, _UINT64, ctypes.c_uint64], flag),
+        "thresher_transfers": ([handle, flag, index], ctypes.c_uint64),
+        "thresher_take": ([handle, flag, index, _UINT32, _UINT64], None),
+    }
+    for name, (arguments, result) in signatures.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result
+    return library
+
+
+def _trace_kind(trace: Path | None) -> str | None:
+    if trace is None:
+        return None
+    if trace.suffix not in TRACES:
+        raise ToolError(f"trace file {trace.name} must end in {' or '.join(TRACES)}")
+    if not os.access(trace.parent, os.W_OK):
+        raise ToolError(f"cannot write the trace file {trace}: choose a folder that exists and can be written")
+    return trace.suffix
+
+
+class VerilatorSimulator:
+    """A component's emitted Verilog, running. Its state lasts from call to call.
+
+    Parameters
+    ----------
+    design : wiring.Component or Design
+        Every stream must have valid, ready and a payload.
+    stall : float or dict of float
+        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready; one for all
+        streams, or by name (others do not stall).
+    seed : int
+        Of the stalls; each stream has its own generator.
+    settings : dict, optional
+        Plain inputs and the values that they have from the start.
+    trace : Path, optional
+        Write waveforms of the whole run here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
+    on_progress : function of a line of text, optional
+        Called before anything that takes seconds.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed, or the cache or the trace cannot be written.
+    """
+
+    def __init__(
+        self,
+        design: wiring.Component | Design,
+        *,
+        stall: float | Mapping[str, float] = 0.0,
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+        trace: Path | None = None,
+        on_progress: Progress | None = None,
+    ):
+        self._handle = None
+        verilog = design_verilog(design, on_progress=on_progress)
+        streams, plain = interface(design.signature.create() if isinstance(design, Design) else design)
+        path = build_library(
+            verilog,
+            list(streams.values()),
+            list(plain.values()),
+            trace=_trace_kind(trace),
+            on_progress=on_progress,
+        )
+        self._library = _load(path)
+        self._inputs = [port for port in streams.values() if port.direction == "in"]
+        self._outputs = [port for port in streams.values() if port.direction == "out"]
+        self._plain = [port for port in plain.values() if port.direction == "in"]
+        self._seed = seed
+        self._handle = self._library.thresher_new(os.fsencode(trace) if trace is not None else None)
+        self.set_stall(stall, seed=seed)
+        for name, value in (settings or {}).items():
+            self.set(name, value)
+        self.reset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+    def close(self) -> None:
+        """End the simulation and complete its trace."""
+        if self._handle is not None:
+            self._library.thresher_delete(self._handle)
+            self._handle = None
+
+    @property
+    def cycle(self) -> int:
+        """Cycles since reset."""
+        return self._library.thresher_cycle(self._handle)
+
+    def reset(self) -> None:
+        """Reset the component; forget what is queued and start counting cycles from 0. Memories keep their content."""
+        self._library.thresher_reset(self._handle)
+
+    def set_stall(self, stall: float | Mapping[str, float], *, seed: int) -> None:
+        """Change the stalls; parameters as those of the class."""
+        by_name = dict(stall) if isinstance(stall, Mapping) else {}
+        self._seed = seed
+        for side, ports in ((_INPUT, self._inputs), (_OUTPUT, self._outputs)):
+            for index, port in enumerate(ports):
+                chance = by_name.pop(port.name, 0.0) if isinstance(stall, Mapping) else stall
+                if not 0 <= chance < 1:
+                    raise ValueError(f"stall={chance} of {port.name} must be at least 0 and below 1")
+                state = int.from_bytes(hashlib.sha256(f"{seed}/{port.name}".encode()).digest()[:8], "little")
+                self._library.thresher_stall(self._handle, side, index, round(chance * 2**32), state)
+        if by_name:
+            raise ValueError(f"{next(iter(by_name))!r} is no stream of the component")
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a plain input."""
+        names = [port.name for port in self._plain]
+        if name not in names:
+            raise ValueError(f"{name!r} is no plain input of the component")
+        port = self._plain[names.index(name)]
+        bits = pack(port.shape, value, path=name)
+        words = np.frombuffer(bits.to_bytes(4 * words_of(port.width), "little"), "<u4").astype(np.uint32)
+        self._library.thresher_set(self._handle, names.index(name), words.ctypes.data_as(_UINT32))
+
+    def run(self, inputs: Mapping[str, Any], counts: Mapping[str, int], *, max_cycles: int = 10_000_000) -> Transfers:
+        """Queue payloads for input streams and run until each output stream has given what is asked of it.
+
+        Input that is not taken by then stays queued. Output streams that have given their count, or are not named,
+        are not ready: what they hold stays in the hardware. Without any count, the run goes on for ``max_cycles``.
+
+        Parameters
+        ----------
+        inputs : dict of sequences of payloads
+            See :func:`~thresher.sim.bridge.pack_beats`.
+        counts : dict of int
+            Payloads to take from each output stream.
+        max_cycles : int
+            Longest run.
+
+        Raises
+        ------
+        SimulationError
+            The outputs have not come by then, or a stream rule is broken. The simulator must be reset.
+        InputError
+            A payload does not fit its stream.
+        ValueError
+            A name is no such stream of the component.
+        """
+        packed = [
+            (self._index(self._inputs, name), pack_beats(self._port(self._inputs, name).shape, values, path=name))
+            for name, values in inputs.items()
+        ]
+        targets = np.zeros(max(1, len(self._outputs)), np.uint64)
+        for name, count in counts.items():
+            targets[self._index(self._outputs, name)] = count
+        for index, beats in packed:
+            self._library.thresher_push(self._handle, index, beats.ctypes.data_as(_UINT32), len(beats))
+        left, status = max_cycles, _LIMIT
+        while left > 0 and status == _LIMIT:
+            status = self._library.thresher_run(self._handle, targets.ctypes.data_as(_UINT64), min(left, SLICE))
+            left -= SLICE
+        if status == _BROKEN:
+            told = self._library.thresher_error(self._handle).decode().replace("___05F", "__")
+            raise SimulationError(f"cycle {self.cycle - 1}, seed {self._seed}: stream {told}")
+        if status == _LIMIT and any(counts.values()):
+            raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few from {self._short(targets)}")
+        return self._take()
+
+    def _index(self, ports: list[StreamPort], name: str) -> int:
+        names = [port.name for port in ports]
+        if name not in names:
+            side = "input" if ports is self._inputs else "output"
+            raise ValueError(f"{name!r} is no {side} stream of the component; it has: {', '.join(names)}")
+        return names.index(name)
+
+    def _port(self, ports: list[StreamPort], name: str) -> StreamPort:
+        return ports[self._index(ports, name)]
+
+    def _short(self, targets: np.ndarray) -> str:
+        counts = [self._library.thresher_transfers(self._handle, _OUTPUT, i) for i in range(len(self._outputs))]
+        ends = zip(self._outputs, counts, targets.tolist(), strict=False)
+        return ", ".join(f"{port.name} ({count} of {target})" for port, count, target in ends if count < target)
+
+    def _take(self) -> Transfers:
+        values, cycles = {}, {}
+        for side, ports in ((_INPUT, self._inputs), (_OUTPUT, self._outputs)):
+            for index, port in enumerate(ports):
+                count = self._library.thresher_transfers(self._handle, side, index)
+                words = np.empty((count, words_of(port.width) if side == _OUTPUT else 0), np.uint32)
+                stamps = np.empty(count, np.uint64)
+                pointers = words.ctypes.data_as(_UINT32), stamps.ctypes.data_as(_UINT64)
+                self._library.thresher_take(self._handle, side, index, *pointers)
+                cycles[port.name] = stamps
+                if side == _OUTPUT:
+                    values[port.name] = unpack_beats(port.shape, words)
+        return Transfers(values=values, cycles=cycles)
