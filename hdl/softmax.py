@@ -79,6 +79,8 @@ class Softmax(wiring.Component):
     latency : int
         Cycles from the last score of a row to its first weights in an idle unit, if nothing is pruned (one more if
         something is); ``late`` only.
+    row_latency : int
+        Cycles from the last weights of a row's first pass to its ``o_rows``; ``late`` only.
 
     Members
     -------
@@ -101,7 +103,9 @@ class Softmax(wiring.Component):
         self._early = config.normalise is Normalise.EARLY
         self.entries = 1 << index_bits(2 * config.blocks)
         self._maximum = RowMaximum(config)
+        self._denominator = Denominator(config, depth=ROWS_AHEAD)
         self.latency = self._maximum.latency + 3 + STEP_TO_WEIGHT + 2
+        self.row_latency = self._denominator.latency - 1
         super().__init__(
             {
                 "i_row": In(stream.Signature(softmax_row_layout(config))),
@@ -118,7 +122,7 @@ class Softmax(wiring.Component):
         config = self._config
         m.submodules.maximum = self._maximum
         m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=2)
-        m.submodules.denominator = self._denominator = Denominator(config, depth=ROWS_AHEAD)
+        m.submodules.denominator = self._denominator
         wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
         wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
         # Registered readiness: it freezes every register from the ring to the weights.
@@ -194,14 +198,14 @@ class Softmax(wiring.Component):
             reciprocals.give.eq(self._denominator.o_reciprocals.valid & self._denominator.o_reciprocals.ready),
         ]
         emitter = self._emitter(m, complete, adder)
-        # Weights go first: they empty the ring. The sums of later rows fill the wait for a reciprocal.
-        m.d.comb += emitter.o.ready.eq(enable)
-        with m.If(emitter.o.valid):
+        # Sums go first: a row's weights wait for its reciprocal, and those of earlier rows fill the time.
+        adds = adder.o.valid & free
+        m.d.comb += emitter.o.ready.eq(enable & ~adds)
+        with m.If(~adds):
             m.d.comb += [
                 step.eq(emitter.o.payload),
                 address.eq(emitter.address),
-                valid.eq(1),
-                adder.o.ready.eq(0),
+                valid.eq(emitter.o.valid),
             ]
         return step, valid, address
 
