@@ -1,6 +1,6 @@
 """Block RAM with one write and one read port."""
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Module, Shape, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -13,9 +13,9 @@ def ReadPort(*, address_bits: int, layout) -> wiring.Signature:
     return wiring.Signature({"address": In(address_bits), "enable": In(1), "data": Out(layout)})
 
 
-def WritePort(*, address_bits: int, layout) -> wiring.Signature:
-    """Write port, seen from the writer: ``data`` is stored at ``address`` when ``enable`` is high."""
-    return wiring.Signature({"address": Out(address_bits), "enable": Out(1), "data": Out(layout)})
+def WritePort(*, address_bits: int, layout, granules: int = 1) -> wiring.Signature:
+    """Write port, seen from the writer: the granules of ``data`` whose ``enable`` bit is high are stored."""
+    return wiring.Signature({"address": Out(address_bits), "enable": Out(granules), "data": Out(layout)})
 
 
 class Scratchpad(wiring.Component):
@@ -25,46 +25,42 @@ class Scratchpad(wiring.Component):
     ----------
     address_bits : int
         The memory has 2^address_bits words.
+    layout : ShapeLike
+        A word.
     granules : int
-        Granules of a word.
-    granule_bits : int
-        Bits of a granule.
-    read_layout : ShapeCastable, optional
-        How a word is read; as wide as all granules. Default: an array of granules.
+        Parts of a word that are written one by one; they divide its width.
+    write_layout : ShapeLike, optional
+        The word as its writer sees it, as wide.
 
     Members
     -------
-    address : In(address_bits), write_enable : In(granules)
-        Where to write, and which granules.
-    write_data : In(ArrayLayout(granule_bits, granules))
-    read : In(ReadPort)
+    write : In(WritePort)
+    read : Out(ReadPort)
     """
 
-    def __init__(self, *, address_bits: int, granules: int, granule_bits: int, read_layout=None):
-        self._word = data.ArrayLayout(unsigned(granule_bits), granules)
+    def __init__(self, *, address_bits: int, layout, granules: int = 1, write_layout=None):
         self._depth = 1 << address_bits
+        self._granules = granules
+        self._width = Shape.cast(layout).width
         super().__init__(
             {
-                "address": In(address_bits),
-                "write_enable": In(granules),
-                "write_data": In(self._word),
-                "read": Out(ReadPort(address_bits=address_bits, layout=read_layout or self._word)),
+                "write": In(WritePort(address_bits=address_bits, layout=write_layout or layout, granules=granules)),
+                "read": Out(ReadPort(address_bits=address_bits, layout=layout)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self._word, depth=self._depth, init=[])
+        word = data.ArrayLayout(unsigned(self._width // self._granules), self._granules)
+        m.submodules.memory = memory = Memory(shape=word, depth=self._depth, init=[])
         write = memory.write_port(granularity=1)
         read = memory.read_port(transparent_for=())
-        word = Signal(self._word)
         m.d.comb += [
-            write.addr.eq(self.address),
-            write.data.eq(self.write_data),
-            write.en.eq(self.write_enable),
+            write.addr.eq(self.write.address),
+            Value.cast(write.data).eq(self.write.data),
+            write.en.eq(self.write.enable),
             read.addr.eq(self.read.address),
             read.en.eq(self.read.enable),
-            word.eq(read.data),
-            self.read.data.eq(word),
+            Value.cast(self.read.data).eq(read.data),
         ]
         return m

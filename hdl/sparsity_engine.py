@@ -1,8 +1,7 @@
 """The sparsity engine: predictions in, kept blocks out."""
 
-from amaranth import Module, Shape
+from amaranth import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..spec.config import AttentionConfig
@@ -10,6 +9,7 @@ from .block_select import BlockSelect, decision_layout
 from .block_statistics import BlockStatistics
 from .interface import head_layout, predictions_layout
 from .kept_blocks import KeptBlocks, kept_block_layout, kept_row_layout
+from .scratchpad import Scratchpad
 
 __all__ = ["SparsityEngine"]
 
@@ -62,14 +62,7 @@ class SparsityEngine(wiring.Component):
         return m
 
     def _memory(self, m: Module, name: str, writer, reader) -> None:
-        memory = Memory(shape=Shape.cast(writer.data.shape()), depth=1 << len(writer.address), init=[])
+        memory = Scratchpad(address_bits=len(writer.address), layout=writer.data.shape())
         m.submodules[f"{name}_memory"] = memory
-        write, read = memory.write_port(), memory.read_port(transparent_for=())
-        m.d.comb += [
-            write.addr.eq(writer.address),
-            write.data.eq(writer.data),
-            write.en.eq(writer.enable),
-            read.addr.eq(reader.address),
-            read.en.eq(reader.enable),
-            reader.data.eq(read.data),
-        ]
+        connect(m, writer, memory.write)
+        connect(m, memory.read, reader)

@@ -1,0 +1,260 @@
+"""The main array: block² · lanes INT8 multipliers that compute scores and P·V by turns."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..spec.config import AttentionConfig, Score
+from ..spec.formats import INT8_BITS, signed_bits
+from .arithmetic import AdderTree, masked_product
+from .kept_blocks import kept_block_layout
+from .pipeline import delay, index_bits
+from .row_maximum import score_block_layout
+from .scratchpad import ReadPort
+from .softmax import weight_block_layout
+from .split import Split
+
+__all__ = ["PEArray", "accumulators_layout", "operand_address_bits"]
+
+
+def operand_address_bits(config: AttentionConfig) -> int:
+    """Address bits of one operand's scratchpad: (chunk, block, slot) from the lowest bits up."""
+    return index_bits(config.chunks) + index_bits(config.blocks) + 1
+
+
+def accumulators_layout(config: AttentionConfig) -> data.StructLayout:
+    """P·V of a block row for one chunk of ``lanes`` columns, the background's part not yet in it."""
+    row = data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
+    return data.StructLayout(
+        {"slot": 1, "chunk": index_bits(config.chunks), "accumulators": data.ArrayLayout(row, config.block)}
+    )
+
+
+class PEArray(wiring.Component):
+    """Multiplies whatever is ready, one step per cycle.
+
+    A step is ``lanes`` of a kept block's scores (``block`` query rows against ``block`` keys), or a kept block's
+    weights times ``lanes`` columns of V. Weights come first: they free the softmax's ring for further scores. The
+    scores' sums and the outputs' accumulators are separate registers, so steps of both kinds alternate freely.
+
+    Only the output side can stall: everything waits while finished accumulators are not taken.
+
+    Members
+    -------
+    i_blocks : In(stream(kept_block_layout))
+        Blocks to score, each ceil(d / lanes) steps.
+    i_weights : In(stream(weight_block_layout))
+        One step each.
+    last_chunk : In(ArrayLayout(…, 2))
+        ceil(d / lanes) − 1 of the head in each slot.
+    available : In(1), reserve : Out(1)
+        Whether the softmax has a place for one more block of scores, and its reservation.
+    q, kv : In(ReadPort)
+        Blocks of Q at (chunk, block row, slot), of K and V at (chunk, key block, slot, is V).
+    o_scores : Out(stream(score_block_layout))
+        Must always be ready; a place was reserved.
+    o_accumulators : Out(stream(accumulators_layout))
+        In the order of the weights' passes.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        rows = data.ArrayLayout(data.ArrayLayout(signed(INT8_BITS), config.lanes), config.block)
+        bits = operand_address_bits(config)
+        super().__init__(
+            {
+                "i_blocks": In(stream.Signature(kept_block_layout(config))),
+                "i_weights": In(stream.Signature(weight_block_layout(config))),
+                "last_chunk": In(data.ArrayLayout(index_bits(config.chunks), 2)),
+                "available": In(1),
+                "reserve": Out(1),
+                "q": In(ReadPort(address_bits=bits, layout=rows)),
+                "kv": In(ReadPort(address_bits=bits + 1, layout=rows)),
+                "o_scores": Out(stream.Signature(score_block_layout(config))),
+                "o_accumulators": Out(stream.Signature(accumulators_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        enable = Signal()
+        m.d.comb += enable.eq(~self.o_accumulators.valid | self.o_accumulators.ready)
+        # 1: step registered, addresses; 2: scratchpads; 3: operands; 4: products.
+        tags = delay(m, self._choose(m, enable), 2, enable=enable, name="step")
+        self._read(m, enable, tags[1])
+        products = self._multiply(m, enable, tags[2])
+        tags += delay(m, tags[2], 2, enable=enable, name="product_step")[1:]
+        self._score(m, enable, products, tags[4])
+        self._accumulate(m, enable, products, tags[4])
+        return m
+
+    def _step_layout(self) -> data.StructLayout:
+        config = self._config
+        return data.StructLayout(
+            {
+                "score": 1,
+                "value": 1,
+                "first": 1,
+                "last": 1,
+                "chunk": index_bits(config.chunks),
+                "slot": 1,
+                "key_block": index_bits(config.blocks),
+                "block": kept_block_layout(config),
+                "weights": weight_block_layout(config)["weights"].shape,
+            }
+        )
+
+    def _choose(self, m: Module, enable: Signal) -> Signal:
+        """The step of this cycle: weights if there are any, otherwise scores."""
+        config = self._config
+        step = Signal(self._step_layout())
+        chunk = Signal(index_bits(config.chunks))
+        last_chunk = Signal.like(chunk)
+        block, weights = self.i_blocks.payload, self.i_weights.payload
+        m.d.comb += [
+            last_chunk.eq(self.last_chunk[block.slot]),
+            step.value.eq(self.i_weights.valid),
+            step.score.eq(self.i_blocks.valid & ~step.value & ((chunk != 0) | self.available)),
+            step.block.eq(block),
+            step.weights.eq(weights.weights),
+            self.i_weights.ready.eq(enable),
+            self.i_blocks.ready.eq(enable & step.score & step.last),
+            self.reserve.eq(enable & step.score & step.first),
+        ]
+        with m.If(step.value):
+            m.d.comb += [
+                step.first.eq(weights.first),
+                step.last.eq(weights.last),
+                step.chunk.eq(weights.chunk),
+                step.slot.eq(weights.slot),
+                step.key_block.eq(weights.key_block),
+            ]
+        with m.Else():
+            m.d.comb += [
+                step.first.eq(chunk == 0),
+                step.last.eq(chunk == last_chunk),
+                step.chunk.eq(chunk),
+                step.slot.eq(block.slot),
+                step.key_block.eq(block.key_block),
+            ]
+        with m.If(enable & step.score):
+            m.d.sync += chunk.eq(Mux(step.last, 0, chunk + 1))
+        return step
+
+    def _read(self, m: Module, enable: Signal, step) -> None:
+        m.d.comb += [
+            self.q.enable.eq(enable),
+            self.q.address.eq(Cat(step.chunk, step.block.row, step.slot)),
+            self.kv.enable.eq(enable),
+            self.kv.address.eq(Cat(step.chunk, step.key_block, step.slot, step.value)),
+        ]
+
+    def _multiply(self, m: Module, enable: Signal, step) -> dict:
+        """Operand and product registers; product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j]."""
+        config = self._config
+        b = config.block
+        products = {}
+        for i in range(b):
+            for j in range(b):
+                weight = step.weights[i][j]
+                for lane in range(config.lanes):
+                    left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}")
+                    right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}")
+                    product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}")
+                    with m.If(enable):
+                        m.d.sync += [
+                            left.eq(Mux(step.value, weight, self.q.data[i][lane])),
+                            right.eq(self.kv.data[j][lane]),
+                            product.eq(left * right),
+                        ]
+                    products[i, j, lane] = product
+        return products
+
+    def _fraction_products(self, m: Module, enable: Signal) -> dict:
+        """qf·kf of every lane, in step with the products."""
+        config = self._config
+        fractions = {}
+        for name, port in (("q", self.q), ("k", self.kv)):
+            for i in range(config.block):
+                split = Split(config, count=config.lanes)
+                m.submodules[f"split_{name}_{i}"] = split
+                registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
+                m.d.comb += split.x.eq(port.data[i])
+                with m.If(enable):
+                    m.d.sync += registers.eq(split.fraction)
+                fractions[name, i] = registers
+        products = {}
+        for i in range(config.block):
+            for j in range(config.block):
+                for lane in range(config.lanes):
+                    left, right = fractions["q", i][lane], fractions["k", j][lane]
+                    product = Signal(signed(len(left) + len(right)), name=f"fraction_{i}_{j}_{lane}")
+                    with m.If(enable):
+                        m.d.sync += product.eq(masked_product(left, right))
+                    products[i, j, lane] = product
+        return products
+
+    def _score(self, m: Module, enable: Signal, products: dict, step) -> None:
+        """Lanes summed by trees, chunks by accumulators."""
+        config = self._config
+        b, lanes = config.block, config.lanes
+        peak = config.score_peak // config.max_head_dim
+        width = signed_bits(-peak, peak)
+        extra = 0
+        if config.score is Score.APPROX:
+            fractions = self._fraction_products(m, enable)
+            operands = {
+                (i, j, lane): Signal(signed(width), name=f"approximate_{i}_{j}_{lane}") for i, j, lane in products
+            }
+            with m.If(enable):
+                m.d.sync += [operands[place].eq(products[place] - fractions[place]) for place in products]
+            extra = 1
+        else:
+            operands = products
+        out = self.o_scores.payload
+        latency = 0
+        for i in range(b):
+            for j in range(b):
+                tree = AdderTree(count=lanes, width=width)
+                m.submodules[f"tree_{i}_{j}"] = tree
+                latency = tree.latency
+                m.d.comb += tree.enable.eq(enable)
+                m.d.comb += [tree.operands[lane].eq(operands[i, j, lane]) for lane in range(lanes)]
+        tag = delay(m, step, extra + latency, enable=enable, name="score_step")[-1]
+        done = Signal()
+        with m.If(enable):
+            for i in range(b):
+                for j in range(b):
+                    score = out.scores[i][j]
+                    tree = m.submodules[f"tree_{i}_{j}"]
+                    with m.If(tag.score):
+                        m.d.sync += score.eq(tree.total + Mux(tag.first, 0, score))
+            m.d.sync += [
+                done.eq(tag.score & tag.last),
+                out.key_valid.eq(tag.block.key_valid),
+                out.key_block.eq(tag.block.key_block),
+                out.last.eq(tag.block.last),
+            ]
+        m.d.comb += self.o_scores.valid.eq(done & enable)
+
+    def _accumulate(self, m: Module, enable: Signal, products: dict, step) -> None:
+        """Keys of a block summed, blocks of a pass accumulated."""
+        config = self._config
+        out = self.o_accumulators.payload
+        tag = delay(m, step, 1, enable=enable, name="value_step")[-1]
+        for i in range(config.block):
+            for lane in range(config.lanes):
+                terms = [products[i, j, lane] for j in range(config.block)]
+                total = sum(terms[1:], terms[0])
+                keys = Signal(total.shape(), name=f"keys_{i}_{lane}")
+                accumulator = out.accumulators[i][lane]
+                with m.If(enable):
+                    m.d.sync += keys.eq(total)
+                with m.If(enable & tag.value):
+                    m.d.sync += accumulator.eq(keys + Mux(tag.first, 0, accumulator))
+        with m.If(enable):
+            m.d.sync += [
+                self.o_accumulators.valid.eq(tag.value & tag.last),
+                out.slot.eq(tag.slot),
+                out.chunk.eq(tag.chunk),
+            ]

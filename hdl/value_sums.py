@@ -1,0 +1,59 @@
+"""Column sums of V, summed while V is loaded: what the background's weight is multiplied by."""
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..spec.config import AttentionConfig
+from .loader import value_beat_layout
+from .pipeline import index_bits
+
+__all__ = ["ValueSums"]
+
+
+class ValueSums(wiring.Component):
+    """ΣV of each column over the keys of the head in each slot.
+
+    Members
+    -------
+    beat : In(value_beat_layout)
+    slot : In(1), chunk : In
+        Which sums to show.
+    sums : Out(ArrayLayout(signed(value_sum_bits), lanes))
+        Without delay.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(
+            {
+                "beat": In(value_beat_layout(config)),
+                "slot": In(1),
+                "chunk": In(index_bits(config.chunks)),
+                "sums": Out(data.ArrayLayout(signed(config.value_sum_bits), config.lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        running = Signal(data.ArrayLayout(self.sums.shape(), config.chunks))
+        new = Signal(self.sums.shape())
+        for lane in range(config.lanes):
+            before = running[self.beat.chunk][lane]
+            m.d.comb += new[lane].eq(self.beat.values[lane] + Mux(self.beat.first, 0, before))
+        with m.If(self.beat.valid):
+            m.d.sync += running[self.beat.chunk].eq(new)
+        # Every beat writes its sum so far, so that the last one leaves the whole.
+        width = config.lanes * config.value_sum_bits
+        m.submodules.memory = memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.addr.eq(Cat(self.beat.chunk, self.beat.slot)),
+            write.data.eq(new),
+            write.en.eq(self.beat.valid),
+            read.addr.eq(Cat(self.chunk, self.slot)),
+            Value.cast(self.sums).eq(read.data),
+        ]
+        return m
