@@ -110,11 +110,25 @@ def _verilate(folder: Path, work: Path, trace: str | None, environment: dict[str
     _run(command, folder, environment, "Verilator")
 
 
+def _version_of(cxx: str) -> str:
+    return subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
+
+
 def _make(work: Path, environment: dict[str, str], *targets: str) -> None:
+    # Verilator's makefiles hold what was found where its package was made; these settings are of this machine.
+    cxx = environment["CXX"]
+    version = subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
+    precompiled = ("-include-pch", ".gch") if "clang" in version else ("-include", "")
+    variables = {
+        **OPTIMISE,
+        "AR": "ar",
+        "CXX": cxx,
+        "PYTHON3": sys.executable,
+        "CFG_CXXFLAGS_PCH_I": precompiled[0],
+        "CFG_GCH_IF_CLANG": precompiled[1],
+    }
+    settings = [f"{name}={value}" for name, value in variables.items()]
     # One job more than cores keeps them busy: the model is made of many files.
-    settings = [
-        f"{name}={value}" for name, value in {**OPTIMISE, "CXX": environment["CXX"], "PYTHON3": sys.executable}.items()
-    ]
     command = ["make", "-s", f"-j{(os.cpu_count() or 1) + 1}", "-f", f"V{TOP}.mk", *targets, *settings]
     _run(command, work, environment, "compiling the simulator")
 

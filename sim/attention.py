@@ -1,0 +1,253 @@
+"""Whole heads on a simulated attention core."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..hdl.attention_core import AttentionCore
+from ..hdl.interface import command_layout, data_layout, output_layout, statistics_layout
+from ..spec.command import CommandError, HeadCommand
+from ..spec.config import AttentionConfig
+from ..spec.errors import InputError
+from ..spec.formats import ceil_div
+from .build import Design, Progress
+from .testbench import run_streams
+from .verilator import SimulationError, VerilatorSimulator
+
+__all__ = ["AttentionSimulator", "Head", "HeadRun", "HeadStatistics", "attention_design", "simulate_heads"]
+
+Head = tuple[HeadCommand, np.ndarray, np.ndarray, np.ndarray]
+"""A command and its Q (Lq, d), K and V (Lk, d), all int8. A refused command's operands are not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadStatistics:
+    """The statistics stream's answer to a head.
+
+    Attributes
+    ----------
+    error : CommandError
+        Why the command was refused, or ``NONE``.
+    pruned : bool
+        The head mask removed the head; its output is zero.
+    kept_blocks : int
+        Blocks that the main array computed.
+    saturations : int
+        Outputs that were clipped to INT8.
+    cycles : int
+        From the acceptance of the command to that of the head's last output beat.
+    """
+
+    error: CommandError
+    pruned: bool
+    kept_blocks: int
+    saturations: int
+    cycles: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRun:
+    """What the core answered to a head, and when.
+
+    Attributes
+    ----------
+    output : (Lq, d) int8, or None if the command was refused
+    statistics : HeadStatistics
+    accepted, finished : int
+        Clock cycles in which the command was accepted and the last output beat taken (the statistics, if the command
+        was refused). Differences between consecutive heads are the pace of the stream of heads.
+    """
+
+    output: np.ndarray | None
+    statistics: HeadStatistics
+    accepted: int
+    finished: int
+
+
+def attention_design(config: AttentionConfig) -> Design:
+    """The attention core as a design that is emitted only when the cache has it not."""
+    signature = wiring.Signature(
+        {
+            "i_command": In(stream.Signature(command_layout(config))),
+            "i_data": In(stream.Signature(data_layout(config))),
+            "o_data": Out(stream.Signature(output_layout(config))),
+            "o_statistics": Out(stream.Signature(statistics_layout(config))),
+        }
+    )
+    return Design(signature=signature, make=lambda: AttentionCore(config), key=f"AttentionCore {config.to_json()}")
+
+
+def _rows(name: str, matrix: np.ndarray, shape: tuple[int, int], lanes: int) -> np.ndarray:
+    """The beats of a matrix, (rows · ceil(d / lanes), lanes)."""
+    if not isinstance(matrix, np.ndarray) or matrix.dtype != np.int8:
+        raise InputError(f"{name} must be an int8 array, but is {getattr(matrix, 'dtype', type(matrix).__name__)}")
+    if matrix.shape != shape:
+        raise InputError(f"{name} has shape {matrix.shape}, but its command says {shape}")
+    padded = np.zeros((shape[0], ceil_div(shape[1], lanes) * lanes), np.int8)
+    padded[:, : shape[1]] = matrix
+    return padded.reshape(-1, lanes)
+
+
+def _accepted(config: AttentionConfig, command: HeadCommand) -> bool:
+    return command.refusal(config) is CommandError.NONE
+
+
+def _inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:
+    """Payloads of the core's input streams."""
+    beats = [np.zeros((0, config.lanes), np.int8)]
+    for index, (command, q, k, v) in enumerate(heads):
+        command.check_encodable(config)
+        if _accepted(config, command):
+            queries = command.query_length, command.head_dim
+            keys = command.key_length, command.head_dim
+            for name, matrix, shape in (("Q", q, queries), ("K", k, keys), ("V", v, keys)):
+                beats.append(_rows(f"{name} of head {index}", matrix, shape, config.lanes))
+    return {"i_command": [asdict(command) for command, *_ in heads], "i_data": np.concatenate(beats)}
+
+
+def _output_beats(config: AttentionConfig, command: HeadCommand) -> int:
+    if not _accepted(config, command):
+        return 0
+    return command.query_length * ceil_div(command.head_dim, config.output_lanes)
+
+
+def _counts(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, int]:
+    """Payloads that the core's output streams owe."""
+    return {"o_data": sum(_output_beats(config, command) for command, *_ in heads), "o_statistics": len(heads)}
+
+
+def _cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) -> int:
+    """Far more cycles than the heads can take, were nothing pruned and no stage busy beside another."""
+    limit = 0
+    for command, *_ in heads:
+        if _accepted(config, command):
+            rows = ceil_div(command.query_length, config.block)
+            blocks = rows * ceil_div(command.key_length, config.block)
+            chunks = ceil_div(command.head_dim, config.lanes)
+            beats = chunks * (command.query_length + 2 * command.key_length)
+            limit += blocks * (3 * chunks + 2) + beats + _output_beats(config, command) + 100 * rows
+        limit += 1000
+    return round(4 * limit / (1 - stall))
+
+
+def _head_runs(
+    config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
+) -> list[HeadRun]:
+    """The core's output streams, cut into heads."""
+    beats = np.asarray(values["o_data"], np.int8).reshape(-1, config.output_lanes)
+    runs, start = [], 0
+    for index, (command, *_) in enumerate(heads):
+        fields = values["o_statistics"][index]
+        statistics = HeadStatistics(
+            **{**fields, "error": CommandError(fields["error"]), "pruned": bool(fields["pruned"])}
+        )
+        count = _output_beats(config, command)
+        output, finished = None, cycles["o_statistics"][index]
+        if count:
+            padded = beats[start : start + count].reshape(command.query_length, -1)
+            output = padded[:, : command.head_dim].copy()
+            if padded[:, command.head_dim :].any():
+                raise SimulationError(f"head {index}: output beyond head_dim={command.head_dim} is not zero")
+            finished = cycles["o_data"][start + count - 1]
+            start += count
+        accepted = int(cycles["i_command"][index])
+        runs.append(HeadRun(output=output, statistics=statistics, accepted=accepted, finished=int(finished)))
+    return runs
+
+
+class AttentionSimulator:
+    """An attention core's emitted Verilog under Verilator, one head after another streaming through it.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    stall : float
+        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
+    seed : int
+        Of the stalls.
+    trace : Path, optional
+        Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
+    on_progress : function of a line of text, optional
+        Called before anything that takes seconds: emitting and compiling, each once per configuration.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed, or the cache or the trace cannot be written.
+    """
+
+    def __init__(
+        self,
+        config: AttentionConfig,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        trace: Path | None = None,
+        on_progress: Progress | None = None,
+    ):
+        self.config = config
+        self._stall = stall
+        self._simulator = VerilatorSimulator(
+            attention_design(config), stall=stall, seed=seed, trace=trace, on_progress=on_progress
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the simulation and complete its trace."""
+        self._simulator.close()
+
+    @property
+    def cycle(self) -> int:
+        """Cycles since reset."""
+        return self._simulator.cycle
+
+    def reset(self) -> None:
+        """Reset the core and start counting cycles from 0."""
+        self._simulator.reset()
+
+    def run(self, heads: Sequence[Head]) -> list[HeadRun]:
+        """Stream heads through the core without a pause between them.
+
+        Raises
+        ------
+        InputError
+            Operands are not int8 or not of the shapes that their command says.
+        CommandValueError
+            A command does not fit the fields of the command stream.
+        SimulationError
+            The core misbehaved; it must be reset.
+        """
+        transfers = self._simulator.run(
+            _inputs(self.config, heads),
+            _counts(self.config, heads),
+            max_cycles=_cycle_limit(self.config, heads, self._stall),
+        )
+        return _head_runs(self.config, heads, transfers.values, transfers.cycles)
+
+
+def simulate_heads(
+    config: AttentionConfig, heads: Sequence[Head], *, seed: int, stall: float = 0.3, vcd: Path | None = None
+) -> list[HeadRun]:
+    """Heads on a core in Amaranth's simulator: no compiler needed, for small configurations.
+
+    Raises
+    ------
+    AssertionError
+        The core misbehaved (see :func:`~thresher.sim.testbench.run_streams`).
+    InputError, CommandValueError
+        As those of :meth:`AttentionSimulator.run`.
+    """
+    inputs, counts = _inputs(config, heads), _counts(config, heads)
+    limit = _cycle_limit(config, heads, stall)
+    result = run_streams(AttentionCore(config), inputs, counts, seed=seed, stall=stall, max_cycles=limit, vcd=vcd)
+    return _head_runs(config, heads, result.values, result.cycles)
