@@ -75,7 +75,8 @@ class Normalise(wiring.Component):
     Members
     -------
     i_row : In(stream(scaled_row_layout))
-        One per block row, taken with its first block. The exponents are at least weight_bits − 1 (late) or equal to
+        One per block row. Its first block is taken without it, so that the main array goes on while the reciprocals
+        are still computed. The exponents are at least weight_bits − 1 (late) or equal to
         weight_bits (early), as the softmax gives them.
     i_block : In(stream(accumulator_block_layout))
     o_words : Out(stream(output_words_layout))
@@ -99,7 +100,7 @@ class Normalise(wiring.Component):
         m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=2)
         wiring.connect(m, words.o, wiring.flipped(self.o_words))
         enable = words.i.ready
-        active, accumulators, value_sums, row = self._drain(m, enable)
+        step, accumulators, value_sums, row = self._drain(m, enable)
         operands, multiplier, shift = self._divide(m, enable, accumulators, value_sums, row)
         m.submodules.requantize = requantize = Requantize(
             count=self._config.output_lanes,
@@ -115,7 +116,7 @@ class Normalise(wiring.Component):
             requantize.shift.eq(shift),
             words.i.payload.values.eq(requantize.results),
             words.i.payload.saturated.eq(requantize.saturated),
-            words.i.valid.eq(delay(m, active, 3 + requantize.latency, enable=enable, name="valid")[-1]),
+            words.i.valid.eq(delay(m, step, 3 + requantize.latency, enable=enable, name="valid")[-1]),
         ]
         return m
 
@@ -127,35 +128,38 @@ class Normalise(wiring.Component):
         row = Signal(scaled_row_layout(config))
         accumulators = Signal.like(Cat(block.accumulators))
         value_sums = Signal.like(Cat(block.value_sums))
-        active, starts_row = Signal(), Signal(init=1)
+        active, last_chunk, known = Signal(), Signal(), Signal()
+        step = Signal()
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
-        last = (group == groups - 1) & (query == config.block - 1)
-        free = ~active | (enable & last)
+        last = step & enable & (group == groups - 1) & (query == config.block - 1)
+        ends_row = last & last_chunk
         m.d.comb += [
-            self.i_block.ready.eq(free & (~starts_row | self.i_row.valid)),
-            self.i_row.ready.eq(free & starts_row & self.i_block.valid),
+            step.eq(active & known),
+            self.i_block.ready.eq(~active | last),
+            self.i_row.ready.eq(~known | ends_row),
         ]
-        with m.If(enable):
+        with m.If(step & enable):
             m.d.sync += [
                 accumulators.eq(accumulators >> (config.output_lanes * config.accumulator_bits)),
                 value_sums.eq(value_sums.rotate_right(config.output_lanes * config.value_sum_bits)),
+                group.eq(group + 1),
             ]
-        with m.If(active & enable):
-            m.d.sync += group.eq(group + 1)
             with m.If(group == groups - 1):
                 m.d.sync += [group.eq(0), query.eq(query + 1)]
-            with m.If(last):
-                m.d.sync += active.eq(0)
+        with m.If(last):
+            m.d.sync += active.eq(0)
         with m.If(self.i_block.valid & self.i_block.ready):
             m.d.sync += [
                 active.eq(1),
                 accumulators.eq(Cat(block.accumulators)),
                 value_sums.eq(Cat(block.value_sums)),
-                starts_row.eq(block.last_chunk),
+                last_chunk.eq(block.last_chunk),
             ]
-            with m.If(starts_row):
-                m.d.sync += row.eq(self.i_row.payload)
+        with m.If(ends_row):
+            m.d.sync += known.eq(0)
+        with m.If(self.i_row.valid & self.i_row.ready):
+            m.d.sync += [known.eq(1), row.eq(self.i_row.payload)]
         front = [
             data.View(data.ArrayLayout(signed(bits), config.output_lanes), register[: bits * config.output_lanes])
             for bits, register in ((config.accumulator_bits, accumulators), (config.value_sum_bits, value_sums))
@@ -167,7 +171,7 @@ class Normalise(wiring.Component):
             "output_multiplier": row.output_multiplier,
             "output_shift": row.output_shift,
         }
-        return active, *front, per_query
+        return step, *front, per_query
 
     def _divide(self, m: Module, enable, accumulators, value_sums, row):
         """Three stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal
