@@ -1,17 +1,21 @@
 """Steady state of a stream of equally shaped heads: cycles, and how busy the INT8 lanes are."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..spec.command import head_command
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError
+from ..spec.formats import RHO_FRACTION, ceil_div
 from .attention import AttentionSimulator, Head, HeadRun
+from .build import Progress
 
-__all__ = ["LEAST_HEADS", "SteadyState", "measure", "random_heads"]
+__all__ = ["LEAST_HEADS", "AttentionBench", "Expected", "SteadyState", "bench_attention", "measure", "random_heads"]
 
 SKIPPED_FIRST, SKIPPED_LAST = 2, 1
 """Heads at the ends of a run that are not counted: the pipeline fills, and drains."""
@@ -33,23 +37,25 @@ class SteadyState:
         Per counted head.
     ideal_cycles : float
         Useful MACs per head over the lanes.
-    utilisation : float
-        Useful INT8 MACs / (lanes · cycles): scores and P·V of the kept positions.
+    bit_exact : bool
+        Outputs and statistics of all heads are golden's.
     simulated_cycles : int
         Of the whole run.
     seconds : float
         Wall time of the whole run.
-    runs : sequence of HeadRun
-        Results of all heads.
     """
 
     cycles_per_head: float
     kept_blocks: float
     ideal_cycles: float
-    utilisation: float
+    bit_exact: bool
     simulated_cycles: int
     seconds: float
-    runs: Sequence[HeadRun]
+
+    @property
+    def utilisation(self) -> float:
+        """Useful INT8 MACs, scores and P·V of the kept positions, over lanes times cycles."""
+        return self.ideal_cycles / self.cycles_per_head
 
     @property
     def overhead_cycles(self) -> float:
@@ -88,30 +94,132 @@ def random_heads(
     return [(command, *rng.integers(-128, 128, shape, dtype=np.int8)) for _ in range(heads)]
 
 
-def measure(simulator: AttentionSimulator, heads: Sequence[Head], kept_positions: Sequence[int]) -> SteadyState:
-    """Run heads back to back and look at the middle of the stream.
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the golden model says about a head.
+
+    Attributes
+    ----------
+    output : (length, d) int8
+    statistics : dict
+        Fields that the hardware's statistics must equal.
+    kept_positions : int
+        Positions of the attention matrix whose scores are computed.
+    """
+
+    output: NDArray[np.int8]
+    statistics: Mapping[str, Any]
+    kept_positions: int
+
+    def equals(self, run: HeadRun) -> bool:
+        """Whether hardware answered the same."""
+        told = asdict(run.statistics)
+        same = all(int(told[name]) == int(value) for name, value in self.statistics.items())
+        return same and run.output is not None and np.array_equal(run.output, self.output)
+
+
+def measure(simulator: AttentionSimulator, heads: Sequence[Head], expected: Sequence[Expected]) -> SteadyState:
+    """Run heads back to back and look at the middle of the stream."""
+    start, before = time.perf_counter(), simulator.cycle
+    runs = simulator.run(heads)
+    seconds = time.perf_counter() - start
+    first, last = SKIPPED_FIRST, len(heads) - SKIPPED_LAST
+    cycles = (runs[last - 1].finished - runs[first - 1].finished) / (last - first)
+    macs = [2 * told.kept_positions * head[0].head_dim for told, head in zip(expected, heads, strict=True)]
+    return SteadyState(
+        cycles_per_head=cycles,
+        ideal_cycles=float(np.mean(macs[first:last])) / simulator.config.multipliers,
+        kept_blocks=float(np.mean([run.statistics.kept_blocks for run in runs[first:last]])),
+        bit_exact=all(told.equals(run) for told, run in zip(expected, runs, strict=True)),
+        simulated_cycles=simulator.cycle - before,
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionBench:
+    """Random heads of one shape, pruned and dense, on the same hardware."""
+
+    length: int
+    head_dim: int
+    heads: int
+    seed: int
+    rho: float
+    blocks: int
+    lanes: int
+    pruned: SteadyState
+    dense: SteadyState
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and numbers, for JSON."""
+        pruned, dense = self.pruned, self.dense
+        return {
+            "length": self.length,
+            "head_dim": self.head_dim,
+            "heads": self.heads,
+            "seed": self.seed,
+            "rho": self.rho,
+            "sparsity": 1 - pruned.kept_blocks / self.blocks,
+            "blocks": self.blocks,
+            "kept_blocks": pruned.kept_blocks,
+            "lanes": self.lanes,
+            "cycles_per_head": pruned.cycles_per_head,
+            "dense_cycles_per_head": dense.cycles_per_head,
+            "speedup": dense.cycles_per_head / pruned.cycles_per_head,
+            "utilisation": pruned.utilisation,
+            "dense_utilisation": dense.utilisation,
+            "overhead_cycles": pruned.overhead_cycles,
+            "dense_overhead_cycles": dense.overhead_cycles,
+            "bit_exact": pruned.bit_exact and dense.bit_exact,
+            "simulated_cycles": pruned.simulated_cycles + dense.simulated_cycles,
+            "simulated_cycles_per_second": round(
+                (pruned.simulated_cycles + dense.simulated_cycles) / (pruned.seconds + dense.seconds)
+            ),
+        }
+
+
+def bench_attention(
+    config: AttentionConfig,
+    *,
+    length: int,
+    head_dim: int,
+    heads: int,
+    seed: int,
+    choose_rho: Callable[[Sequence[Head]], int],
+    reference: Callable[[Head], Expected],
+    on_progress: Progress | None = None,
+) -> AttentionBench:
+    """Steady state of random heads of one shape, pruned and with pruning off.
 
     Parameters
     ----------
-    kept_positions : sequence of int
-        Positions of the attention matrix, per head, whose scores are computed.
+    choose_rho : function
+        From the heads to ρ·2^8. It comes from outside because this room knows no golden model.
+    reference : function
+        From a head to what golden says about it.
+
+    Raises
+    ------
+    ThresherError
+        A setting is out of range, or a tool is missing.
     """
-    config = simulator.config
-    start = time.perf_counter()
-    before = simulator.cycle
-    runs = simulator.run(heads)
-    seconds = time.perf_counter() - start
-    counted = slice(SKIPPED_FIRST, len(heads) - SKIPPED_LAST)
-    finished = [run.finished for run in runs]
-    cycles = (finished[counted.stop - 1] - finished[counted.start - 1]) / (counted.stop - counted.start)
-    macs = [2 * positions * head[0].head_dim for positions, head in zip(kept_positions, heads, strict=True)]
-    ideal = float(np.mean(macs[counted])) / config.multipliers
-    return SteadyState(
-        cycles_per_head=cycles,
-        kept_blocks=float(np.mean([run.statistics.kept_blocks for run in runs[counted]])),
-        ideal_cycles=ideal,
-        utilisation=ideal / cycles,
-        simulated_cycles=simulator.cycle - before,
-        seconds=seconds,
-        runs=runs,
+    tell = on_progress or (lambda _: None)
+    unpruned = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed)
+    rho = choose_rho(unpruned)
+    pruned = [(replace(command, rho=rho), q, k, v) for command, q, k, v in unpruned]
+    states = []
+    with AttentionSimulator(config, on_progress=on_progress) as simulator:
+        for name, work in (("pruned", pruned), ("dense", unpruned)):
+            tell(f"running {heads} {name} heads")
+            states.append(measure(simulator, work, [reference(head) for head in work]))
+    return AttentionBench(
+        length=length,
+        head_dim=head_dim,
+        heads=heads,
+        seed=seed,
+        rho=rho / (1 << RHO_FRACTION),
+        blocks=ceil_div(length, config.block) ** 2,
+        lanes=config.multipliers,
+        pruned=states[0],
+        dense=states[1],
     )

@@ -10,7 +10,7 @@ import pytest
 import thresher
 
 ROOT = Path(thresher.__file__).parent
-PACKAGE_FILES = ("__init__.py", "__main__.py", "cli.py", "report.py")
+PACKAGE_FILES = ("__init__.py", "__main__.py", "cli.py", "jobs.py", "picture.py", "report.py", "settings.py")
 LONGEST_FILE = 450
 
 STANDARD = frozenset(sys.stdlib_module_names)

@@ -1,0 +1,5 @@
+"""``python -m thresher``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,324 @@
+"""The command line: parses, checks, and hands over to jobs.py; report.py prints."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import __version__, report
+from .settings import configuration, preset_list
+from .spec import POLICIES, PRESETS, ThresherError
+
+# What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Sparse INT8 transformer attention: a trained model on generated hardware, bit for bit.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+bench_app = typer.Typer(help="Measure the generated hardware.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+# Any: the type checker takes no enumeration made at run time.
+PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
+PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
+
+
+class BackendName(StrEnum):
+    """What runs the heads."""
+
+    GOLDEN = "golden"
+    RTL = "rtl"
+
+
+class TaskName(StrEnum):
+    """What a model is evaluated on."""
+
+    SST2 = "sst2"
+    STSB = "stsb"
+
+
+class MethodName(StrEnum):
+    """How calibration finds a tensor's range."""
+
+    MIN_MAX = "min-max"
+    PERCENTILE = "percentile"
+
+
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
+]
+PresetOption = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
+PolicyOption = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
+RhoOption = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
+TauOption = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
+
+EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
+DEFAULT_RHO = 0.5
+
+DEMO_SENTENCES = (
+    "it 's a charming and often affecting journey .",
+    "unflinchingly bleak and desperate",
+    "the film tells a gripping story with wit and feeling , and it never loses its way .",
+    "a long , dull and lifeless two hours that never finds a single idea of its own .",
+    "not a perfect film , but warm , funny and beautifully acted from the first scene to the last .",
+)
+
+
+def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose errors are one line on standard error, and an exit code."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except ThresherError as error:
+                _fail(str(error), 1)
+            except KeyboardInterrupt:
+                _fail("interrupted", 130)
+            except BrokenPipeError:
+                raise  # whoever reads our output has seen enough; the library ends quietly
+            except OSError as error:
+                place = f" {error.filename!r}" if error.filename else ""
+                _fail(f"cannot read or write{place} ({error.strerror or error}): check the path and the free space", 1)
+
+        return owner.command(name)(guarded)
+
+    return register
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"thresher {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@command(app, "demo")
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture.")] = Path("out"),
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    rho: RhoOption = DEFAULT_RHO,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify several sentences with the packaged model, its attention on the generated hardware."""
+    from . import jobs
+
+    clock = report.timed()
+    with report.steps() as steps:
+        config = configuration(preset, policy)
+        result, picture = jobs.demo(output, config=config, sentences=DEMO_SENTENCES, rho=rho, steps=steps)
+    if as_json:
+        _print_json(result.to_dict() | {"picture": str(picture), "seconds": clock()})
+    else:
+        report.answers(result, seconds=clock(), picture=picture)
+    _require_bit_exact(result.bit_exact)
+
+
+def _require_bit_exact(equal: bool | None) -> None:
+    if equal is False:
+        _fail("hardware and golden differ: this is a defect of thresher, please report it with the command line", 1)
+
+
+@command(app, "run")
+def run(
+    text: Annotated[list[str], typer.Option("--text", help="What to classify; may be given several times.")],
+    model: ModelOption = "default",
+    backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
+        BackendName.GOLDEN
+    ),
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    rho: RhoOption = DEFAULT_RHO,
+    tau: TauOption = 0.0,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify a text with a trained model, its attention on golden or on hardware."""
+    from . import jobs
+
+    clock = report.timed()
+    with report.steps() as steps:
+        result = jobs.run(
+            model,
+            text,
+            config=configuration(preset, policy),
+            backend=backend,
+            rho=rho,
+            tau=tau,
+            trace=trace,
+            steps=steps,
+        )
+    if as_json:
+        _print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
+    else:
+        report.answers(result, seconds=clock())
+        if trace is not None:
+            print(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
+    _require_bit_exact(result.bit_exact)
+
+
+@command(app, "eval")
+def evaluate(
+    task: Annotated[TaskName, typer.Option("--task", help="sst2: accuracy; stsb: Spearman.")],
+    data: Annotated[Path, typer.Option("--data", help="Tab-separated file with a header.")],
+    model: ModelOption = "default",
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    rho: RhoOption = DEFAULT_RHO,
+    tau: TauOption = 0.0,
+    random_mask: Annotated[
+        bool, typer.Option("--random-mask", help="Also run the control: as many blocks, chosen at random.")
+    ] = False,
+    seed: SeedOption = 0,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
+    ] = None,
+    method: Annotated[MethodName, typer.Option("--method", help="How calibration finds ranges.")] = (
+        MethodName.PERCENTILE
+    ),
+    percentile: Annotated[float, typer.Option("--percentile", help="Of the magnitudes, for that method.")] = 99.99,
+    worker_count: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Evaluate a model on a labelled file, its attention on golden, beside FP32 and unpruned INT8."""
+    from .model import evaluate, load_model
+
+    with report.steps() as steps:
+        steps.tell("loading")
+        config = configuration(preset, policy)
+        loaded = load_model(model)
+        steps.tell("evaluating")
+        result = evaluate(
+            loaded,
+            task,
+            data,
+            config=config,
+            rho=rho,
+            tau=tau,
+            random_mask=random_mask,
+            seed=seed,
+            limit=limit,
+            calibration=calibration,
+            method=method.value,
+            percentile=percentile,
+            jobs=worker_count,
+            progress=steps.count,
+        )
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        report.evaluation(result)
+
+
+@command(bench_app, "attention")
+def bench_attention(
+    length: Annotated[int, typer.Option("--length", help="Queries and keys of a head.")] = 128,
+    head_dim: Annotated[int, typer.Option("--head-dim", help="d.")] = 64,
+    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
+    heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 4.")] = 8,
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Cycles per head in steady state, pruned and dense, of the simulated hardware."""
+    from . import jobs
+
+    with report.steps() as steps:
+        result = jobs.bench_attention(
+            configuration(preset, policy),
+            length=length,
+            head_dim=head_dim,
+            sparsity=sparsity,
+            heads=heads,
+            seed=seed,
+            steps=steps,
+        )
+    figures = {"preset": preset.value, "policy": policy.value, **result.to_dict()}
+    if as_json:
+        _print_json(figures)
+    else:
+        report.attention_bench(figures)
+    _require_bit_exact(figures["bit_exact"])
+
+
+@command(app, "verilog")
+def verilog(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for attention_core.v and .json.")],
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write standalone Verilog of the attention core, and JSON that describes it."""
+    from .synth.verilog import write_verilog
+
+    with report.steps() as steps:
+        config = configuration(preset, policy, config_file)
+        steps.tell("generating")
+        emitted = write_verilog(config, output)
+    written = [path.name for path in emitted.written]
+    if as_json:
+        _print_json(
+            {
+                "verilog": str(emitted.verilog),
+                "description": str(emitted.description),
+                "verilog_sha256": emitted.sha256,
+                "configuration_sha256": config.hash(),
+                "written": written,
+            }
+        )
+        return
+    for path in (emitted.verilog, emitted.description):
+        print(f"{path}: {'written' if path.name in written else 'unchanged'}")
+
+
+@command(app, "presets")
+def presets(as_json: JsonOption = False) -> None:
+    """List the sizes of hardware, and the policies."""
+    listed = preset_list()
+    if as_json:
+        _print_json(listed)
+    else:
+        report.presets(listed)
+
+
+def main() -> None:
+    """Entry point of the command ``thresher``."""
+    app()

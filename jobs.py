@@ -1,0 +1,322 @@
+"""What the commands do: models from ``model`` on hardware from ``sim``, checked against ``golden``."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .golden import attention_head
+from .golden.predictor import predict
+from .golden.sparsity_engine import block_importance, block_mask
+from .model import (
+    AttentionScales,
+    CheckedBackend,
+    Classification,
+    GoldenBackend,
+    Model,
+    calibration_sentences,
+    classify,
+    load_model,
+)
+from .model.attention import Head, Int8, Statistics
+from .report import Steps
+from .sim import bench as sim_bench
+from .sim.attention import AttentionSimulator
+from .sim.bench import AttentionBench, Expected
+from .spec import AttentionConfig, ConfigError
+from .spec.command import DENSE_RHO
+from .spec.formats import RHO_FRACTION
+from .synth.verilog import check_writable
+
+__all__ = [
+    "Answers",
+    "RtlBackend",
+    "bench_attention",
+    "demo",
+    "find_rho",
+    "run",
+]
+
+PICTURE_HEAD = (1, 0)
+"""Layer and head that the demo draws."""
+
+
+class RtlBackend:
+    """Runs a model's heads on simulated hardware.
+
+    Attributes
+    ----------
+    cycles : int
+        From each call's first command to its last output beat, summed over the calls.
+    """
+
+    def __init__(self, simulator: AttentionSimulator):
+        self._simulator = simulator
+        self.cycles = 0
+
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+        """See :class:`~thresher.model.Backend`."""
+        assert config == self._simulator.config
+        runs = self._simulator.run(heads)
+        self.cycles += runs[-1].finished - runs[0].accepted + 1
+        return [(run.output, run.statistics) for run in runs]
+
+
+# -- sentences ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What sentences gave.
+
+    Attributes
+    ----------
+    sentences : tuple of Classification
+    cycles : tuple of int or None
+        Hardware cycles of each sentence's attention; ``None`` on golden.
+    dense_cycles : tuple of int or None
+        The same with pruning off on the same hardware; ``None`` when not asked for.
+    heads, mismatches : int
+        Heads compared bit for bit with golden, dense runs included, and how many of them differed.
+    """
+
+    model: str
+    backend: str
+    config: AttentionConfig
+    rho: float
+    tau: float
+    sentences: tuple[Classification, ...]
+    cycles: tuple[int, ...] | None
+    dense_cycles: tuple[int, ...] | None
+    heads: int
+    mismatches: int
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Whether hardware and golden agree; ``None`` where only golden ran."""
+        return None if self.backend == "golden" else self.mismatches == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, for JSON."""
+        sentences = []
+        for i, answer in enumerate(self.sentences):
+            fields = {
+                "text": answer.text,
+                "tokens": len(answer.tokens),
+                "label": answer.label,
+                "confidence": answer.confidence,
+                "fp32_label": answer.fp32_label,
+                "fp32_confidence": answer.fp32_confidence,
+                "kept_blocks": answer.kept_blocks,
+                "blocks": answer.blocks,
+                "cycles": None if self.cycles is None else self.cycles[i],
+                "heads": [asdict(head) for head in answer.heads],
+            }
+            if self.cycles is not None and self.dense_cycles is not None:
+                fields["dense_cycles"] = self.dense_cycles[i]
+                fields["speedup"] = self.dense_cycles[i] / self.cycles[i]
+            sentences.append(fields)
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            "configuration": json.loads(self.config.to_json()),
+            "rho": self.rho,
+            "tau": self.tau,
+            "sentences": sentences,
+            "bit_exact": self.bit_exact,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pass:
+    """All texts once, under one setting."""
+
+    answers: list[Classification]
+    cycles: list[int]
+    heads: int
+    mismatches: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """A model, its scales and what it runs on: everything that passes share."""
+
+    model: Model
+    scales: AttentionScales
+    config: AttentionConfig
+    simulator: AttentionSimulator | None
+
+    def run(self, texts: Sequence[str], *, rho: float, tau: float, picture_of: int | None = None) -> _Pass:
+        answers, cycles, heads, mismatches = [], [], 0, 0
+        for i, text in enumerate(texts):
+            hardware = None if self.simulator is None else RtlBackend(self.simulator)
+            checked = None if hardware is None else CheckedBackend(hardware, GoldenBackend())
+            answers += classify(
+                self.model,
+                [text],
+                backend=checked or GoldenBackend(),
+                config=self.config,
+                rho=rho,
+                tau=tau,
+                scales=self.scales,
+                picture=PICTURE_HEAD if i == picture_of else None,
+            )
+            if hardware is not None and checked is not None:
+                cycles.append(hardware.cycles)
+                heads, mismatches = heads + checked.heads, mismatches + checked.mismatches
+        return _Pass(answers=answers, cycles=cycles, heads=heads, mismatches=mismatches)
+
+
+def run(
+    model_name: str,
+    texts: Sequence[str],
+    *,
+    config: AttentionConfig,
+    backend: str,
+    rho: float,
+    tau: float,
+    dense: bool = False,
+    picture_of: int | None = None,
+    trace: Path | None = None,
+    steps: Steps,
+) -> Answers:
+    """Classify texts on golden, or on hardware that is checked against golden.
+
+    Parameters
+    ----------
+    backend : "golden" or "rtl"
+    dense : bool
+        Also run with pruning off, for its cycles.
+    picture_of : int, optional
+        Text whose :data:`PICTURE_HEAD` is kept for a picture.
+    trace : Path, optional
+        Waveforms of the hardware.
+
+    Raises
+    ------
+    ThresherError
+        In one line, what is wrong with model, text, setting or tools.
+    """
+    if trace is not None and backend != "rtl":
+        raise ConfigError("trace", str(trace), "needs --backend rtl")
+    model = load_model(model_name)
+    for text in texts:  # whatever is wrong with them is told before the long work
+        model.encode(text, max_length=config.max_length)
+    steps.tell("calibrating")
+    scales = model.calibrate(calibration_sentences())
+    with contextlib.ExitStack() as stack:
+        simulator = None
+        if backend == "rtl":
+            simulator = stack.enter_context(AttentionSimulator(config, trace=trace, on_progress=steps.announce))
+        work = _Bench(model=model, scales=scales, config=config, simulator=simulator)
+        steps.tell("running")
+        pruned = work.run(texts, rho=rho, tau=tau, picture_of=picture_of)
+        unpruned = None
+        if dense:
+            steps.tell("running with pruning off")
+            unpruned = work.run(texts, rho=DENSE_RHO, tau=0.0)
+    passes = [pruned] if unpruned is None else [pruned, unpruned]
+    return Answers(
+        model=model_name,
+        backend=backend,
+        config=config,
+        rho=rho,
+        tau=tau,
+        sentences=tuple(pruned.answers),
+        cycles=tuple(pruned.cycles) or None,
+        dense_cycles=None if unpruned is None else tuple(unpruned.cycles) or None,
+        heads=sum(each.heads for each in passes),
+        mismatches=sum(each.mismatches for each in passes),
+    )
+
+
+def demo(
+    folder: Path, *, config: AttentionConfig, sentences: Sequence[str], rho: float, steps: Steps
+) -> tuple[Answers, Path]:
+    """The packaged model's sentences on hardware, with and without pruning, and a picture of one head.
+
+    Returns
+    -------
+    answers : Answers
+    picture : Path
+        ``attention.png`` in ``folder``.
+
+    Raises
+    ------
+    ThresherError
+        As :func:`run`; also when the folder cannot be written, before anything is computed.
+    """
+    from .picture import draw_head  # only the demo draws, and matplotlib takes its time
+
+    check_writable(folder)
+    watched = len(sentences) // 2
+    answers = run(
+        "default", sentences, config=config, backend="rtl", rho=rho, tau=0.0,
+        dense=True, picture_of=watched, steps=steps,
+    )  # fmt: skip
+    head = answers.sentences[watched].picture
+    assert head is not None
+    path = folder / "attention.png"
+    steps.tell("drawing")
+    draw_head(head, path, title=sentences[watched])
+    return answers, path
+
+
+# -- measuring ---------------------------------------------------------------------------------
+
+
+def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) -> int:
+    """ρ·2^8 at which the share of pruned blocks of these heads comes nearest to ``sparsity``.
+
+    Raises
+    ------
+    ConfigError
+        No ρ comes within 0.02 of it: a block row always keeps its largest block.
+    """
+    if not 0 <= sparsity < 1:
+        raise ConfigError("sparsity", sparsity, "must be at least 0 and below 1")
+    importances = [
+        block_importance(config, predict(config, q.astype(np.int64), k.astype(np.int64))) for _, q, k, _ in heads
+    ]
+
+    def pruned(rho: int) -> float:
+        return 1 - float(np.mean([block_mask(importance, rho).mean() for importance in importances]))
+
+    low, high = -(1 << RHO_FRACTION), (1 << RHO_FRACTION) - 1
+    while high - low > 1:  # a larger ρ never keeps more
+        middle = (low + high) // 2
+        low, high = (low, middle) if pruned(middle) >= sparsity else (middle, high)
+    best = min((low, high), key=lambda rho: (abs(pruned(rho) - sparsity), rho))
+    if abs(pruned(best) - sparsity) > 0.02:
+        raise ConfigError("sparsity", sparsity, f"must be near {pruned(best):.3f}, the nearest that these heads allow")
+    return best
+
+
+def bench_attention(
+    config: AttentionConfig, *, length: int, head_dim: int, sparsity: float, heads: int, seed: int, steps: Steps
+) -> AttentionBench:
+    """Cycles of random heads at a block sparsity, checked against golden; see
+    :func:`~thresher.sim.bench.bench_attention`."""
+    return sim_bench.bench_attention(
+        config,
+        length=length,
+        head_dim=head_dim,
+        heads=heads,
+        seed=seed,
+        choose_rho=lambda work: find_rho(config, work, sparsity),
+        reference=lambda head: _expected(config, head),
+        on_progress=steps.announce,
+    )
+
+
+def _expected(config: AttentionConfig, head: Head) -> Expected:
+    result = attention_head(config, *head)
+    assert result.trace is not None  # these heads are neither refused nor pruned
+    assert result.output is not None
+    lq, lk = result.trace.scores.shape
+    kept = result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)[:lq, :lk]
+    return Expected(output=result.output, statistics=asdict(result.statistics), kept_positions=int(kept.sum()))

@@ -1,0 +1,187 @@
+"""What the commands print: tables for people, progress on standard error."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from .jobs import Answers
+    from .model import EvaluationReport
+
+__all__ = ["Steps", "answers", "attention_bench", "evaluation", "presets", "steps"]
+
+NOTES = {
+    "fp32": "attention in float32",
+    "int8": "attention in INT8, pruning off",
+    "pruned": "INT8 with this policy and these thresholds",
+    "random_mask": "as many blocks of each row, chosen at random",
+}
+
+
+class Steps:
+    """Says on standard error what is going on: a spinner or bar on a terminal, elsewhere only what takes long."""
+
+    def __init__(self, progress: Progress | None = None):
+        self._progress = progress
+        self._task = None if progress is None else progress.add_task("starting", total=None)
+
+    def tell(self, what: str) -> None:
+        """Name the step that begins."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=what, total=None, completed=0)
+
+    def announce(self, what: str) -> None:
+        """Name a step that takes long."""
+        self.tell(what)
+        if self._progress is None:
+            print(what, file=sys.stderr)
+
+    def count(self, done: int, total: int) -> None:
+        """How much of the step is done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    """Progress for the length of a command."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Steps()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Steps(progress)
+
+
+def _console() -> Console:
+    # Where it is not a terminal nothing is cut off to fit one.
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def _table(*columns: str, right: int) -> Table:
+    """A table whose columns from number ``right`` on hold numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="right" if i >= right else "left", no_wrap=i > 0)
+    return table
+
+
+def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
+    """Labels beside FP32's, kept blocks, and cycles where there are any."""
+    console = _console()
+    dense = result.dense_cycles
+    names = ["sentence", "label", "confidence", "FP32", "confidence", "kept blocks"]
+    names += ["cycles"] if result.cycles else []
+    names += ["dense cycles", "speedup"] if dense else []
+    table = _table(*names, right=2)
+    for i, answer in enumerate(result.sentences):
+        # Text, not markup: a sentence may hold square brackets.
+        row: list[Text | str] = [Text(answer.text), answer.label, f"{answer.confidence:.3f}"]
+        row += [answer.fp32_label, f"{answer.fp32_confidence:.3f}", f"{answer.kept_blocks} of {answer.blocks}"]
+        if result.cycles:
+            row.append(f"{result.cycles[i]:,}")
+            if dense:
+                row += [f"{dense[i]:,}", f"{dense[i] / result.cycles[i]:.2f}"]
+        table.add_row(*row)
+    console.print(table)
+    console.print()
+    console.print("kept blocks per head:")
+    for i, answer in enumerate(result.sentences):
+        told = [
+            f"layer {head.layer + 1} head {head.head + 1}: "
+            + ("pruned" if head.pruned else f"{head.kept_blocks}/{head.blocks}")
+            for head in answer.heads
+        ]
+        console.print(Text(f"  {i + 1}. " + ", ".join(told)))
+    console.print()
+    if result.cycles and dense:
+        ratio = sum(dense) / sum(result.cycles)
+        console.print(
+            f"cycles: {sum(result.cycles):,}, dense on the same hardware: {sum(dense):,}, speedup {ratio:.2f}"
+        )
+    if result.bit_exact is not None:
+        told = "yes" if result.bit_exact else f"NO, {result.mismatches} heads differ"
+        console.print(f"bit-exact with golden: {told} ({result.heads} heads compared)")
+    if picture is not None:
+        console.print(Text(f"picture: {picture}"))
+    console.print(f"{seconds:.1f} s")
+
+
+def evaluation(result: "EvaluationReport") -> None:
+    """Score and sparsity of each setting."""
+    console = _console()
+    console.print(Text(f"{result.model}, {result.task}: {result.examples} examples of {result.data}"))
+    policy = ", ".join(f"{name} {value}" for name, value in result.policy.items())
+    console.print(f"rho {result.rho}, tau {result.tau}, {policy}")
+    source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
+    console.print(Text(f"calibrated with {source}"))
+    console.print()
+    table = _table("attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1)
+    table.columns[-1].justify = "left"
+    for name, figures in result.results.items():
+        table.add_row(
+            name,
+            f"{figures.score:.4f}",
+            f"{figures.change:+.4f}",
+            f"{figures.block_sparsity:.1%}",
+            f"{figures.head_sparsity:.1%}",
+            f"{figures.saturated:.3%}",
+            NOTES.get(name, ""),
+        )
+    console.print(table)
+    console.print(f"\n{result.seconds:.1f} s")
+
+
+def attention_bench(result: dict[str, Any]) -> None:
+    """Figures of ``bench attention``, name by name."""
+    table = _table("figure", "value", right=1)
+    for name, value in result.items():
+        if isinstance(value, bool):
+            shown = "yes" if value else "NO"
+        elif isinstance(value, float):
+            shown = f"{value:,.3f}"
+        else:
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+        table.add_row(name.replace("_", " "), shown)
+    _console().print(table)
+
+
+def presets(listed: dict[str, Any]) -> None:
+    """Presets and policies."""
+    console = _console()
+    table = _table("preset", "INT8 multipliers", "lengths to", "d to", "block", "predictor lanes × blocks", right=1)
+    for name, entry in listed["presets"].items():
+        fields = entry["configuration"]
+        block = f"{fields['block']}×{fields['block']}"
+        predictor = f"{fields['predictor_lanes']} × {fields['predictor_blocks']}"
+        sizes = (entry["multipliers"], fields["max_length"], fields["max_head_dim"])
+        table.add_row(name, *map(str, sizes), block, predictor)
+    console.print(table)
+    console.print()
+    names = list(next(iter(listed["policies"].values())))
+    table = _table("policy", *(name.replace("_", " ") for name in names), right=99)
+    for name, rules in listed["policies"].items():
+        table.add_row(name, *(rules[field] for field in names))
+    console.print(table)
+
+
+def timed() -> Callable[[], float]:
+    """Seconds since this call."""
+    start = time.perf_counter()
+    return lambda: time.perf_counter() - start
