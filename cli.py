@@ -268,7 +268,7 @@ def bench_attention(
             seed=seed,
             steps=steps,
         )
-    figures = {"preset": preset.value, "policy": policy.value, **result.to_dict()}
+    figures = {"preset": preset.value, "policy": policy.value, "seed": seed, **result.to_dict()}
     if as_json:
         _print_json(figures)
     else:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,18 @@ from .model import (
 )
 from .model.attention import Head, Int8, Statistics
 from .report import Steps
-from .sim import bench as sim_bench
 from .sim.attention import AttentionSimulator
-from .sim.bench import AttentionBench, Expected
-from .spec import AttentionConfig, ConfigError
+from .sim.bench import AttentionBench, Expected, random_heads
+from .sim.bench import bench_attention as run_bench
+from .sim.verilator import SimulationError
+from .spec import AttentionConfig, ConfigError, ThresherError
 from .spec.command import DENSE_RHO
 from .spec.formats import RHO_FRACTION
 from .synth.verilog import check_writable
 
 __all__ = [
     "Answers",
+    "HardwareError",
     "RtlBackend",
     "bench_attention",
     "demo",
@@ -43,6 +45,22 @@ __all__ = [
 
 PICTURE_HEAD = (1, 0)
 """Layer and head that the demo draws."""
+
+
+class HardwareError(ThresherError):
+    """The hardware misbehaved, which no input may make it do."""
+
+
+@contextlib.contextmanager
+def _simulator(config: AttentionConfig, steps: Steps, trace: Path | None = None) -> Iterator[AttentionSimulator]:
+    """A core that runs; what goes wrong in it is told in one line."""
+    try:
+        with AttentionSimulator(config, trace=trace, on_progress=steps.announce) as simulator:
+            yield simulator
+    except SimulationError as error:
+        raise HardwareError(
+            f"the hardware misbehaved ({error}): this is a defect of thresher, please report it with the command line"
+        ) from None
 
 
 class RtlBackend:
@@ -211,7 +229,7 @@ def run(
     with contextlib.ExitStack() as stack:
         simulator = None
         if backend == "rtl":
-            simulator = stack.enter_context(AttentionSimulator(config, trace=trace, on_progress=steps.announce))
+            simulator = stack.enter_context(_simulator(config, steps, trace))
         work = _Bench(model=model, scales=scales, config=config, simulator=simulator)
         steps.tell("running")
         pruned = work.run(texts, rho=rho, tau=tau, picture_of=picture_of)
@@ -299,18 +317,19 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
 def bench_attention(
     config: AttentionConfig, *, length: int, head_dim: int, sparsity: float, heads: int, seed: int, steps: Steps
 ) -> AttentionBench:
-    """Cycles of random heads at a block sparsity, checked against golden; see
-    :func:`~thresher.sim.bench.bench_attention`."""
-    return sim_bench.bench_attention(
-        config,
-        length=length,
-        head_dim=head_dim,
-        heads=heads,
-        seed=seed,
-        choose_rho=lambda work: find_rho(config, work, sparsity),
-        reference=lambda head: _expected(config, head),
-        on_progress=steps.announce,
-    )
+    """Cycles of random heads at a block sparsity, pruned and dense, checked against golden.
+
+    Raises
+    ------
+    ThresherError
+        A setting is out of range (before anything is built), a tool is missing, or the hardware misbehaved.
+    """
+    work = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed)
+    rho = find_rho(config, work, sparsity)
+    with _simulator(config, steps) as simulator:
+        return run_bench(
+            simulator, work, rho=rho, reference=lambda head: _expected(config, head), on_progress=steps.tell
+        )
 
 
 def _expected(config: AttentionConfig, head: Head) -> Expected:

@@ -21,6 +21,8 @@ SKIPPED_FIRST, SKIPPED_LAST = 2, 1
 """Heads at the ends of a run that are not counted: the pipeline fills, and drains."""
 LEAST_HEADS = SKIPPED_FIRST + SKIPPED_LAST + 1
 
+DENSE = -(1 << RHO_FRACTION)
+
 SCORE_SIGMA = 2.0
 """Standard deviation of the random heads' logits, in nats: that of trained models."""
 
@@ -63,10 +65,8 @@ class SteadyState:
         return self.cycles_per_head - self.ideal_cycles
 
 
-def random_heads(
-    config: AttentionConfig, *, length: int, head_dim: int, heads: int, seed: int, rho: float = -1.0
-) -> list[Head]:
-    """Heads of random INT8 data, whose logits spread like those of trained models.
+def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: int, seed: int) -> list[Head]:
+    """Heads of random INT8 data, whose logits spread like those of trained models, with pruning off.
 
     Raises
     ------
@@ -88,7 +88,6 @@ def random_heads(
         head_dim=head_dim,
         score_scale=SCORE_SIGMA / (variance * head_dim**0.5),
         output_scale=1.0,
-        rho=rho,
     )
     shape = (3, length, head_dim)
     return [(command, *rng.integers(-128, 128, shape, dtype=np.int8)) for _ in range(heads)]
@@ -143,7 +142,6 @@ class AttentionBench:
     length: int
     head_dim: int
     heads: int
-    seed: int
     rho: float
     blocks: int
     lanes: int
@@ -157,7 +155,6 @@ class AttentionBench:
             "length": self.length,
             "head_dim": self.head_dim,
             "heads": self.heads,
-            "seed": self.seed,
             "rho": self.rho,
             "sparsity": 1 - pruned.kept_blocks / self.blocks,
             "blocks": self.blocks,
@@ -179,47 +176,37 @@ class AttentionBench:
 
 
 def bench_attention(
-    config: AttentionConfig,
+    simulator: AttentionSimulator,
+    heads: Sequence[Head],
     *,
-    length: int,
-    head_dim: int,
-    heads: int,
-    seed: int,
-    choose_rho: Callable[[Sequence[Head]], int],
+    rho: int,
     reference: Callable[[Head], Expected],
-    on_progress: Progress | None = None,
+    on_progress: Progress,
 ) -> AttentionBench:
-    """Steady state of random heads of one shape, pruned and with pruning off.
+    """Steady state of heads of one shape, pruned and with pruning off.
 
     Parameters
     ----------
-    choose_rho : function
-        From the heads to ρ·2^8. It comes from outside because this room knows no golden model.
+    heads : sequence of Head
+        See :func:`random_heads`; their ρ is replaced.
+    rho : int
+        ρ·2^8 of the pruned run.
     reference : function
-        From a head to what golden says about it.
-
-    Raises
-    ------
-    ThresherError
-        A setting is out of range, or a tool is missing.
+        From a head to what golden says about it. It comes from outside because this room knows no golden model.
     """
-    tell = on_progress or (lambda _: None)
-    unpruned = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed)
-    rho = choose_rho(unpruned)
-    pruned = [(replace(command, rho=rho), q, k, v) for command, q, k, v in unpruned]
-    states = []
-    with AttentionSimulator(config, on_progress=on_progress) as simulator:
-        for name, work in (("pruned", pruned), ("dense", unpruned)):
-            tell(f"running {heads} {name} heads")
-            states.append(measure(simulator, work, [reference(head) for head in work]))
+    config, shape = simulator.config, heads[0][0]
+    states = {}
+    for name, value in (("pruned", rho), ("dense", DENSE)):
+        work = [(replace(command, rho=value), q, k, v) for command, q, k, v in heads]
+        expected = [reference(head) for head in work]
+        on_progress(f"running {len(work)} {name} heads")
+        states[name] = measure(simulator, work, expected)
     return AttentionBench(
-        length=length,
-        head_dim=head_dim,
-        heads=heads,
-        seed=seed,
+        length=shape.query_length,
+        head_dim=shape.head_dim,
+        heads=len(heads),
         rho=rho / (1 << RHO_FRACTION),
-        blocks=ceil_div(length, config.block) ** 2,
+        blocks=ceil_div(shape.query_length, config.block) * ceil_div(shape.key_length, config.block),
         lanes=config.multipliers,
-        pruned=states[0],
-        dense=states[1],
+        **states,
     )
