@@ -22,6 +22,9 @@ __all__ = [
     "row_selection_layout",
 ]
 
+QUOTIENT_BITS_PER_CYCLE = 2
+"""Two subtractions in a row halve the time of a background's division, which binds short sequences."""
+
 ROWS_UNDER_WAY = 2
 """Rows between the start of their selection and their background: the division of one hides behind the next."""
 
@@ -303,15 +306,17 @@ class BlockSelect(wiring.Component):
     def _background(self, m: Module, finished: stream.Interface, free) -> stream.Interface:
         """floor(2^2F · ΣII / positions) over a row's pruned positions.
 
-        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k ≥ |II|.
+        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k > |II|.
         """
         config = self._config
         row = finished.payload
-        offset = index_bits(config.prediction_peak)
+        offset = unsigned_bits(config.prediction_peak)
         scale = 2 * config.fraction_bits
         positions = Signal(unsigned_bits(config.max_length * config.block))
         quotient_bits = offset + 1 + scale
-        m.submodules.divider = divider = Divider(width_n=len(positions) + quotient_bits + 1, width_d=len(positions))
+        m.submodules.divider = divider = Divider(
+            width_d=len(positions), width_q=quotient_bits, steps=QUOTIENT_BITS_PER_CYCLE
+        )
         asked = Signal()
         wanted = finished.valid & free & (row.pruned_keys != 0)
         m.d.comb += [

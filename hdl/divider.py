@@ -1,8 +1,10 @@
-"""Unsigned division, one quotient bit per cycle."""
+"""Unsigned division, a few quotient bits per cycle."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from ..spec.formats import ceil_div
 
 __all__ = ["Divider"]
 
@@ -15,60 +17,72 @@ class Divider(wiring.Component):
 
     Parameters
     ----------
-    width_n, width_d : int
-        Bits of numerator (and quotient) and denominator, each at least 1.
+    width_d : int
+        Bits of the denominator.
+    width_q : int
+        Bits of the quotient. The numerator must be below denominator · 2^width_q.
+    steps : int
+        Quotient bits per cycle: subtractions one behind the other.
 
     Attributes
     ----------
     latency : int
-        ``width_n + 1`` cycles.
+        ceil(width_q / steps) + 1 cycles.
 
     Members
     -------
     i : In(stream({numerator, denominator}))
+        Of ``width_d + width_q`` and ``width_d`` bits.
     o : Out(stream({quotient}))
-        All ones when the denominator is 0.
     """
 
-    def __init__(self, width_n: int, width_d: int):
-        self._width_n, self._width_d = width_n, width_d
-        self.latency = width_n + 1
+    def __init__(self, *, width_d: int, width_q: int, steps: int = 1):
+        self._width_d, self._width_q, self._steps = width_d, width_q, steps
+        self._rounds = ceil_div(width_q, steps)
+        self.latency = self._rounds + 1
+        operands = data.StructLayout({"numerator": width_d + width_q, "denominator": width_d})
         super().__init__(
             {
-                "i": In(stream.Signature(data.StructLayout({"numerator": width_n, "denominator": width_d}))),
-                "o": Out(stream.Signature(data.StructLayout({"quotient": width_n}))),
+                "i": In(stream.Signature(operands)),
+                "o": Out(stream.Signature(data.StructLayout({"quotient": width_q}))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         denominator = Signal(self._width_d)
+        # Numerator bits leave at the top while quotient bits enter at the bottom. The top of the numerator is below
+        # the denominator, so the division begins with it as the remainder.
+        digits = Signal(self._rounds * self._steps)
         remainder = Signal(self._width_d)
-        # Numerator bits leave at the top while quotient bits enter at the bottom.
-        digits = Signal(self._width_n)
-        steps_left = Signal(range(self._width_n + 1))
-        brought_down = Cat(digits[-1], remainder)
-        difference = Signal(self._width_d + 2)
-        fits = ~difference[-1]
+        rounds_left = Signal(range(self._rounds + 1))
+        rest, bits = remainder, []
+        for step in range(self._steps):
+            brought_down = Cat(digits[-1 - step], rest)
+            difference = Signal(self._width_d + 2, name=f"difference_{step}")
+            m.d.comb += difference.eq(brought_down - denominator)
+            fits = ~difference[-1]
+            rest = Mux(fits, difference[: self._width_d], brought_down[: self._width_d])
+            bits.append(fits)
+        numerator = self.i.payload.numerator
         m.d.comb += [
-            difference.eq(brought_down - denominator),
-            self.i.ready.eq((steps_left == 0) & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq((rounds_left == 0) & (~self.o.valid | self.o.ready)),
             self.o.payload.quotient.eq(digits),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(steps_left != 0):
+        with m.If(rounds_left != 0):
             m.d.sync += [
-                steps_left.eq(steps_left - 1),
-                remainder.eq(Mux(fits, difference, brought_down)),
-                digits.eq(Cat(fits, digits)),
-                self.o.valid.eq(steps_left == 1),
+                rounds_left.eq(rounds_left - 1),
+                remainder.eq(rest),
+                digits.eq(Cat(*reversed(bits), digits)),
+                self.o.valid.eq(rounds_left == 1),
             ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
-                digits.eq(self.i.payload.numerator),
+                digits.eq(numerator),
+                remainder.eq(numerator >> len(digits)),
                 denominator.eq(self.i.payload.denominator),
-                remainder.eq(0),
-                steps_left.eq(self._width_n),
+                rounds_left.eq(self._rounds),
             ]
         return m

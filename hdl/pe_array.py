@@ -37,7 +37,8 @@ class PEArray(wiring.Component):
     weights times ``lanes`` columns of V. Weights come first: they free the softmax's ring for further scores. The
     scores' sums and the outputs' accumulators are separate registers, so steps of both kinds alternate freely.
 
-    Only the output side can stall: everything waits while finished accumulators are not taken.
+    The array itself never stalls. After the last step of a pass of weights no further weights are used until the
+    accumulators are taken; scores fill the time.
 
     Members
     -------
@@ -77,15 +78,12 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        enable = Signal()
-        m.d.comb += enable.eq(~self.o_accumulators.valid | self.o_accumulators.ready)
         # 1: step registered, addresses; 2: scratchpads; 3: operands; 4: products.
-        tags = delay(m, self._choose(m, enable), 2, enable=enable, name="step")
-        self._read(m, enable, tags[1])
-        products = self._multiply(m, enable, tags[2])
-        tags += delay(m, tags[2], 2, enable=enable, name="product_step")[1:]
-        self._score(m, enable, products, tags[4])
-        self._accumulate(m, enable, products, tags[4])
+        tags = delay(m, self._choose(m), 4, enable=1, name="step")
+        self._read(m, tags[1])
+        products = self._multiply(m, tags[2])
+        self._score(m, products, tags[4])
+        self._accumulate(m, products, tags[4])
         return m
 
     def _step_layout(self) -> data.StructLayout:
@@ -104,22 +102,24 @@ class PEArray(wiring.Component):
             }
         )
 
-    def _choose(self, m: Module, enable: Signal) -> Signal:
+    def _choose(self, m: Module) -> Signal:
         """The step of this cycle: weights if there are any, otherwise scores."""
         config = self._config
         step = Signal(self._step_layout())
         chunk = Signal(index_bits(config.chunks))
         last_chunk = Signal.like(chunk)
+        # From the last step of a pass until its accumulators are taken.
+        holding = Signal()
         block, weights = self.i_blocks.payload, self.i_weights.payload
         m.d.comb += [
             last_chunk.eq(self.last_chunk[block.slot]),
-            step.value.eq(self.i_weights.valid),
+            step.value.eq(self.i_weights.valid & ~holding),
             step.score.eq(self.i_blocks.valid & ~step.value & ((chunk != 0) | self.available)),
             step.block.eq(block),
             step.weights.eq(weights.weights),
-            self.i_weights.ready.eq(enable),
-            self.i_blocks.ready.eq(enable & step.score & step.last),
-            self.reserve.eq(enable & step.score & step.first),
+            self.i_weights.ready.eq(~holding),
+            self.i_blocks.ready.eq(step.score & step.last),
+            self.reserve.eq(step.score & step.first),
         ]
         with m.If(step.value):
             m.d.comb += [
@@ -137,20 +137,24 @@ class PEArray(wiring.Component):
                 step.slot.eq(block.slot),
                 step.key_block.eq(block.key_block),
             ]
-        with m.If(enable & step.score):
+        with m.If(step.score):
             m.d.sync += chunk.eq(Mux(step.last, 0, chunk + 1))
+        with m.If(step.value & step.last):
+            m.d.sync += holding.eq(1)
+        with m.If(self.o_accumulators.valid & self.o_accumulators.ready):
+            m.d.sync += [holding.eq(0), self.o_accumulators.valid.eq(0)]
         return step
 
-    def _read(self, m: Module, enable: Signal, step) -> None:
+    def _read(self, m: Module, step) -> None:
         m.d.comb += [
-            self.q.enable.eq(enable),
+            self.q.enable.eq(1),
             self.q.address.eq(Cat(step.chunk, step.block.row, step.slot)),
-            self.kv.enable.eq(enable),
+            self.kv.enable.eq(1),
             self.kv.address.eq(Cat(step.chunk, step.key_block, step.slot, step.value)),
         ]
 
-    def _multiply(self, m: Module, enable: Signal, step) -> dict:
-        """Operand and product registers; product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j]."""
+    def _multiply(self, m: Module, step) -> dict:
+        """Operand and product registers. Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j]."""
         config = self._config
         b = config.block
         products = {}
@@ -161,16 +165,15 @@ class PEArray(wiring.Component):
                     left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}")
                     right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}")
                     product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}")
-                    with m.If(enable):
-                        m.d.sync += [
-                            left.eq(Mux(step.value, weight, self.q.data[i][lane])),
-                            right.eq(self.kv.data[j][lane]),
-                            product.eq(left * right),
-                        ]
+                    m.d.sync += [
+                        left.eq(Mux(step.value, weight, self.q.data[i][lane])),
+                        right.eq(self.kv.data[j][lane]),
+                        product.eq(left * right),
+                    ]
                     products[i, j, lane] = product
         return products
 
-    def _fraction_products(self, m: Module, enable: Signal) -> dict:
+    def _fraction_products(self, m: Module) -> dict:
         """qf·kf of every lane, in step with the products."""
         config = self._config
         fractions = {}
@@ -180,8 +183,7 @@ class PEArray(wiring.Component):
                 m.submodules[f"split_{name}_{i}"] = split
                 registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
                 m.d.comb += split.x.eq(port.data[i])
-                with m.If(enable):
-                    m.d.sync += registers.eq(split.fraction)
+                m.d.sync += registers.eq(split.fraction)
                 fractions[name, i] = registers
         products = {}
         for i in range(config.block):
@@ -189,12 +191,11 @@ class PEArray(wiring.Component):
                 for lane in range(config.lanes):
                     left, right = fractions["q", i][lane], fractions["k", j][lane]
                     product = Signal(signed(len(left) + len(right)), name=f"fraction_{i}_{j}_{lane}")
-                    with m.If(enable):
-                        m.d.sync += product.eq(masked_product(left, right))
+                    m.d.sync += product.eq(masked_product(left, right))
                     products[i, j, lane] = product
         return products
 
-    def _score(self, m: Module, enable: Signal, products: dict, step) -> None:
+    def _score(self, m: Module, products: dict, step) -> None:
         """Lanes summed by trees, chunks by accumulators."""
         config = self._config
         b, lanes = config.block, config.lanes
@@ -202,12 +203,11 @@ class PEArray(wiring.Component):
         width = signed_bits(-peak, peak)
         extra = 0
         if config.score is Score.APPROX:
-            fractions = self._fraction_products(m, enable)
+            fractions = self._fraction_products(m)
             operands = {
                 (i, j, lane): Signal(signed(width), name=f"approximate_{i}_{j}_{lane}") for i, j, lane in products
             }
-            with m.If(enable):
-                m.d.sync += [operands[place].eq(products[place] - fractions[place]) for place in products]
+            m.d.sync += [operands[place].eq(products[place] - fractions[place]) for place in products]
             extra = 1
         else:
             operands = products
@@ -218,43 +218,36 @@ class PEArray(wiring.Component):
                 tree = AdderTree(count=lanes, width=width)
                 m.submodules[f"tree_{i}_{j}"] = tree
                 latency = tree.latency
-                m.d.comb += tree.enable.eq(enable)
+                m.d.comb += tree.enable.eq(1)
                 m.d.comb += [tree.operands[lane].eq(operands[i, j, lane]) for lane in range(lanes)]
-        tag = delay(m, step, extra + latency, enable=enable, name="score_step")[-1]
+        tag = delay(m, step, extra + latency, enable=1, name="score_step")[-1]
         done = Signal()
-        with m.If(enable):
-            for i in range(b):
-                for j in range(b):
-                    score = out.scores[i][j]
-                    tree = m.submodules[f"tree_{i}_{j}"]
-                    with m.If(tag.score):
-                        m.d.sync += score.eq(tree.total + Mux(tag.first, 0, score))
-            m.d.sync += [
-                done.eq(tag.score & tag.last),
-                out.key_valid.eq(tag.block.key_valid),
-                out.key_block.eq(tag.block.key_block),
-                out.last.eq(tag.block.last),
-            ]
-        m.d.comb += self.o_scores.valid.eq(done & enable)
+        for i in range(b):
+            for j in range(b):
+                score = out.scores[i][j]
+                with m.If(tag.score):
+                    m.d.sync += score.eq(m.submodules[f"tree_{i}_{j}"].total + Mux(tag.first, 0, score))
+        m.d.sync += [
+            done.eq(tag.score & tag.last),
+            out.key_valid.eq(tag.block.key_valid),
+            out.key_block.eq(tag.block.key_block),
+            out.last.eq(tag.block.last),
+        ]
+        m.d.comb += self.o_scores.valid.eq(done)
 
-    def _accumulate(self, m: Module, enable: Signal, products: dict, step) -> None:
+    def _accumulate(self, m: Module, products: dict, step) -> None:
         """Keys of a block summed, blocks of a pass accumulated."""
         config = self._config
         out = self.o_accumulators.payload
-        tag = delay(m, step, 1, enable=enable, name="value_step")[-1]
+        tag = delay(m, step, 1, enable=1, name="value_step")[-1]
         for i in range(config.block):
             for lane in range(config.lanes):
                 terms = [products[i, j, lane] for j in range(config.block)]
                 total = sum(terms[1:], terms[0])
                 keys = Signal(total.shape(), name=f"keys_{i}_{lane}")
                 accumulator = out.accumulators[i][lane]
-                with m.If(enable):
-                    m.d.sync += keys.eq(total)
-                with m.If(enable & tag.value):
+                m.d.sync += keys.eq(total)
+                with m.If(tag.value):
                     m.d.sync += accumulator.eq(keys + Mux(tag.first, 0, accumulator))
-        with m.If(enable):
-            m.d.sync += [
-                self.o_accumulators.valid.eq(tag.value & tag.last),
-                out.slot.eq(tag.slot),
-                out.chunk.eq(tag.chunk),
-            ]
+        with m.If(tag.value & tag.last):
+            m.d.sync += [self.o_accumulators.valid.eq(1), out.slot.eq(tag.slot), out.chunk.eq(tag.chunk)]

@@ -18,6 +18,10 @@ __all__ = ["ROWS_AHEAD", "Softmax", "weight_block_layout"]
 ROWS_AHEAD = 16
 """Block rows that each queue holds: as many as LUT RAM gives for the price of one."""
 
+WEIGHTS_AHEAD = 16
+"""Blocks of weights that wait for the main array: in sparse rows the sums of the next row are complete, and its
+reciprocals computed, before the array takes its first weights."""
+
 STEP_TO_WEIGHT = 3 + Exponential.latency
 """Enabled cycles from a step to its exponentials: ring, its register, subtraction, exponential."""
 
@@ -121,7 +125,7 @@ class Softmax(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.maximum = self._maximum
-        m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=2)
+        m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=WEIGHTS_AHEAD)
         m.submodules.denominator = self._denominator
         wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
         wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
