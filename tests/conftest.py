@@ -1,5 +1,10 @@
 """Settings of every test run."""
 
+import os
+
+# Before NumPy is loaded, and as the command line does: tests run side by side, and threads would only contend.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

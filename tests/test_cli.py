@@ -1,0 +1,355 @@
+"""The command line: what it prints, and what it says to bad input."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from thresher import __version__, jobs
+from thresher.cli import app
+from thresher.model.source import DEFAULT_FOLDER
+from thresher.spec import POLICIES, PRESETS, AttentionConfig
+from typer.testing import CliRunner, Result
+
+GOLDEN_RUN = ["run", "--text", "a great film", "--text", "[bold]dull and lifeless"]
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object, code: int = 1) -> str:
+    """Run a command that must fail; its one line of error."""
+    result = invoke(*arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+# -- what they print ---------------------------------------------------------------------------
+
+
+def test_version():
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, f"thresher {__version__}\n")
+
+
+@pytest.mark.parametrize("name", ["demo", "run", "eval", "verilog", "presets", "bench attention"])
+def test_every_command_explains_itself_and_speaks_json(name):
+    result = invoke(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+
+
+def test_presets():
+    told = json.loads(invoke("presets", "--json").stdout)
+    for name, config in PRESETS.items():
+        assert AttentionConfig.from_json(json.dumps(told["presets"][name]["configuration"])) == config
+    assert told["policies"] == {
+        name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()
+    }
+    table = invoke("presets").stdout
+    assert all(name in table for name in (*PRESETS, *POLICIES))
+
+
+def test_run_on_golden():
+    result = invoke(*GOLDEN_RUN, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["backend"] == "golden"
+    assert told["bit_exact"] is None
+    assert [sentence["label"] for sentence in told["sentences"]] == ["positive", "negative"]
+    for sentence in told["sentences"]:
+        assert 0.5 < sentence["confidence"] <= 1
+        assert len(sentence["heads"]) == 4
+        assert 0 < sentence["kept_blocks"] < sentence["blocks"]
+        assert sentence["cycles"] is None
+
+
+def test_run_prints_a_table_and_takes_text_literally():
+    result = invoke(*GOLDEN_RUN, "--rho", "-1")
+    assert result.exit_code == 0, result.stderr
+    assert "[bold]dull" in result.stdout
+    assert "layer 2 head 2: 9/9" in result.stdout
+    assert "bit-exact" not in result.stdout
+
+
+def test_bench_on_the_smallest_hardware():
+    result = invoke("bench", "attention", "--preset", "tiny", "--length", 15, "--head-dim", 7, "--heads", 6, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bit_exact"] is True
+    assert told["lanes"] == PRESETS["tiny"].multipliers
+    assert told["blocks"] == 64
+    assert abs(told["sparsity"] - 0.75) < 0.03
+    assert told["kept_blocks"] == pytest.approx((1 - told["sparsity"]) * 64)
+    assert told["speedup"] == pytest.approx(told["dense_cycles_per_head"] / told["cycles_per_head"])
+    assert told["speedup"] > 1
+    ideal = 2 * 15 * 15 * 7 / 8
+    assert told["dense_utilisation"] == pytest.approx(ideal / told["dense_cycles_per_head"])
+    assert 0 < told["utilisation"] <= 1
+
+
+def test_verilog_writes_once(tmp_path):
+    first = invoke("verilog", "--preset", "tiny", "-o", tmp_path, "--json")
+    assert first.exit_code == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert told["written"] == ["attention_core.v", "attention_core.json"]
+    assert Path(told["verilog"]).exists()
+    second = invoke("verilog", "--preset", "tiny", "-o", tmp_path)
+    assert second.stdout.count("unchanged") == 2
+
+
+def test_a_configuration_file_changes_the_preset(tmp_path):
+    (tmp_path / "mine.json").write_text('{"weight_bits": 10, "fill": "zero"}')
+    result = invoke("verilog", "--preset", "tiny", "--config", tmp_path / "mine.json", "-o", tmp_path / "v")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads((tmp_path / "v" / "attention_core.json").read_text())["configuration"]
+    assert (told["weight_bits"], told["fill"], told["lanes"]) == (10, "zero", PRESETS["tiny"].lanes)
+
+
+def test_eval_of_a_few_sentences(tmp_path):
+    data = tmp_path / "few.tsv"
+    data.write_text("sentence\tlabel\na great film\t1\ndull and lifeless\t0\nwarm and funny\t1\n")
+    arguments = ["eval", "--task", "sst2", "--data", data, "--random-mask", "--jobs", 1]
+    result = invoke(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["examples"] == 3
+    assert set(told["results"]) == {"fp32", "int8", "pruned", "random_mask"}
+    assert told["results"]["int8"]["block_sparsity"] == 0
+    assert told["results"]["pruned"]["block_sparsity"] == told["results"]["random_mask"]["block_sparsity"] > 0.3
+    table = invoke(*arguments).stdout
+    assert "random_mask" in table
+    assert "accuracy" in table
+
+
+def test_demo_runs_on_hardware_and_draws(tmp_path):
+    result = invoke("demo", "-o", tmp_path / "new" / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bit_exact"] is True
+    assert len(told["sentences"]) >= 3
+    for sentence in told["sentences"]:
+        assert sentence["label"] == sentence["fp32_label"]
+        assert sentence["cycles"] > 0
+        assert len(sentence["heads"]) == 4
+    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["attention.png"]
+
+
+# -- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["verilog", "--preset", "tiny"]])
+def test_unwritable_output_folder(arguments, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for folder in ("file", "file/below"):
+        assert "choose another output folder" in refused(*arguments, "-o", tmp_path / folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--text", ""], ["empty"]),
+        (["--text", " \t\n"], ["empty"]),
+        (["--text", "word " * 600], ["602 tokens", "shorten"]),
+        (["--text", "a", "--rho", "2"], ["rho=2.0", "below 1"]),
+        (["--text", "a", "--rho", "nan"], ["rho=nan"]),
+        (["--text", "a", "--tau", "-1"], ["tau=-1.0"]),
+        (["--text", "a", "--tau", "nan"], ["tau=nan"]),
+        (["--text", "a", "--preset", "tiny"], ["64", "8", "larger preset"]),
+        (["--text", "a", "--model", "./nowhere"], ["nowhere", "does not exist"]),
+        (["--text", "a", "--trace", "x.vcd"], ["trace", "--backend rtl"]),
+        (["--text", "a", "--backend", "rtl", "--trace", "x.txt"], [".vcd", ".fst"]),
+        (["--text", "a", "--backend", "rtl", "--trace", "nowhere/x.vcd"], ["nowhere", "folder"]),
+    ],
+)
+def test_run_refuses(options, words):
+    line = refused("run", *options)
+    for word in words:
+        assert word in line
+
+
+def _model_copy(folder: Path) -> Path:
+    shutil.copytree(DEFAULT_FOLDER, folder)
+    return folder
+
+
+def test_missing_model_files(tmp_path):
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        folder = _model_copy(tmp_path / name)
+        (folder / name).unlink()
+        assert name in refused("run", "--model", folder, "--text", "a")
+
+
+def test_truncated_model_files(tmp_path):
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        folder = _model_copy(tmp_path / name)
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+        assert name in refused("run", "--model", folder, "--text", "a")
+
+
+def test_a_model_that_is_not_supported_is_refused_by_its_parameter(tmp_path):
+    folder = _model_copy(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    assert "model_type" in refused("run", "--model", folder, "--text", "a")
+
+
+def test_weights_that_are_not_numbers(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    folder = _model_copy(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: np.full_like(value, np.nan) for name, value in weights.items()}
+    save_file(weights, folder / "model.safetensors")
+    assert "NaN" in refused("run", "--model", folder, "--text", "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["cannot read"]),
+        ("", ["empty"]),
+        ("text\tgold\na\t1\n", ["sentence"]),
+        ("sentence\tlabel\na film\tmaybe\n", ["line 2"]),
+        ("sentence\tlabel\n\t1\n", ["line 2"]),
+        ("sentence\tlabel\n" + "word " * 600 + "\t1\n", ["line 2", "shorten"]),
+    ],
+)
+def test_eval_refuses_data(content, words, tmp_path):
+    if content is not None:
+        (tmp_path / "data.tsv").write_text(content)
+    line = refused("eval", "--task", "sst2", "--data", tmp_path / "data.tsv")
+    for word in words:
+        assert word in line
+
+
+def test_eval_refuses_a_task_that_the_model_cannot_do(tmp_path):
+    (tmp_path / "data.tsv").write_text("score\tsentence1\tsentence2\n1.0\ta\tb\n2.0\tc\td\n")
+    assert "stsb" in refused("eval", "--task", "stsb", "--data", tmp_path / "data.tsv")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sparsity", 1], ["sparsity=1.0", "below 1"]),
+        (["--sparsity", -0.1], ["sparsity=-0.1"]),
+        (["--sparsity", "nan"], ["sparsity=nan"]),
+        (["--length", 4, "--sparsity", 0.9], ["sparsity=0.9", "nearest"]),
+        (["--heads", 3], ["heads=3", "at least 4"]),
+        (["--length", 17], ["length=17", "16"]),
+        (["--length", 0], ["length=0"]),
+        (["--head-dim", 9], ["head_dim=9", "8"]),
+    ],
+)
+def test_bench_refuses(options, words):
+    small = {"--length": 16, "--head-dim": 8}
+    small |= dict(zip(options[::2], options[1::2], strict=True))
+    line = refused("bench", "attention", "--preset", "tiny", *[part for pair in small.items() for part in pair])
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["cannot read", "JSON"]),
+        ("{", ["JSON"]),
+        ("[]", ["object"]),
+        ('{"lanes": 3}', ["lanes=3", "must be one of"]),
+        ('{"speed": 3}', ["speed=3", "known field"]),
+        ('{"max_length": 7}', ["max_length=7", "multiple"]),
+    ],
+)
+def test_verilog_refuses_configurations(content, words, tmp_path):
+    file = tmp_path / "mine.json"
+    if content is not None:
+        file.write_text(content)
+    line = refused("verilog", "--preset", "tiny", "--config", file, "-o", tmp_path / "out")
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    result = invoke("bench", "attention", "--preset", "tiny", "--length", 16, "--head-dim", 8)
+    assert result.exit_code == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "install" in last
+    assert "Traceback" not in result.stderr
+
+
+def test_unwritable_cache(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "file" / "cache"))
+    line = refused("bench", "attention", "--preset", "tiny", "--length", 16, "--head-dim", 8)
+    assert "THRESHER_CACHE" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["run", "run --text", "demo --preset huge", "eval", "nonsense", "bench attention --heads x"],
+)
+def test_usage_errors_exit_with_two(arguments):
+    result = invoke(*arguments.split())
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device", "somewhere"), 1, "No space left"),
+        (jobs.HardwareError("the hardware misbehaved"), 1, "misbehaved"),
+    ],
+)
+def test_other_ends_are_one_line_too(monkeypatch, error, code, words):
+    def end(*_, **__):
+        raise error
+
+    monkeypatch.setattr(jobs, "run", end)
+    assert words in refused("run", "--text", "a", code=code)
+
+
+def test_a_difference_from_golden_is_a_failure(monkeypatch):
+    class Zeros:
+        """A core that answers like golden, but for one bit."""
+
+        def __init__(self, simulator):
+            self.cycles = 1
+
+        def run(self, config, heads):
+            results = list(jobs.GoldenBackend().run(config, heads))
+            output, told = results[0]
+            assert output is not None
+            results[0] = (output ^ 1, told)
+            return results
+
+    class Simulator:
+        def __init__(self, *_, **__): ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_): ...
+
+    monkeypatch.setattr(jobs, "RtlBackend", Zeros)
+    monkeypatch.setattr(jobs, "AttentionSimulator", Simulator)
+    result = invoke("run", "--text", "a great film", "--backend", "rtl", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["bit_exact"] is False
+    assert "differ" in result.stderr
