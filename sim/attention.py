@@ -106,14 +106,14 @@ def _inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:
             queries = command.query_length, command.head_dim
             keys = command.key_length, command.head_dim
             for name, matrix, shape in (("Q", q, queries), ("K", k, keys), ("V", v, keys)):
-                beats.append(_rows(f"{name} of head {index}", matrix, shape, config.lanes))
+                beats.append(_rows(f"{name} of head {index}", matrix, shape, data_layout(config).length))
     return {"i_command": [asdict(command) for command, *_ in heads], "i_data": np.concatenate(beats)}
 
 
 def _output_beats(config: AttentionConfig, command: HeadCommand) -> int:
     if not _accepted(config, command):
         return 0
-    return command.query_length * ceil_div(command.head_dim, config.output_lanes)
+    return command.query_length * ceil_div(command.head_dim, output_layout(config).length)
 
 
 def _counts(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, int]:
@@ -139,7 +139,7 @@ def _head_runs(
     config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
 ) -> list[HeadRun]:
     """The core's output streams, cut into heads."""
-    beats = np.asarray(values["o_data"], np.int8).reshape(-1, config.output_lanes)
+    beats = np.asarray(values["o_data"], np.int8).reshape(-1, output_layout(config).length)
     runs, start = [], 0
     for index, (command, *_) in enumerate(heads):
         fields = values["o_statistics"][index]
