@@ -73,8 +73,15 @@ DEMO_SENTENCES = (
     "unflinchingly bleak and desperate",
     "the film tells a gripping story with wit and feeling , and it never loses its way .",
     "a long , dull and lifeless two hours that never finds a single idea of its own .",
-    "not a perfect film , but warm , funny and beautifully acted from the first scene to the last .",
+    "what begins as a quiet family drama slowly turns into something far richer : a funny , wise and deeply moving "
+    "portrait of three generations who learn to forgive each other , photographed with patience and acted with such "
+    "warmth that even its smallest moments stay with you long after the lights come up .",
+    "despite a large budget and a cast of familiar faces , the sequel is a tired , noisy mess that repeats every joke "
+    "of the first film , forgets its own story halfway through and ends , after two and a half endless hours , with a "
+    "battle so badly staged that it is hard to tell who is winning or why anyone should care .",
 )
+PICTURED = 2
+"""The demo's sentence that is drawn: long enough to be interesting, short enough to be read."""
 
 
 def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -138,7 +145,9 @@ def demo(
     clock = report.timed()
     with report.steps() as steps:
         config = configuration(preset, policy)
-        result, picture = jobs.demo(output, config=config, sentences=DEMO_SENTENCES, rho=rho, steps=steps)
+        result, picture = jobs.demo(
+            output, config=config, sentences=DEMO_SENTENCES, pictured=PICTURED, rho=rho, steps=steps
+        )
     if as_json:
         _print_json(result.to_dict() | {"picture": str(picture), "seconds": clock()})
     else:

@@ -70,17 +70,21 @@ class RtlBackend:
     ----------
     cycles : int
         From each call's first command to its last output beat, summed over the calls.
+    heads : list of Head
+        All that were run.
     """
 
     def __init__(self, simulator: AttentionSimulator):
         self._simulator = simulator
         self.cycles = 0
+        self.heads: list[Head] = []
 
     def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
         """See :class:`~thresher.model.Backend`."""
         assert config == self._simulator.config
         runs = self._simulator.run(heads)
         self.cycles += runs[-1].finished - runs[0].accepted + 1
+        self.heads += heads
         return [(run.output, run.statistics) for run in runs]
 
 
@@ -98,6 +102,8 @@ class Answers:
         Hardware cycles of each sentence's attention; ``None`` on golden.
     dense_cycles : tuple of int or None
         The same with pruning off on the same hardware; ``None`` when not asked for.
+    stream_cycles, dense_stream_cycles : int or None
+        The same heads of all sentences once more, back to back in one stream: a layer need not wait for the one before.
     heads, mismatches : int
         Heads compared bit for bit with golden, dense runs included, and how many of them differed.
     """
@@ -110,6 +116,8 @@ class Answers:
     sentences: tuple[Classification, ...]
     cycles: tuple[int, ...] | None
     dense_cycles: tuple[int, ...] | None
+    stream_cycles: int | None
+    dense_stream_cycles: int | None
     heads: int
     mismatches: int
 
@@ -145,6 +153,8 @@ class Answers:
             "rho": self.rho,
             "tau": self.tau,
             "sentences": sentences,
+            "stream_cycles": self.stream_cycles,
+            "dense_stream_cycles": self.dense_stream_cycles,
             "bit_exact": self.bit_exact,
         }
 
@@ -155,6 +165,7 @@ class _Pass:
 
     answers: list[Classification]
     cycles: list[int]
+    stream_cycles: int | None
     heads: int
     mismatches: int
 
@@ -168,11 +179,14 @@ class _Bench:
     config: AttentionConfig
     simulator: AttentionSimulator | None
 
-    def run(self, texts: Sequence[str], *, rho: float, tau: float, picture_of: int | None = None) -> _Pass:
-        answers, cycles, heads, mismatches = [], [], 0, 0
+    def run(
+        self, texts: Sequence[str], *, rho: float, tau: float, stream: bool, picture_of: int | None = None
+    ) -> _Pass:
+        answers, cycles = [], []
+        hardware = None if self.simulator is None else RtlBackend(self.simulator)
+        checked = None if hardware is None else CheckedBackend(hardware, GoldenBackend())
         for i, text in enumerate(texts):
-            hardware = None if self.simulator is None else RtlBackend(self.simulator)
-            checked = None if hardware is None else CheckedBackend(hardware, GoldenBackend())
+            before = 0 if hardware is None else hardware.cycles
             answers += classify(
                 self.model,
                 [text],
@@ -183,10 +197,20 @@ class _Bench:
                 scales=self.scales,
                 picture=PICTURE_HEAD if i == picture_of else None,
             )
-            if hardware is not None and checked is not None:
-                cycles.append(hardware.cycles)
-                heads, mismatches = heads + checked.heads, mismatches + checked.mismatches
-        return _Pass(answers=answers, cycles=cycles, heads=heads, mismatches=mismatches)
+            if hardware is not None:
+                cycles.append(hardware.cycles - before)
+        stream_cycles = None
+        if stream and hardware is not None and checked is not None:
+            before = hardware.cycles
+            checked.run(self.config, list(hardware.heads))
+            stream_cycles = hardware.cycles - before
+        return _Pass(
+            answers=answers,
+            cycles=cycles,
+            stream_cycles=stream_cycles,
+            heads=0 if checked is None else checked.heads,
+            mismatches=0 if checked is None else checked.mismatches,
+        )
 
 
 def run(
@@ -208,7 +232,7 @@ def run(
     ----------
     backend : "golden" or "rtl"
     dense : bool
-        Also run with pruning off, for its cycles.
+        Also run with pruning off, and everything once more in one stream, for the cycles.
     picture_of : int, optional
         Text whose :data:`PICTURE_HEAD` is kept for a picture.
     trace : Path, optional
@@ -232,11 +256,11 @@ def run(
             simulator = stack.enter_context(_simulator(config, steps, trace))
         work = _Bench(model=model, scales=scales, config=config, simulator=simulator)
         steps.tell("running")
-        pruned = work.run(texts, rho=rho, tau=tau, picture_of=picture_of)
+        pruned = work.run(texts, rho=rho, tau=tau, stream=dense, picture_of=picture_of)
         unpruned = None
         if dense:
             steps.tell("running with pruning off")
-            unpruned = work.run(texts, rho=DENSE_RHO, tau=0.0)
+            unpruned = work.run(texts, rho=DENSE_RHO, tau=0.0, stream=True)
     passes = [pruned] if unpruned is None else [pruned, unpruned]
     return Answers(
         model=model_name,
@@ -247,13 +271,15 @@ def run(
         sentences=tuple(pruned.answers),
         cycles=tuple(pruned.cycles) or None,
         dense_cycles=None if unpruned is None else tuple(unpruned.cycles) or None,
+        stream_cycles=pruned.stream_cycles,
+        dense_stream_cycles=None if unpruned is None else unpruned.stream_cycles,
         heads=sum(each.heads for each in passes),
         mismatches=sum(each.mismatches for each in passes),
     )
 
 
 def demo(
-    folder: Path, *, config: AttentionConfig, sentences: Sequence[str], rho: float, steps: Steps
+    folder: Path, *, config: AttentionConfig, sentences: Sequence[str], pictured: int, rho: float, steps: Steps
 ) -> tuple[Answers, Path]:
     """The packaged model's sentences on hardware, with and without pruning, and a picture of one head.
 
@@ -271,16 +297,15 @@ def demo(
     from .picture import draw_head  # only the demo draws, and matplotlib takes its time
 
     check_writable(folder)
-    watched = len(sentences) // 2
     answers = run(
         "default", sentences, config=config, backend="rtl", rho=rho, tau=0.0,
-        dense=True, picture_of=watched, steps=steps,
+        dense=True, picture_of=pictured, steps=steps,
     )  # fmt: skip
-    head = answers.sentences[watched].picture
+    head = answers.sentences[pictured].picture
     assert head is not None
     path = folder / "attention.png"
     steps.tell("drawing")
-    draw_head(head, path, title=sentences[watched])
+    draw_head(head, path, title=sentences[pictured])
     return answers, path
 
 

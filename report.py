@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps", "answers", "attention_bench", "evaluation", "presets", "steps"]
 
+SHOWN = 60
+"""Characters of a sentence in a table."""
+
 NOTES = {
     "fp32": "attention in float32",
     "int8": "attention in INT8, pruning off",
@@ -92,7 +95,8 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     table = _table(*names, right=2)
     for i, answer in enumerate(result.sentences):
         # Text, not markup: a sentence may hold square brackets.
-        row: list[Text | str] = [Text(answer.text), answer.label, f"{answer.confidence:.3f}"]
+        text = answer.text if len(answer.text) <= SHOWN else answer.text[: SHOWN - 1] + "…"
+        row: list[Text | str] = [Text(text), answer.label, f"{answer.confidence:.3f}"]
         row += [answer.fp32_label, f"{answer.fp32_confidence:.3f}", f"{answer.kept_blocks} of {answer.blocks}"]
         if result.cycles:
             row.append(f"{result.cycles[i]:,}")
@@ -110,17 +114,21 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
         ]
         console.print(Text(f"  {i + 1}. " + ", ".join(told)))
     console.print()
-    if result.cycles and dense:
-        ratio = sum(dense) / sum(result.cycles)
-        console.print(
-            f"cycles: {sum(result.cycles):,}, dense on the same hardware: {sum(dense):,}, speedup {ratio:.2f}"
-        )
+    if result.cycles:
+        _speedup(console, "layer by layer", sum(result.cycles), sum(dense) if dense else None)
+    if result.stream_cycles:
+        _speedup(console, "the same heads in one stream", result.stream_cycles, result.dense_stream_cycles)
     if result.bit_exact is not None:
         told = "yes" if result.bit_exact else f"NO, {result.mismatches} heads differ"
         console.print(f"bit-exact with golden: {told} ({result.heads} heads compared)")
     if picture is not None:
         console.print(Text(f"picture: {picture}"))
     console.print(f"{seconds:.1f} s")
+
+
+def _speedup(console: Console, how: str, cycles: int, dense: int | None) -> None:
+    beside = "" if dense is None else f"; with pruning off on the same hardware {dense:,}: speedup {dense / cycles:.2f}"
+    console.print(f"cycles, {how}: {cycles:,}{beside}")
 
 
 def evaluation(result: "EvaluationReport") -> None:
