@@ -202,9 +202,6 @@ def evaluate(
     }
     if random_mask:
         settings["random_mask"] = Setting(config=config, rho=rho, tau=tau, seed=seed)
-    for setting in settings.values():  # refuse impossible thresholds before any work
-        if setting.config is not None:
-            scales.layers[0].command(config, length=1, head_dim=model.config.head_dim, rho=setting.rho, tau=setting.tau)
     outcomes = run_settings(model, tokens, list(settings.values()), scales, jobs=jobs, progress=progress)
     return EvaluationReport(
         model=str(model.folder),

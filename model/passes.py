@@ -1,6 +1,7 @@
 """Many sentences through a model under several settings, in parallel processes."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError, ThresherError
-from .attention import AcceleratorAttention, AttentionTotals, GoldenBackend, RandomMaskBackend
+from .attention import AcceleratorAttention, AttentionTotals, GoldenBackend, RandomMaskBackend, check_fits
 from .bert import float_attention
 from .load import Model, as_batch, length_batches, load_model
 from .quantise import AttentionScales
@@ -86,6 +87,7 @@ _work: _Work | None = None  # of a worker process
 
 def _start_worker(folder: str, scales: AttentionScales, settings: tuple[Setting, ...]) -> None:
     global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the parent to tell, once
     _work = _Work(load_model(folder), scales, settings)
 
 
@@ -110,6 +112,18 @@ def _single_threaded_children() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
+    """Refuse a setting before any work is spent on it."""
+    if setting.config is None:
+        return
+    head_dim = model.config.head_dim
+    check_fits(setting.config, head_dim)
+    if len(scales.layers) != model.config.num_hidden_layers:
+        raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
+    for layer in scales.layers:
+        layer.command(setting.config, length=1, head_dim=head_dim, rho=setting.rho, tau=setting.tau)
 
 
 def run_settings(
@@ -141,6 +155,8 @@ def run_settings(
     """
     if jobs < 1:
         raise ConfigError("jobs", jobs, "must be at least 1")
+    for setting in settings:
+        _check(model, setting, scales)
     batches = length_batches(tokens)
     parts: dict[int, _Part] = {}
     done = 0

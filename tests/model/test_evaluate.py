@@ -1,6 +1,7 @@
 """Evaluation on small files: figures, reproducibility, and files that do not fit."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,3 +168,14 @@ def test_model_task_and_settings_must_fit(default_model, embedder, sst2, stsb, t
         run(calibration=tmp_path / "nowhere")
     with pytest.raises(ThresherError, match="64 dimensions"):
         run(config=preset("tiny"))
+
+
+def test_scales_of_another_model_or_beyond_the_hardware(default_model):
+    tokens = [default_model.encode("fine")]
+    scales = default_model.calibrate(["fine"])
+    settings = [Setting(), Setting(config=EDGE)]
+    with pytest.raises(ThresherError, match="1 layers"):
+        run_settings(default_model, tokens, settings, replace(scales, layers=scales.layers[:1]))
+    coarse = replace(scales.layers[1], q=1.0, k=1.0)
+    with pytest.raises(ThresherError, match=r"score_scale=0\.125"):
+        run_settings(default_model, tokens, settings, replace(scales, layers=(scales.layers[0], coarse)))
