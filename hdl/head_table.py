@@ -10,7 +10,6 @@ from ..spec.config import AttentionConfig
 from ..spec.formats import CYCLE_BITS, unsigned_bits
 from .block_select import decision_layout
 from .interface import command_layout, head_layout
-from .pipeline import index_bits
 
 __all__ = ["SLOTS", "HeadTable", "finish_layout"]
 
@@ -26,7 +25,7 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "head": head_layout(config),
-            "last_chunk": index_bits(config.chunks),
+            "last_chunk": unsigned_bits(config.chunks - 1),
             "error": unsigned_bits(max(CommandError)),
             "pruned": 1,
             "kept_blocks": config.kept_bits,
@@ -75,7 +74,7 @@ class HeadTable(wiring.Component):
                 "o_finish": Out(stream.Signature(finish_layout(config))),
                 "release": In(1),
                 "heads": Out(data.ArrayLayout(head_layout(config), SLOTS)),
-                "last_chunk": Out(data.ArrayLayout(index_bits(config.chunks), SLOTS)),
+                "last_chunk": Out(data.ArrayLayout(unsigned_bits(config.chunks - 1), SLOTS)),
                 "now": Out(CYCLE_BITS),
             }
         )

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig, Score
-from ..spec.formats import INT8_BITS, signed_bits
+from ..spec.formats import INT8_BITS, signed_bits, unsigned_bits
 from .arithmetic import AdderTree, masked_product
 from .kept_blocks import kept_block_layout
 from .pipeline import delay, index_bits
@@ -66,7 +66,7 @@ class PEArray(wiring.Component):
             {
                 "i_blocks": In(stream.Signature(kept_block_layout(config))),
                 "i_weights": In(stream.Signature(weight_block_layout(config))),
-                "last_chunk": In(data.ArrayLayout(index_bits(config.chunks), 2)),
+                "last_chunk": In(data.ArrayLayout(unsigned_bits(config.chunks - 1), 2)),
                 "available": In(1),
                 "reserve": Out(1),
                 "q": In(ReadPort(address_bits=bits, layout=rows)),

@@ -291,14 +291,14 @@ class AttentionConfig:
     def output_operand_bits(self) -> int:
         """Bits of the signed accumulator after division by a power of two, with ``OUTPUT_FRACTION`` bits.
 
-        Late: |acc| ≤ 128·D < 128·2^(k+1). Early: the probabilities of a row sum to at most 1 + the error of the
+        Late: −128·D ≤ acc ≤ 127·D and D < 2^(k+1), so the operand is at least −128·2^(9+1). Early: the probabilities of a row sum to at most 1 + the error of the
         reciprocal (6.7 % with one segment) + half a unit each.
         """
         if self.normalise is Normalise.LATE:
             peak = INT8_PEAK << (OUTPUT_FRACTION + 1)
-        else:
-            probabilities = ((1 << self.weight_bits) * 107) // 100 + self.max_length // 2 + 1
-            peak = ((INT8_PEAK * probabilities) << OUTPUT_FRACTION) >> self.weight_bits
+            return signed_bits(-peak, peak - 1)
+        probabilities = ((1 << self.weight_bits) * 107) // 100 + self.max_length // 2 + 1
+        peak = ((INT8_PEAK * probabilities) << OUTPUT_FRACTION) >> self.weight_bits
         return signed_bits(-peak, peak)
 
     # -- policy --------------------------------------------------------------------------------
