@@ -291,8 +291,9 @@ class AttentionConfig:
     def output_operand_bits(self) -> int:
         """Bits of the signed accumulator after division by a power of two, with ``OUTPUT_FRACTION`` bits.
 
-        Late: −128·D ≤ acc ≤ 127·D and D < 2^(k+1), so the operand is at least −128·2^(9+1). Early: the probabilities of a row sum to at most 1 + the error of the
-        reciprocal (6.7 % with one segment) + half a unit each.
+        Late: −128·D ≤ acc ≤ 127·D and D < 2^(k+1), so the operand is at least −128·2^(9+1). Early: the
+        probabilities of a row sum to at most 1 + the error of the reciprocal (6.7 % with one segment) + half a unit
+        each.
         """
         if self.normalise is Normalise.LATE:
             peak = INT8_PEAK << (OUTPUT_FRACTION + 1)
