@@ -32,8 +32,9 @@ FRONT = {"amaranth", "matplotlib", "numpy", "rich", "typer"}
 HELPERS = {"integer"}
 """Golden modules that are no block: they have a test but no hardware of their own."""
 INFRASTRUCTURE: set[str] = {
-    "adder_tree", "arithmetic", "block_select", "block_statistics", "divider",
-    "interface", "pipeline", "scratchpad", "verilog",
+    "arithmetic", "block_select", "block_statistics", "denominator", "divider", "head_table", "interface",
+    "kept_blocks", "loader", "output_buffer", "pipeline", "probability", "row_maximum", "row_walker", "scratchpad",
+    "value_sums", "verilog",
 }  # fmt: skip
 """Hardware modules that compute nothing of their own: parts of a block, plumbing, or the way to Verilog."""
 
