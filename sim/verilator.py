@@ -116,13 +116,14 @@ class VerilatorSimulator:
         on_progress: Progress | None = None,
     ):
         self._handle = None
+        kind = _trace_kind(trace)  # refused before the long work
         verilog = design_verilog(design, on_progress=on_progress)
         streams, plain = interface(design.signature.create() if isinstance(design, Design) else design)
         path = build_library(
             verilog,
             list(streams.values()),
             list(plain.values()),
-            trace=_trace_kind(trace),
+            trace=kind,
             on_progress=on_progress,
         )
         self._library = _load(path)
