@@ -56,10 +56,11 @@ LIBRARY = "simulator.so"
 
 # Generated code in several files, so that make has work for every core.
 VERILATE_OPTIONS = ["--cc", "-O3", "--x-assign", "0", "--x-initial", "0", "--no-assert", "--no-timing", "-Wno-fatal"]
-VERILATE_OPTIONS += ["-Wno-lint", "-Wno-style", "--output-split", "20000"]
+VERILATE_OPTIONS += ["-Wno-lint", "-Wno-style", "--output-split", "5000"]
 COMPILE_OPTIONS = ["-std=c++17", "-fPIC", "-w", "-I."]
-# Code that runs every cycle, code that runs once, and Verilator's own library.
-OPTIMISE = {"OPT_FAST": "-O2", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
+# Code that runs every cycle, code that runs once, and Verilator's own library. With -O2 for the first, the preset edge
+# runs 15 % faster and takes twice as long to build.
+OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
 
 TRACES = {
     ".vcd": ("--trace-vcd", "VerilatedVcdC", "verilated_vcd_c.h"),
