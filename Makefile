@@ -31,8 +31,8 @@ tools:
 	  { echo "error: $(PYTHON) has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@command -v perl >/dev/null || \
 	  { echo "error: perl not found: install it, Verilator needs it" >&2; exit 1; }
-	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
-	  { echo "error: no C++ compiler found: install one (on Debian and Ubuntu: apt install g++)" >&2; exit 1; }
+	@for each in '$(firstword $(CXX))' g++ c++ clang++; do command -v "$$each" >/dev/null && exit 0; done; \
+	  echo "error: no C++ compiler found: install one (on Debian and Ubuntu: apt install g++)" >&2; exit 1
 
 # The link shows the package to the type checker, which cannot follow an editable install.
 venv: tools
