@@ -19,7 +19,18 @@ from .build import Design, Progress
 from .testbench import run_streams
 from .verilator import SimulationError, VerilatorSimulator
 
-__all__ = ["AttentionSimulator", "Head", "HeadRun", "HeadStatistics", "attention_design", "simulate_heads"]
+__all__ = [
+    "AttentionSimulator",
+    "Head",
+    "HeadRun",
+    "HeadStatistics",
+    "attention_design",
+    "cycle_limit",
+    "head_counts",
+    "head_inputs",
+    "head_runs",
+    "simulate_heads",
+]
 
 Head = tuple[HeadCommand, np.ndarray, np.ndarray, np.ndarray]
 """A command and its Q (Lq, d), K and V (Lk, d), all int8. A refused command's operands are not looked at."""
@@ -97,7 +108,7 @@ def _accepted(config: AttentionConfig, command: HeadCommand) -> bool:
     return command.refusal(config) is CommandError.NONE
 
 
-def _inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:
+def head_inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:
     """Payloads of the core's input streams."""
     beats = [np.zeros((0, config.lanes), np.int8)]
     for index, (command, q, k, v) in enumerate(heads):
@@ -116,12 +127,12 @@ def _output_beats(config: AttentionConfig, command: HeadCommand) -> int:
     return command.query_length * ceil_div(command.head_dim, output_layout(config).length)
 
 
-def _counts(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, int]:
+def head_counts(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, int]:
     """Payloads that the core's output streams owe."""
     return {"o_data": sum(_output_beats(config, command) for command, *_ in heads), "o_statistics": len(heads)}
 
 
-def _cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) -> int:
+def cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) -> int:
     """Far more cycles than the heads can take, were nothing pruned and no stage busy beside another."""
     limit = 0
     for command, *_ in heads:
@@ -135,7 +146,7 @@ def _cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) -
     return round(4 * limit / (1 - stall))
 
 
-def _head_runs(
+def head_runs(
     config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
 ) -> list[HeadRun]:
     """The core's output streams, cut into heads."""
@@ -228,11 +239,11 @@ class AttentionSimulator:
             The core misbehaved; it must be reset.
         """
         transfers = self._simulator.run(
-            _inputs(self.config, heads),
-            _counts(self.config, heads),
-            max_cycles=_cycle_limit(self.config, heads, self._stall),
+            head_inputs(self.config, heads),
+            head_counts(self.config, heads),
+            max_cycles=cycle_limit(self.config, heads, self._stall),
         )
-        return _head_runs(self.config, heads, transfers.values, transfers.cycles)
+        return head_runs(self.config, heads, transfers.values, transfers.cycles)
 
 
 def simulate_heads(
@@ -247,7 +258,7 @@ def simulate_heads(
     InputError, CommandValueError
         As those of :meth:`AttentionSimulator.run`.
     """
-    inputs, counts = _inputs(config, heads), _counts(config, heads)
-    limit = _cycle_limit(config, heads, stall)
+    inputs, counts = head_inputs(config, heads), head_counts(config, heads)
+    limit = cycle_limit(config, heads, stall)
     result = run_streams(AttentionCore(config), inputs, counts, seed=seed, stall=stall, max_cycles=limit, vcd=vcd)
-    return _head_runs(config, heads, result.values, result.cycles)
+    return head_runs(config, heads, result.values, result.cycles)

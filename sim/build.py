@@ -27,7 +27,7 @@ from .toolchain import (
     verilator_version,
 )
 
-__all__ = ["Design", "Progress", "build_library", "design_verilog"]
+__all__ = ["Design", "Progress", "build_library", "design_verilog", "make_variables"]
 
 Progress = Callable[[str], None]
 
@@ -115,20 +115,23 @@ def _version_of(cxx: str) -> str:
     return subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
 
 
-def _make(work: Path, environment: dict[str, str], *targets: str) -> None:
-    # Verilator's makefiles hold what was found where its package was made; these settings are of this machine.
-    cxx = environment["CXX"]
+def make_variables(cxx: str) -> dict[str, str]:
+    """Settings for Verilator's makefiles, which hold what was found where the package was made, not on this machine."""
     version = subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
     precompiled = ("-include-pch", ".gch") if "clang" in version else ("-include", "")
-    variables = {
+    return {
         **OPTIMISE,
         "AR": "ar",
         "CXX": cxx,
+        "LINK": cxx,
         "PYTHON3": sys.executable,
         "CFG_CXXFLAGS_PCH_I": precompiled[0],
         "CFG_GCH_IF_CLANG": precompiled[1],
     }
-    settings = [f"{name}={value}" for name, value in variables.items()]
+
+
+def _make(work: Path, environment: dict[str, str], *targets: str) -> None:
+    settings = [f"{name}={value}" for name, value in make_variables(environment["CXX"]).items()]
     # One job more than cores keeps them busy: the model is made of many files.
     command = ["make", "-s", f"-j{(os.cpu_count() or 1) + 1}", "-f", f"V{TOP}.mk", *targets, *settings]
     _run(command, work, environment, "compiling the simulator")

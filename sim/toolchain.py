@@ -89,7 +89,9 @@ def verilator_environment() -> dict[str, str]:
     _need("perl", "Verilator needs it")
     _need("make", "it builds the simulator")
     path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "VERILATOR_ROOT": str(root), "PATH": path, "CXX": compiler()}
+    # What a make around this process says is not meant for Verilator's.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    return {**inherited, "VERILATOR_ROOT": str(root), "PATH": path, "CXX": compiler()}
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,60 @@
+"""The emitted attention core in a cocotb bench, against golden; and a bench that must fail."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from thresher.golden import attention_head
+from thresher.sim.cocotb_runner import ExpectedHead, HeadsTask, heads_from_json, heads_to_json, run_attention_bench
+from thresher.spec import preset
+
+from .heads import random_heads
+
+SEED = 11
+
+
+def expected_of(config, heads):
+    results = [attention_head(config, *head) for head in heads]
+    return [
+        ExpectedHead(
+            output=None if result.output is None else result.output.tolist(),
+            statistics={name: int(value) for name, value in dataclasses.asdict(result.statistics).items()},
+        )
+        for result in results
+    ]
+
+
+@pytest.fixture(scope="module")
+def build_dir(tmp_path_factory):
+    """One folder for all tests here: the second build finds everything up to date."""
+    return tmp_path_factory.mktemp("cocotb")
+
+
+def test_core_equals_golden(build_dir):
+    config = preset("tiny")
+    heads = random_heads(config, count=12, seed=SEED)
+    task = HeadsTask(config=config, heads=heads, expected=expected_of(config, heads), seed=SEED, stall=0.3)
+    run_attention_bench(task, build_dir=build_dir, waves=True)
+    assert (build_dir / "dump.vcd").stat().st_size > 0
+
+
+def test_wrong_expectation_is_noticed(build_dir):
+    config = preset("tiny")
+    heads = random_heads(config, count=2, seed=SEED)
+    expected = expected_of(config, heads)
+    output = np.array(expected[1].output)
+    output[-1, -1] ^= 1
+    expected[1] = dataclasses.replace(expected[1], output=output.tolist())
+    task = HeadsTask(config=config, heads=heads, expected=expected, seed=SEED, stall=0.0)
+    with pytest.raises(AssertionError, match=rf"head 1, seed {SEED}: output differs"):
+        run_attention_bench(task, build_dir=build_dir, waves=True)
+
+
+def test_task_round_trip():
+    config = preset("tiny", policy="hdp")
+    heads = random_heads(config, count=3, seed=1)
+    task = HeadsTask(config=config, heads=heads, expected=expected_of(config, heads), seed=3, stall=0.25)
+    again = heads_from_json(heads_to_json(task))
+    assert heads_to_json(again) == heads_to_json(task)
+    assert again.config == config
+    assert again.heads[0][1].dtype == np.int8
