@@ -30,7 +30,7 @@ from .sim.bench import bench_attention as run_bench
 from .sim.verilator import SimulationError
 from .spec import AttentionConfig, ConfigError, ThresherError
 from .spec.command import DENSE_RHO
-from .spec.formats import RHO_FRACTION
+from .spec.formats import RHO_FRACTION, ceil_div
 from .synth.verilog import check_writable
 
 __all__ = [
@@ -318,10 +318,11 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
     Raises
     ------
     ConfigError
-        No ρ comes within 0.02 of it: a block row always keeps its largest block.
+        It is not a share, or more than can be pruned: a block row keeps its largest block.
     """
-    if not 0 <= sparsity < 1:
-        raise ConfigError("sparsity", sparsity, "must be at least 0 and below 1")
+    most = 1 - 1 / ceil_div(heads[0][0].key_length, config.block)
+    if not 0 <= sparsity <= most:
+        raise ConfigError("sparsity", sparsity, f"must be from 0 to {most:g}: a block row keeps its largest block")
     importances = [
         block_importance(config, predict(config, q.astype(np.int64), k.astype(np.int64))) for _, q, k, _ in heads
     ]
@@ -333,10 +334,7 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
     while high - low > 1:  # a larger ρ never keeps more
         middle = (low + high) // 2
         low, high = (low, middle) if pruned(middle) >= sparsity else (middle, high)
-    best = min((low, high), key=lambda rho: (abs(pruned(rho) - sparsity), rho))
-    if abs(pruned(best) - sparsity) > 0.02:
-        raise ConfigError("sparsity", sparsity, f"must be near {pruned(best):.3f}, the nearest that these heads allow")
-    return best
+    return min((low, high), key=lambda rho: (abs(pruned(rho) - sparsity), rho))
 
 
 def bench_attention(

@@ -242,10 +242,10 @@ def test_eval_refuses_a_task_that_the_model_cannot_do(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sparsity", 1], ["sparsity=1.0", "below 1"]),
+        (["--sparsity", 1], ["sparsity=1.0", "from 0 to 0.875"]),
         (["--sparsity", -0.1], ["sparsity=-0.1"]),
         (["--sparsity", "nan"], ["sparsity=nan"]),
-        (["--length", 4, "--sparsity", 0.9], ["sparsity=0.9", "nearest"]),
+        (["--length", 4, "--sparsity", 0.9], ["sparsity=0.9", "from 0 to 0.5"]),
         (["--heads", 3], ["heads=3", "at least 4"]),
         (["--length", 17], ["length=17", "16"]),
         (["--length", 0], ["length=0"]),

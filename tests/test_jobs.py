@@ -1,0 +1,39 @@
+"""Joining the rooms: the ρ of a wanted sparsity."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from thresher.golden import attention_head
+from thresher.jobs import find_rho
+from thresher.sim.bench import random_heads
+from thresher.spec import PRESETS, ConfigError
+
+TINY = PRESETS["tiny"]
+
+
+def _sparsity(heads, rho: int) -> float:
+    kept = [
+        attention_head(TINY, replace(command, rho=rho), q, k, v).statistics.kept_blocks for command, q, k, v in heads
+    ]
+    return 1 - float(np.mean(kept)) / 64
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_other_rho_comes_nearer(seed):
+    heads = random_heads(TINY, length=15, head_dim=8, heads=4, seed=seed)
+    reached = {rho: _sparsity(heads, rho) for rho in range(-256, 256)}
+    for wanted in (0.0, 0.1, 0.5, 0.8):
+        best = min(abs(value - wanted) for value in reached.values())
+        assert abs(reached[find_rho(TINY, heads, wanted)] - wanted) == pytest.approx(best), (seed, wanted)
+
+
+def test_zero_is_dense():
+    heads = random_heads(TINY, length=16, head_dim=8, heads=4, seed=0)
+    assert find_rho(TINY, heads, 0.0) == -256
+
+
+def test_beyond_one_block_per_row_is_refused():
+    heads = random_heads(TINY, length=16, head_dim=8, heads=4, seed=0)
+    with pytest.raises(ConfigError, match=r"from 0 to 0\.875: a block row keeps"):
+        find_rho(TINY, heads, 0.95)
