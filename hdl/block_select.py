@@ -22,8 +22,8 @@ __all__ = [
     "row_selection_layout",
 ]
 
-QUOTIENT_BITS_PER_CYCLE = 2
-"""Two subtractions in a row halve the time of a background's division, which binds short sequences."""
+QUOTIENT_BITS_PER_CYCLE = 3
+"""Three subtractions in a row: with one, the divisions of backgrounds would bind short sequences."""
 
 ROWS_UNDER_WAY = 2
 """Rows between the start of their selection and their background: the division of one hides behind the next."""
