@@ -5,19 +5,19 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..spec.config import AttentionConfig
-from .head_table import HeadTable
+from .common.pipeline import StreamFIFO
+from .common.scratchpad import Scratchpad
+from .heads.head_table import HeadTable
+from .heads.loader import Loader
+from .heads.output_buffer import OutputBuffer
+from .heads.value_sums import ValueSums
 from .interface import command_layout, data_layout, output_layout, statistics_layout
-from .kept_blocks import kept_block_layout
-from .loader import Loader
 from .normalise import Normalise
-from .output_buffer import OutputBuffer
 from .pe_array import PEArray
-from .pipeline import StreamFIFO
 from .predictor import Predictor
-from .scratchpad import Scratchpad
 from .softmax import Softmax
+from .sparsity.kept_blocks import kept_block_layout
 from .sparsity_engine import SparsityEngine
-from .value_sums import ValueSums
 
 __all__ = ["AttentionCore"]
 

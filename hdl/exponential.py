@@ -14,7 +14,7 @@ from ..spec.formats import (
     SCORE_MULTIPLIER_BITS,
     SCORE_SHIFT_BITS,
 )
-from .pipeline import delay
+from .common.pipeline import delay
 
 __all__ = ["Exponential"]
 

@@ -13,9 +13,9 @@ from ..spec.formats import (
     OUTPUT_SHIFT_BITS,
     RECIPROCAL_FRACTION,
 )
-from .denominator import normaliser_row_layout
-from .pipeline import StreamFIFO, delay, index_bits
+from .common.pipeline import StreamFIFO, delay, index_bits
 from .requantize import Requantize
+from .rows.denominator import normaliser_row_layout
 
 __all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
 

@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig, Score
 from ..spec.formats import INT8_BITS, signed_bits, unsigned_bits
-from .arithmetic import AdderTree, masked_product
-from .kept_blocks import kept_block_layout
-from .pipeline import delay, index_bits
-from .row_maximum import score_block_layout
-from .scratchpad import ReadPort
+from .common.arithmetic import AdderTree, masked_product
+from .common.pipeline import delay, index_bits
+from .common.scratchpad import ReadPort
+from .rows.row_maximum import score_block_layout
 from .softmax import weight_block_layout
+from .sparsity.kept_blocks import kept_block_layout
 from .split import Split
 
 __all__ = ["PEArray", "accumulators_layout", "operand_address_bits"]

@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig
-from .arithmetic import AdderTree, masked_product
+from .common.arithmetic import AdderTree, masked_product
+from .common.pipeline import delay, index_bits
+from .common.scratchpad import ReadPort
 from .interface import head_layout, predictions_layout
-from .pipeline import delay, index_bits
-from .scratchpad import ReadPort
 
 __all__ = ["Predictor", "nibble_address_bits"]
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import AttentionConfig
 from ..spec.formats import RECIPROCAL_FRACTION, unsigned_bits
 from ..spec.tables import reciprocal_table
-from .pipeline import index_bits
+from .common.pipeline import index_bits
 
 __all__ = ["Reciprocal", "reciprocal_layout"]
 

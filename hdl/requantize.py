@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
-from .pipeline import delay
+from .common.pipeline import delay
 
 __all__ = ["Requantize"]
 

@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig, Fill, Normalise
 from ..spec.formats import unsigned_bits
-from .denominator import Denominator, normaliser_row_layout
+from .common.pipeline import StreamFIFO, delay, index_bits
 from .exponential import Exponential
-from .pipeline import StreamFIFO, delay, index_bits
-from .probability import Probability
-from .row_maximum import RowMaximum, row_maximum_layout, score_block_layout
-from .row_walker import RowWalker, row_context_layout, softmax_row_layout, step_layout
+from .rows.denominator import Denominator, normaliser_row_layout
+from .rows.probability import Probability
+from .rows.row_maximum import RowMaximum, row_maximum_layout, score_block_layout
+from .rows.row_walker import RowWalker, row_context_layout, softmax_row_layout, step_layout
 
 __all__ = ["ROWS_AHEAD", "Softmax", "weight_block_layout"]
 

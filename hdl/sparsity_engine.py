@@ -5,11 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..spec.config import AttentionConfig
-from .block_select import BlockSelect, decision_layout
-from .block_statistics import BlockStatistics
+from .common.scratchpad import Scratchpad
 from .interface import head_layout, predictions_layout
-from .kept_blocks import KeptBlocks, kept_block_layout, kept_row_layout
-from .scratchpad import Scratchpad
+from .sparsity.block_select import BlockSelect, decision_layout
+from .sparsity.block_statistics import BlockStatistics
+from .sparsity.kept_blocks import KeptBlocks, kept_block_layout, kept_row_layout
 
 __all__ = ["SparsityEngine"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from thresher.golden.softmax import softmax
-from thresher.hdl.pipeline import StreamFIFO
+from thresher.hdl.common.pipeline import StreamFIFO
 from thresher.hdl.softmax import Softmax
 from thresher.spec import AttentionConfig, HeadCommand
 from thresher.spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS

@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from thresher.hdl.divider import Divider
+from thresher.hdl.common.divider import Divider
 from thresher.sim.testbench import run_streams
 
 

@@ -6,14 +6,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..spec.command import CommandError
-from ..spec.config import AttentionConfig
-from ..spec.formats import CYCLE_BITS, INT8_BITS
-from .arithmetic import popcount
+from ...spec.command import CommandError
+from ...spec.config import AttentionConfig
+from ...spec.formats import CYCLE_BITS, INT8_BITS
+from ..common.arithmetic import popcount
+from ..common.pipeline import index_bits
+from ..interface import output_layout, statistics_layout
+from ..normalise import output_words_layout
 from .head_table import finish_layout
-from .interface import output_layout, statistics_layout
-from .normalise import output_words_layout
-from .pipeline import index_bits
 
 __all__ = ["OutputBuffer"]
 

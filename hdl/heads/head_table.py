@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..spec.command import CommandError
-from ..spec.config import AttentionConfig
-from ..spec.formats import CYCLE_BITS, unsigned_bits
-from .block_select import decision_layout
-from .interface import command_layout, head_layout
+from ...spec.command import CommandError
+from ...spec.config import AttentionConfig
+from ...spec.formats import CYCLE_BITS, unsigned_bits
+from ..interface import command_layout, head_layout
+from ..sparsity.block_select import decision_layout
 
 __all__ = ["SLOTS", "HeadTable", "finish_layout"]
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig
+from ...spec.config import AttentionConfig
+from ..common.pipeline import index_bits
 from .loader import value_beat_layout
-from .pipeline import index_bits
 
 __all__ = ["ValueSums"]
 

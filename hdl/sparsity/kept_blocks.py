@@ -5,17 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..spec.config import AttentionConfig
-from ..spec.formats import unsigned_bits
+from ...spec.config import AttentionConfig
+from ...spec.formats import unsigned_bits
+from ..common.pipeline import index_bits
+from ..common.scratchpad import ReadPort
+from ..interface import head_layout
 from .block_select import (
     mask_address_bits,
     mask_word_bits,
     row_address_bits,
     row_selection_layout,
 )
-from .interface import head_layout
-from .pipeline import index_bits
-from .scratchpad import ReadPort
 
 __all__ = ["KeptBlocks", "kept_block_layout", "kept_row_layout"]
 

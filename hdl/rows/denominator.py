@@ -4,11 +4,11 @@ from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig, Normalise
-from ..spec.formats import RECIPROCAL_FRACTION
-from .pipeline import StreamFIFO, delay
+from ...spec.config import AttentionConfig, Normalise
+from ...spec.formats import RECIPROCAL_FRACTION
+from ..common.pipeline import StreamFIFO, delay
+from ..reciprocal import Reciprocal, reciprocal_layout
 from .probability import Probability
-from .reciprocal import Reciprocal, reciprocal_layout
 
 __all__ = ["Denominator", "normaliser_row_layout", "row_sums_layout"]
 

@@ -4,9 +4,9 @@ from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig
-from ..spec.formats import RECIPROCAL_FRACTION
-from .pipeline import delay, index_bits
+from ...spec.config import AttentionConfig
+from ...spec.formats import RECIPROCAL_FRACTION
+from ..common.pipeline import delay, index_bits
 
 __all__ = ["Probability"]
 

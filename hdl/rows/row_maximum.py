@@ -4,10 +4,10 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig
-from ..spec.formats import unsigned_bits
-from .arithmetic import maximum
-from .pipeline import index_bits
+from ...spec.config import AttentionConfig
+from ...spec.formats import unsigned_bits
+from ..common.arithmetic import maximum
+from ..common.pipeline import index_bits
 
 __all__ = ["RowMaximum", "row_maximum_layout", "score_block_layout"]
 

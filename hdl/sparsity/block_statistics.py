@@ -6,12 +6,12 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig, Importance
-from ..spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from .arithmetic import maximum, minimum, popcount
-from .interface import head_layout, predictions_layout
-from .pipeline import delay, index_bits
-from .scratchpad import WritePort
+from ...spec.config import AttentionConfig, Importance
+from ...spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
+from ..common.arithmetic import maximum, minimum, popcount
+from ..common.pipeline import delay, index_bits
+from ..common.scratchpad import WritePort
+from ..interface import head_layout, predictions_layout
 
 __all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
 

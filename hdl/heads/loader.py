@@ -5,14 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..spec.config import AttentionConfig
-from ..spec.formats import INT8_BITS
-from .interface import data_layout, head_layout
-from .pe_array import operand_address_bits
-from .pipeline import index_bits
-from .predictor import nibble_address_bits
-from .scratchpad import WritePort
-from .split import Split
+from ...spec.config import AttentionConfig
+from ...spec.formats import INT8_BITS
+from ..common.pipeline import index_bits
+from ..common.scratchpad import WritePort
+from ..interface import data_layout, head_layout
+from ..pe_array import operand_address_bits
+from ..predictor import nibble_address_bits
+from ..split import Split
 
 __all__ = ["Loader", "value_beat_layout"]
 

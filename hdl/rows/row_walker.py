@@ -4,8 +4,8 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.config import AttentionConfig
-from ..spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS, unsigned_bits
+from ...spec.config import AttentionConfig
+from ...spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS, unsigned_bits
 from .row_maximum import row_maximum_layout
 
 __all__ = ["RowWalker", "row_context_layout", "softmax_row_layout", "step_layout"]

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..spec.formats import ceil_div
+from ...spec.formats import ceil_div
 
 __all__ = ["Divider"]
 

@@ -5,13 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ..spec.config import AttentionConfig, Fill
-from ..spec.formats import RHO_FRACTION, unsigned_bits
-from .arithmetic import masked_product, minimum, popcount
+from ...spec.config import AttentionConfig, Fill
+from ...spec.formats import RHO_FRACTION, unsigned_bits
+from ..common.arithmetic import masked_product, minimum, popcount
+from ..common.divider import Divider
+from ..common.pipeline import StreamFIFO, delay, index_bits
+from ..common.scratchpad import ReadPort, WritePort
 from .block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
-from .divider import Divider
-from .pipeline import StreamFIFO, delay, index_bits
-from .scratchpad import ReadPort, WritePort
 
 __all__ = [
     "BlockSelect",

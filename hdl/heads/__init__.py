@@ -1,0 +1,1 @@
+"""Around the computation: heads into the core, through its stages, and out."""

@@ -1,0 +1,1 @@
+"""Parts of the softmax unit: what happens to a block row."""
