@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The Verilated component against plain Python, and every way in which a build can fail."""
 
 import os

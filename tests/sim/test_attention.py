@@ -1,0 +1,105 @@
+"""Whole heads on the emitted core, bit for bit golden's."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+from thresher.golden import attention_head
+from thresher.sim import attention
+from thresher.sim.attention import AttentionSimulator, simulate_heads
+from thresher.sim.verilator import SimulationError
+from thresher.spec import CommandError, CommandValueError, InputError, preset
+
+from .heads import random_head, random_heads, refused_head
+
+TINY = preset("tiny")
+
+
+def check(config, heads, runs, seed):
+    assert len(runs) == len(heads)
+    for index, (head, run) in enumerate(zip(heads, runs, strict=True)):
+        expected = attention_head(config, *head)
+        where = f"seed {seed}, head {index}: {head[0]}"
+        told = dataclasses.asdict(run.statistics)
+        cycles = told.pop("cycles")
+        assert told == dataclasses.asdict(expected.statistics), where
+        if expected.output is None:
+            assert run.output is None, where
+        else:
+            assert run.output is not None, where
+            assert run.output.dtype == np.int8, where
+            assert np.array_equal(run.output, expected.output), where
+            assert cycles == run.finished - run.accepted, where
+    order = [run.finished for run in runs]
+    assert order == sorted(order), f"seed {seed}"
+
+
+@pytest.fixture(scope="module", params=["thresher", "hdp"])
+def simulator(request):
+    with AttentionSimulator(preset("tiny", policy=request.param)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1), (0.8, 2)])
+def test_equals_golden(simulator, stall, seed):
+    heads = random_heads(simulator.config, count=60, seed=seed)
+    with AttentionSimulator(simulator.config, stall=stall, seed=seed) as stalled:
+        check(simulator.config, heads, stalled.run(heads), seed)
+
+
+def test_runs_follow_each_other(simulator):
+    """State lasts: two runs are one run cut in two, and reset starts again."""
+    heads = random_heads(simulator.config, count=12, seed=3)
+    simulator.reset()
+    runs = [*simulator.run(heads[:5]), *simulator.run(heads[5:])]
+    check(simulator.config, heads, runs, 3)
+    simulator.reset()
+    assert simulator.cycle == 0
+    again = simulator.run(heads[:1])
+    assert again == [dataclasses.replace(runs[0], output=again[0].output)]
+    assert simulator.run([]) == []
+
+
+def test_amaranths_simulator_says_the_same():
+    heads = random_heads(TINY, count=5, seed=4)
+    check(TINY, heads, simulate_heads(TINY, heads, seed=4, stall=0.2), 4)
+
+
+def test_bad_operands_are_refused_before_anything_runs(simulator):
+    command, q, k, v = random_head(simulator.config, random.Random(1))
+    before = simulator.cycle
+    with pytest.raises(InputError, match="K of head 1 must be an int8 array, but is int64"):
+        simulator.run([(command, q, k, v), (command, q, k.astype(np.int64), v)])
+    with pytest.raises(InputError, match="V of head 0 must be an int8 array, but is list"):
+        simulator.run([(command, q, k, v.tolist())])
+    with pytest.raises(InputError, match="Q of head 0 has shape"):
+        simulator.run([(command, q[:, :0], k, v)])
+    with pytest.raises(CommandValueError, match="rho=256"):
+        simulator.run([(dataclasses.replace(command, rho=256), q, k, v)])
+    assert simulator.cycle == before
+    check(simulator.config, [(command, q, k, v)], simulator.run([(command, q, k, v)]), 1)
+
+
+def test_refused_head_looks_at_no_operands(simulator):
+    for error in (CommandError.QUERY_LENGTH, CommandError.KEY_LENGTH, CommandError.HEAD_DIM):
+        command, *_ = refused_head(simulator.config, error)
+        nothing = np.zeros((), np.int8)
+        (run,) = simulator.run([(command, nothing, nothing, nothing)])
+        assert run.statistics.error is error
+        assert run.output is None
+
+
+def test_output_beyond_the_head_dimension_must_be_zero():
+    """A beat that holds more than the head must not slip through."""
+    rng = np.random.default_rng(0)
+    width = attention.output_layout(TINY).length
+    assert width > 1
+    command = dataclasses.replace(refused_head(TINY, CommandError.HEAD_DIM)[0], head_dim=1)
+    beats = rng.integers(1, 5, (1, width)).astype(np.int8)
+    fields = {"error": 0, "pruned": 0, "kept_blocks": 1, "saturations": 0, "cycles": 9}
+    values = {"o_data": beats, "o_statistics": [fields]}
+    cycles = {"i_command": [0], "o_data": [9], "o_statistics": [10]}
+    one = np.zeros((1, 1), np.int8)
+    with pytest.raises(SimulationError, match="head 0: output beyond head_dim=1 is not zero"):
+        attention.head_runs(TINY, [(command, one, one, one)], values, cycles)
