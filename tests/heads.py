@@ -6,7 +6,7 @@ import numpy as np
 from thresher.golden import HeadResult, attention_head
 from thresher.spec import AttentionConfig, HeadCommand, head_command
 
-from tests.hdl.common import CORNERS, int8
+from .hdl.common import CORNERS, int8
 
 Head = tuple[HeadCommand, np.ndarray, np.ndarray, np.ndarray]
 

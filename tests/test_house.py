@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,21 @@ def test_every_python_file_is_in_a_room_or_at_the_door():
     assert {path.name for path in ROOT.glob("*.py")} <= set(PACKAGE_FILES)
 
 
+def test_every_package_is_in_the_wheel():
+    """Packages are listed by hand, and an editable install would hide a missing one."""
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = {path.parent for path in _package_files() if path.name == "__init__.py"}
+    assert set(setup["packages"]) == {".".join(("thresher", *folder.relative_to(ROOT).parts)) for folder in found}
+    packed = {
+        file
+        for package, patterns in setup["package-data"].items()
+        for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    rooms = {path for path in _tracked() if path.relative_to(ROOT).parts[0] in ARROWS and path.suffix != ".py"}
+    assert rooms <= packed
+
+
 @pytest.mark.parametrize("path", _package_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_arrows(path):
     room = _room(path)
@@ -138,6 +154,13 @@ def test_every_block_has_its_twins(block):
 def test_hardware_without_a_golden_twin_is_infrastructure():
     assert _modules("hdl") - _modules("golden") == INFRASTRUCTURE
     assert INFRASTRUCTURE & _modules("golden") == set()
+
+
+def test_tests_import_each_other_relatively():
+    """Their absolute name depends on the folder that the repository lies in."""
+    absolute = re.compile(r"^\s*(?:from|import)\s+tests\b", re.MULTILINE)
+    files = [path for path in (ROOT / "tests").rglob("*.py") if absolute.search(path.read_text(encoding="utf-8"))]
+    assert [str(path.relative_to(ROOT)) for path in files] == []
 
 
 # -- the text of the repository ----------------------------------------------------------------

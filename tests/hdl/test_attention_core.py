@@ -9,8 +9,8 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import POLICIES, Fill, Importance, Normalise, Score, Split
 from thresher.spec.formats import ceil_div
 
-from tests.hdl.common import tiny
-from tests.heads import edge_heads, golden_results, random_head, refused_heads
+from ..heads import edge_heads, golden_results, random_head, refused_heads
+from .common import tiny
 
 CONFIGS = {
     "thresher": tiny(**POLICIES["thresher"]),

@@ -13,7 +13,7 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import Score, Split
 from thresher.spec.formats import ceil_div
 
-from tests.hdl.common import CORNERS, WithMemories, int8, tiny
+from .common import CORNERS, WithMemories, int8, tiny
 
 CONFIGS = {
     "tiny": tiny(),

@@ -9,7 +9,7 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import HeadCommand, Split
 from thresher.spec.formats import ceil_div
 
-from tests.hdl.common import CORNERS, WithMemories, head_payload, int8, tiny
+from .common import CORNERS, WithMemories, head_payload, int8, tiny
 
 CONFIGS = {
     "tiny": tiny(),

@@ -14,7 +14,7 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, Importance
 from thresher.spec.formats import ceil_div
 
-from tests.hdl.common import CORNERS, head_payload, int8, tiny
+from .common import CORNERS, head_payload, int8, tiny
 
 CONFIGS = {
     "tiny": tiny(),

@@ -7,7 +7,7 @@ from thresher.golden.split import split
 from thresher.hdl.split import Split
 from thresher.spec import Split as SplitRule
 
-from tests.hdl.common import tiny
+from .common import tiny
 
 
 @pytest.mark.parametrize("rule", list(SplitRule))
