@@ -11,8 +11,11 @@ class ConfigError(ThresherError, ValueError):
     """A configuration that no hardware can be generated from."""
 
     def __init__(self, field: str, value: object, allowed: str):
+        super().__init__(field, value, allowed)
         self.field, self.value, self.allowed = field, value, allowed
-        super().__init__(f"{field}={value!r} is not allowed: {allowed}")
+
+    def __str__(self):
+        return f"{self.field}={self.value!r} is not allowed: {self.allowed}"
 
 
 class CommandValueError(ConfigError):

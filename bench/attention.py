@@ -1,0 +1,91 @@
+"""Cycles of the attention core in a stream of heads, on emitted Verilog, bit for bit against golden.
+
+    python bench/attention.py            # measure again and print the difference to the committed figures
+    python bench/attention.py --write    # and commit to these instead
+    python bench/attention.py --preset tiny edge server
+
+Cycles are exact: any difference is a change of the hardware. Each preset's simulator takes minutes to build once.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from thresher.jobs import bench_attention
+from thresher.report import Steps
+from thresher.spec import preset
+
+BASELINE = Path(__file__).parent / "baselines" / "attention.json"
+SEED, HEADS = 0, 8
+SHAPES = {
+    "tiny": [(16, 8, 0.0), (16, 8, 0.5), (7, 5, 0.5)],
+    "edge": [
+        (128, 64, 0.0),
+        (128, 64, 0.75),
+        (128, 64, 0.9),
+        (256, 64, 0.75),
+        (128, 32, 0.75),
+        (37, 33, 0.75),
+        (25, 32, 0.75),
+    ],
+    "server": [(512, 128, 0.0), (512, 128, 0.75), (128, 64, 0.75)],
+}
+"""Length, head dimension and wanted block sparsity, by preset."""
+EXACT = ("kept_blocks", "cycles_per_head", "dense_cycles_per_head", "dense_overhead_cycles", "utilisation", "speedup")
+
+
+def measure(name: str) -> list[dict[str, Any]]:
+    """All shapes of a preset."""
+    rows = []
+    for length, head_dim, sparsity in SHAPES[name]:
+        bench = bench_attention(
+            preset(name), length=length, head_dim=head_dim, sparsity=sparsity, heads=HEADS, seed=SEED, steps=Steps()
+        )
+        rows.append({"preset": name, "wanted_sparsity": sparsity, **bench.to_dict()})
+        told = rows[-1]
+        print(
+            f"{name} L={length} d={head_dim} sparsity {told['sparsity']:.3f}: {told['cycles_per_head']:.1f} cycles,"
+            f" dense {told['dense_cycles_per_head']:.1f}, speedup {told['speedup']:.2f},"
+            f" lanes busy {told['utilisation']:.3f}, bit-exact {told['bit_exact']}",
+            flush=True,
+        )
+    return rows
+
+
+def place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row measures."""
+    return row["preset"], row["length"], row["head_dim"], row["wanted_sparsity"]
+
+
+def main() -> int:
+    """Measure; 1 if something is not bit-exact or differs from the committed figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="+", choices=list(SHAPES), default=["tiny", "edge"])
+    parser.add_argument("--write", action="store_true", help="replace the committed figures")
+    arguments = parser.parse_args()
+    known = {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
+    rows = [row for name in arguments.preset for row in measure(name)]
+    bad = [row for row in rows if not row["bit_exact"]]
+    for row in bad:
+        print(f"not bit-exact: {place(row)}")
+    changed = 0
+    for row in rows:
+        before = known.get(place(row))
+        for field in EXACT:
+            if before is None or abs(before[field] - row[field]) > 1e-9:
+                changed += 1
+                print(f"{place(row)} {field}: {None if before is None else before[field]} -> {row[field]}")
+    if arguments.write and not bad:
+        merged = {**known, **{place(row): row for row in rows}}
+        order = list(SHAPES)
+        ordered = sorted(merged.values(), key=lambda row: order.index(row["preset"]))
+        BASELINE.write_text(json.dumps(ordered, indent=1) + "\n")
+        return 0
+    print("no difference" if not changed else f"{changed} differences")
+    return 1 if bad or changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
