@@ -1,6 +1,6 @@
 """The end of a head: accumulators drained value by value, divided by their row's denominator, requantised."""
 
-from amaranth import Cat, Const, Module, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -126,8 +126,8 @@ class Normalise(wiring.Component):
         block = self.i_block.payload
         groups = config.lanes // config.output_lanes
         row = Signal(scaled_row_layout(config))
-        accumulators = Signal.like(Cat(block.accumulators))
-        value_sums = Signal.like(Cat(block.value_sums))
+        accumulators = Signal.like(Cat(block.accumulators), reset_less=True)
+        value_sums = Signal.like(Cat(block.value_sums), reset_less=True)
         active, last_chunk, known = Signal(), Signal(), Signal()
         step = Signal()
         group = Signal(index_bits(groups))
@@ -139,23 +139,23 @@ class Normalise(wiring.Component):
             self.i_block.ready.eq(~active | last),
             self.i_row.ready.eq(~known | ends_row),
         ]
-        with m.If(step & enable):
+        # One enable and one choice per bit: the registers are thousands of bits.
+        take = self.i_block.valid & self.i_block.ready
+        shifted = accumulators >> (config.output_lanes * config.accumulator_bits)
+        rotated = value_sums.rotate_right(config.output_lanes * config.value_sum_bits)
+        with m.If(take | (step & enable)):
             m.d.sync += [
-                accumulators.eq(accumulators >> (config.output_lanes * config.accumulator_bits)),
-                value_sums.eq(value_sums.rotate_right(config.output_lanes * config.value_sum_bits)),
-                group.eq(group + 1),
+                accumulators.eq(Mux(take, Cat(block.accumulators), shifted)),
+                value_sums.eq(Mux(take, Cat(block.value_sums), rotated)),
             ]
+        with m.If(step & enable):
+            m.d.sync += group.eq(group + 1)
             with m.If(group == groups - 1):
                 m.d.sync += [group.eq(0), query.eq(query + 1)]
         with m.If(last):
             m.d.sync += active.eq(0)
-        with m.If(self.i_block.valid & self.i_block.ready):
-            m.d.sync += [
-                active.eq(1),
-                accumulators.eq(Cat(block.accumulators)),
-                value_sums.eq(Cat(block.value_sums)),
-                last_chunk.eq(block.last_chunk),
-            ]
+        with m.If(take):
+            m.d.sync += [active.eq(1), last_chunk.eq(block.last_chunk)]
         with m.If(ends_row):
             m.d.sync += known.eq(0)
         with m.If(self.i_row.valid & self.i_row.ready):
