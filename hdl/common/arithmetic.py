@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AdderTree", "masked_product", "maximum", "minimum", "popcount"]
+__all__ = ["AdderTree", "extreme", "masked_product", "maximum", "minimum", "popcount"]
 
 
 def masked_product(a: Value, b: Value) -> Value:
@@ -27,6 +27,22 @@ def maximum(a: Value, b: Value) -> Value:
 def minimum(a: Value, b: Value) -> Value:
     """The smaller of two values."""
     return Mux(a < b, a, b)
+
+
+def extreme(m: Module, values: list, better, *, name: str) -> Value:
+    """The one of ``values`` that ``better`` (:func:`maximum` or :func:`minimum`) leaves, by a balanced tree.
+
+    Every comparison has a signal: as one nested expression, whatever is compared would be written out twice per level.
+    """
+    level = 0
+    while len(values) > 1:
+        pairs = [better(a, b) for a, b in zip(values[::2], values[1::2], strict=False)] + values[len(values) & ~1 :]
+        values = []
+        for i, value in enumerate(pairs):
+            values.append(Signal(Value.cast(value).shape(), name=f"{name}_{level}_{i}"))
+            m.d.comb += values[-1].eq(value)
+        level += 1
+    return values[0]
 
 
 def popcount(bits: Value) -> Value:

@@ -1,14 +1,12 @@
 """First half of the sparsity engine: importance of every block, and each block row's extremes and sums."""
 
-from functools import reduce
-
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.config import AttentionConfig, Importance
 from ...spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from ..common.arithmetic import maximum, minimum, popcount
+from ..common.arithmetic import extreme, maximum, minimum, popcount
 from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import WritePort
 from ..interface import head_layout, predictions_layout
@@ -169,7 +167,8 @@ class BlockStatistics(wiring.Component):
             magnitudes += own
             match config.importance:
                 case Importance.MAX:
-                    importance = reduce(maximum, [Mux(valid, ii, lowest) for valid, ii in inside])
+                    candidates = [Mux(valid, ii, lowest) for valid, ii in inside]
+                    importance = extreme(m, candidates, maximum, name=f"largest_{block}")
                 case Importance.ABS_SUM:
                     importance = sum(own)
                 case Importance.SUM:
@@ -194,29 +193,32 @@ class BlockStatistics(wiring.Component):
         """Reduce the blocks of a beat to one extreme and one sum."""
         tag, blocks, valid, absolute = measured
         layout = row_statistics_layout(self._config)
-        extreme = Signal(layout["extreme"].shape, name="beat_extreme")
+        beat_extreme = Signal(layout["extreme"].shape)
         importance_sum = Signal(layout["importance_sum"].shape, name="beat_importance_sum")
         count = self._config.predictor_blocks
         # A block beyond the sequence repeats block 0, which is always inside: the extreme stays the same.
         candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) for i in range(count)]
+        smallest = extreme(m, candidates, minimum, name="smallest")
+        largest = extreme(m, candidates, maximum, name="largest")
         m.d.sync += [
-            extreme.eq(Mux(tag.head.rho < 0, reduce(minimum, candidates), reduce(maximum, candidates))),
+            beat_extreme.eq(Mux(tag.head.rho < 0, smallest, largest)),
             importance_sum.eq(sum(Mux(valid[i], blocks[i].importance, 0) for i in range(count))),
         ]
         delayed = delay(m, absolute, 1, enable=1, name="absolute")[-1]
-        return delay(m, tag, 1, enable=1, name="combined")[-1], extreme, importance_sum, delayed
+        return delay(m, tag, 1, enable=1, name="combined")[-1], beat_extreme, importance_sum, delayed
 
     def _accumulate(self, m: Module, combined) -> None:
         """Over the beats of a row, and Σ|II| over the rows of a head."""
-        tag, extreme, importance_sum, absolute = combined
+        tag, beat_extreme, importance_sum, absolute = combined
         row = self.o_rows.payload
         head_started = Signal()
         head_sum = Signal(self._config.head_sum_bits)
         done = Signal()
         with m.If(tag.valid):
-            better = Mux(tag.head.rho < 0, minimum(extreme, row.extreme), maximum(extreme, row.extreme))
+            ends = beat_extreme, row.extreme
+            better = Mux(tag.head.rho < 0, minimum(*ends), maximum(*ends))
             m.d.sync += [
-                row.extreme.eq(Mux(tag.first_group, extreme, better)),
+                row.extreme.eq(Mux(tag.first_group, beat_extreme, better)),
                 row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
                 head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
                 head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
