@@ -69,8 +69,8 @@ EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
 DEFAULT_RHO = 0.5
 
 DEMO_SENTENCES = (
-    "it 's a charming and often affecting journey .",
-    "unflinchingly bleak and desperate",
+    "a warm and funny film that earns its happy ending .",
+    "cold , slow and utterly pointless",
     "the film tells a gripping story with wit and feeling , and it never loses its way .",
     "a long , dull and lifeless two hours that never finds a single idea of its own .",
     "what begins as a quiet family drama slowly turns into something far richer : a funny , wise and deeply moving "

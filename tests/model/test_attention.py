@@ -21,7 +21,7 @@ from thresher.model.quantise import quantise
 from thresher.spec import CommandError, ThresherError, preset
 
 EDGE = preset("edge")
-SENTENCES = ("a charming and often affecting journey .", "unflinchingly bleak and desperate to the very last frame")
+SENTENCES = ("a warm and funny film that earns its happy ending .", "cold , slow and pointless to the very last frame")
 
 
 @pytest.fixture(scope="module")
