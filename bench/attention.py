@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thresher.jobs import bench_attention
-from thresher.report import Steps
+from thresher.cli.jobs import bench_attention
+from thresher.cli.report import Steps
 from thresher.spec import preset
 
 BASELINE = Path(__file__).parent / "baselines" / "attention.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import thresher
 from thresher.cli import app
-from thresher.settings import configuration
+from thresher.cli.settings import configuration
 from typer.testing import CliRunner
 
 ROOT = Path(thresher.__file__).parent

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from ..model import EvaluationReport
     from .jobs import Answers
-    from .model import EvaluationReport
 
 __all__ = ["Steps", "answers", "attention_bench", "evaluation", "presets", "steps"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .golden import attention_head
-from .golden.predictor import predict
-from .golden.sparsity_engine import block_importance, block_mask
-from .model import (
+from ..golden import attention_head
+from ..golden.predictor import predict
+from ..golden.sparsity_engine import block_importance, block_mask
+from ..model import (
     AttentionScales,
     CheckedBackend,
     Classification,
@@ -22,16 +22,16 @@ from .model import (
     classify,
     load_model,
 )
-from .model.attention import Head, Int8, Statistics
+from ..model.attention import Head, Int8, Statistics
+from ..sim.attention import AttentionSimulator
+from ..sim.bench import AttentionBench, Expected, random_heads
+from ..sim.bench import bench_attention as run_bench
+from ..sim.verilator import SimulationError
+from ..spec import AttentionConfig, ConfigError, ThresherError
+from ..spec.command import DENSE_RHO
+from ..spec.formats import RHO_FRACTION, ceil_div
+from ..synth.verilog import check_writable
 from .report import Steps
-from .sim.attention import AttentionSimulator
-from .sim.bench import AttentionBench, Expected, random_heads
-from .sim.bench import bench_attention as run_bench
-from .sim.verilator import SimulationError
-from .spec import AttentionConfig, ConfigError, ThresherError
-from .spec.command import DENSE_RHO
-from .spec.formats import RHO_FRACTION, ceil_div
-from .synth.verilog import check_writable
 
 __all__ = [
     "Answers",

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .spec import POLICIES, PRESETS, AttentionConfig, InputError, preset
+from ..spec import POLICIES, PRESETS, AttentionConfig, InputError, preset
 
 __all__ = ["configuration", "preset_list"]
 

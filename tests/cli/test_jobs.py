@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from thresher.cli.jobs import find_rho
 from thresher.golden import attention_head
-from thresher.jobs import find_rho
 from thresher.sim.bench import random_heads
 from thresher.spec import PRESETS, ConfigError
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__, report
+from .. import __version__
+from ..spec import POLICIES, PRESETS, ThresherError
+from . import report
 from .settings import configuration, preset_list
-from .spec import POLICIES, PRESETS, ThresherError
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
 
@@ -225,7 +226,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on a labelled file, its attention on golden, beside FP32 and unpruned INT8."""
-    from .model import evaluate, load_model
+    from ..model import evaluate, load_model
 
     with report.steps() as steps:
         steps.tell("loading")
@@ -297,7 +298,7 @@ def verilog(
     as_json: JsonOption = False,
 ) -> None:
     """Write standalone Verilog of the attention core, and JSON that describes it."""
-    from .synth.verilog import write_verilog
+    from ..synth.verilog import write_verilog
 
     with report.steps() as steps:
         config = configuration(preset, policy, config_file)

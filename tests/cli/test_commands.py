@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from thresher import __version__, jobs
-from thresher.cli import app
+from thresher import __version__
+from thresher.cli import app, jobs
 from thresher.model.source import DEFAULT_FOLDER
 from thresher.spec import POLICIES, PRESETS, AttentionConfig
 from typer.testing import CliRunner, Result
