@@ -7,6 +7,7 @@ import numpy as np
 from ..spec.command import CommandError, HeadCommand
 from ..spec.config import AttentionConfig
 from ..spec.errors import InputError
+from ..spec.formats import ceil_div
 from .integer import Int8, Int64, as_int8_matrix
 from .normalise import normalise
 from .pe_array import scores, weighted_values
@@ -71,6 +72,14 @@ def _check_shapes(config: AttentionConfig, q: Int64, k: Int64, v: Int64, command
             raise InputError(f"{name} has shape {matrix.shape}, but its command says {shape}")
 
 
+def _check_mask(config: AttentionConfig, mask: np.ndarray, command: HeadCommand) -> None:
+    shape = ceil_div(command.query_length, config.block), ceil_div(command.key_length, config.block)
+    if mask.dtype != np.bool_ or mask.shape != shape:
+        raise InputError(f"mask must be a boolean array of {shape} blocks, not {mask.dtype} of shape {mask.shape}")
+    if not mask.any(axis=1).all():
+        raise InputError("mask must keep a block in every row: a row without one has no softmax")
+
+
 def attention_head(
     config: AttentionConfig,
     command: HeadCommand,
@@ -103,6 +112,8 @@ def attention_head(
         return HeadResult(output=None, statistics=refused, trace=None)
     _check_shapes(config, wide_q, wide_k, wide_v, command)
 
+    if mask is not None:
+        _check_mask(config, mask, command)
     predictions = predict(config, wide_q, wide_k)
     selection = select(config, predictions, command, mask)
     if selection.pruned:

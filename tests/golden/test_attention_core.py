@@ -219,3 +219,16 @@ def test_a_command_that_the_stream_cannot_carry_is_refused():
     command = dataclasses.replace(_command(EDGE, 4, 4, 8), rho=256)
     with pytest.raises(CommandValueError, match="rho=256"):
         attention_head(EDGE, command, zeros, zeros, zeros)
+
+
+def test_masks_that_do_not_fit_are_refused():
+    q, k, v = _head(np.random.default_rng(0), 4, 7, 8)
+    command = _command(EDGE, 4, 7, 8)
+    full = np.ones((2, 4), bool)
+    assert attention_head(EDGE, command, q, k, v, mask=full).statistics.kept_blocks == 8
+    for bad in (np.ones((2, 3), bool), full.astype(int)):
+        with pytest.raises(InputError, match=r"boolean array of \(2, 4\) blocks"):
+            attention_head(EDGE, command, q, k, v, mask=bad)
+    full[1] = False
+    with pytest.raises(InputError, match="keep a block in every row"):
+        attention_head(EDGE, command, q, k, v, mask=full)
