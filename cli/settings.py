@@ -29,7 +29,7 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
         raise InputError(f"cannot read {str(file)!r} ({reason}): give a JSON file") from None
     try:
         changes = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         changes = None
     if not isinstance(changes, dict):
         return AttentionConfig.from_json(text)  # which says what is wrong with it

@@ -61,7 +61,6 @@ class HeadResult:
 
 
 def _check_shapes(config: AttentionConfig, q: Int64, k: Int64, v: Int64, command: HeadCommand) -> None:
-    command.check_encodable(config)
     expected = {
         "Q": (q, (command.query_length, command.head_dim)),
         "K": (k, (command.key_length, command.head_dim)),
@@ -106,6 +105,7 @@ def attention_head(
         The command does not fit the fields of the command stream.
     """
     wide_q, wide_k, wide_v = as_int8_matrix("Q", q), as_int8_matrix("K", k), as_int8_matrix("V", v)
+    command.check_encodable(config)
     error = command.refusal(config)
     if error is not CommandError.NONE:
         refused = HeadStatistics(error=error, pruned=False, kept_blocks=0, saturations=0)

@@ -1,6 +1,7 @@
 """A component's ports, and its Verilog."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -109,7 +110,9 @@ def emit(component: wiring.Component, *, name: str) -> str:
         Of the top module. Its clock is ``clk``, its synchronous reset ``rst``; streams are as :func:`ports` says.
     """
     with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
-        return verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
+    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
 
 
 def _fields(shape: ShapeLike, path: str, offset: int) -> Iterator[dict[str, Any]]:

@@ -68,7 +68,7 @@ class BertConfig:
             found = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise InputError(f"{str(path)!r} is no JSON object: fetch it again")
@@ -127,13 +127,23 @@ def _positive_int(found: dict[str, Any], name: str) -> int:
     return value
 
 
+MOST_LABELS = 10_000
+
+
 def _labels(found: dict[str, Any]) -> tuple[str, ...]:
     if (found.get("architectures") or [None])[0] != CLASSIFIER:
         return ()
-    names = found.get("id2label") or {str(i): f"LABEL_{i}" for i in range(found.get("num_labels", 2))}
+    names = found.get("id2label")
+    if not names:
+        count = found.get("num_labels", 2)
+        if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MOST_LABELS:
+            raise ConfigError("num_labels", count, f"must be an integer from 2 to {MOST_LABELS}")
+        names = {str(i): f"LABEL_{i}" for i in range(count)}
     if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))) or len(names) < 2:
         raise ConfigError("id2label", names, "must name two or more classes 0, 1, …")
-    return tuple(str(names[str(i)]) for i in range(len(names)))
+    if not all(isinstance(name, str) for name in names.values()):
+        raise ConfigError("id2label", names, "must give every class a name")
+    return tuple(names[str(i)] for i in range(len(names)))
 
 
 def softmax(x: Float32) -> Float32:

@@ -20,6 +20,7 @@ __all__ = ["LEAST_HEADS", "AttentionBench", "Expected", "SteadyState", "bench_at
 SKIPPED_FIRST, SKIPPED_LAST = 2, 1
 """Heads at the ends of a run that are not counted: the pipeline fills, and drains."""
 LEAST_HEADS = SKIPPED_FIRST + SKIPPED_LAST + 1
+MOST_HEADS = 1000
 
 DENSE = -(1 << RHO_FRACTION)
 
@@ -71,10 +72,10 @@ def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: 
     Raises
     ------
     ConfigError
-        There are too few heads, or they do not fit the hardware.
+        There are too few heads or too many, or they do not fit the hardware.
     """
-    if heads < LEAST_HEADS:
-        raise ConfigError("heads", heads, f"must be at least {LEAST_HEADS} for a steady state")
+    if not LEAST_HEADS <= heads <= MOST_HEADS:
+        raise ConfigError("heads", heads, f"must be from {LEAST_HEADS}, for a steady state, to {MOST_HEADS}")
     if not 1 <= length <= config.max_length:
         raise ConfigError("length", length, f"must be from 1 to {config.max_length} on this hardware")
     if not 1 <= head_dim <= config.max_head_dim:

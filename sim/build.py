@@ -106,7 +106,13 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], what: st
 def _verilate(folder: Path, work: Path, trace: str | None, environment: dict[str, str]) -> None:
     """From ``dut.v`` in ``folder`` to C++ and its makefile in ``work``."""
     flags = [] if trace is None else [TRACES[trace][0]]
-    command = [str(verilator_root() / "bin" / "verilator"), *VERILATE_OPTIONS, *flags, "--Mdir", str(work)]
+    command = [
+        str(Path(environment["VERILATOR_ROOT"]) / "bin" / "verilator"),
+        *VERILATE_OPTIONS,
+        *flags,
+        "--Mdir",
+        str(work),
+    ]
     command += ["-CFLAGS", " ".join(COMPILE_OPTIONS), "--top-module", TOP, "--prefix", f"V{TOP}", f"{TOP}.v"]
     _run(command, folder, environment, "Verilator")
 
@@ -159,13 +165,23 @@ def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path
 
 def _compile(folder: Path, trace: str | None) -> None:
     """From ``dut.v``, ``ports.h`` and the C++ files in ``folder`` to the library; nothing else is added."""
-    environment = verilator_environment()
-    include = verilator_root() / "include"
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        work = Path(temporary)
+    with tempfile.TemporaryDirectory() as temporary:
+        # Make cannot work where a path has a space. Cache and package may lie in such a place, so the build happens
+        # elsewhere, and finds Verilator by a link.
+        base = Path(temporary).resolve()
+        if any(letter.isspace() for letter in str(base)):
+            raise ToolError(f"cannot build in {base}: set TMPDIR to a folder without spaces in its path")
+        root = base / "verilator"
+        root.symlink_to(verilator_root())
+        environment = verilator_environment(root)
+        include = root / "include"
+        for path in folder.iterdir():
+            shutil.copy(path, base)
+        work = base / "work"
+        work.mkdir()
         for header in ("lz4.h", "zlib.h"):
             (work / header).write_text('#include "../fst_store.h"\n')
-        _verilate(folder, work, trace, environment)
+        _verilate(base, work, trace, environment)
         _make(work, environment, f"V{TOP}__ALL.a")
         runtime = _runtime(work, environment, trace)
         link = [*environment["CXX"].split(), *COMPILE_OPTIONS, "-O2", "-shared", "-o", str(folder / LIBRARY), "-I.."]
@@ -248,6 +264,7 @@ def design_verilog(design: wiring.Component | Design, *, on_progress: Progress |
     folder.mkdir(exist_ok=True)
     path = folder / f"{_digest(design.key, _sources())}.v"
     if not path.exists():
+        verilator_environment()  # what is missing to run it is told before the long work
         if on_progress:
             on_progress("emitting Verilog (once; later runs reuse it)")
         component = design.make()

@@ -77,15 +77,20 @@ def compiler() -> str:
     raise ToolError("no C++ compiler found: install one (on Debian and Ubuntu: apt install g++) or set CXX")
 
 
-def verilator_environment() -> dict[str, str]:
+def verilator_environment(root: Path | None = None) -> dict[str, str]:
     """The environment to run Verilator and its makefiles in, ``CXX`` included; checks that all they need is there.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Where Verilator's package is to be found, if not where it is installed.
 
     Raises
     ------
     ToolError
         Verilator, perl, make or a C++ compiler is missing.
     """
-    root = verilator_root()
+    root = root or verilator_root()
     _need("perl", "Verilator needs it")
     _need("make", "it builds the simulator")
     path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
@@ -102,7 +107,7 @@ def cache_folder() -> Path:
     ToolError
         It cannot be written.
     """
-    folder = Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("thresher"))
+    folder = Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("thresher")).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

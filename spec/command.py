@@ -1,8 +1,10 @@
 """What a head is told at run time: lengths, ρ, τ and scales, as the integers that the hardware takes."""
 
 import math
+import operator
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import SupportsFloat, SupportsIndex
 
 from .config import AttentionConfig, HeadRule
 from .errors import CommandValueError
@@ -102,6 +104,19 @@ def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
     return widths
 
 
+def _integer(name: str, value: object) -> int:
+    """An integer of any kind (NumPy's included) as Python's."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise CommandValueError(name, value, "must be an integer")
+    return operator.index(value)
+
+
+def _real(name: str, value: object) -> float:
+    if isinstance(value, str | bytes) or not isinstance(value, SupportsFloat):
+        raise CommandValueError(name, value, "must be a number")
+    return float(value)
+
+
 def score_scaling(score_scale: float) -> tuple[int, int]:
     """Multiplier and shift for scores of ``score_scale`` nats per unit.
 
@@ -113,6 +128,7 @@ def score_scaling(score_scale: float) -> tuple[int, int]:
     CommandValueError
         The scale is not positive and finite, or one unit of score is more than 2^−7 powers of two.
     """
+    score_scale = _real("score_scale", score_scale)
     if not (math.isfinite(score_scale) and score_scale > 0):
         raise CommandValueError("score_scale", score_scale, "must be positive and finite")
     factor = score_scale * math.log2(math.e) * (1 << EXP_FRACTION)
@@ -135,6 +151,7 @@ def output_scaling(output_scale: float) -> tuple[int, int]:
     CommandValueError
         The scale is not in 2^−16 … 2^15.
     """
+    output_scale = _real("output_scale", output_scale)
     if not (math.isfinite(output_scale) and 2.0**-16 <= output_scale <= 2.0**15):
         raise CommandValueError("output_scale", output_scale, "must be from 2^-16 to 2^15")
     mantissa, exponent = math.frexp(output_scale)
@@ -173,6 +190,9 @@ def head_command(
     CommandValueError
         A value is out of range; the message says which and what is allowed.
     """
+    lengths = {"query_length": query_length, "key_length": key_length, "head_dim": head_dim}
+    query_length, key_length, head_dim = (_integer(name, value) for name, value in lengths.items())
+    rho, tau = _real("rho", rho), _real("tau", tau)
     if not (math.isfinite(rho) and -1 <= rho < 1):
         raise CommandValueError("rho", rho, "must be at least -1 (pruning off) and below 1")
     if not (math.isfinite(tau) and tau >= 0):

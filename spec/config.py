@@ -328,6 +328,8 @@ class AttentionConfig:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigError("configuration", f"line {error.lineno}", f"must be JSON ({error.msg})") from None
+        except (ValueError, RecursionError):  # numbers and nesting without end
+            raise ConfigError("configuration", "text", "must be JSON of small numbers and no depth") from None
         if not isinstance(fields, dict):
             raise ConfigError("configuration", type(fields).__name__, "must be a JSON object of fields")
         known = {field.name: field for field in dataclasses.fields(cls)}

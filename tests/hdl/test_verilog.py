@@ -46,6 +46,13 @@ def test_nothing_of_this_machine_is_in_it(predictor):
     assert predictor.count("module predictor(") == 1
 
 
+def test_nothing_is_declared_without_bits():
+    """``[-1:0]`` is two bits in Verilog."""
+    text = emit(Predictor(preset("edge")), name="predictor")
+    assert "predictor_chunk" not in text  # of a single chunk no index is left
+    assert "[-1:0]" not in text
+
+
 def test_environment_is_left_alone(monkeypatch):
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "system")
     monkeypatch.setenv("PATH", "")

@@ -94,6 +94,7 @@ def test_other_pooling_is_refused(make_model):
         ("problem_type", "regression"),
         ("architectures", ["BertForTokenClassification"]),
         ("id2label", {"0": "only"}),
+        ("id2label", {"0": None, "1": "x"}),
         ("layer_norm_eps", -1),
     ],
 )

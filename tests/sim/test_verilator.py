@@ -25,6 +25,12 @@ def summer():
         yield simulator
 
 
+def test_builds_where_paths_have_spaces(tmp_path, monkeypatch):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "my cache" / "of simulators"))
+    with VerilatorSimulator(Inverter()) as simulator:
+        assert simulator.cycle == 0
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.8, {"o": 0.9}, {"i_data": 0.9}])
 @pytest.mark.parametrize("seed", range(2))
 def test_collects_what_the_component_computes(summer, stall, seed):

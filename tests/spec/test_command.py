@@ -202,3 +202,21 @@ def test_fields_that_do_not_fit_are_refused(name, bits, signed):
             dataclasses.replace(good, **{name: value}).check_encodable(TINY)
         assert caught.value.field == name
         assert f"from {low} to {high}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("query_length", 1.5),
+        ("key_length", "6"),
+        ("head_dim", None),
+        ("rho", "0.5"),
+        ("tau", None),
+        ("score_scale", "1"),
+        ("output_scale", b"1"),
+    ],
+)
+def test_settings_that_are_no_numbers_are_refused(field, bad):
+    settings: dict[str, Any] = dict(query_length=4, key_length=4, head_dim=8, score_scale=1e-4, output_scale=1.0)
+    with pytest.raises(CommandValueError, match=f"{field}=.* must be a"):
+        head_command(preset("tiny"), **{**settings, field: bad})

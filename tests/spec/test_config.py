@@ -96,6 +96,8 @@ def test_hash_tells_configurations_apart():
         ("{", ["configuration", "JSON"]),
         ("[1, 2]", ["configuration", "object", "list"]),
         ("null", ["configuration", "object"]),
+        pytest.param("9" * 5000, ["configuration", "JSON"], id="endless number"),
+        pytest.param("[" * 100_000, ["configuration", "JSON"], id="endless nesting"),
         (json.dumps({"max_length": 16}), ["max_head_dim", "must be given"]),
         (json.dumps({**json.loads(TINY.to_json()), "lane": 2}), ["lane", "known field", "lanes"]),
         (json.dumps({**json.loads(TINY.to_json()), "lanes": 3}), ["lanes=3", "must be one of"]),
