@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.cli.jobs import bench_attention
-from thresher.cli.report import Steps
+from thresher.cli.progress import Steps
 from thresher.spec import preset
 
 BASELINE = Path(__file__).parent / "baselines" / "attention.json"

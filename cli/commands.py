@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..spec import POLICIES, PRESETS, ThresherError
-from . import report
+from . import progress, report
 from .settings import configuration, preset_list
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
@@ -144,7 +144,7 @@ def demo(
     from . import jobs
 
     clock = report.timed()
-    with report.steps() as steps:
+    with progress.steps() as steps:
         config = configuration(preset, policy)
         result, picture = jobs.demo(
             output, config=config, sentences=DEMO_SENTENCES, pictured=PICTURED, rho=rho, steps=steps
@@ -181,7 +181,7 @@ def run(
     from . import jobs
 
     clock = report.timed()
-    with report.steps() as steps:
+    with progress.steps() as steps:
         result = jobs.run(
             model,
             text,
@@ -228,7 +228,7 @@ def evaluate(
     """Evaluate a model on a labelled file, its attention on golden, beside FP32 and unpruned INT8."""
     from ..model import evaluate, load_model
 
-    with report.steps() as steps:
+    with progress.steps() as steps:
         steps.tell("loading")
         config = configuration(preset, policy)
         loaded = load_model(model)
@@ -269,7 +269,7 @@ def bench_attention(
     """Cycles per head in steady state, pruned and dense, of the simulated hardware."""
     from . import jobs
 
-    with report.steps() as steps:
+    with progress.steps() as steps:
         result = jobs.bench_attention(
             configuration(preset, policy),
             length=length,
@@ -300,7 +300,7 @@ def verilog(
     """Write standalone Verilog of the attention core, and JSON that describes it."""
     from ..synth.verilog import write_verilog
 
-    with report.steps() as steps:
+    with progress.steps() as steps:
         config = configuration(preset, policy, config_file)
         steps.tell("generating")
         emitted = write_verilog(config, output)

@@ -31,7 +31,7 @@ from ..spec import AttentionConfig, ConfigError, ThresherError
 from ..spec.command import DENSE_RHO
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..synth.verilog import check_writable
-from .report import Steps
+from .progress import Steps
 
 __all__ = [
     "Answers",

@@ -1,14 +1,11 @@
-"""What the commands print: tables for people, progress on standard error."""
+"""What the commands print: tables for people."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
     from ..model import EvaluationReport
     from .jobs import Answers
 
-__all__ = ["Steps", "answers", "attention_bench", "evaluation", "presets", "steps"]
+__all__ = ["answers", "attention_bench", "evaluation", "presets"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
@@ -27,48 +24,6 @@ NOTES = {
     "pruned": "INT8 with this policy and these thresholds",
     "random_mask": "as many blocks of each row, chosen at random",
 }
-
-
-class Steps:
-    """Says on standard error what is going on: a spinner or bar on a terminal, elsewhere only what takes long."""
-
-    def __init__(self, progress: Progress | None = None):
-        self._progress = progress
-        self._task = None if progress is None else progress.add_task("starting", total=None)
-
-    def tell(self, what: str) -> None:
-        """Name the step that begins."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=what, total=None, completed=0)
-
-    def announce(self, what: str) -> None:
-        """Name a step that takes long."""
-        self.tell(what)
-        if self._progress is None:
-            print(what, file=sys.stderr)
-
-    def count(self, done: int, total: int) -> None:
-        """How much of the step is done."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def steps() -> Iterator[Steps]:
-    """Progress for the length of a command."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Steps()
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Steps(progress)
 
 
 def _console() -> Console:
