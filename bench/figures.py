@@ -1,0 +1,148 @@
+"""Every figure that the project promises, beside what was reached.
+
+    python bench/figures.py                                        # softmax, demo and Verilog are measured
+    python bench/figures.py --sst2-model FOLDER --data FOLDER      # and the time of an evaluation
+    python bench/figures.py --make-test                            # and make test, in a clone with an empty cache
+
+Cycles and accuracies are read from what bench/attention.py and bench/accuracy.py committed. What is not measured in
+a run keeps the value that bench/baselines/figures.json has. Exits with 1 if a figure is missed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from thresher.golden.softmax import softmax
+from thresher.spec import head_command, preset
+
+ROOT = Path(__file__).parent.parent
+BASELINES = ROOT / "bench" / "baselines"
+FIGURES = BASELINES / "figures.json"
+THRESHER = str(Path(sys.executable).parent / "thresher")
+CHOSEN_RHO = 0.45
+
+
+def seconds(command: list[str], **settings: Any) -> float:
+    """Wall time of a command that must succeed."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **settings)
+    return time.perf_counter() - start
+
+
+def softmax_errors() -> tuple[float, float, float]:
+    """Mean and worst error of a probability, and of a row's sum, at σ = 2 nats, n = 128, 2,000 rows, seed 0."""
+    scale = 2.0**-11
+    scores = np.round(np.random.default_rng(0).normal(0, 2, (2000, 128)) / scale).astype(np.int64)
+    config = preset("edge")
+    command = head_command(config, query_length=8, key_length=8, head_dim=8, score_scale=scale, output_scale=1.0)
+    kept, background = np.ones(scores.shape, bool), np.zeros(len(scores), np.int64)
+    found = softmax(config, command, scores, kept, background).probabilities()
+    weights = np.exp(scale * (scores - scores.max(axis=1, keepdims=True)))
+    error = np.abs(found - weights / weights.sum(axis=1, keepdims=True))
+    return float(error.mean()), float(error.max()), float(np.abs(found.sum(axis=1) - 1).max())
+
+
+def committed() -> dict[str, float]:
+    """What the other benches committed."""
+    cycles = {
+        row["wanted_sparsity"]: row
+        for row in json.loads((BASELINES / "attention.json").read_text())
+        if (row["preset"], row["length"], row["head_dim"]) == ("edge", 128, 64)
+    }
+    found = {
+        "dense utilisation": cycles[0.0]["utilisation"],
+        "speedup at 75 %": cycles[0.75]["speedup"],
+        "speedup at 90 %": cycles[0.9]["speedup"],
+        "overhead cycles per dense head": cycles[0.0]["dense_overhead_cycles"],
+        "simulated cycles per second": min(row["simulated_cycles_per_second"] for row in cycles.values()),
+    }
+    for table in json.loads((BASELINES / "accuracy.json").read_text()):
+        if table["model"] == "default":
+            continue
+        for row in table["results"]:
+            if row["policy"] != "thresher" or row["mask"] != "policy" or row["tau"]:
+                continue
+            if row["rho"] == -1:
+                found[f"{table['task']} INT8, change"] = row["change"]
+            elif row["rho"] == CHOSEN_RHO:
+                found[f"{table['task']} pruned, change"] = row["change"]
+                found[f"{table['task']} pruned, block sparsity"] = row["block_sparsity"]
+    return found
+
+
+def measured(arguments: argparse.Namespace) -> dict[str, float]:
+    """What this run measures."""
+    mean, worst, row = softmax_errors()
+    found = {"softmax mean error": mean, "softmax worst error": worst, "softmax row sum error": row}
+    with tempfile.TemporaryDirectory() as folder:
+        demo = [THRESHER, "demo", "--output", folder]
+        seconds(demo)
+        found["second demo, seconds"] = seconds(demo)
+        found["verilog of edge, seconds"] = seconds([THRESHER, "verilog", "--preset", "edge", "-o", f"{folder}/v"])
+        if arguments.sst2_model and arguments.data:
+            data = ["--data", f"{arguments.data}/sst2_dev.tsv", "--calibration", f"{arguments.data}/sst2_calib.tsv"]
+            command = [THRESHER, "eval", "--task", "sst2", "--model", arguments.sst2_model, *data]
+            found["eval of 872 sentences, seconds"] = seconds(command)
+        if arguments.make_test:
+            clone, cache = f"{folder}/thresher", f"{folder}/cache"
+            subprocess.run(["git", "clone", "--quiet", str(ROOT), clone], check=True)
+            found["make test from nothing, seconds"] = seconds(
+                [shutil.which("make") or "make", "test"], cwd=clone, env={**os.environ, "THRESHER_CACHE": cache}
+            )
+    return found
+
+
+BARS: dict[str, tuple[str, float]] = {
+    "dense utilisation": ("at least", 0.95),
+    "speedup at 75 %": ("at least", 3.6),
+    "speedup at 90 %": ("at least", 6.0),
+    "overhead cycles per dense head": ("at most", 100),
+    "softmax mean error": ("at most", 2e-4),
+    "softmax worst error": ("at most", 4e-3),
+    "softmax row sum error": ("at most", 0.01),
+    "sst2 INT8, change": ("at least", -0.005),
+    "stsb INT8, change": ("at least", -0.003),
+    "sst2 pruned, block sparsity": ("at least", 0.8),
+    "sst2 pruned, change": ("at least", -0.01),
+    "stsb pruned, block sparsity": ("at least", 0.8),
+    "stsb pruned, change": ("at least", -0.01),
+    "eval of 872 sentences, seconds": ("at most", 180),
+    "second demo, seconds": ("at most", 20),
+    "simulated cycles per second": ("at least", 20_000),
+    "verilog of edge, seconds": ("at most", 60),
+    "make test from nothing, seconds": ("at most", 1200),
+}
+
+
+def main() -> int:
+    """Measure, write the file, print the table; 1 if a figure is missed or was never measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sst2-model", help="folder of a model fine-tuned on SST-2")
+    parser.add_argument("--data", help="folder with sst2_dev.tsv and sst2_calib.tsv")
+    parser.add_argument("--make-test", action="store_true")
+    arguments = parser.parse_args()
+    before = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    reached = {name: row["reached"] for name, row in before.items()} | committed() | measured(arguments)
+    rows, missed = {}, 0
+    for name, (sense, bar) in BARS.items():
+        value = reached.get(name)
+        met = value is not None and (value >= bar if sense == "at least" else value <= bar)
+        missed += not met
+        shown = "not measured" if value is None else f"{value:.4g}"
+        print(f"{name:34} {sense} {bar:<8g} reached {shown:>12} {'' if met else '  MISSED'}")
+        if value is not None:
+            rows[name] = {"bar": f"{sense} {bar:g}", "reached": float(f"{value:.4g}"), "met": met}
+    FIGURES.write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
