@@ -19,7 +19,9 @@ CONFIGS = {
     "early_skip_one_segment": tiny(normalise=Normalise.EARLY, fill=Fill.SKIP, weight_bits=8, reciprocal_segments=1),
     "skip_sum": tiny(fill=Fill.SKIP, importance=Importance.SUM, split=Split.FLOOR),
     "approx_round_early": tiny(score=Score.APPROX, normalise=Normalise.EARLY, weight_bits=15),
-    "block4": tiny(block=4, max_length=20, lanes=4, predictor_lanes=8, predictor_blocks=4, output_lanes=4, fraction_bits=3),
+    "block4": tiny(
+        block=4, max_length=20, lanes=4, predictor_lanes=8, predictor_blocks=4, output_lanes=4, fraction_bits=3
+    ),
     "one_chunk": tiny(max_head_dim=4, lanes=4, predictor_lanes=4, output_lanes=1, predictor_blocks=4),
     "three_chunks": tiny(max_head_dim=12, lanes=4, predictor_lanes=12, output_lanes=2, predictor_blocks=2),
     "shortest": tiny(max_length=2, max_head_dim=2, predictor_lanes=2, reciprocal_segments=64, fraction_bits=6),
