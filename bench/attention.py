@@ -30,7 +30,7 @@ SHAPES = {
         (37, 33, 0.75),
         (25, 32, 0.75),
     ],
-    "server": [(512, 128, 0.0), (512, 128, 0.75), (128, 64, 0.75)],
+    "server": [(128, 64, 0.75), (512, 128, 0.75)],
 }
 """Length, head dimension and wanted block sparsity, by preset."""
 EXACT = ("kept_blocks", "cycles_per_head", "dense_cycles_per_head", "dense_overhead_cycles", "utilisation", "speedup")
