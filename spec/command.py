@@ -156,8 +156,8 @@ def output_scaling(output_scale: float) -> tuple[int, int]:
         raise CommandValueError("output_scale", output_scale, "must be from 2^-16 to 2^15")
     mantissa, exponent = math.frexp(output_scale)
     multiplier, shift = round(mantissa * (1 << OUTPUT_MULTIPLIER_BITS)), OUTPUT_MULTIPLIER_BITS - exponent
-    if multiplier == 1 << OUTPUT_MULTIPLIER_BITS or shift > (1 << OUTPUT_SHIFT_BITS) - 1:
-        multiplier, shift = (multiplier + 1) // 2, shift - 1
+    if multiplier == 1 << OUTPUT_MULTIPLIER_BITS:  # rounded up to the next power of two
+        multiplier, shift = multiplier // 2, shift - 1
     return multiplier, shift
 
 
