@@ -3,11 +3,15 @@
 from .command import CommandError, HeadCommand, head_command
 from .config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
-from .presets import POLICIES, PRESETS, preset
+from .presets import POLICIES, PRESETS, SPMM_PRESETS, preset, spmm_preset
+from .spmm_command import Activation, SpmmCommand, SpmmError, row_scaling
+from .spmm_config import SpmmConfig, WeightFormat
 
 __all__ = [
     "POLICIES",
     "PRESETS",
+    "SPMM_PRESETS",
+    "Activation",
     "AttentionConfig",
     "CommandError",
     "CommandValueError",
@@ -20,7 +24,13 @@ __all__ = [
     "Normalise",
     "Score",
     "Split",
+    "SpmmCommand",
+    "SpmmConfig",
+    "SpmmError",
     "ThresherError",
+    "WeightFormat",
     "head_command",
     "preset",
+    "row_scaling",
+    "spmm_preset",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import SupportsFloat, SupportsIndex
 
+from .base import check_encodable
 from .config import AttentionConfig, HeadRule
 from .errors import CommandValueError
 from .formats import (
@@ -18,7 +19,15 @@ from .formats import (
     SCORE_SHIFT_BITS,
 )
 
-__all__ = ["CommandError", "HeadCommand", "command_widths", "head_command", "output_scaling", "score_scaling"]
+__all__ = [
+    "CommandError",
+    "HeadCommand",
+    "command_widths",
+    "head_command",
+    "output_scaling",
+    "scaling",
+    "score_scaling",
+]
 
 DENSE_RHO = -1.0
 """ρ at which the threshold is the row's minimum: every block is kept."""
@@ -80,11 +89,7 @@ class HeadCommand:
         CommandValueError
             Names the field, its value and its range.
         """
-        for name, (bits, signed) in command_widths(config).items():
-            value = getattr(self, name)
-            low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise CommandValueError(name, value, f"must be an integer from {low} to {high}")
+        check_encodable(self, command_widths(config))
 
 
 def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
@@ -143,6 +148,26 @@ def score_scaling(score_scale: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def scaling(name: str, scale: float, *, bits: int, least_shift: int, shift_bits: int) -> tuple[int, int]:
+    """Multiplier of so many bits, and shift, whose quotient multiplier / 2^(least_shift + shift) is ``scale``.
+
+    Raises
+    ------
+    CommandValueError
+        ``scale``, called ``name``, needs another shift than 0 … 2^shift_bits − 1.
+    """
+    scale = _real(name, scale)
+    high = bits - 1 - least_shift
+    low = high - (1 << shift_bits) + 1
+    if not (math.isfinite(scale) and 2.0**low <= scale <= 2.0**high):
+        raise CommandValueError(name, scale, f"must be from 2^{low} to 2^{high}")
+    mantissa, exponent = math.frexp(scale)
+    multiplier, shift = round(mantissa * (1 << bits)), bits - exponent
+    if multiplier == 1 << bits:  # rounded up to the next power of two
+        multiplier, shift = multiplier // 2, shift - 1
+    return multiplier, shift - least_shift
+
+
 def output_scaling(output_scale: float) -> tuple[int, int]:
     """Multiplier and shift whose quotient multiplier / 2^shift is ``output_scale``, to 16 bits.
 
@@ -151,14 +176,9 @@ def output_scaling(output_scale: float) -> tuple[int, int]:
     CommandValueError
         The scale is not in 2^−16 … 2^15.
     """
-    output_scale = _real("output_scale", output_scale)
-    if not (math.isfinite(output_scale) and 2.0**-16 <= output_scale <= 2.0**15):
-        raise CommandValueError("output_scale", output_scale, "must be from 2^-16 to 2^15")
-    mantissa, exponent = math.frexp(output_scale)
-    multiplier, shift = round(mantissa * (1 << OUTPUT_MULTIPLIER_BITS)), OUTPUT_MULTIPLIER_BITS - exponent
-    if multiplier == 1 << OUTPUT_MULTIPLIER_BITS:  # rounded up to the next power of two
-        multiplier, shift = multiplier // 2, shift - 1
-    return multiplier, shift
+    return scaling(
+        "output_scale", output_scale, bits=OUTPUT_MULTIPLIER_BITS, least_shift=0, shift_bits=OUTPUT_SHIFT_BITS
+    )
 
 
 def head_command(

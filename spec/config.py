@@ -1,12 +1,9 @@
 """What an attention core is: everything that is fixed when the hardware is generated."""
 
-import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
 
+from .base import Configuration, check_enum, check_one_of, check_range, powers_of_two
 from .errors import ConfigError
 from .formats import (
     INT8_BITS,
@@ -65,18 +62,8 @@ class HeadRule(StrEnum):
     ABSOLUTE = "absolute"
 
 
-def _one_of(field: str, value: Any, allowed: tuple[int, ...]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-        raise ConfigError(field, value, "must be one of " + ", ".join(map(str, allowed)))
-
-
-def _in_range(field: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ConfigError(field, value, f"must be an integer from {low} to {high}")
-
-
 @dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
+class AttentionConfig(Configuration):
     """Structure of an attention core. One configuration drives golden and hardware alike.
 
     Parameters
@@ -128,34 +115,30 @@ class AttentionConfig:
     head_rule: HeadRule = HeadRule.PER_ELEMENT
 
     def __post_init__(self):
-        _one_of("block", self.block, (2, 4))
-        _in_range("max_length", self.max_length, 2, 1024)
+        check_one_of("block", self.block, (2, 4))
+        check_range("max_length", self.max_length, 2, 1024)
         if self.max_length % self.block:
             raise ConfigError("max_length", self.max_length, f"must be a multiple of block={self.block}")
-        _one_of("lanes", self.lanes, (2, 4, 8, 16, 32, 64, 128, 256))
-        _in_range("max_head_dim", self.max_head_dim, 2, 256)
+        check_one_of("lanes", self.lanes, powers_of_two(2, 256))
+        check_range("max_head_dim", self.max_head_dim, 2, 256)
         if self.max_head_dim % self.lanes:
             raise ConfigError("max_head_dim", self.max_head_dim, f"must be a multiple of lanes={self.lanes}")
-        _in_range("predictor_lanes", self.predictor_lanes, 2, 256)
+        check_range("predictor_lanes", self.predictor_lanes, 2, 256)
         if self.predictor_lanes % self.lanes or self.max_head_dim % self.predictor_lanes:
             raise ConfigError(
                 "predictor_lanes",
                 self.predictor_lanes,
                 f"must be a multiple of lanes={self.lanes} that divides max_head_dim={self.max_head_dim}",
             )
-        _one_of("predictor_blocks", self.predictor_blocks, (1, 2, 4))
-        _one_of("output_lanes", self.output_lanes, (1, 2, 4, 8, 16, 32, 64, 128, 256))
+        check_one_of("predictor_blocks", self.predictor_blocks, (1, 2, 4))
+        check_one_of("output_lanes", self.output_lanes, powers_of_two(1, 256))
         if self.lanes % self.output_lanes:
             raise ConfigError("output_lanes", self.output_lanes, f"must divide lanes={self.lanes}")
-        _in_range("weight_bits", self.weight_bits, 8, 15)
-        _in_range("fraction_bits", self.fraction_bits, 2, 6)
-        _one_of("reciprocal_segments", self.reciprocal_segments, (1, 2, 4, 8, 16, 32, 64))
+        check_range("weight_bits", self.weight_bits, 8, 15)
+        check_range("fraction_bits", self.fraction_bits, 2, 6)
+        check_one_of("reciprocal_segments", self.reciprocal_segments, powers_of_two(1, 64))
         for field, kind in _ENUMS.items():
-            value = getattr(self, field)
-            try:
-                object.__setattr__(self, field, kind(value))
-            except ValueError:
-                raise ConfigError(field, value, "must be one of " + ", ".join(kind)) from None
+            object.__setattr__(self, field, check_enum(field, getattr(self, field), kind))
 
     # -- sizes ---------------------------------------------------------------------------------
 
@@ -308,42 +291,6 @@ class AttentionConfig:
     def policy(self) -> dict[str, str]:
         """The policy fields as plain strings."""
         return {field: str(getattr(self, field)) for field in _ENUMS}
-
-    # -- JSON ----------------------------------------------------------------------------------
-
-    def to_json(self) -> str:
-        """Text that :meth:`from_json` turns back into an equal configuration."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read a configuration. Unknown and missing fields are errors.
-
-        Raises
-        ------
-        ConfigError
-            The text is not a JSON object, or a field is unknown, missing or illegal.
-        """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError("configuration", f"line {error.lineno}", f"must be JSON ({error.msg})") from None
-        except (ValueError, RecursionError):  # numbers and nesting without end
-            raise ConfigError("configuration", "text", "must be JSON of small numbers and no depth") from None
-        if not isinstance(fields, dict):
-            raise ConfigError("configuration", type(fields).__name__, "must be a JSON object of fields")
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        for name, value in fields.items():
-            if name not in known:
-                raise ConfigError(name, value, "must be a known field: " + ", ".join(known))
-        for name, field in known.items():
-            if field.default is dataclasses.MISSING and name not in fields:
-                raise ConfigError(name, None, "must be given")
-        return cls(**fields)
-
-    def hash(self) -> str:
-        """Hexadecimal SHA-256 of the configuration's content."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 _ENUMS: dict[str, type[StrEnum]] = {

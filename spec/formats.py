@@ -4,6 +4,7 @@ A width is written here once, or derived from a bound by :func:`unsigned_bits` a
 """
 
 __all__ = [
+    "BIAS_BITS",
     "CYCLE_BITS",
     "DIFFERENCE_BITS",
     "EXP_CURVATURE",
@@ -18,6 +19,9 @@ __all__ = [
     "OUTPUT_SHIFT_BITS",
     "RECIPROCAL_FRACTION",
     "RHO_FRACTION",
+    "ROW_MULTIPLIER_BITS",
+    "ROW_SHIFT_BASE",
+    "ROW_SHIFT_BITS",
     "SCALE_FRACTION",
     "SCORE_MULTIPLIER_BITS",
     "SCORE_SHIFT_BITS",
@@ -58,6 +62,12 @@ OUTPUT_MULTIPLIER_BITS = 16
 OUTPUT_SHIFT_BITS = 5
 OUTPUT_FRACTION = 9
 """Fraction bits that an output accumulator keeps when it is divided by 2^floor(log2 denominator)."""
+
+BIAS_BITS = 32
+ROW_MULTIPLIER_BITS = 16
+ROW_SHIFT_BITS = 5
+ROW_SHIFT_BASE = 8
+"""A row of W·X + b times multiplier / 2^(base + shift) is its INT8 result."""
 
 CYCLE_BITS = 32
 

@@ -4,8 +4,9 @@ import dataclasses
 
 from .config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import ConfigError
+from .spmm_config import SpmmConfig
 
-__all__ = ["POLICIES", "PRESETS", "preset"]
+__all__ = ["POLICIES", "PRESETS", "SPMM_PRESETS", "preset", "spmm_preset"]
 
 POLICIES = {
     "thresher": dict(
@@ -43,6 +44,15 @@ PRESETS = {
     ),
 }
 
+SPMM_PRESETS = {
+    # For tests: eight multipliers.
+    "tiny": SpmmConfig(rows=2, lanes=4, banks=4, drain_lanes=2, max_columns=64, result_rows=8),
+    # An LFE5U-85F: 128 multipliers in DSP blocks; X of 2 · 2048 columns fills two DP16KD per lane and two engines.
+    "edge": SpmmConfig(rows=4, lanes=32, banks=32, drain_lanes=8, max_columns=2048, result_rows=128),
+    # An ASIC tile or a large FPGA.
+    "server": SpmmConfig(rows=16, lanes=64, banks=64, drain_lanes=32, max_columns=4096, result_rows=128),
+}
+
 
 def preset(name: str, *, policy: str = "thresher") -> AttentionConfig:
     """The named preset under the named policy.
@@ -57,3 +67,16 @@ def preset(name: str, *, policy: str = "thresher") -> AttentionConfig:
     if policy not in POLICIES:
         raise ConfigError("policy", policy, "must be one of " + ", ".join(POLICIES))
     return dataclasses.replace(PRESETS[name], **POLICIES[policy])
+
+
+def spmm_preset(name: str) -> SpmmConfig:
+    """The named SpMM engine.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown.
+    """
+    if name not in SPMM_PRESETS:
+        raise ConfigError("preset", name, "must be one of " + ", ".join(SPMM_PRESETS))
+    return SPMM_PRESETS[name]

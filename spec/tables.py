@@ -2,9 +2,10 @@
 
 import math
 
-from .formats import RECIPROCAL_FRACTION
+from .errors import ConfigError
+from .formats import INT8_MAX, INT8_MIN, RECIPROCAL_FRACTION
 
-__all__ = ["reciprocal_table"]
+__all__ = ["gelu_table", "reciprocal_table"]
 
 
 def reciprocal_table(segments: int) -> list[tuple[int, int]]:
@@ -20,4 +21,30 @@ def reciprocal_table(segments: int) -> list[tuple[int, int]]:
         x0, x1 = 1 + i / segments, 1 + (i + 1) / segments
         lowered = (1 / math.sqrt(x0) - 1 / math.sqrt(x1)) ** 2 / 2
         table.append((round(one * (1 / x0 - lowered)), round(one * (1 / x0 - 1 / x1))))
+    return table
+
+
+def gelu_table(input_scale: float, output_scale: float) -> list[int]:
+    """GELU of every INT8 value, −128 first: round(gelu(value · input_scale) / output_scale), clipped.
+
+    GELU(x) = x/2 · (1 + erf(x/√2)), after Hendrycks and Gimpel (arXiv 1606.08415).
+
+    Parameters
+    ----------
+    input_scale, output_scale : float
+        Values of one unit before and after, > 0.
+
+    Raises
+    ------
+    ConfigError
+        A scale is not positive and finite.
+    """
+    for name, scale in (("input_scale", input_scale), ("output_scale", output_scale)):
+        if not (math.isfinite(scale) and scale > 0):
+            raise ConfigError(name, scale, "must be a positive, finite number")
+    table = []
+    for value in range(INT8_MIN, INT8_MAX + 1):
+        x = value * input_scale
+        y = x / 2 * (1 + math.erf(x / math.sqrt(2))) / output_scale
+        table.append(round(max(INT8_MIN, min(INT8_MAX, y))))
     return table

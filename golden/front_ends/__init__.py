@@ -1,0 +1,1 @@
+"""One module per weight format: how a sparse matrix becomes words, and words a matrix."""

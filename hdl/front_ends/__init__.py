@@ -1,0 +1,1 @@
+"""One component per weight format: words in, a column and a value per step out."""

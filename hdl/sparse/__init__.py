@@ -1,0 +1,1 @@
+"""Parts of the SpMM engine, in the order that a product takes through them."""
