@@ -1,7 +1,7 @@
 """Streams of a component driven in Amaranth's simulator, with random stalls: the bench of the unit tests."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from ..hdl.verilog import StreamPort, interface
-from .bridge import pack, unpack
+from .bridge import pack, pack_all, unpack
 
 __all__ = ["Transcript", "run_streams"]
 
@@ -38,10 +38,10 @@ class Transcript:
 class _Source:
     """Offers the payloads of one input stream."""
 
-    def __init__(self, port: StreamPort, payloads: Iterable[Any], stall: float, seed: int):
+    def __init__(self, port: StreamPort, payloads: Sequence[Any] | np.ndarray, stall: float, seed: int):
         self.name, self.stall, self.random = port.name, stall, Random(f"{seed}/{port.name}")
         self.stream, self.shape = port.interface, port.shape
-        self.beats = [pack(port.shape, value, path=f"{port.name}[{i}]") for i, value in enumerate(payloads)]
+        self.beats = pack_all(port.shape, payloads, path=port.name)
         self.cycles: list[int] = []
         self.offering = False
         self.samples = (self.stream.ready,)
@@ -105,7 +105,11 @@ class _Sink:
 
 
 def _ends(
-    dut: wiring.Component, inputs: Mapping[str, Iterable[Any]], counts: Mapping[str, int], stall: float, seed: int
+    dut: wiring.Component,
+    inputs: Mapping[str, Sequence[Any] | np.ndarray],
+    counts: Mapping[str, int],
+    stall: float,
+    seed: int,
 ) -> tuple[list[_Source], list[_Sink]]:
     streams, _ = interface(dut)
     for names, direction in ((inputs, "in"), (counts, "out")):
@@ -143,7 +147,7 @@ def run_streams(
     dut : wiring.Component
         In clock domain ``sync``, or combinational.
     inputs : dict of sequences
-        Payloads per input stream (see :func:`~thresher.sim.bridge.pack`); a NumPy array is a sequence of its rows.
+        Payloads per input stream (see :func:`~thresher.sim.bridge.pack_beats`).
     counts : dict of int
         How many payloads each output stream must give: no fewer, and no more while the run lasts.
     seed : int

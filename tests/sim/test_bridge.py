@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth import signed, unsigned
 from amaranth.lib import data, enum
-from thresher.sim.bridge import pack, pack_beats, unpack, unpack_beats
+from thresher.sim.bridge import pack, pack_all, pack_beats, unpack, unpack_beats
 from thresher.spec.errors import InputError
 
 NESTED = data.StructLayout(
@@ -99,3 +99,46 @@ def test_many_values_of_other_layouts():
         pack_beats(1, [1, 2], path="i")
     with pytest.raises(InputError, match=r"must be an \(n, 2\) array, but is \(4, 3\)"):
         pack_beats(data.ArrayLayout(signed(8), 2), np.zeros((4, 3), np.int8))
+
+
+ROWS = data.ArrayLayout(data.StructLayout({"none": unsigned(0), "x": signed(3), "y": unsigned(40), "z": signed(33)}), 3)
+ROW = np.dtype([("x", np.int8), ("none", np.int64), ("y", np.uint64), ("z", np.int64)])
+
+
+def test_structured_arrays_equal_one_by_one():
+    rng = np.random.default_rng(5)
+    values = np.zeros((40, 3), ROW)
+    values["x"] = rng.integers(-4, 4, values.shape)
+    values["y"] = rng.integers(0, 1 << 40, values.shape)
+    values["z"] = rng.integers(-(1 << 32), 1 << 32, values.shape)
+    values[0] = (-4, 0, (1 << 40) - 1, -(1 << 32))
+    values[1] = (3, 0, 0, (1 << 32) - 1)
+    plain = [[{name: int(row[name]) for name in ROW.names or ()} for row in beat] for beat in values]
+    assert np.array_equal(pack_beats(ROWS, values), pack_beats(ROWS, plain))
+    assert pack_all(ROWS, values) == [pack(ROWS, beat) for beat in plain]
+    assert np.array_equal(pack_beats(ROWS.elem_shape, values[:, 1]), pack_beats(ROWS.elem_shape, [b[1] for b in plain]))
+    assert pack_beats(ROWS, values[:0]).shape == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "message"),
+    [
+        ("x", -5, r"i\[7\]\[2\]\.x=-5 is out of range: must be from -4 to 3"),
+        ("y", 1 << 40, r"i\[7\]\[2\]\.y=1099511627776 is out of range"),
+        ("none", 1, r"i\[7\]\[2\]\.none=1 is out of range: must be from 0 to 0"),
+    ],
+)
+def test_structured_arrays_out_of_range(field, number, message):
+    values = np.zeros((9, 3), ROW)
+    values[field][7, 2] = number
+    with pytest.raises(InputError, match=message):
+        pack_beats(ROWS, values, path="i")
+
+
+def test_structured_arrays_of_another_structure():
+    with pytest.raises(InputError, match=r"value\[i\] must be an \(n, 3\) array, but is \(2, 4\)"):
+        pack_beats(ROWS, np.zeros((2, 4), ROW))
+    with pytest.raises(InputError, match=r"must have the fields none, x, y, z, but has x"):
+        pack_beats(ROWS, np.zeros((2, 3), np.dtype([("x", np.int8)])))
+    with pytest.raises(InputError, match=r"\[0\]\.z must be integers, one per payload, but is float64"):
+        pack_beats(ROWS, np.zeros((2, 3), [("x", int), ("none", int), ("y", int), ("z", float)]))
