@@ -1,0 +1,367 @@
+"""Magnitude pruning of weight matrices, the schedule of gradual pruning, and INT8 that keeps pruned weights zero.
+
+Each method returns a mask of the weights that stay, and a report. Counts are exact: of weights of equal magnitude, the
+first in row order stay. Nothing is trained here; a training loop takes its target of each step from
+:func:`gradual_sparsity`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from ..spec.errors import ConfigError, InputError
+from ..spec.formats import INT8_MAX, ceil_div
+from .weights import Float32
+
+__all__ = [
+    "Mask",
+    "PruneReport",
+    "QuantisedMatrix",
+    "gradual_sparsity",
+    "prune_bank_balanced",
+    "prune_blocks",
+    "prune_global",
+    "prune_groups",
+    "prune_unstructured",
+    "quantise_pruned",
+]
+
+Mask = NDArray[np.bool_]
+"""(M, K): True where a weight stays."""
+
+_Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneReport:
+    """What pruning left of a matrix.
+
+    Attributes
+    ----------
+    method : str
+        ``unstructured``, ``global``, ``block``, ``bank-balanced`` or ``n:m``.
+    target, sparsity : float
+        Share of pruned weights that was asked for and that was reached; they part where a structure, or the other
+        matrices of a global ranking, do not let them meet.
+    kept, total : int
+        Weights.
+    row_min, row_mean, row_max : int, float, int
+        Weights kept per row.
+    """
+
+    method: str
+    target: float
+    sparsity: float
+    kept: int
+    total: int
+    row_min: int
+    row_mean: float
+    row_max: int
+
+
+def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, PruneReport]:
+    """Prune the smallest round(sparsity · M·K) weights of a matrix, wherever they are.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    sparsity : float
+        Share of weights to prune, 0 ≤ sparsity < 1.
+
+    Raises
+    ------
+    ConfigError
+        The sparsity is out of range.
+    InputError
+        The weights are no matrix of finite numbers.
+    """
+    _check_sparsity("sparsity", sparsity)
+    magnitude = _magnitude("the weight matrix", weights)
+    mask = _largest(magnitude.ravel(), _kept(sparsity, magnitude.size)).reshape(magnitude.shape)
+    return mask, _report("unstructured", sparsity, mask)
+
+
+def prune_global(matrices: Mapping[str, ArrayLike], sparsity: float) -> dict[str, tuple[Mask, PruneReport]]:
+    """Prune the smallest weights of several matrices, all ranked together; raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    matrices : mapping of name to (M, K) numbers
+    sparsity : float
+        Of all matrices together.
+
+    Returns
+    -------
+    dict
+        Mask and report of each matrix, in the order given.
+    """
+    _check_sparsity("sparsity", sparsity)
+    if not matrices:
+        raise InputError("there is no matrix to prune: give at least one")
+    magnitudes = {name: _magnitude(name, weights) for name, weights in matrices.items()}
+    everything = np.concatenate([magnitude.ravel() for magnitude in magnitudes.values()])
+    kept = _largest(everything, _kept(sparsity, everything.size))
+    pruned, start = {}, 0
+    for name, magnitude in magnitudes.items():
+        mask = kept[start : start + magnitude.size].reshape(magnitude.shape)
+        pruned[name] = mask, _report("global", sparsity, mask)
+        start += magnitude.size
+    return pruned
+
+
+def prune_blocks(
+    weights: ArrayLike, sparsity: float, *, block_rows: int, block_columns: int
+) -> tuple[Mask, PruneReport]:
+    """Prune round(sparsity · blocks) whole blocks, those of the smallest L1 norm.
+
+    Blocks at the lower and right edge are smaller where the sizes do not divide; the norm is taken per weight, so that
+    they stand the same chance. Raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    sparsity : float
+        Share of blocks to prune, 0 ≤ sparsity < 1.
+    block_rows, block_columns : int
+        Size of a block, at most that of the matrix.
+    """
+    _check_sparsity("sparsity", sparsity)
+    magnitude = _magnitude("the weight matrix", weights)
+    rows, columns = magnitude.shape
+    _check_size("block_rows", block_rows, rows)
+    _check_size("block_columns", block_columns, columns)
+    row_starts, column_starts = np.arange(0, rows, block_rows), np.arange(0, columns, block_columns)
+
+    def block_sums(x: _Float64) -> _Float64:
+        return np.add.reduceat(np.add.reduceat(x, row_starts, axis=0), column_starts, axis=1)
+
+    # A common factor, which changes no rank, keeps the sums of the largest numbers finite.
+    norms = block_sums(magnitude / (magnitude.max() or 1.0)) / block_sums(np.ones_like(magnitude))
+    kept = _largest(norms.ravel(), _kept(sparsity, norms.size)).reshape(norms.shape)
+    mask = kept.repeat(block_rows, axis=0)[:rows].repeat(block_columns, axis=1)[:, :columns]
+    return mask, _report("block", sparsity, mask)
+
+
+def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> tuple[Mask, PruneReport]:
+    """Keep the same number of weights in each bank of each row, the largest ones.
+
+    After Cao et al. (FPGA 2019). A bank is L = ceil(K / banks) neighbouring columns, of which L − round(sparsity · L)
+    stay. Where ``banks`` does not divide K, the last banks are short or empty: they keep as many, or all they have,
+    because their room in the words is there anyway. Raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    sparsity : float
+        Share of each bank to prune; at least one weight of a bank must be left.
+    banks : int
+        1 … K.
+    """
+    _check_sparsity("sparsity", sparsity)
+    magnitude = _magnitude("the weight matrix", weights)
+    _check_size("banks", banks, magnitude.shape[1])
+    bank = ceil_div(magnitude.shape[1], banks)
+    kept = _kept(sparsity, bank)
+    if kept == 0:
+        raise ConfigError("sparsity", sparsity, f"a bank of {bank} columns keeps one weight at {1 - 1 / bank:.4g}")
+    mask = _largest_of_each(magnitude, bank, kept)
+    return mask, _report("bank-balanced", sparsity, mask)
+
+
+def prune_groups(weights: ArrayLike, *, kept: int, group: int) -> tuple[Mask, PruneReport]:
+    """N:M: keep the ``kept`` largest of every ``group`` neighbouring weights of a row, such as 2 of 4.
+
+    A short last group keeps as many, or all it has. Raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    kept, group : int
+        1 ≤ kept < group ≤ K.
+    """
+    magnitude = _magnitude("the weight matrix", weights)
+    _check_size("group", group, magnitude.shape[1], smallest=2)
+    _check_size("kept", kept, group - 1)
+    mask = _largest_of_each(magnitude, group, kept)
+    return mask, _report("n:m", 1 - kept / group, mask)
+
+
+def gradual_sparsity(step: int, *, start: int, end: int, initial: float, final: float, frequency: int = 1) -> float:
+    """Target sparsity at a training step: fast at first, when much is redundant, and slower toward the end.
+
+    The cubic schedule of Zhu and Gupta, "To prune, or not to prune" (arXiv 1710.01878):
+    s(t) = final + (initial − final) · (1 − (t − start) / (end − start))³, renewed every ``frequency`` steps from
+    ``start`` on and held in between.
+
+    Parameters
+    ----------
+    step : int
+        Before ``start`` the sparsity is ``initial``, from ``end`` on ``final``.
+    start, end : int
+        0 ≤ start < end.
+    initial, final : float
+        0 ≤ initial ≤ final < 1.
+    frequency : int
+        Steps between two updates, 1 … end − start.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is out of range.
+    """
+    for name, value, low in (("step", step, 0), ("start", start, 0), ("end", end, start + 1)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+            raise ConfigError(name, value, f"must be an integer of at least {low}")
+    _check_size("frequency", frequency, end - start)
+    _check_sparsity("initial", initial)
+    _check_sparsity("final", final)
+    if final < initial:
+        raise ConfigError("final", final, f"must be at least initial={initial}")
+    if step >= end:
+        return float(final)
+    updates = max(0, step - start) // frequency
+    left = 1 - updates * frequency / (end - start)
+    return float(final + (initial - final) * left**3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantisedMatrix:
+    """A pruned matrix in INT8.
+
+    Attributes
+    ----------
+    values : (M, K) int8
+        −127…127, zero where pruned.
+    scales : (M,) float32
+        Value of one unit of each row, > 0.
+    sparse : scipy.sparse.csr_array of int8
+        The same values. Its pattern is the mask: a weight that stays but rounds to 0 is an explicit zero.
+    """
+
+    values: NDArray[np.int8]
+    scales: Float32
+    sparse: csr_array
+
+    def dequantise(self) -> Float32:
+        """(M, K) float32 weights that the INT8 ones stand for."""
+        return self.values * self.scales[:, None]
+
+
+SCALE_RANGE = 2.0**-12
+"""Smallest scale of a row, relative to the largest one of its matrix. All rows of a product share one output scale, in
+which a row of weights so small gives nothing but its bias."""
+
+
+def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
+    """round(w / scale) of the weights that stay, halves to even, with one symmetric scale per row (output channel).
+
+    A row's scale is its largest magnitude / 127. A row of zeros, or of next to nothing, takes 2⁻¹² of the matrix's
+    largest scale, which keeps it within reach of the hardware's multiplier and shift; a matrix of zeros has scales of
+    1/127.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    mask : (M, K) bool
+        See the pruning methods.
+
+    Raises
+    ------
+    InputError
+        The weights are no matrix of finite float32 numbers, or the mask does not fit them.
+    """
+    _magnitude("the weight matrix", weights)
+    exact = np.asarray(weights, np.float64)
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != exact.shape:
+        found = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise InputError(f"the mask is {found}: it must be bool of the weights' shape {exact.shape}")
+    exact = np.where(mask, exact, 0.0)
+    scales = np.abs(exact).max(axis=1) / INT8_MAX
+    largest = scales.max()
+    if largest > np.finfo(np.float32).max:
+        raise InputError("the weight matrix holds numbers beyond float32: scale them down")
+    if largest * SCALE_RANGE < np.finfo(np.float32).tiny:  # zeros, or so close that a scale would lose its digits
+        largest = 1 / (INT8_MAX * SCALE_RANGE)
+    scales = np.maximum(scales, largest * SCALE_RANGE).astype(np.float32)
+    rounded = np.rint(exact / scales[:, None].astype(np.float64))
+    values = np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
+    starts = np.concatenate([[0], mask.sum(axis=1).cumsum()])
+    sparse = csr_array((values[mask], np.nonzero(mask)[1], starts), shape=mask.shape)
+    return QuantisedMatrix(values=values, scales=scales, sparse=sparse)
+
+
+# -- checks and counts -------------------------------------------------------------------------
+
+
+def _check_sparsity(name: str, value: float) -> None:
+    legal = isinstance(value, float | int | np.number) and not isinstance(value, bool) and 0 <= value < 1
+    if not legal:
+        raise ConfigError(name, value, "must be a number from 0 up to, but not including, 1")
+
+
+def _check_size(name: str, value: int, largest: int, *, smallest: int = 1) -> None:
+    legal = isinstance(value, int | np.integer) and not isinstance(value, bool) and smallest <= value <= largest
+    if not legal:
+        raise ConfigError(name, value, f"must be an integer from {smallest} to {largest}")
+
+
+def _magnitude(name: str, weights: ArrayLike) -> _Float64:
+    """|weights|, checked."""
+    found = np.asarray(weights)
+    if found.dtype.kind not in "fiu":
+        raise InputError(f"{name} holds {found.dtype}: give real numbers")
+    if found.ndim != 2 or not found.size:
+        raise InputError(f"{name} has shape {found.shape}: give a matrix of at least one row and column")
+    exact = found.astype(np.float64)
+    if not np.isfinite(exact).all():
+        row, column = np.argwhere(~np.isfinite(exact))[0]
+        raise InputError(f"{name} holds NaN or infinity at row {row}, column {column}: give finite weights")
+    return np.abs(exact)
+
+
+def _kept(sparsity: float, total: int) -> int:
+    """What stays when round(sparsity · total) are pruned, halves up."""
+    return total - math.floor(float(sparsity) * total + 0.5)
+
+
+def _largest(magnitude: _Float64, count: int) -> Mask:
+    """(n,) bool with exactly ``count`` True: the largest, and among equals the first."""
+    if count == 0:
+        return np.zeros(magnitude.shape, bool)
+    threshold = np.partition(magnitude, magnitude.size - count)[magnitude.size - count]
+    mask = magnitude > threshold
+    mask[np.flatnonzero(magnitude == threshold)[: count - int(mask.sum())]] = True
+    return mask
+
+
+def _largest_of_each(magnitude: _Float64, run: int, count: int) -> Mask:
+    """Keep the ``count`` largest, the first among equals, of every ``run`` neighbouring columns of each row."""
+    rows, columns = magnitude.shape
+    runs = ceil_div(columns, run)
+    # What fills up the last run ranks below every weight, and is cut off again.
+    filled = np.full((rows, runs * run), -1.0)
+    filled[:, :columns] = magnitude
+    filled = filled.reshape(rows, runs, run)
+    mask = np.zeros(filled.shape, bool)
+    order = np.argsort(-filled, axis=-1, kind="stable")[..., :count]
+    np.put_along_axis(mask, order, True, axis=-1)
+    return mask.reshape(rows, runs * run)[:, :columns]
+
+
+def _report(method: str, target: float, mask: Mask) -> PruneReport:
+    per_row = mask.sum(axis=1)
+    kept = int(per_row.sum())
+    return PruneReport(
+        method=method,
+        target=float(target),
+        sparsity=1 - kept / mask.size,
+        kept=kept,
+        total=mask.size,
+        row_min=int(per_row.min()),
+        row_mean=kept / len(per_row),
+        row_max=int(per_row.max()),
+    )

@@ -1,0 +1,286 @@
+"""Pruning to exact counts, the gradual schedule, and INT8 that keeps zeros zero."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from thresher.model.prune import (
+    SCALE_RANGE,
+    gradual_sparsity,
+    prune_bank_balanced,
+    prune_blocks,
+    prune_global,
+    prune_groups,
+    prune_unstructured,
+    quantise_pruned,
+)
+from thresher.spec import ConfigError, InputError, ThresherError
+
+# Few distinct magnitudes, so that ties are everywhere.
+TIED = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5])
+MATRICES = arrays(
+    np.float32, array_shapes(min_dims=2, max_dims=2, max_side=13), elements=TIED | st.floats(-4, 4, width=32)
+)
+SPARSITIES = st.floats(0, 1, exclude_max=True)
+
+
+def rounded(x: float) -> int:
+    return math.floor(x + 0.5)
+
+
+def check_ranking(magnitude: np.ndarray, mask: np.ndarray, kept: int) -> None:
+    """Exactly so many are kept: none smaller than a pruned one, and of equals the first."""
+    magnitude, mask = magnitude.ravel(), mask.ravel()
+    expected = np.zeros(magnitude.size, bool)
+    expected[sorted(range(magnitude.size), key=lambda i: (-magnitude[i], i))[:kept]] = True
+    assert mask.sum() == kept
+    assert np.array_equal(mask, expected)
+
+
+@given(weights=MATRICES, sparsity=SPARSITIES)
+def test_unstructured(weights, sparsity):
+    mask, report = prune_unstructured(weights, sparsity)
+    check_ranking(np.abs(weights), mask, weights.size - rounded(sparsity * weights.size))
+    assert (report.method, report.target, report.total) == ("unstructured", sparsity, weights.size)
+    assert report.kept == mask.sum()
+    assert report.sparsity == pytest.approx(1 - mask.mean())
+    per_row = mask.sum(axis=1)
+    assert (report.row_min, report.row_max) == (per_row.min(), per_row.max())
+    assert report.row_mean == pytest.approx(per_row.mean())
+
+
+@given(matrices=st.lists(MATRICES, min_size=1, max_size=4), sparsity=SPARSITIES)
+def test_global_ranks_all_matrices_together(matrices, sparsity):
+    named = {f"m{i}": matrix for i, matrix in enumerate(matrices)}
+    pruned = prune_global(named, sparsity)
+    assert list(pruned) == list(named)
+    assert [mask.shape for mask, _ in pruned.values()] == [matrix.shape for matrix in matrices]
+    magnitude = np.concatenate([np.abs(matrix).ravel() for matrix in matrices])
+    mask = np.concatenate([mask.ravel() for mask, _ in pruned.values()])
+    check_ranking(magnitude, mask, magnitude.size - rounded(sparsity * magnitude.size))
+    assert all(report.kept == mask.sum() and report.target == sparsity for mask, report in pruned.values())
+
+
+def test_global_takes_from_where_weights_are_small():
+    pruned = prune_global({"small": np.full((2, 4), 0.1), "large": np.full((2, 4), 3.0)}, 0.5)
+    assert [report.sparsity for _, report in pruned.values()] == [1, 0]
+
+
+@given(weights=MATRICES, sparsity=SPARSITIES, data=st.data())
+def test_blocks_stay_or_go_whole(weights, sparsity, data):
+    rows, columns = weights.shape
+    block_rows = data.draw(st.integers(1, rows))
+    block_columns = data.draw(st.integers(1, columns))
+    mask, report = prune_blocks(weights, sparsity, block_rows=block_rows, block_columns=block_columns)
+    means, kept = [], []
+    for r in range(0, rows, block_rows):
+        for c in range(0, columns, block_columns):
+            cut = (slice(r, r + block_rows), slice(c, c + block_columns))
+            assert mask[cut].all() or not mask[cut].any()
+            means.append(np.abs(weights[cut].astype(np.float64)).mean())
+            kept.append(mask[cut].all())
+    means, kept = np.array(means), np.array(kept)
+    assert kept.sum() == len(kept) - rounded(sparsity * len(kept))
+    if kept.any() and not kept.all():
+        assert means[kept].min() >= means[~kept].max() - 1e-9
+    assert report.kept == mask.sum()
+
+
+def test_a_short_block_stands_the_same_chance():
+    mask, _ = prune_blocks(np.array([[1.0, 1.0, 1.5]]), 0.5, block_rows=1, block_columns=2)
+    assert mask.tolist() == [[False, False, True]]
+
+
+def test_blocks_of_the_largest_numbers_do_not_overflow():
+    mask, _ = prune_blocks(np.array([[1e308, 1e308, 1.0, 1.0]]), 0.5, block_rows=1, block_columns=2)
+    assert mask.tolist() == [[True, True, False, False]]
+
+
+@given(weights=MATRICES, sparsity=SPARSITIES, data=st.data())
+def test_banks_are_balanced(weights, sparsity, data):
+    rows, columns = weights.shape
+    banks = data.draw(st.integers(1, columns))
+    length = math.ceil(columns / banks)
+    kept = length - rounded(sparsity * length)
+    if kept == 0:
+        with pytest.raises(ConfigError, match=f"bank of {length} columns"):
+            prune_bank_balanced(weights, sparsity, banks=banks)
+        return
+    mask, report = prune_bank_balanced(weights, sparsity, banks=banks)
+    for row in range(rows):
+        for start in range(0, columns, length):
+            bank = np.abs(weights[row, start : start + length])
+            check_ranking(bank, mask[row, start : start + length], min(kept, len(bank)))
+    assert report.row_min == report.row_max == report.row_mean
+
+
+def test_last_banks_may_be_short_or_empty():
+    """Five columns in four banks: two, two, one and none."""
+    mask, report = prune_bank_balanced(np.array([[1.0, 2, 4, 3, 0]]), 0.5, banks=4)
+    assert mask.tolist() == [[False, True, True, False, True]]
+    assert (report.target, report.sparsity) == (0.5, pytest.approx(0.4))
+
+
+@given(weights=MATRICES, data=st.data())
+def test_groups_keep_their_largest(weights, data):
+    rows, columns = weights.shape
+    if columns < 2:
+        return
+    group = data.draw(st.integers(2, columns))
+    kept = data.draw(st.integers(1, group - 1))
+    mask, report = prune_groups(weights, kept=kept, group=group)
+    for row in range(rows):
+        for start in range(0, columns, group):
+            values = np.abs(weights[row, start : start + group])
+            check_ranking(values, mask[row, start : start + group], min(kept, len(values)))
+    assert report.target == pytest.approx(1 - kept / group)
+    assert report.row_min == report.row_max
+
+
+def test_integers_are_ranked_by_their_full_magnitude():
+    """|−128| does not fit int8."""
+    weights = np.array([[-128, 127, 5, 0]], np.int8)
+    assert prune_groups(weights, kept=1, group=4)[0].tolist() == [[True, False, False, False]]
+    assert prune_unstructured(weights, 0.5)[0].tolist() == [[True, True, False, False]]
+
+
+def test_nothing_to_prune_keeps_zeros_too():
+    weights = np.zeros((3, 5), np.float32)
+    for mask in (
+        prune_unstructured(weights, 0)[0],
+        prune_blocks(weights, 0, block_rows=2, block_columns=2)[0],
+        prune_bank_balanced(weights, 0, banks=2)[0],
+    ):
+        assert mask.all()
+
+
+GOOD = np.ones((4, 8), np.float32)
+NAN = GOOD.copy()
+NAN[2, 3] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: prune_unstructured(GOOD, 1.0), "sparsity=1.0"),
+        (lambda: prune_unstructured(GOOD, -0.1), "sparsity=-0.1"),
+        (lambda: prune_unstructured(GOOD, math.nan), "sparsity=nan"),
+        (lambda: prune_unstructured(GOOD, True), "sparsity=True"),
+        (lambda: prune_unstructured(NAN, 0.5), "row 2, column 3"),
+        (lambda: prune_unstructured(-np.inf * GOOD, 0.5), "row 0, column 0"),
+        (lambda: prune_unstructured(GOOD[0], 0.5), r"shape \(8,\)"),
+        (lambda: prune_unstructured(GOOD[:0], 0.5), r"shape \(0, 8\)"),
+        (lambda: prune_unstructured(GOOD * 1j, 0.5), "complex64"),
+        (lambda: prune_unstructured([["a"]], 0.5), "give real numbers"),
+        (lambda: prune_global({}, 0.5), "no matrix"),
+        (lambda: prune_global({"good": GOOD, "query of layer 3": NAN}, 0.5), "query of layer 3 holds NaN"),
+        (lambda: prune_blocks(GOOD, 0.5, block_rows=0, block_columns=1), "block_rows=0"),
+        (lambda: prune_blocks(GOOD, 0.5, block_rows=4, block_columns=9), "block_columns=9"),
+        (lambda: prune_bank_balanced(GOOD, 0.5, banks=9), "banks=9"),
+        (lambda: prune_bank_balanced(GOOD, 0.9, banks=4), "bank of 2 columns keeps one weight at 0.5"),
+        (lambda: prune_groups(GOOD, kept=4, group=4), "kept=4"),
+        (lambda: prune_groups(GOOD, kept=1, group=16), "group=16"),
+        (lambda: quantise_pruned(NAN, np.ones((4, 8), bool)), "row 2, column 3"),
+        (lambda: quantise_pruned(GOOD, np.ones((4, 7), bool)), "mask is bool"),
+        (lambda: quantise_pruned(GOOD, GOOD), "mask is float32"),  # pyright: ignore[reportArgumentType]
+        (lambda: quantise_pruned(np.full((1, 2), 1e300), np.ones((1, 2), bool)), "beyond float32"),
+        (lambda: gradual_sparsity(-1, start=0, end=9, initial=0, final=0.9), "step=-1"),
+        (lambda: gradual_sparsity(0, start=5, end=5, initial=0, final=0.9), "end=5"),
+        (lambda: gradual_sparsity(0, start=0, end=9, initial=0, final=1), "final=1"),
+        (lambda: gradual_sparsity(0, start=0, end=9, initial=0.5, final=0.4), "final=0.4"),
+        (lambda: gradual_sparsity(0, start=0, end=9, initial=0, final=0.4, frequency=10), "frequency=10"),
+    ],
+)
+def test_refusals_are_one_line(call, message):
+    with pytest.raises(ThresherError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ConfigError | InputError)
+
+
+def test_gradual_schedule_by_hand():
+    targets = [
+        gradual_sparsity(step, start=10, end=50, initial=0.2, final=0.9, frequency=10)
+        for step in (0, 9, 10, 19, 20, 30, 40, 49, 50, 10**9)
+    ]
+    cubes = [0.9 - 0.7 * (left / 4) ** 3 for left in (4, 4, 4, 4, 3, 2, 1, 1, 0, 0)]
+    assert targets == pytest.approx(cubes)
+
+
+@given(
+    start=st.integers(0, 50),
+    length=st.integers(1, 100),
+    bounds=st.tuples(SPARSITIES, SPARSITIES).map(sorted),
+    data=st.data(),
+)
+def test_gradual_schedule_never_falls_and_is_held_between_updates(start, length, bounds, data):
+    initial, final = bounds
+    frequency = data.draw(st.integers(1, length))
+
+    def target(step: int) -> float:
+        return gradual_sparsity(
+            step, start=start, end=start + length, initial=initial, final=final, frequency=frequency
+        )
+
+    targets = [target(step) for step in range(start + length + 2)]
+    assert all(b >= a - 1e-12 for a, b in itertools.pairwise(targets))
+    assert targets[0] == pytest.approx(initial)
+    assert targets[-1] == final
+    for step in range(start, start + length):
+        if (step - start) % frequency:
+            assert targets[step] == targets[step - 1]
+
+
+@given(
+    weights=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-9, 9, width=32)),
+    sparsity=SPARSITIES,
+)
+def test_quantised_values_are_near_and_zeros_stay_zero(weights, sparsity):
+    mask, _ = prune_unstructured(weights, sparsity)
+    found = quantise_pruned(weights, mask)
+    assert (found.values.dtype, found.scales.dtype, found.sparse.dtype) == (np.int8, np.float32, np.int8)
+    assert not found.values[~mask].any()
+    assert found.values.min() >= -127
+    assert np.isfinite(found.scales).all()
+    assert (found.scales > 0).all()
+    error = np.abs(found.dequantise().astype(np.float64) - np.where(mask, weights, 0))
+    assert (error <= found.scales[:, None] * (0.5 + 1e-4)).all()
+
+
+@given(
+    weights=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-9, 9, width=32)),
+    sparsity=SPARSITIES,
+)
+def test_the_pattern_is_the_mask(weights, sparsity):
+    """Weights that stay but round to zero are explicit zeros."""
+    mask, _ = prune_unstructured(weights, sparsity)
+    found = quantise_pruned(weights, mask)
+    pattern = np.zeros(mask.shape, bool)
+    for row in range(mask.shape[0]):
+        columns = found.sparse.indices[found.sparse.indptr[row] : found.sparse.indptr[row + 1]]
+        assert (np.diff(columns) > 0).all()
+        pattern[row, columns] = True
+    assert np.array_equal(pattern, mask)
+    assert np.array_equal(found.sparse.toarray(), found.values)
+
+
+def test_scales_of_rows():
+    weights = np.array([[2.54, -1.27, 0.001], [0, 0, 0], [1e-7, 0, 0], [9, 0, 0.254]], np.float32)
+    mask = np.ones(weights.shape, bool)
+    mask[3, 0] = False
+    found = quantise_pruned(weights, mask)
+    floor = 0.02 * SCALE_RANGE
+    assert found.scales == pytest.approx([0.02, floor, floor, 0.002])
+    assert found.values.tolist() == [[127, -64, 0], [0, 0, 0], [0, 0, 0], [0, 0, 127]]
+    assert found.sparse.nnz == 11
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-44, 1e-38])
+def test_scale_of_a_matrix_of_nothing_is_usable(value):
+    found = quantise_pruned(np.full((2, 3), value), np.ones((2, 3), bool))
+    assert found.scales == pytest.approx(1 / 127)
+    assert not found.values.any()
