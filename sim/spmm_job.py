@@ -1,0 +1,416 @@
+"""Products for a simulated SpMM engine: what goes into its streams, and what has come out of them."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..hdl.sparse.interface import input_layout, weights_layout
+from ..spec.errors import InputError
+from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
+from ..spec.schedule import row_steps, schedule
+from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmCommand, SpmmError
+from ..spec.spmm_config import SpmmConfig, WeightFormat
+from ..spec.weight_words import engine_word_shape
+from .verilator import SimulationError
+
+__all__ = ["PackedMatrix", "SpmmBatch", "SpmmJob", "SpmmRun", "SpmmStatistics", "word_bytes"]
+
+PADDING = 85
+"""What hardware must ignore, so that it shows if it does not."""
+
+
+class PackedMatrix(Protocol):
+    """A packed weight matrix; any object with these attributes will do. See :mod:`~thresher.spec.weight_words`.
+
+    Attributes
+    ----------
+    format : WeightFormat
+    rows, columns : int
+        M, K.
+    banks, kept, group : int
+        Of the bank-balanced and the N:M format; the engine's own where the format is theirs.
+    values : (words, values per word) int8
+    indices : (words, values per word) unsigned
+        Not looked at in the dense format.
+    lengths : (rows,)
+        Words of each row.
+    """
+
+    @property
+    def format(self) -> WeightFormat: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def banks(self) -> int: ...
+    @property
+    def kept(self) -> int: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def values(self) -> np.ndarray: ...
+    @property
+    def indices(self) -> np.ndarray: ...
+    @property
+    def lengths(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpmmJob:
+    """A product Y = act(requantise(W·X + b)).
+
+    Parameters
+    ----------
+    weights : PackedMatrix
+        W, (M, K).
+    x : (K, N) int8
+    bias, multiplier, shift : (M,) integers
+        See :func:`~thresher.spec.spmm_command.row_scaling`.
+    activation : Activation
+    table : (256,) integers of INT8 range, optional
+        Loaded before the product: the results for −128…127 in order. Without it the table of an earlier product
+        stays.
+    spread : bool, optional
+        Whether the lanes are spread over the banks of a row. Unless given: if the weights are bank-balanced and there
+        are fewer tokens than lanes.
+    """
+
+    weights: PackedMatrix
+    x: NDArray[np.int8]
+    bias: NDArray[np.integer]
+    multiplier: NDArray[np.integer]
+    shift: NDArray[np.integer]
+    activation: Activation = Activation.NONE
+    table: ArrayLike | None = None
+    spread: bool | None = None
+
+    def command(self, config: SpmmConfig) -> SpmmCommand:
+        """The command of this product.
+
+        Raises
+        ------
+        InputError
+            X is not an int8 matrix.
+        """
+        _check_array("X", self.x, 2)
+        if self.x.dtype != np.int8:
+            raise InputError(f"X must be an int8 array, but is {self.x.dtype}")
+        tokens = self.x.shape[1]
+        spread = self.spread
+        if spread is None:
+            spread = self.weights.format is WeightFormat.BBS and tokens < config.lanes
+        return SpmmCommand(
+            rows=int(self.weights.rows),
+            columns=int(self.weights.columns),
+            tokens=tokens,
+            format=FORMAT_CODES[self.weights.format],
+            spread=int(spread),
+            activation=int(self.activation),
+            load_table=int(self.table is not None),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpmmStatistics:
+    """The statistics stream's answer to a command.
+
+    Attributes
+    ----------
+    error : SpmmError
+        Why the command was refused, or ``NONE``.
+    saturations : int
+        Results that were clipped to INT8 before the activation.
+    cycles : int
+        From the acceptance of the command to that of the product's last output beat.
+    """
+
+    error: SpmmError
+    saturations: int
+    cycles: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpmmRun:
+    """What the engine answered to a product, and when.
+
+    Attributes
+    ----------
+    output : (M, N) int8, or None if the command was refused
+    statistics : SpmmStatistics
+    accepted, finished : int
+        Clock cycles in which the command was accepted and the last output beat taken (the statistics, if the command
+        was refused). Differences between consecutive products are the pace of the stream of products.
+    """
+
+    output: NDArray[np.int8] | None
+    statistics: SpmmStatistics
+    accepted: int
+    finished: int
+
+
+def _check_array(name: str, array: Any, dimensions: int) -> None:
+    if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in "iu":
+        told = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"{name} must be an array of integers with {dimensions} dimensions, but is {told}")
+
+
+def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
+    """The weight words as the engine's weight streams carry them, (words, bytes).
+
+    Raises
+    ------
+    InputError
+        The words are not of the engine's shape, or are not as many as the lengths of the rows say.
+    """
+    shape = engine_word_shape(config, weights.format)
+    for name in ("values", "indices"):
+        _check_array(f"{name} of the weights", getattr(weights, name), 2)
+    _check_array("lengths of the weights", weights.lengths, 1)
+    count = len(weights.values)
+    if weights.values.dtype != np.int8 or weights.values.shape[1] != shape.values:
+        raise InputError(f"words of {weights.format} weights must have {shape.values} int8 values on this engine")
+    if len(weights.lengths) != weights.rows or int(weights.lengths.sum()) != count or (weights.lengths < 0).any():
+        raise InputError(f"lengths of the weights must be {weights.rows} numbers of words, {count} in all")
+    words = np.full((count, weights_layout(config).length), PADDING, np.int8)
+    words[:, : shape.values] = weights.values
+    if shape.index_bits:
+        indices = weights.indices
+        if indices.shape != weights.values.shape or (count and int(indices.max()) >> shape.index_bits):
+            raise InputError(f"indices of the weights must be one of {shape.index_bits} bits for each value")
+        bits = (indices[:, :, None] >> np.arange(shape.index_bits, dtype=indices.dtype)) & 1
+        packed = np.packbits(bits.astype(np.uint8).reshape(count, -1), axis=1, bitorder="little")
+        words[:, shape.values : shape.values + packed.shape[1]] = packed.view(np.int8)
+    return words
+
+
+class _Product:
+    """One command of a batch, and the shape of what belongs to it on each stream."""
+
+    def __init__(self, config: SpmmConfig, item: SpmmJob | SpmmCommand, *, table_loaded: bool):
+        self.config = config
+        self.command = item if isinstance(item, SpmmCommand) else item.command(config)
+        self.command.check_encodable(config)
+        self.accepted = self.command.refusal(config, table_loaded=table_loaded) is SpmmError.NONE
+        if not self.accepted:
+            return
+        if isinstance(item, SpmmCommand):
+            raise InputError(f"{item} is not refused by this engine: give a job, with operands")
+        self.job, weights = item, item.weights
+        self.rows, self.columns, self.tokens = self.command.rows, self.command.columns, self.command.tokens
+        self.spread = bool(self.command.spread)
+        self.pass_tokens = config.spread_tokens if self.spread else config.lanes
+        self.passes = ceil_div(self.tokens, self.pass_tokens)
+        self.row_beats = ceil_div(self.rows, config.rows)
+        if weights.format is WeightFormat.BBS and weights.banks != config.banks:
+            raise InputError(f"weights have {weights.banks} banks, but the engine has {config.banks}")
+        if weights.format is WeightFormat.NM and (weights.kept, weights.group) != (config.kept, config.group):
+            raise InputError(
+                f"weights are {weights.kept}:{weights.group}, but the engine's {config.kept}:{config.group}"
+            )
+        if item.x.shape[0] != self.columns:
+            raise InputError(f"X has {item.x.shape[0]} rows, but W has {self.columns} columns")
+        self.steps = row_steps(config, weights.format, weights.lengths.tolist(), spread=self.spread)
+        self.engines = np.array(schedule(config, self.steps, spread=self.spread))
+
+    def payloads(self) -> dict[str, np.ndarray]:
+        """Of each input stream but the commands'."""
+        weights = {f"i_weights__{engine}": beats for engine, beats in enumerate(self._weights())}
+        return {"i_rows": self._rows(), "i_inputs": self._inputs(), "i_table": self._table(), **weights}
+
+    def _rows(self) -> np.ndarray:
+        """(passes · beats, rows) structures."""
+        config, job = self.config, self.job
+        widths = config.row_widths()
+        payloads = np.zeros(self.row_beats * config.rows, [(name, np.int64) for name in widths])
+        for name, (bits, is_signed) in widths.items():
+            payloads[name] = (1 << (bits - is_signed)) - 1
+        if self.spread:
+            payloads["length"] = 0
+        described = {name: getattr(job, name) for name in ("bias", "multiplier", "shift")}
+        for name, values in (described | {"engine": self.engines, "length": job.weights.lengths}).items():
+            _check_array(name, values, 1)
+            if len(values) != self.rows:
+                raise InputError(f"{name} must be {self.rows} numbers, one per row of W, but is {len(values)}")
+            payloads[name][: self.rows] = values
+        return np.tile(payloads.reshape(-1, config.rows), (self.passes, 1))
+
+    def _weights(self) -> list[np.ndarray]:
+        """(passes · words of the engine, bytes) int8 for each engine."""
+        words = word_bytes(self.config, self.job.weights)
+        owners = np.repeat(self.engines, self.job.weights.lengths)
+        return [np.tile(words[owners == engine], (self.passes, 1)) for engine in range(self.config.rows)]
+
+    def _inputs(self) -> np.ndarray:
+        """(passes · beats, lanes) int8."""
+        banks = self.config.banks if self.spread else 1
+        beats = ceil_div(self.columns, banks)
+        padded = np.full((banks * beats, self.passes * self.pass_tokens), PADDING, np.int8)
+        padded[: self.columns, : self.tokens] = self.job.x
+        by_pass = padded.reshape(banks, beats, self.passes, self.pass_tokens).transpose(2, 1, 0, 3)
+        return by_pass.reshape(-1, input_layout(self.config).length)
+
+    def _table(self) -> np.ndarray:
+        """(256, 1) int8, or none."""
+        if self.job.table is None:
+            return np.zeros((0, 1), np.int8)
+        table = np.asarray(self.job.table)
+        entries = INT8_MAX - INT8_MIN + 1
+        if (
+            table.shape != (entries,)
+            or table.dtype.kind not in "iu"
+            or table.min() < INT8_MIN
+            or table.max() > INT8_MAX
+        ):
+            raise InputError(f"the activation table must be {entries} integers from {INT8_MIN} to {INT8_MAX}")
+        return table.astype(np.int8)[:, None]
+
+    @property
+    def output_beats(self) -> int:
+        if not self.accepted:
+            return 0
+        if self.spread:
+            return self.passes * self.row_beats
+        full, tail = divmod(self.tokens, self.config.lanes)
+        drain = self.config.drain_lanes
+        return self.rows * (full * self.config.beats_per_row + ceil_div(tail, drain))
+
+    def output(self, beats: np.ndarray) -> np.ndarray:
+        """(M, N) int8 from the output's beats.
+
+        Raises
+        ------
+        SimulationError
+            Something beyond M or N is not zero.
+        """
+        spare = beats[:, :0]
+        if self.spread:
+            used = self.config.rows * self.config.spread_tokens
+            shape = self.passes, self.row_beats * self.config.rows, self.config.spread_tokens
+            spare, parts = beats[:, used:], [beats[:, :used].reshape(shape)]
+        else:
+            full = self.tokens // self.config.lanes
+            whole = full * self.rows * self.config.beats_per_row
+            parts = [beats[:whole].reshape(full, self.rows, self.config.lanes)]
+            if whole < len(beats):
+                parts.append(beats[whole:].reshape(1, self.rows, -1))
+        padded = np.concatenate([part.transpose(1, 0, 2).reshape(part.shape[1], -1) for part in parts], axis=1)
+        if spare.any() or padded[self.rows :].any() or padded[:, self.tokens :].any():
+            raise SimulationError(f"output beyond {self.rows} rows and {self.tokens} tokens is not zero")
+        return padded[: self.rows, : self.tokens].copy()
+
+    @property
+    def cycle_limit(self) -> int:
+        """More cycles than the product can take, were the engines and the streams never busy beside another."""
+        if not self.accepted:
+            return 100
+        steps = sum(self.steps) + self.rows + self.columns + 200
+        return self.passes * steps + self.output_beats + 1000
+
+
+@contextlib.contextmanager
+def _about(index: int) -> Iterator[None]:
+    """Says in errors which product they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"product {index}: {error}") from None
+    except SimulationError as error:
+        raise SimulationError(f"product {index}: {error}") from None
+
+
+class SpmmBatch:
+    """Products that stream through an engine one after another.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+    jobs : sequence of SpmmJob or SpmmCommand
+        A bare command stands for one that the engine refuses. The operands of a job whose command the engine refuses
+        are not looked at.
+    table_loaded : bool
+        The engine has a table from an earlier batch.
+
+    Attributes
+    ----------
+    table_loaded : bool
+        Whether the engine has a table after this batch.
+
+    Raises
+    ------
+    InputError
+        Operands do not fit together or not the engine.
+    CommandValueError
+        A command does not fit the fields of the command stream.
+    """
+
+    def __init__(self, config: SpmmConfig, jobs: Sequence[SpmmJob | SpmmCommand], *, table_loaded: bool = False):
+        self.config = config
+        self._products: list[_Product] = []
+        for index, item in enumerate(jobs):
+            with _about(index):
+                product = _Product(config, item, table_loaded=table_loaded)
+            table_loaded |= product.accepted and bool(product.command.load_table)
+            self._products.append(product)
+        self.table_loaded = table_loaded
+
+    def inputs(self) -> dict[str, Any]:
+        """Payloads of the engine's input streams.
+
+        Raises
+        ------
+        InputError
+            Operands are not of the shapes, types and ranges that :class:`SpmmJob` states.
+        """
+        streams: dict[str, list[np.ndarray]] = {}
+        for index, product in enumerate(self._products):
+            if product.accepted:
+                with _about(index):
+                    for name, beats in product.payloads().items():
+                        streams.setdefault(name, []).append(beats)
+        joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in streams.items()}
+        return {"i_command": [asdict(product.command) for product in self._products], **joined}
+
+    def counts(self) -> dict[str, int]:
+        """Payloads that the engine's output streams owe."""
+        return {
+            "o_data": sum(product.output_beats for product in self._products),
+            "o_statistics": len(self._products),
+        }
+
+    def cycle_limit(self, stall: float) -> int:
+        """Far more cycles than the batch can take."""
+        return round(4 * (1000 + sum(product.cycle_limit for product in self._products)) / (1 - stall))
+
+    def runs(self, values: Mapping[str, Any], cycles: Mapping[str, Any]) -> list[SpmmRun]:
+        """The engine's output streams, cut into products.
+
+        Raises
+        ------
+        SimulationError
+            What lies beyond M or N is not zero.
+        """
+        beats = np.asarray(values["o_data"], np.int8).reshape(-1, self.config.drain_lanes)
+        runs, start = [], 0
+        for index, product in enumerate(self._products):
+            fields = values["o_statistics"][index]
+            end = start + product.output_beats
+            output, finished = None, cycles["o_statistics"][index]
+            if product.accepted:
+                with _about(index):
+                    output = product.output(beats[start:end])
+                finished = cycles["o_data"][end - 1]
+            start = end
+            runs.append(
+                SpmmRun(
+                    output=output,
+                    statistics=SpmmStatistics(**{**fields, "error": SpmmError(fields["error"])}),
+                    accepted=int(cycles["i_command"][index]),
+                    finished=int(finished),
+                )
+            )
+        return runs
