@@ -8,14 +8,14 @@ from .integer import Int8, Int64, round_half_up_shift
 __all__ = ["requantize"]
 
 
-def requantize(values: Int64, multiplier: Int64 | int, shift: int) -> tuple[Int8, int]:
+def requantize(values: Int64, multiplier: Int64 | int, shift: Int64 | int) -> tuple[Int8, int]:
     """clip(round_half_up(value · multiplier / 2^shift), −128, 127).
 
     Parameters
     ----------
     values : int64 array
     multiplier : int64 array that broadcasts against it, or int
-    shift : int, ≥ 1
+    shift : the same, ≥ 1
 
     Returns
     -------

@@ -123,14 +123,14 @@ def canonical(weights: Any) -> Entries:
         return Entries(shape, rows, columns, matrix[rows, columns])
     match weights.format:
         case "csr":
-            rows, columns = _compressed(weights, shape[0], ("row", "column"))
+            rows, columns = _compressed(weights, shape[0])
         case "csc":
-            columns, rows = _compressed(weights, shape[1], ("column", "row"))
+            columns, rows = _compressed(weights, shape[1])
         case "coo":
             rows, columns = _coordinates(weights)
         case other:
             raise InputError(f"weights must be CSR, CSC or COO, not {other.upper()}: convert them with .tocsr()")
-    for axis, (indices, size) in {"row": (rows, shape[0]), "column": (columns, shape[1])}.items():
+    for axis, indices, size in (("row", rows, shape[0]), ("column", columns, shape[1])):
         if (found := first((indices < 0) | (indices >= size))) is not None:
             where = f"row {rows[found]}, column {columns[found]}"
             raise InputError(f"weights: {where} lies outside the matrix: {axis}s are 0 to {size - 1}")
@@ -139,24 +139,24 @@ def canonical(weights: Any) -> Entries:
     if (found := first(np.diff(keys[order]) == 0)) is not None:
         entry = order[found]
         raise InputError(f"weights: row {rows[entry]}, column {columns[entry]} is given twice")
+    # Only COO may come in any order: in the others disorder means that something went wrong before.
+    steps = {"csr": np.diff(keys), "csc": np.diff(columns * shape[0] + rows)}.get(weights.format, np.zeros(0, np.int64))
+    if (found := first(steps < 0)) is not None:
+        before, after = found[0], found[0] + 1
+        raise InputError(
+            f"weights: row {rows[after]}, column {columns[after]} comes after row {rows[before]}, "
+            f"column {columns[before]}: put them in order with .sort_indices()"
+        )
     return Entries(shape, rows[order], columns[order], weights.data[order])
 
 
-def _compressed(weights: Any, lines: int, names: tuple[str, str]) -> tuple[Int64, Int64]:
-    """Line and index of each entry of a CSR (lines are rows) or CSC matrix, whose ``data`` may be longer."""
+def _compressed(weights: Any, lines: int) -> tuple[Int64, Int64]:
+    """Line and index of each entry of a CSR (lines are rows) or CSC matrix, whose arrays may be longer than needed."""
     ends, indices = np.asarray(weights.indptr, np.int64), np.asarray(weights.indices, np.int64)
-    sound = len(ends) == lines + 1 and ends[0] == 0 and (np.diff(ends) >= 0).all()
-    if not sound or ends[-1] > min(len(indices), len(weights.data)):
-        raise InputError(f"weights: indptr must rise from 0 to at most {len(indices)} in {lines + 1} steps")
-    line, indices = row_numbers(np.diff(ends)), indices[: ends[-1]]
-    # The smallest index comes first, so one below the matrix is found by the caller's test of the range.
-    if (found := first((np.diff(line) == 0) & (np.diff(indices) < 0) & (indices[1:] >= 0))) is not None:
-        before, after = int(found[0]), int(found[0]) + 1
-        raise InputError(
-            f"weights: {names[0]} {line[after]} has {names[1]} {indices[after]} after {indices[before]}: "
-            "put them in order with .sort_indices()"
-        )
-    return line, indices
+    available = min(len(indices), len(weights.data))
+    if len(ends) != lines + 1 or ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] > available:
+        raise InputError(f"weights: indptr must rise from 0 to at most {available} in {lines} steps")
+    return row_numbers(np.diff(ends)), indices[: ends[-1]]
 
 
 def _coordinates(weights: Any) -> tuple[Int64, Int64]:

