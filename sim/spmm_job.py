@@ -183,7 +183,9 @@ def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
         if indices.shape != weights.values.shape or (count and int(indices.max()) >> shape.index_bits):
             raise InputError(f"indices of the weights must be one of {shape.index_bits} bits for each value")
         bits = (indices[:, :, None] >> np.arange(shape.index_bits, dtype=indices.dtype)) & 1
-        packed = np.packbits(bits.astype(np.uint8).reshape(count, -1), axis=1, bitorder="little")
+        packed = np.packbits(
+            bits.astype(np.uint8).reshape(count, shape.values * shape.index_bits), axis=1, bitorder="little"
+        )
         words[:, shape.values : shape.values + packed.shape[1]] = packed.view(np.int8)
     return words
 
