@@ -102,22 +102,23 @@ class Normalise(wiring.Component):
         enable = words.i.ready
         step, accumulators, value_sums, row = self._drain(m, enable)
         operands, multiplier, shift = self._divide(m, enable, accumulators, value_sums, row)
-        m.submodules.requantize = requantize = Requantize(
-            count=self._config.output_lanes,
-            value_bits=self._config.output_operand_bits,
-            multiplier_bits=OUTPUT_MULTIPLIER_BITS,
-            shift_bits=OUTPUT_SHIFT_BITS,
-            shift_base=OUTPUT_FRACTION,
-        )
-        m.d.comb += [
-            requantize.enable.eq(enable),
-            requantize.values.eq(operands),
-            requantize.multiplier.eq(multiplier),
-            requantize.shift.eq(shift),
-            words.i.payload.values.eq(requantize.results),
-            words.i.payload.saturated.eq(requantize.saturated),
-            words.i.valid.eq(delay(m, step, 3 + requantize.latency, enable=enable, name="valid")[-1]),
-        ]
+        for lane in range(self._config.output_lanes):
+            m.submodules[f"requantize_{lane}"] = requantize = Requantize(
+                value_bits=self._config.output_operand_bits,
+                multiplier_bits=OUTPUT_MULTIPLIER_BITS,
+                shift_bits=OUTPUT_SHIFT_BITS,
+                shift_base=OUTPUT_FRACTION,
+            )
+            m.d.comb += [
+                requantize.enable.eq(enable),
+                requantize.value.eq(operands[lane]),
+                requantize.multiplier.eq(multiplier),
+                requantize.shift.eq(shift),
+                words.i.payload.values[lane].eq(requantize.result),
+                words.i.payload.saturated[lane].eq(requantize.saturated),
+            ]
+        valid = delay(m, step, 3 + Requantize.latency, enable=enable, name="valid")[-1]
+        m.d.comb += words.i.valid.eq(valid)
         return m
 
     def _drain(self, m: Module, enable):

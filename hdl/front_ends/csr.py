@@ -1,0 +1,24 @@
+"""CSR with absolute column indices."""
+
+from amaranth import Module, Mux
+
+from ...spec.spmm_config import WeightFormat
+from .front_end import FrontEnd
+
+__all__ = ["Csr"]
+
+
+class Csr(FrontEnd):
+    """A word is a step."""
+
+    weight_format = WeightFormat.CSR
+
+    def elaborate(self, platform):
+        m = Module()
+        self._tag_step(m)
+        step = self.o_steps.payload
+        m.d.comb += [
+            step.column.eq(self._word.indices[0]),
+            step.value.eq(Mux(self.i_words.payload.tag.empty, 0, self._word.values[0])),
+        ]
+        return m

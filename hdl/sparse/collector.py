@@ -1,0 +1,165 @@
+"""Results of all engines, let out in the order of the rows of W."""
+
+from amaranth import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
+from ...spec.spmm_command import SpmmError
+from ...spec.spmm_config import SpmmConfig
+from ..common.pipeline import StreamFIFO, index_bits
+from .dispatcher import order_layout
+from .drain import result_layout
+from .interface import output_layout, statistics_layout
+
+__all__ = ["Collector"]
+
+BEATS_AHEAD = 4
+"""Beats that wait to be taken, so that the memory's latency costs no cycle."""
+
+
+class Collector(wiring.Component):
+    """A memory with a queue of results for each engine, and a list that says whose turn it is.
+
+    Members
+    -------
+    i_order : In(stream(order_layout))
+    i_results : In(stream(result_layout, always_ready))
+        Only of rows that were reserved.
+    room : Out(rows)
+        Queues that have a place for one more row.
+    reserve : In(rows)
+        That place is taken.
+    i_accepted : In(stream(CYCLE_BITS))
+        When each command was accepted.
+    now : In(CYCLE_BITS)
+    o_data : Out(stream(output_layout))
+    o_statistics : Out(stream(statistics_layout))
+    """
+
+    def __init__(self, config: SpmmConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_order": In(stream.Signature(order_layout(config))),
+                "i_results": In(stream.Signature(result_layout(config), always_ready=True)),
+                "room": Out(config.rows),
+                "reserve": In(config.rows),
+                "i_accepted": In(stream.Signature(CYCLE_BITS)),
+                "now": In(CYCLE_BITS),
+                "o_data": Out(stream.Signature(output_layout(config))),
+                "o_statistics": Out(stream.Signature(statistics_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+        beat = data.StructLayout(
+            {
+                "values": data.ArrayLayout(signed(INT8_BITS), config.drain_lanes),
+                "saturated": unsigned_bits(config.drain_lanes),
+            }
+        )
+        leaving = data.StructLayout({"beat": beat, "end": 1, "error": order_layout(config)["error"].shape})
+        m.submodules.leaving = queue = StreamFIFO(leaving, depth=BEATS_AHEAD)
+        room = Signal(range(BEATS_AHEAD + 1), init=BEATS_AHEAD)
+        take = self._take(m, room != 0)
+        stored = self._store(m, beat, take)
+        with m.If(take["any"] & ~(queue.o.valid & queue.o.ready)):
+            m.d.sync += room.eq(room - 1)
+        with m.If(~take["any"] & queue.o.valid & queue.o.ready):
+            m.d.sync += room.eq(room + 1)
+        for name, value in (("valid", take["any"]), ("end", take["end"]), ("error", take["error"])):
+            held = Signal.like(value, name=f"held_{name}")
+            m.d.sync += held.eq(value)
+            m.d.comb += (queue.i.valid if name == "valid" else queue.i.payload[name]).eq(held)
+        m.d.comb += queue.i.payload.beat.eq(stored)
+        self._leave(m, queue)
+        return m
+
+    def _take(self, m: Module, room) -> dict:
+        """The beat that is read in this cycle."""
+        config = self._config
+        order = self.i_order.payload
+        levels = Array(
+            Signal(range(config.result_rows * config.beats_per_row + 1), name=f"level_{i}") for i in range(config.rows)
+        )
+        beat = Signal.like(order.last_beat)
+        engine, some, refused = Signal.like(order.engine), Signal(), Signal()
+        last = Signal()
+        m.d.comb += [
+            engine.eq(order.engine),
+            refused.eq(self.i_order.valid & room & (order.error != SpmmError.NONE)),
+            some.eq(self.i_order.valid & room & (order.error == SpmmError.NONE) & (levels[engine] != 0)),
+            last.eq(beat == order.last_beat),
+            self.i_order.ready.eq(refused | (some & last)),
+        ]
+        with m.If(some):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        rows = self.i_results
+        for i, level in enumerate(levels):
+            used = Signal(range(config.result_rows + 1), name=f"used_{i}")
+            m.d.sync += [
+                level.eq(level + (rows.valid & (rows.payload.engine == i)) - (some & (engine == i))),
+                used.eq(used + self.reserve[i] - (some & last & (engine == i))),
+            ]
+            m.d.comb += self.room[i].eq(used != config.result_rows)
+        taken = {"engine": engine, "some": some, "any": Signal(), "end": Signal(), "error": Signal.like(order.error)}
+        m.d.comb += [
+            taken["any"].eq(some | refused),
+            taken["end"].eq(Mux(refused, 1, order.end & last)),
+            taken["error"].eq(order.error),
+        ]
+        return taken
+
+    def _store(self, m: Module, layout: data.Layout, take: dict) -> data.View:
+        """The queues' memory; gives the beat that was taken in the cycle before."""
+        config = self._config
+        depth = config.result_rows * config.beats_per_row
+        bits = index_bits(depth)
+        m.submodules.memory = memory = Memory(shape=layout, depth=config.rows * depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        result = self.i_results.payload
+        for port, engine, advance in (
+            (write, result.engine, self.i_results.valid),
+            (read, take["engine"], take["some"]),
+        ):
+            name = "write" if port is write else "read"
+            places = Array(Signal(bits, name=f"{name}_place_{i}") for i in range(config.rows))
+            m.d.comb += port.addr.eq(Cat(places[engine], engine))
+            m.d.comb += port.en.eq(advance)
+            with m.If(advance):
+                m.d.sync += places[engine].eq(places[engine] + 1)
+        m.d.comb += [write.data.values.eq(result.values), write.data.saturated.eq(result.saturated)]
+        return read.data
+
+    def _leave(self, m: Module, queue: StreamFIFO) -> None:
+        """Beats out; with a product's last, or for one that was refused, its statistics."""
+        out, statistics = queue.o.payload, self.o_statistics
+        refused, leave, ending = Signal(), Signal(), Signal()
+        saturations = Signal.like(statistics.payload.saturations)
+        total = Signal.like(saturations)
+        m.d.comb += [
+            refused.eq(out.error != SpmmError.NONE),
+            # Its predecessor's statistics may still wait.
+            leave.eq(queue.o.valid & ~(out.end & statistics.valid)),
+            self.o_data.valid.eq(leave & ~refused),
+            self.o_data.payload.eq(out.beat.values),
+            queue.o.ready.eq(leave & (refused | self.o_data.ready)),
+            total.eq(saturations + out.beat.saturated),
+            ending.eq(queue.o.ready & out.end),
+            self.i_accepted.ready.eq(ending),
+        ]
+        with m.If(statistics.ready):
+            m.d.sync += statistics.valid.eq(0)
+        with m.If(queue.o.ready):
+            m.d.sync += saturations.eq(Mux(out.end, 0, total))
+        with m.If(ending):
+            m.d.sync += [
+                statistics.valid.eq(1),
+                statistics.payload.error.eq(out.error),
+                statistics.payload.saturations.eq(Mux(refused, 0, total)),
+                statistics.payload.cycles.eq(self.now - self.i_accepted.payload),
+            ]

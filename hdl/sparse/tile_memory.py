@@ -1,0 +1,105 @@
+"""X of two passes over the tokens: one is worked on while the next loads."""
+
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ...spec.formats import INT8_BITS
+from ...spec.spmm_config import SpmmConfig
+from .interface import input_layout
+
+__all__ = ["READERS", "TileMemory", "TileRead", "TileWrite"]
+
+READERS = 2
+"""Row engines that share a tile memory: a block RAM has two ports."""
+
+
+def TileRead(config: SpmmConfig) -> wiring.Signature:
+    """A row engine's read port, seen from the memory: ``data`` follows by one cycle. Lanes of a bank share a column."""
+    return wiring.Signature(
+        {
+            "slot": In(1),
+            "columns": In(data.ArrayLayout(unsigned(config.column_bits), config.banks)),
+            "data": Out(input_layout(config)),
+        }
+    )
+
+
+def TileWrite(config: SpmmConfig) -> wiring.Signature:
+    """The loader's port, seen from the loader."""
+    return wiring.Signature(
+        {
+            "enable": Out(1),
+            "slot": Out(1),
+            "column": Out(config.column_bits),
+            "data": Out(input_layout(config)),
+        }
+    )
+
+
+class TileMemory(wiring.Component):
+    """Two slots of ``max_columns`` columns of ``lanes`` tokens.
+
+    A slot is either written or read. So its first port serves the loader and the first reader by turns, the second
+    port the second reader, and each bank fits a true dual-port block RAM.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+    readers : int
+        1 or 2.
+
+    Members
+    -------
+    write : In(TileWrite)
+    reads : In(TileRead) × readers
+    """
+
+    def __init__(self, config: SpmmConfig, *, readers: int):
+        assert 1 <= readers <= READERS
+        self._config = config
+        super().__init__(
+            {
+                "write": In(TileWrite(config)),
+                "reads": Out(TileRead(config)).array(readers),
+            }
+        )
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+        outputs = [[self._bank(m, slot, bank) for bank in range(config.banks)] for slot in range(2)]
+        for index, read in enumerate(self.reads):
+            slot = Signal(name=f"slot_{index}")
+            m.d.sync += slot.eq(read.slot)
+            for bank in range(config.banks):
+                for token in range(config.spread_tokens):
+                    lane = read.data[bank * config.spread_tokens + token]
+                    low, high = (outputs[half][bank][index][token] for half in range(2))
+                    m.d.comb += lane.eq(Mux(slot, high, low))
+        return m
+
+    def _bank(self, m: Module, slot: int, bank: int) -> list:
+        """The memory of one bank in one slot; gives the data of every reader."""
+        config = self._config
+        tokens = config.spread_tokens
+        word = data.ArrayLayout(signed(INT8_BITS), tokens)
+        m.submodules[f"slot_{slot}_bank_{bank}"] = memory = Memory(shape=word, depth=config.max_columns, init=[])
+        write = memory.write_port()
+        writing = Signal(name=f"writing_{slot}_{bank}")
+        address = Signal(config.column_bits, name=f"address_{slot}_{bank}")
+        m.d.comb += [
+            writing.eq(self.write.enable & (self.write.slot == slot)),
+            address.eq(Mux(writing, self.write.column, self.reads[0].columns[bank])),
+            write.en.eq(writing),
+            write.addr.eq(address),
+        ]
+        m.d.comb += [write.data[i].eq(self.write.data[bank * tokens + i]) for i in range(tokens)]
+        outputs = []
+        for index, read in enumerate(self.reads):
+            port = memory.read_port()
+            # Not while it is written: what a port shows then is nobody's business, and costs logic to define.
+            m.d.comb += [port.addr.eq(address if index == 0 else read.columns[bank]), port.en.eq(~writing)]
+            outputs.append(port.data)
+        return outputs

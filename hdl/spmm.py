@@ -1,0 +1,181 @@
+"""The SpMM engine: sparse INT8 weights times INT8 tokens."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..spec.formats import CYCLE_BITS
+from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
+from ..spec.spmm_config import SpmmConfig, WeightFormat
+from .common.pipeline import StreamFIFO
+from .sparse.collector import Collector
+from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
+from .sparse.drain import Drain
+from .sparse.interface import (
+    command_layout,
+    input_layout,
+    output_layout,
+    rows_layout,
+    statistics_layout,
+    table_layout,
+    weights_layout,
+)
+from .sparse.loader import Loader
+from .sparse.row_engine import RowEngine
+from .sparse.tile_memory import READERS, TileMemory
+
+__all__ = ["Spmm"]
+
+COMMANDS_AHEAD = 2
+"""Commands that are accepted before the one under way has ended, so that X of the next can load."""
+
+
+class Spmm(wiring.Component):
+    """Y = act(requantise(W·X + b)), product after product.
+
+    Row engines work on a row of W each and take one of its weights per cycle (or, spread, one of each bank). Results
+    leave in the order of the rows, whichever engine had them.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+
+    Members
+    -------
+    i_command : In(stream(command_layout))
+        One per product.
+    i_rows : In(stream(rows_layout))
+        All rows of W, once per pass over the tokens.
+    i_weights : In(stream(weights_layout)) × rows
+        Weight words of each engine's rows, once per pass over the tokens.
+    i_inputs : In(stream(input_layout))
+        X, pass after pass.
+    i_table : In(stream(table_layout))
+        256 entries for a command that loads the table.
+    o_data : Out(stream(output_layout))
+    o_statistics : Out(stream(statistics_layout))
+        One per command. A refused one takes nothing else, and gives nothing else.
+    """
+
+    def __init__(self, config: SpmmConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(command_layout(config))),
+                "i_rows": In(stream.Signature(rows_layout(config))),
+                "i_weights": In(stream.Signature(weights_layout(config))).array(config.rows),
+                "i_inputs": In(stream.Signature(input_layout(config))),
+                "i_table": In(stream.Signature(table_layout())),
+                "o_data": Out(stream.Signature(output_layout(config))),
+                "o_statistics": Out(stream.Signature(statistics_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        config = self.config
+        m = Module()
+        m.submodules.loader = loader = Loader(config)
+        m.submodules.dispatcher = dispatcher = Dispatcher(config)
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.collector = collector = Collector(config)
+        self._accept(m, loader, dispatcher, collector)
+        connect(m, flipped(self.i_rows), dispatcher.i_rows)
+        connect(m, flipped(self.i_table), dispatcher.i_table)
+        connect(m, flipped(self.i_inputs), loader.i_inputs)
+        connect(m, dispatcher.table, drain.table)
+        m.d.comb += [dispatcher.loaded.eq(loader.loaded), loader.release.eq(dispatcher.release)]
+        self._connect_engines(m, loader, dispatcher, drain)
+        self._connect_results(m, dispatcher, drain, collector)
+        return m
+
+    def _refusal(self, m: Module) -> Signal:
+        """Why the command at the door is refused: the first reason that holds."""
+        config = self.config
+        command = self.i_command.payload
+        table_loaded = Signal()
+        formats = [command.format == FORMAT_CODES[item] for item in config.formats]
+        known = Signal()
+        m.d.comb += known.eq(sum(formats[1:], formats[0]))
+        refusals = {
+            SpmmError.ROWS: (command.rows == 0) | (command.rows > config.max_rows),
+            SpmmError.COLUMNS: (command.columns == 0) | (command.columns > config.max_columns),
+            SpmmError.TOKENS: (command.tokens == 0) | (command.tokens > config.max_tokens),
+            SpmmError.FORMAT: ~known,
+            SpmmError.SPREAD: command.spread & (command.format != FORMAT_CODES[WeightFormat.BBS]),
+            SpmmError.ACTIVATION: command.activation > max(Activation),
+            SpmmError.TABLE: (command.activation == Activation.TABLE) & ~command.load_table & ~table_loaded,
+        }
+        error = Signal(checked_command_layout(config)["error"].shape)
+        reason = SpmmError.NONE
+        for value, refused in reversed(refusals.items()):
+            reason = Mux(refused, value, reason)
+        m.d.comb += error.eq(reason)
+        accepted = self.i_command.valid & self.i_command.ready & (error == SpmmError.NONE)
+        with m.If(accepted & command.load_table):
+            m.d.sync += table_loaded.eq(1)
+        return error
+
+    def _accept(self, m: Module, loader, dispatcher, collector) -> None:
+        """A command to all who work on it, when all have room."""
+        error = self._refusal(m)
+        now = Signal(CYCLE_BITS)
+        m.d.sync += now.eq(now + 1)
+        m.d.comb += collector.now.eq(now)
+        command = self.i_command
+        m.submodules.loads = loads = StreamFIFO(command.payload.shape(), depth=COMMANDS_AHEAD)
+        m.submodules.products = products = StreamFIFO(checked_command_layout(self.config), depth=COMMANDS_AHEAD)
+        m.submodules.times = times = StreamFIFO(CYCLE_BITS, depth=2 * COMMANDS_AHEAD)
+        for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, collector.i_accepted)):
+            connect(m, queue.o, out)
+        m.d.comb += [
+            command.ready.eq(loads.i.ready & products.i.ready & times.i.ready),
+            loads.i.valid.eq(command.valid & command.ready & (error == SpmmError.NONE)),
+            products.i.valid.eq(command.valid & command.ready),
+            times.i.valid.eq(command.valid & command.ready),
+            loads.i.payload.eq(command.payload),
+            products.i.payload.command.eq(command.payload),
+            products.i.payload.error.eq(error),
+            times.i.payload.eq(now),
+        ]
+
+    def _connect_engines(self, m: Module, loader, dispatcher, drain) -> None:
+        config = self.config
+        for first in range(0, config.rows, READERS):
+            readers = min(READERS, config.rows - first)
+            m.submodules[f"tile_memory_{first // READERS}"] = memory = TileMemory(config, readers=readers)
+            # One loader writes them all.
+            m.d.comb += [
+                getattr(memory.write, name).eq(getattr(loader.write, name)) for name in loader.write.signature.members
+            ]
+            for reader in range(readers):
+                index = first + reader
+                m.submodules[f"row_engine_{index}"] = engine = RowEngine(config)
+                connect(m, dispatcher.o_rows[index], engine.i_rows)
+                connect(m, flipped(self.i_weights[index]), engine.i_words)
+                connect(m, engine.tile, memory.reads[reader])
+                connect(m, engine.o_sums, drain.i_sums[index])
+                m.d.comb += [
+                    engine.format.eq(dispatcher.format),
+                    engine.spread.eq(dispatcher.spread),
+                    engine.bank_columns.eq(dispatcher.bank_columns),
+                ]
+
+    def _connect_results(self, m: Module, dispatcher, drain, collector) -> None:
+        config = self.config
+        m.submodules.order = order = StreamFIFO(order_layout(config), depth=config.rows * config.result_rows)
+        connect(m, dispatcher.o_order, order.i)
+        connect(m, order.o, collector.i_order)
+        connect(m, collector.o_data, flipped(self.o_data))
+        connect(m, collector.o_statistics, flipped(self.o_statistics))
+        results = drain.o_results
+        m.d.comb += [
+            drain.spread.eq(dispatcher.spread),
+            drain.activation.eq(dispatcher.activation),
+            drain.tail_tokens.eq(dispatcher.tail_tokens),
+            drain.room.eq(collector.room),
+            collector.reserve.eq(drain.reserve),
+            collector.i_results.valid.eq(results.valid),
+            collector.i_results.payload.eq(results.payload),
+            dispatcher.drained.eq(results.valid & results.payload.last),
+            dispatcher.drained_slot.eq(results.payload.slot),
+        ]
