@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..hdl.sparse.interface import input_layout, weights_layout
 from ..spec.errors import InputError
@@ -86,7 +86,7 @@ class SpmmJob:
     multiplier: NDArray[np.integer]
     shift: NDArray[np.integer]
     activation: Activation = Activation.NONE
-    table: ArrayLike | None = None
+    table: NDArray[np.integer] | Sequence[int] | None = None
     spread: bool | None = None
 
     def command(self, config: SpmmConfig) -> SpmmCommand:

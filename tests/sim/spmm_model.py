@@ -1,0 +1,127 @@
+"""An SpMM engine that does nothing but read its streams: one number after another, as their layouts say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from thresher.hdl.sparse.interface import rows_layout, weights_layout, word_layout
+from thresher.sim.bridge import pack, pack_all, unpack
+from thresher.spec import Activation, SpmmCommand, SpmmConfig, WeightFormat
+from thresher.spec.formats import ceil_div
+
+
+class StreamModel:
+    """Takes the payloads of a batch and gives the values and cycles that hardware would.
+
+    Cycles are made up: the number of the payload. After :meth:`answer` nothing is left on the input streams.
+    """
+
+    def __init__(self, config: SpmmConfig, inputs: Mapping[str, Any]):
+        self.config = config
+        self.inputs = {name: list(values) for name, values in inputs.items()}
+        if "i_rows" in inputs:
+            shape = rows_layout(config)
+            self.inputs["i_rows"] = [unpack(shape, bits) for bits in pack_all(shape, inputs["i_rows"])]
+        self.table: list[int] | None = None
+        self.output: list[list[int]] = []
+        self.statistics: list[dict[str, int]] = []
+
+    def answer(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        accepted, finished = [], []
+        while self.inputs["i_command"]:
+            command = SpmmCommand(**self.inputs["i_command"].pop(0))
+            error = command.refusal(self.config, table_loaded=self.table is not None)
+            saturations = 0 if error else self.product(command)
+            accepted.append(len(self.statistics))
+            finished.append(len(self.output))
+            self.statistics.append({"error": int(error), "saturations": saturations, "cycles": 0})
+        assert not any(self.inputs.values()), {name: len(left) for name, left in self.inputs.items()}
+        values = {"o_data": self.output, "o_statistics": self.statistics}
+        return values, {"i_command": accepted, "o_data": list(range(len(self.output))), "o_statistics": finished}
+
+    def product(self, command: SpmmCommand) -> int:
+        config = self.config
+        if command.load_table:
+            self.table = [int(self.inputs["i_table"].pop(0)[0]) for _ in range(256)]
+        tokens = config.spread_tokens if command.spread else config.lanes
+        saturations = 0
+        for start in range(0, command.tokens, tokens):
+            x = self.tile(command, tokens)
+            beats = [self.inputs["i_rows"].pop(0) for _ in range(ceil_div(command.rows, config.rows))]
+            rows = [row for beat in beats for row in beat]
+            if command.spread:
+                assert all(row["length"] == 0 for row in rows[command.rows :])
+                assert all(row["engine"] == i % config.rows for i, row in enumerate(rows[: command.rows]))
+            used = min(tokens, command.tokens - start)
+            results = []
+            for row in rows[: command.rows]:
+                sums = self.row_sums(command, row, x)[:used]
+                scaled = [self.scaled(row, int(value)) for value in sums]
+                saturations += sum(not -128 <= value <= 127 for value in scaled)
+                results.append([self.activated(command, value) for value in scaled])
+            self.leave(command, results, tokens)
+        return saturations
+
+    def tile(self, command: SpmmCommand, tokens: int) -> np.ndarray:
+        """(columns, tokens) of a pass, noise beyond K made zero."""
+        banks = self.config.banks if command.spread else 1
+        length = ceil_div(command.columns, banks)
+        x = np.zeros((banks * length, tokens), int)
+        for i in range(length):
+            beat = self.inputs["i_inputs"].pop(0)
+            for lane in range(self.config.lanes):
+                x[lane // tokens * length + i, lane % tokens] = beat[lane]
+        x[command.columns :] = 0
+        return np.concatenate([x, np.zeros((self.config.max_columns, tokens), int)])
+
+    def row_sums(self, command: SpmmCommand, row: dict[str, int], x: np.ndarray) -> np.ndarray:
+        weight_format = list(WeightFormat)[command.format]
+        stream = self.inputs[f"i_weights__{row['engine']}"]
+        sums, position = np.zeros(x.shape[1], int), -1
+        for number in range(row["length"]):
+            bits = pack(weights_layout(self.config), stream.pop(0))
+            layout = word_layout(self.config, weight_format)
+            word = unpack(layout, bits & ((1 << layout.as_shape().width) - 1))
+            for lane, (value, index) in enumerate(zip(word["values"], word["indices"], strict=True)):
+                match weight_format:
+                    case WeightFormat.CSR:
+                        column = index
+                    case WeightFormat.CSR_DELTA:
+                        position += 255 if index == 255 else index + 1
+                        column = max(position, 0)
+                    case WeightFormat.BBS:
+                        column = lane * ceil_div(command.columns, self.config.banks) + index
+                    case WeightFormat.NM:
+                        column = number * self.config.group + index
+                    case WeightFormat.DENSE:
+                        column = number
+                sums += value * x[column]
+        return sums
+
+    @staticmethod
+    def scaled(row: dict[str, int], total: int) -> int:
+        """round_half_up((total + bias) · multiplier / 2^(8 + shift))"""
+        twice = (total + row["bias"]) * row["multiplier"] >> (7 + row["shift"])
+        return (twice + 1) >> 1
+
+    def activated(self, command: SpmmCommand, value: int) -> int:
+        value = min(127, max(-128, value))
+        if command.activation == Activation.RELU:
+            return max(0, value)
+        if command.activation == Activation.TABLE:
+            assert self.table is not None
+            return self.table[value + 128]
+        return value
+
+    def leave(self, command: SpmmCommand, results: list[list[int]], tokens: int) -> None:
+        width = self.config.drain_lanes
+        if command.spread:
+            for first in range(0, len(results), self.config.rows):
+                group = results[first : first + self.config.rows]
+                lanes = [value for row in group for value in row + [0] * (tokens - len(row))]
+                self.output.append(lanes + [0] * (width - len(lanes)))
+            return
+        for row in results:
+            for first in range(0, len(row), width):
+                lanes = row[first : first + width]
+                self.output.append(lanes + [0] * (width - len(lanes)))
