@@ -1,0 +1,220 @@
+"""The safetensors file of an encoder's packed weights."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ..golden.packing import PackedWeights, unpack
+from ..spec.errors import InputError, ThresherError
+from ..spec.spmm_config import WeightFormat
+from .weights import Float32
+
+__all__ = ["PackedMatrix", "PackedModel", "check_writable", "read_packed", "write_packed"]
+
+LAYOUT = 1
+"""Of the file; to be raised whenever what this module wrote before can no longer be read."""
+
+KEY = "thresher"
+"""The one entry of the file's metadata: several would come in a different order every time."""
+
+NOTE = (
+    "Read with thresher.model.packed_file.read_packed. Each matrix NAME has the arrays NAME.header (int64: format "
+    "code, rows M, columns K, banks, kept, group, weights), NAME.values (int8 weight words), NAME.indices (bits of "
+    "the indices, lowest first), NAME.lengths (words per row, CSR formats), NAME.scale (float32, value of one unit of "
+    "each row) and NAME.bias (float32)."
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedMatrix:
+    """A layer y = W·x + b.
+
+    Attributes
+    ----------
+    weights : PackedWeights
+        W / scales, (M, K) INT8.
+    scales : (M,) float32
+        Value of one unit of each row of W, > 0.
+    biases : (M,) float32
+        b, not quantised: its unit depends on the scale of x.
+    """
+
+    weights: PackedWeights
+    scales: Float32
+    biases: Float32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedModel:
+    """All packed matrices of an encoder.
+
+    Attributes
+    ----------
+    version : str
+        Of thresher that wrote it.
+    sparsity : float
+        Share of pruned weights.
+    method : str
+        How they were pruned.
+    matrices : dict of str to PackedMatrix
+        Layer by layer.
+    """
+
+    format: WeightFormat
+    version: str
+    sparsity: float
+    method: str
+    matrices: dict[str, PackedMatrix]
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file, and see that the file can be written.
+
+    Raises
+    ------
+    ThresherError
+        It cannot.
+    """
+    if path.is_dir():
+        raise ThresherError(f"{str(path)!r} is a folder: name a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: OSError) -> ThresherError:
+    return ThresherError(f"cannot write {str(path)!r} ({error.strerror or error}): choose another output file")
+
+
+def write_packed(path: Path, model: PackedModel) -> None:
+    """Write a file that :func:`read_packed` reads. The same model gives the same bytes, and a file that was there
+    before stays unless all of the new one can be written.
+
+    Raises
+    ------
+    ThresherError
+        The file cannot be written.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    for name, matrix in model.matrices.items():
+        arrays = matrix.weights.to_arrays() | {"scale": matrix.scales, "bias": matrix.biases}
+        # safetensors stores an array's memory as it lies.
+        tensors |= {f"{name}.{part}": np.ascontiguousarray(array) for part, array in arrays.items()}
+    told = {
+        "layout": LAYOUT,
+        "version": model.version,
+        "format": str(model.format),
+        "sparsity": model.sparsity,
+        "method": model.method,
+        "matrices": {name: [matrix.weights.rows, matrix.weights.columns] for name, matrix in model.matrices.items()},
+        "note": NOTE,
+    }
+    data = save(tensors, {KEY: json.dumps(told)})
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            draft.write_bytes(data)
+            draft.replace(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                draft.unlink()
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+def read_packed(path: Path) -> PackedModel:
+    """Read and check what :func:`write_packed` wrote.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is damaged, was not written by thresher or by a later one, or holds weights that are
+        not what they claim to be. The message names the file and, where it is about one, the matrix.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            told = _told(path, file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise InputError(f"{str(path)!r} is truncated or damaged ({error}): write it again") from None
+    matrices = {}
+    for name, (rows, columns) in told["matrices"].items():
+        arrays = {part: tensors.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in tensors}
+        try:
+            matrices[name] = _matrix(arrays, WeightFormat(told["format"]), rows, columns)
+        except ThresherError as error:
+            raise InputError(f"{str(path)!r}, {name}: {error}") from None
+    if tensors:
+        raise InputError(f"{str(path)!r} holds {min(tensors)!r}, which belongs to none of its matrices: write it again")
+    return PackedModel(
+        format=WeightFormat(told["format"]),
+        version=told["version"],
+        sparsity=told["sparsity"],
+        method=told["method"],
+        matrices=matrices,
+    )
+
+
+PARTS = ("header", "values", "indices", "lengths", "scale", "bias")
+
+
+def _told(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """The metadata, checked."""
+    text = (metadata or {}).get(KEY)
+    if text is None:
+        raise InputError(f"{str(path)!r} does not hold packed weights: write it with `thresher prune`")
+    try:
+        told = json.loads(text)
+        if told["layout"] != LAYOUT:
+            raise InputError(f"{str(path)!r} has layout {told['layout']}, this thresher reads {LAYOUT}: write it again")
+        WeightFormat(told["format"])
+        shapes = told["matrices"].items()
+        sound = all(len(shape) == 2 and all(isinstance(size, int) for size in shape) for _, shape in shapes)
+        if not (sound and isinstance(told["version"], str) and isinstance(told["method"], str)):
+            raise ValueError
+        if not 0 <= told["sparsity"] <= 1:
+            raise ValueError
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{str(path)!r} has damaged metadata: write it again") from None
+    return told
+
+
+def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int) -> PackedMatrix:
+    scales, biases = (_row_numbers(arrays, part, rows) for part in ("scale", "bias"))
+    if not (scales > 0).all():
+        raise InputError(f"scale of row {int(np.argmin(scales > 0))} is not positive: write the file again")
+    weights = PackedWeights.from_arrays(arrays)
+    if (weights.format, weights.rows, weights.columns) != (weight_format, rows, columns):
+        raise InputError(
+            f"weights are {weights.format} {weights.rows}×{weights.columns}, but the file tells of {weight_format} "
+            f"{rows}×{columns}: write it again"
+        )
+    unpack(weights)  # what an engine would make of a wrong index is undefined
+    return PackedMatrix(weights=weights, scales=scales, biases=biases)
+
+
+def _row_numbers(arrays: dict[str, np.ndarray], part: str, rows: int) -> Float32:
+    found = arrays.pop(part, None)
+    if found is None:
+        raise InputError(f"{part} is missing: write the file again")
+    if found.dtype != np.float32 or found.shape != (rows,):
+        raise InputError(f"{part} is {found.dtype} {found.shape}, not float32 {(rows,)}: write the file again")
+    if not np.isfinite(found).all():
+        raise InputError(f"{part} holds NaN or infinity: write the file again")
+    return found

@@ -1,0 +1,253 @@
+"""A small encoder, packed in every format, read back, and what damaged files are told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from thresher import __version__
+from thresher.golden.packing import unpack
+from thresher.model.bert import BertConfig
+from thresher.model.pack import PackReport, encoder_matrices, prune_matrices, prune_model
+from thresher.model.packed_file import KEY, read_packed
+from thresher.model.prune import quantise_pruned
+from thresher.model.weights import read_weights
+from thresher.spec import InputError, SpmmConfig, ThresherError, WeightFormat, spmm_preset
+from thresher.spec.spmm_cycles import cycles
+
+from .conftest import HIDDEN, LAYERS, WIDE, MakeModel, bert_tensors
+
+TINY = spmm_preset("tiny")
+TARGETS = {
+    WeightFormat.CSR: 0.6,
+    WeightFormat.CSR_DELTA: 0.6,
+    WeightFormat.BBS: 0.5,
+    WeightFormat.NM: None,
+    WeightFormat.DENSE: None,
+}
+WEIGHTS = LAYERS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * WIDE)
+
+
+def packed(model: Path, path: Path, weight_format: WeightFormat = WeightFormat.CSR, **options) -> PackReport:
+    options = {"config": TINY, "sparsity": TARGETS[weight_format], "tokens": 9} | options
+    return prune_model(model, path, weight_format=weight_format, **options)
+
+
+@pytest.mark.parametrize("weight_format", WeightFormat)
+def test_what_is_read_is_the_pruned_model(make_model, tmp_path, weight_format):
+    folder, path = make_model(), tmp_path / "deep" / "weights.safetensors"
+    report = packed(folder, path, weight_format)
+    found = read_packed(path)
+    assert (found.format, found.version, found.method) == (weight_format, __version__, report.method)
+    assert found.sparsity == pytest.approx(report.total.sparsity)
+    matrices = encoder_matrices(
+        BertConfig.from_file(folder / "config.json"), read_weights(folder / "model.safetensors")
+    )
+    masks = prune_matrices(
+        {name: weight for name, (weight, _) in matrices.items()}, weight_format, TARGETS[weight_format], config=TINY
+    )
+    assert list(found.matrices) == list(matrices)
+    for name, (weight, bias) in matrices.items():
+        expected = quantise_pruned(weight, masks[name][0])
+        matrix = found.matrices[name]
+        assert np.array_equal(unpack(matrix.weights).toarray(), expected.values), name
+        assert np.array_equal(matrix.scales, expected.scales), name
+        assert np.array_equal(matrix.biases, bias), name
+
+
+@pytest.mark.parametrize("weight_format", WeightFormat)
+def test_figures(make_model, tmp_path, weight_format):
+    path = tmp_path / "weights.safetensors"
+    report = packed(make_model(), path, weight_format)
+    found = read_packed(path)
+    assert [matrix.name for matrix in report.matrices] == list(found.matrices)
+    for figures in report.matrices:
+        words = found.matrices[figures.name].weights
+        assert (figures.rows, figures.columns, figures.bytes) == (words.rows, words.columns, words.bytes)
+        assert (figures.kept, figures.weights) == (words.stored, words.rows * words.columns)
+        assert figures.dense_bytes == figures.weights
+        lengths, dense = words.lengths.tolist(), [words.columns] * words.rows
+        assert figures.cycles == cycles(
+            TINY, weight_format, columns=words.columns, tokens=9, lengths=lengths, spread=figures.spread
+        )
+        assert figures.dense_cycles == cycles(TINY, WeightFormat.DENSE, columns=words.columns, tokens=9, lengths=dense)
+        assert figures.speedup == figures.dense_cycles / figures.cycles
+    total = report.total
+    assert total.weights == WEIGHTS
+    assert total.bytes == sum(figures.bytes for figures in report.matrices)
+    assert total.speedup == pytest.approx(total.dense_cycles / total.cycles)
+    expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
+    assert total.sparsity == pytest.approx(expected, abs=0.17 if weight_format is WeightFormat.BBS else 0.01)
+    text = json.loads(json.dumps(report.to_dict()))
+    assert text["total"]["sparsity"] == total.sparsity
+    assert len(text["matrices"]) == 6 * LAYERS
+
+
+def test_global_ranking_meets_the_target_over_all_matrices(make_model, tmp_path):
+    tensors = bert_tensors()
+    tensors["bert.encoder.layer.1.intermediate.dense.weight"] *= 0.1
+    report = packed(make_model(tensors), tmp_path / "weights", sparsity=0.5, global_ranking=True)
+    assert report.method == "global"
+    assert report.total.kept == WEIGHTS // 2
+    sparsity = {figures.name: figures.sparsity for figures in report.matrices}
+    assert sparsity["encoder.layer.1.intermediate.dense"] > 0.9
+    assert sparsity["encoder.layer.0.intermediate.dense"] < 0.5
+
+
+def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
+    report = packed(make_model(), tmp_path / "weights", WeightFormat.BBS, tokens=1)
+    assert all(figures.spread for figures in report.matrices)
+    assert report.total.speedup > 3
+
+
+def test_same_model_same_bytes_and_prefix_makes_no_difference(make_model, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    packed(make_model(), first)
+    packed(make_model(bert_tensors(prefix="")), second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_progress_is_told(make_model, tmp_path):
+    told = []
+    packed(make_model(), tmp_path / "weights", progress=lambda done, total: told.append((done, total)))
+    assert told == [(i + 1, 6 * LAYERS) for i in range(6 * LAYERS)]
+
+
+@pytest.mark.parametrize(
+    ("weight_format", "options", "message"),
+    [
+        ("coo", {}, "weight_format='coo'"),
+        (WeightFormat.CSR, {"sparsity": None}, "sparsity=None is not allowed: must be given"),
+        (WeightFormat.CSR, {"sparsity": 1.0}, "sparsity=1.0"),
+        (WeightFormat.CSR, {"tokens": 0}, "tokens=0"),
+        (WeightFormat.NM, {"sparsity": 0.75}, "must be 0.5 for 2:4 weights"),
+        (WeightFormat.DENSE, {"sparsity": 0.5}, "must be 0 for dense weights"),
+        (WeightFormat.BBS, {"sparsity": 0.9}, "bank of 3 columns"),
+        (WeightFormat.BBS, {"sparsity": 0.5, "global_ranking": True}, "csr and csr-delta only"),
+        (WeightFormat.BBS, {"config": TINY.with_formats(WeightFormat.CSR), "sparsity": 0.5}, "the engine has csr"),
+        (WeightFormat.CSR, {"config": SpmmConfig(rows=1, lanes=2, drain_lanes=1, max_columns=16, banks=2)}, "has 20"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(make_model, tmp_path, weight_format, options, message):
+    path = tmp_path / "out" / "weights"
+    folder = make_model()
+    with pytest.raises(ThresherError, match=message) as caught:
+        prune_model(folder, path, **{"weight_format": weight_format, "config": TINY, "sparsity": 0.5} | options)
+    assert "\n" not in str(caught.value)
+    assert not path.exists()
+
+
+def test_places_that_cannot_be_written(make_model, tmp_path):
+    folder = make_model()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ThresherError, match="choose another output file"):
+        packed(folder, tmp_path / "file" / "weights")
+    with pytest.raises(ThresherError, match="is a folder"):
+        packed(folder, tmp_path)
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file_and_nothing_else(make_model, tmp_path, monkeypatch, failure):
+    folder, path = make_model(), tmp_path / "out" / "weights"
+    packed(folder, path, sparsity=0.5)
+    before = path.read_bytes()
+
+    def fail(*_args):
+        raise failure
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ThresherError if isinstance(failure, OSError) else KeyboardInterrupt):
+        packed(folder, path, sparsity=0.7)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+# -- damaged files -----------------------------------------------------------------------------
+
+QUERY = "encoder.layer.1.attention.self.query"
+Tensors = dict[str, np.ndarray]
+Told = dict[str, object]
+
+
+def negative_scale(tensors: Tensors, _told: Told) -> None:
+    tensors[f"{QUERY}.scale"][3] = -1
+
+
+def endless_bias(tensors: Tensors, _told: Told) -> None:
+    tensors[f"{QUERY}.bias"][0] = np.inf
+
+
+def short_bias(tensors: Tensors, _told: Told) -> None:
+    tensors[f"{QUERY}.bias"] = tensors[f"{QUERY}.bias"][1:]
+
+
+def columns_out_of_range(tensors: Tensors, _told: Told) -> None:
+    tensors[f"{QUERY}.indices"][:] = 255
+
+
+def lengths_that_do_not_add_up(tensors: Tensors, _told: Told) -> None:
+    tensors[f"{QUERY}.lengths"][0] += 1
+
+
+def other_shape(_tensors: Tensors, told: Told) -> None:
+    matrices = told["matrices"]
+    assert isinstance(matrices, dict)
+    matrices[QUERY] = [HIDDEN, HIDDEN + 1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (negative_scale, f"{QUERY}: scale of row 3 is not positive"),
+        (endless_bias, f"{QUERY}: bias holds NaN or infinity"),
+        (short_bias, f"{QUERY}: bias is float32"),
+        (columns_out_of_range, f"{QUERY}: .*row"),
+        (lengths_that_do_not_add_up, f"{QUERY}: .*lengths"),
+        (other_shape, f"{QUERY}: weights are csr 12×12"),
+        (lambda tensors, _: tensors.pop(f"{QUERY}.scale"), f"{QUERY}: scale is missing"),
+        (lambda tensors, _: tensors.pop(f"{QUERY}.values"), f"{QUERY}: .*values"),
+        (lambda tensors, _: tensors.update(more=np.zeros(2)), "'more', which belongs to none"),
+        (lambda _, told: told.update(layout=2), "has layout 2, this thresher reads 1"),
+        (lambda _, told: told.update(format="coo"), "damaged metadata"),
+        (lambda _, told: told.update(sparsity="half"), "damaged metadata"),
+        (lambda _, told: told.update(matrices=[QUERY]), "damaged metadata"),
+        (lambda _, told: told.pop("version"), "damaged metadata"),
+        (lambda _, told: told.update(format="csr-delta"), "weights are csr 12×12, but the file tells of csr-delta"),
+    ],
+)
+def test_damaged_contents(
+    make_model: MakeModel, tmp_path: Path, damage: Callable[[Tensors, Told], object], message: str
+):
+    path = tmp_path / "weights"
+    packed(make_model(), path)
+    tensors = {name: tensor.copy() for name, tensor in load_file(path).items()}
+    with safe_open(path, framework="numpy") as file:
+        told = json.loads(file.metadata()[KEY])
+    damage(tensors, told)
+    save_file(tensors, path, {KEY: json.dumps(told)})
+    with pytest.raises(InputError, match=message) as caught:
+        read_packed(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_files_of_another_kind(make_model, tmp_path):
+    folder, path = make_model(), tmp_path / "weights"
+    packed(folder, path)
+    whole = path.read_bytes()
+    for kept in (0, 7, 100, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(InputError, match="truncated or damaged"):
+            read_packed(path)
+    with pytest.raises(InputError, match="does not hold packed weights"):
+        read_packed(folder / "model.safetensors")
+    for missing in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(InputError, match="cannot read") as caught:
+            read_packed(missing)
+        assert "\n" not in str(caught.value)
+    save_file({}, path, {KEY: "[" * 100_000})
+    with pytest.raises(InputError, match="damaged metadata"):
+        read_packed(path)
