@@ -112,7 +112,24 @@ def emit(component: wiring.Component, *, name: str) -> str:
     with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
-    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
+    return _UNIFORM_MEMORY.sub(_loop, text)
+
+
+# A memory whose words all start with one value: a line per word, millions of bytes in a large design.
+_UNIFORM_MEMORY = re.compile(
+    r"^  initial begin\n    (?P<name>\S+)\[0\] = (?P<value>\S+);\n"
+    r"(?P<rest>(?:    (?P=name)\[\d+\] = (?P=value);\n)+)  end\n",
+    re.MULTILINE,
+)
+
+
+def _loop(match: re.Match[str]) -> str:
+    name, value, words = match["name"], match["value"], match["rest"].count("\n") + 1
+    return (
+        f"  initial begin : {name}_init\n    integer i;\n"
+        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n"
+    )
 
 
 def _fields(shape: ShapeLike, path: str, offset: int) -> Iterator[dict[str, Any]]:
