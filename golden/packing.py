@@ -224,7 +224,7 @@ def unpack(packed: PackedWeights) -> sparse.csr_array:
     """The matrix that was packed.
 
     CSR formats give back its pattern. Of the others a zero is taken for padding, except in the bank-balanced format,
-    where it is padding only in banks that have fewer columns than the others. Packing the result gives the same words.
+    where it is padding only in banks that have fewer columns than the others: so the result can always be packed again.
 
     Returns
     -------
