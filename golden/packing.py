@@ -21,6 +21,8 @@ __all__ = ["PackedWeights", "pack", "unpack"]
 
 LENGTH_FORMATS = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
 """Formats whose rows have lengths of their own; the others' follow from the shape."""
+MOST = 1 << 24
+"""Rows or columns of a matrix that is read from arrays."""
 HEADER = ("format", "rows", "columns", "banks", "kept", "group", "stored")
 
 
@@ -143,8 +145,9 @@ class PackedWeights:
         weight_format = formats[code]
         rows, columns = settings["rows"], settings["columns"]
         _check_structure(weight_format, **{name: settings[name] for name in ("banks", "kept", "group")})
-        if rows < 1 or columns < 1:
-            raise InputError(f"header must have rows and columns of at least 1, not {rows} and {columns}")
+        # No engine takes more, and a file that is wrong about it must not fill the memory.
+        if not (1 <= rows <= MOST and 1 <= columns <= MOST):
+            raise InputError(f"header must have 1 to {MOST} rows and columns, not {rows} and {columns}")
 
         values = _array(arrays, "values", (np.dtype(np.int8),), 2)
         if weight_format in LENGTH_FORMATS:
