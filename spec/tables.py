@@ -25,7 +25,7 @@ def reciprocal_table(segments: int) -> list[tuple[int, int]]:
 
 
 def gelu_table(input_scale: float, output_scale: float) -> list[int]:
-    """GELU of every INT8 value, −128 first: round(gelu(value · input_scale) / output_scale), clipped.
+    """GELU of every INT8 value, −128 first: gelu(value · input_scale) / output_scale, rounded half up and clipped.
 
     GELU(x) = x/2 · (1 + erf(x/√2)), after Hendrycks and Gimpel (arXiv 1606.08415).
 
@@ -46,5 +46,5 @@ def gelu_table(input_scale: float, output_scale: float) -> list[int]:
     for value in range(INT8_MIN, INT8_MAX + 1):
         x = value * input_scale
         y = x / 2 * (1 + math.erf(x / math.sqrt(2))) / output_scale
-        table.append(round(max(INT8_MIN, min(INT8_MAX, y))))
+        table.append(math.floor(max(INT8_MIN, min(INT8_MAX, y)) + 0.5))
     return table
