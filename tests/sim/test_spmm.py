@@ -1,0 +1,185 @@
+"""Whole products on the emitted engine, bit for bit golden's; and what a benchmark makes of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from thresher.golden.packing import PackedWeights, pack
+from thresher.golden.spmm import SpmmResult
+from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products
+from thresher.sim.spmm_bench import bench_spmm
+from thresher.spec import (
+    Activation,
+    CommandValueError,
+    InputError,
+    SpmmCommand,
+    SpmmError,
+    WeightFormat,
+    spmm_preset,
+)
+
+from ..products import Shape, golden_results, random_job, random_jobs, refused_commands
+
+TINY = spmm_preset("tiny")
+
+
+def check(config, jobs, runs, seed):
+    assert len(runs) == len(jobs)
+    for index, (run, result) in enumerate(zip(runs, golden_results(config, jobs), strict=True)):
+        where = f"seed {seed}, product {index}"
+        if result is None:
+            assert run.output is None, where
+            assert run.statistics.error is not SpmmError.NONE, where
+        else:
+            assert run.output is not None, where
+            assert run.output.dtype == np.int8, where
+            np.testing.assert_array_equal(run.output, result.output, err_msg=where)
+            assert run.statistics.saturations == result.saturations, where
+            assert run.statistics.cycles == run.finished - run.accepted, where
+    order = [run.finished for run in runs]
+    assert order == sorted(order), f"seed {seed}"
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with SpmmSimulator(TINY) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1), (0.8, 2)])
+def test_equals_golden(stall, seed):
+    jobs = random_jobs(TINY, count=80, seed=seed)
+    with SpmmSimulator(TINY, stall=stall, seed=seed) as stalled:
+        check(TINY, jobs, stalled.run(jobs), seed)
+
+
+def test_larger_products(simulator):
+    """As wide as the engine takes, more rows than can wait, many passes."""
+    simulator.reset()
+    rng = np.random.default_rng(6)
+    shape = Shape(rows=101, columns=TINY.max_columns, tokens=31)
+    jobs = [
+        random_job(TINY, rng, weight_format=item, spread=spread and item is WeightFormat.BBS, shape=shape)
+        for item in TINY.formats
+        for spread in (False, True)
+    ]
+    check(TINY, jobs, simulator.run(jobs), 6)
+
+
+def test_runs_follow_each_other(simulator):
+    """State lasts, the table included: two runs are one run cut in two, and reset starts again."""
+    rng = np.random.default_rng(3)
+    loads = random_job(TINY, rng, activation=Activation.TABLE)
+    uses = dataclasses.replace(random_job(TINY, rng, activation=Activation.TABLE), table=None)
+    simulator.reset()
+    jobs = [uses, loads, SpmmCommand(rows=0, columns=1, tokens=1), uses]
+    runs = [*simulator.run(jobs[:3]), *simulator.run(jobs[3:])]
+    check(TINY, jobs, runs, 3)
+    assert runs[0].statistics.error is SpmmError.TABLE
+    assert runs[3].statistics.error is SpmmError.NONE
+    simulator.reset()
+    assert simulator.cycle == 0
+    (again,) = simulator.run([uses])
+    assert again.statistics == runs[0].statistics
+    assert simulator.run([]) == []
+
+
+def test_refused_commands(simulator):
+    for command in refused_commands(TINY):
+        (run,) = simulator.run([command])
+        assert run.statistics.error is command.refusal(TINY)
+        assert run.output is None
+
+
+def test_amaranths_simulator_says_the_same(simulator):
+    """Cycle for cycle, as long as no stream stalls."""
+    jobs = random_jobs(TINY, count=6, seed=4)
+    simulator.reset()
+    one, other = simulate_products(TINY, jobs, seed=4, stall=0.0), simulator.run(jobs)
+    check(TINY, jobs, one, 4)
+    assert [(run.accepted, run.finished) for run in one] == [(run.accepted, run.finished) for run in other]
+
+
+def test_bad_operands_are_refused_before_anything_runs(simulator):
+    job = random_job(TINY, np.random.default_rng(1))
+    before = simulator.cycle
+    with pytest.raises(InputError, match="X must be an int8 array, but is int64"):
+        simulator.run([job, dataclasses.replace(job, x=job.x.astype(np.int64))])
+    with pytest.raises(
+        InputError, match=r"i_rows\[0\]\[0\]\.multiplier=65536 is out of range: must be from 0 to 65535"
+    ):
+        simulator.run([dataclasses.replace(job, multiplier=0 * job.multiplier + 65536)])
+    with pytest.raises(CommandValueError, match="rows"):
+        simulator.run([SpmmCommand(rows=-1, columns=1, tokens=1)])
+    assert simulator.cycle == before
+    check(TINY, [job], simulator.run([job]), 1)
+
+
+def bench_jobs(weight_format, *, tokens=8):
+    """A product of 24 × 32 weights, half of them in each row, and its dense twin."""
+    rng = np.random.default_rng(2)
+    shape = Shape(rows=24, columns=32, tokens=tokens)
+    job = random_job(TINY, rng, weight_format=WeightFormat.CSR, shape=shape, activation=Activation.RELU)
+    weights = rng.integers(1, 128, (24, 32), dtype=np.int8)
+    sparse = weights * (np.arange(32) % 2 == 0)
+    settings = {WeightFormat.BBS: {"banks": TINY.banks}}.get(weight_format, {})
+    dense = dataclasses.replace(job, weights=pack(weights, WeightFormat.DENSE), table=None)
+    return dataclasses.replace(dense, weights=pack(sparse, weight_format, **settings)), dense
+
+
+def reference(job: SpmmJob) -> SpmmResult:
+    (result,) = golden_results(TINY, [job])
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.NM, WeightFormat.BBS])
+def test_bench(simulator, weight_format):
+    job, dense = bench_jobs(weight_format)
+    lines = []
+    told = bench_spmm(simulator, job, dense, reference=reference, on_progress=lines.append).to_dict()
+    assert told["bit_exact"]
+    assert told["format"] == weight_format
+    assert (told["rows"], told["columns"], told["tokens"]) == (24, 32, 8)
+    assert (told["nnz"], told["sparsity"]) == (24 * 16, 0.5)
+    assert (told["lanes"], told["row_engines"]) == (4, 2)
+    assert told["dense_bytes"] == 24 * 32
+    assert isinstance(job.weights, PackedWeights)
+    assert told["bytes"] == job.weights.bytes
+    ideal = told["nnz"] * 8 / 8
+    assert ideal <= told["steady_cycles"] <= told["cycles"] < ideal + 60
+    assert told["utilisation"] == ideal / told["cycles"]
+    assert told["steady_utilisation"] == ideal / told["steady_cycles"]
+    assert 1.5 < told["speedup"] == told["dense_cycles"] / told["cycles"]
+    assert len(lines) == 3
+
+
+def test_bench_of_a_dense_product(simulator):
+    _, dense = bench_jobs(WeightFormat.CSR, tokens=3)
+    bench = bench_spmm(simulator, dense, dense, reference=reference, on_progress=lambda _: None)
+    assert bench.speedup == 1
+    assert bench.sparsity == 0
+    assert bench.bytes == bench.dense_bytes == 24 * 32
+    assert bench.bit_exact
+
+
+def test_bench_notices_wrong_results(simulator):
+    job, dense = bench_jobs(WeightFormat.CSR)
+
+    def wrong(asked):
+        result = reference(asked)
+        return result if asked is job else dataclasses.replace(result, saturations=result.saturations + 1)
+
+    assert not bench_spmm(simulator, job, dense, reference=wrong, on_progress=lambda _: None).bit_exact
+
+
+def test_bench_of_a_product_that_the_engine_refuses(simulator):
+    job, dense = bench_jobs(WeightFormat.CSR)
+    with pytest.raises(InputError, match="refuses the product for its table: choose another engine"):
+        bench_spmm(
+            simulator,
+            dataclasses.replace(job, activation=Activation.TABLE, table=None),
+            dense,
+            reference=reference,
+            on_progress=lambda _: None,
+        )
