@@ -116,7 +116,8 @@ def emit(component: wiring.Component, *, name: str) -> str:
     return _UNIFORM_MEMORY.sub(_loop, text)
 
 
-# A memory whose words all start with one value: a line per word, millions of bytes in a large design.
+# A memory whose words all start with one value: a line per word, millions of bytes in a large design, and minutes in
+# a synthesis tool. Nothing depends on it, but for simulators that would read unwritten words as unknown.
 _UNIFORM_MEMORY = re.compile(
     r"^  initial begin\n    (?P<name>\S+)\[0\] = (?P<value>\S+);\n"
     r"(?P<rest>(?:    (?P=name)\[\d+\] = (?P=value);\n)+)  end\n",
@@ -127,8 +128,8 @@ _UNIFORM_MEMORY = re.compile(
 def _loop(match: re.Match[str]) -> str:
     name, value, words = match["name"], match["value"], match["rest"].count("\n") + 1
     return (
-        f"  initial begin : {name}_init\n    integer i;\n"
-        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n"
+        f"  // synthesis translate_off\n  initial begin : {name}_init\n    integer i;\n"
+        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n  // synthesis translate_on\n"
     )
 
 

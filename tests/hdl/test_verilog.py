@@ -10,14 +10,15 @@ from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from thresher.hdl.predictor import Predictor
+from thresher.hdl.spmm import Spmm
 from thresher.hdl.verilog import emit, interface, ports
-from thresher.spec import preset
+from thresher.spec import preset, spmm_preset
 
 PROGRAM = """
 import sys
 from thresher.hdl.predictor import Predictor
 from thresher.hdl.verilog import emit
-from thresher.spec import preset
+from thresher.spec import preset, spmm_preset
 sys.stdout.write(emit(Predictor(preset("tiny")), name="predictor"))
 """
 
@@ -125,3 +126,15 @@ def test_interface_holds_the_components_own_streams():
     streams, plain = interface(obj)
     assert streams["many__1"].interface is obj.many[1]
     assert plain["level"].value is obj.level
+
+
+def test_memories_that_start_uniform_are_a_loop_for_simulators_only():
+    """Line by line, a large design would have hundreds of thousands of them, and synthesis take minutes."""
+    text = emit(Spmm(spmm_preset("edge")), name="spmm")
+    assert len(text) < 2_000_000
+    inside = re.findall(r"// synthesis translate_off\n(.*?)// synthesis translate_on", text, re.DOTALL)
+    loop = re.compile(r"  initial begin : (\S+)_init\n    integer i;\n    for .* i < (\d+); .* \1\[i\] = .*;\n  end\n")
+    found = [loop.fullmatch(part) for part in inside]
+    assert all(found)
+    assert max(int(match[2]) for match in found if match) == spmm_preset("edge").max_columns
+    assert not re.search(r"\[0\] = (\d+'h0+);\n.*\[1\] = \1;", text)
