@@ -14,7 +14,7 @@ from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.spmm_cycles import cycles
 from .bert import BertConfig
-from .packed_file import PackedMatrix, PackedModel, check_writable, write_packed
+from .packed_file import PackedLinear, PackedModel, check_writable, write_packed
 from .prune import (
     Mask,
     PruneReport,
@@ -281,13 +281,13 @@ def prune_model(
         config=config,
         global_ranking=global_ranking,
     )
-    packed: dict[str, PackedMatrix] = {}
+    packed: dict[str, PackedLinear] = {}
     figures = []
     for name, (weight, bias) in matrices.items():
         mask, report = masks[name]
         quantised = quantise_pruned(weight, mask)
         words = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
-        packed[name] = PackedMatrix(weights=words, scales=quantised.scales, biases=bias)
+        packed[name] = PackedLinear(weights=words, scales=quantised.scales, biases=bias)
         figures.append(_figures(config, name, report, words, tokens))
         if progress is not None:
             progress(len(packed), len(matrices))

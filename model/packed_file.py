@@ -18,7 +18,7 @@ from ..spec.errors import InputError, ThresherError
 from ..spec.spmm_config import WeightFormat
 from .weights import Float32
 
-__all__ = ["PackedMatrix", "PackedModel", "check_writable", "read_packed", "write_packed"]
+__all__ = ["PackedLinear", "PackedModel", "check_writable", "read_packed", "write_packed"]
 
 LAYOUT = 1
 """Of the file; to be raised whenever what this module wrote before can no longer be read."""
@@ -35,7 +35,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PackedMatrix:
+class PackedLinear:
     """A layer y = W·x + b.
 
     Attributes
@@ -65,7 +65,7 @@ class PackedModel:
         Share of pruned weights.
     method : str
         How they were pruned.
-    matrices : dict of str to PackedMatrix
+    matrices : dict of str to PackedLinear
         Layer by layer.
     """
 
@@ -73,7 +73,7 @@ class PackedModel:
     version: str
     sparsity: float
     method: str
-    matrices: dict[str, PackedMatrix]
+    matrices: dict[str, PackedLinear]
 
 
 def check_writable(path: Path) -> None:
@@ -195,7 +195,7 @@ def _told(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     return told
 
 
-def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int) -> PackedMatrix:
+def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int) -> PackedLinear:
     scales, biases = (_row_numbers(arrays, part, rows) for part in ("scale", "bias"))
     if not (scales > 0).all():
         raise InputError(f"scale of row {int(np.argmin(scales > 0))} is not positive: write the file again")
@@ -206,7 +206,7 @@ def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: in
             f"{rows}×{columns}: write it again"
         )
     unpack(weights)  # what an engine would make of a wrong index is undefined
-    return PackedMatrix(weights=weights, scales=scales, biases=biases)
+    return PackedLinear(weights=weights, scales=scales, biases=biases)
 
 
 def _row_numbers(arrays: dict[str, np.ndarray], part: str, rows: int) -> Float32:

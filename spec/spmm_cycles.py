@@ -8,8 +8,9 @@ from .spmm_config import SpmmConfig, WeightFormat
 
 __all__ = ["LATENCY", "cycles"]
 
-LATENCY = 25
-"""Cycles of a product beside work: the registers from command to first step, and from last step to last result."""
+LATENCY = 20
+"""Cycles of a product beside work: the registers from command to first step, and from last step to last result. The
+hardware takes 19 to 22."""
 
 
 def cycles(
@@ -25,7 +26,7 @@ def cycles(
     """Cycles from a product's command to its last result, where no stream ever makes the engine wait.
 
     The tokens come in passes. X of a pass is loaded, one beat per cycle, into one of two buffers: the first before
-    anything starts, the others while the engines work, as soon as all of them are done with the pass before the last.
+    anything starts, the others while the engines work, as soon as all results of the pass before the last have left.
     In each pass every engine takes the steps of its rows (:mod:`~thresher.spec.schedule`), and goes on to the next pass
     without waiting for the others. Results leave in row order: a row as soon as it and those before it are ready, in
     as many beats as its tokens need; spread rows leave together, a beat per ``config.rows`` rows.
@@ -52,28 +53,27 @@ def cycles(
     for engine, count in zip(engines, steps, strict=True):
         work[engine] += count
 
-    loaded, free, done, done_before = 0, [0] * config.rows, 0, 0
-    starts = free
+    together = config.rows if spread else 1
+    full_beats = 1 if spread else config.beats_per_row
+    last_beats = 1 if spread else ceil_div(tokens - (passes - 1) * width, config.drain_lanes)
+
+    def drained(starts: Sequence[int], beats: int) -> int:
+        """When the last row of a pass has left that the engines started at these times."""
+        left, times = 0, list(starts)
+        for first in range(0, len(steps), together):
+            for row in range(first, min(first + together, len(steps))):
+                times[engines[row]] += steps[row]
+            left = max(left, *(times[engine] for engine in engines[first : first + together])) + beats
+        return left
+
+    leaving = latency + drained([0] * config.rows, full_beats) - max(work)
+    loaded, done, done_before = 0, -leaving, -leaving
+    starts, free = [], [0] * config.rows
     for _ in range(passes):
-        loaded = max(loaded, done_before) + load
+        loaded = max(loaded, done_before + leaving) + load
         starts = [max(time, loaded) for time in free]
         free = [start + count for start, count in zip(starts, work, strict=True)]
         done, done_before = max(free), done
-
-    together = config.rows if spread else 1
-    last_beats, full_beats = (1, 1) if spread else (_beats(config, tokens - (passes - 1) * width), config.beats_per_row)
-    # Of the last pass, when its last row has left.
-    drained, times = 0, list(starts)
-    for first in range(0, len(steps), together):
-        for row in range(first, min(first + together, len(steps))):
-            times[engines[row]] += steps[row]
-        ready = max(times[engine] for engine in engines[first : first + together])
-        drained = max(drained, ready) + last_beats
-    # Had the drain never had to wait after the first row.
+    # The drain may be what takes longest: had it never to wait after the first row.
     beats = ceil_div(len(steps), together) * ((passes - 1) * full_beats + last_beats)
-    return latency + max(drained, load + max(steps[:together]) + beats)
-
-
-def _beats(config: SpmmConfig, tokens: int) -> int:
-    """Result beats of a row over so many tokens of a pass."""
-    return ceil_div(tokens, config.drain_lanes)
+    return latency + max(drained(starts, last_beats), load + max(steps[:together]) + beats)
