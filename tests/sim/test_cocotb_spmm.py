@@ -1,0 +1,57 @@
+"""The emitted SpMM engine in a cocotb bench, against golden; and a bench that must fail."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from thresher.sim.cocotb_runner import run_spmm_bench
+from thresher.sim.cocotb_tasks import ExpectedRun, ProductsTask, products_from_json, products_to_json
+from thresher.sim.spmm import SpmmJob
+from thresher.spec import SpmmCommand, spmm_preset
+
+from ..products import golden_results, random_jobs
+
+SEED = 12
+TINY = spmm_preset("tiny")
+
+
+def task_of(*, count, seed, stall):
+    jobs = random_jobs(TINY, count=count, seed=seed)
+    expected = []
+    for job, result in zip(jobs, golden_results(TINY, jobs), strict=True):
+        if result is None:
+            assert isinstance(job, SpmmCommand)
+            expected.append(ExpectedRun(output=None, statistics={"error": int(job.refusal(TINY)), "saturations": 0}))
+        else:
+            statistics = {"error": 0, "saturations": result.saturations}
+            expected.append(ExpectedRun(output=result.output.tolist(), statistics=statistics))
+    return ProductsTask(config=TINY, jobs=jobs, expected=expected, seed=seed, stall=stall)
+
+
+@pytest.fixture(scope="module")
+def build_dir(tmp_path_factory):
+    """One folder for all tests here: the second build finds everything up to date."""
+    return tmp_path_factory.mktemp("cocotb")
+
+
+def test_engine_equals_golden(build_dir):
+    run_spmm_bench(task_of(count=20, seed=SEED, stall=0.3), build_dir=build_dir)
+
+
+def test_wrong_expectation_is_noticed(build_dir):
+    task = task_of(count=2, seed=SEED, stall=0.0)
+    output = np.array(task.expected[1].output)
+    output[-1, -1] ^= 1
+    wrong = [task.expected[0], dataclasses.replace(task.expected[1], output=output.tolist())]
+    with pytest.raises(AssertionError, match=rf"product 1, seed {SEED}: output differs"):
+        run_spmm_bench(dataclasses.replace(task, expected=wrong), build_dir=build_dir)
+
+
+def test_task_round_trip():
+    task = task_of(count=30, seed=5, stall=0.25)
+    again = products_from_json(products_to_json(task))
+    assert products_to_json(again) == products_to_json(task)
+    assert again.config == TINY
+    assert any(isinstance(job, SpmmCommand) for job in again.jobs)
+    job = next(job for job in again.jobs if isinstance(job, SpmmJob))
+    assert job.x.dtype == np.int8
