@@ -128,8 +128,8 @@ _UNIFORM_MEMORY = re.compile(
 def _loop(match: re.Match[str]) -> str:
     name, value, words = match["name"], match["value"], match["rest"].count("\n") + 1
     return (
-        f"  // synthesis translate_off\n  initial begin : {name}_init\n    integer i;\n"
-        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n  // synthesis translate_on\n"
+        f"`ifndef SYNTHESIS\n  initial begin : {name}_init\n    integer i;\n"
+        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n`endif\n"
     )
 
 
