@@ -8,6 +8,8 @@ from thresher.golden.packing import PackedWeights, pack
 from thresher.golden.spmm import SpmmResult
 from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products
 from thresher.sim.spmm_bench import bench_spmm
+from thresher.sim.spmm_job import SpmmBatch
+from thresher.sim.verilator import SimulationError
 from thresher.spec import (
     Activation,
     CommandValueError,
@@ -17,8 +19,9 @@ from thresher.spec import (
     WeightFormat,
     spmm_preset,
 )
+from thresher.spec.spmm_cycles import cycles
 
-from ..products import Shape, golden_results, random_job, random_jobs, refused_commands
+from ..products import Shape, golden_results, random_job, random_jobs, random_weights, refused_commands
 
 TINY = spmm_preset("tiny")
 
@@ -82,6 +85,32 @@ def test_runs_follow_each_other(simulator):
     (again,) = simulator.run([uses])
     assert again.statistics == runs[0].statistics
     assert simulator.run([]) == []
+
+
+def test_reset_in_the_middle(simulator):
+    """What an unfinished product leaves behind harms none after it."""
+    rng = np.random.default_rng(9)
+    jobs = [random_job(TINY, rng, shape=Shape(rows=30, columns=40, tokens=9)) for _ in range(6)]
+    for limit in (5, 60, 150, 400):
+        batch = SpmmBatch(TINY, jobs)
+        with pytest.raises(SimulationError, match="too few from o_data"):
+            simulator._simulator.run(batch.inputs(), batch.counts(), max_cycles=limit)
+        simulator.reset()
+        check(TINY, jobs[:2], simulator.run(jobs[:2]), 9)
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 8, 9])
+@pytest.mark.parametrize("weight_format", WeightFormat)
+def test_cycles_are_as_estimated(simulator, weight_format, tokens):
+    rng = np.random.default_rng(7)
+    weights = random_weights(TINY, weight_format, 40, 61, rng, density=0.5)
+    job = random_job(TINY, rng, activation=Activation.NONE, shape=Shape(rows=40, columns=61, tokens=tokens))
+    for spread in {False, weight_format is WeightFormat.BBS}:
+        simulator.reset()
+        (run,) = simulator.run([dataclasses.replace(job, weights=weights, table=None, spread=spread)])
+        lengths = weights.lengths.tolist()
+        expected = cycles(TINY, weight_format, columns=61, tokens=tokens, lengths=lengths, spread=spread)
+        assert abs(run.statistics.cycles - expected) <= 10
 
 
 def test_refused_commands(simulator):
