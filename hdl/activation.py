@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.formats import INT8_BITS
 from ..spec.spmm_command import Activation as Kind
 from .common.pipeline import delay
+from .common.scratchpad import NEVER_BOTH
 
 __all__ = ["Activation", "TableWrite"]
 
@@ -46,7 +47,9 @@ class Activation(wiring.Component):
         m = Module()
         for i in range(self._count):
             # A table for each value: block RAM has few ports, and a table is a small part of one.
-            m.submodules[f"table_{i}"] = memory = Memory(shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[])
+            m.submodules[f"table_{i}"] = memory = Memory(
+                shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[], attrs=NEVER_BOTH
+            )
             write, read = memory.write_port(), memory.read_port()
             value = delay(m, self.values[i], 1, enable=1, name=f"value_{i}")[1]
             looked_up = Signal(signed(INT8_BITS), name=f"looked_up_{i}")

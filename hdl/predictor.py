@@ -1,14 +1,15 @@
-"""The predictor: an array of nibble products that runs ahead of the main array."""
+"""The predictor: products of nibbles that run ahead of the main array."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..spec.config import AttentionConfig
-from .common.arithmetic import AdderTree, masked_product
-from .common.pipeline import delay, index_bits
+from .common.arithmetic import AdderTree
+from .common.pipeline import StreamFIFO, delay, index_bits
 from .common.scratchpad import ReadPort
 from .interface import head_layout, predictions_layout
+from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
 
 __all__ = ["Predictor", "nibble_address_bits"]
 
@@ -21,7 +22,9 @@ def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
 class Predictor(wiring.Component):
     """II = QI·KIᵀ of one head after another: ``block`` query rows against ``predictor_keys`` keys at a time.
 
-    A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles, a head one more than its rows.
+    A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles, or eight per chunk if that is more:
+    its sums of queries are tabulated while the row before is worked on (:class:`QueryTables`). A head whose turn comes
+    after a pause waits for the tables of its first row.
 
     Members
     -------
@@ -34,20 +37,19 @@ class Predictor(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        nibbles = data.ArrayLayout(signed(config.integer_bits), config.predictor_lanes)
         super().__init__(
             {
                 "i_head": In(stream.Signature(head_layout(config))),
                 "q_read": In(
                     ReadPort(
                         address_bits=nibble_address_bits(config, config.blocks),
-                        layout=data.ArrayLayout(nibbles, config.block),
+                        layout=nibbles_layout(config, config.block),
                     )
                 ),
                 "k_read": In(
                     ReadPort(
                         address_bits=nibble_address_bits(config, config.groups),
-                        layout=data.ArrayLayout(nibbles, config.predictor_keys),
+                        layout=nibbles_layout(config, config.predictor_keys),
                     )
                 ),
                 "o_predictions": Out(stream.Signature(predictions_layout(config))),
@@ -59,42 +61,69 @@ class Predictor(wiring.Component):
         enable = Signal()
         m.d.comb += [
             enable.eq(~self.o_predictions.valid | self.o_predictions.ready),
-            self.q_read.enable.eq(enable),
             self.k_read.enable.eq(enable),
         ]
-        self._compute(m, enable, self._sequence(m, enable))
+        m.submodules.tables = tables = QueryTables(
+            self._config, lookups=self._config.predictor_keys * self._config.integer_bits
+        )
+        connect(m, tables.q_read, flipped(self.q_read))
+        heads = self._prepare(m, tables)
+        self._compute(m, enable, self._sequence(m, enable, heads, tables), tables)
         return m
 
-    def _sequence(self, m: Module, enable: Signal):
+    def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:
+        """Block rows to the tables, ahead of the walk; heads to the walk."""
+        config = self._config
+        lanes = config.predictor_lanes
+        m.submodules.heads = heads = StreamFIFO(head_layout(config), depth=2)
+        row = Signal(query_row_layout(config))
+        active = Signal()
+        rows_left = Signal(config.length_bits)
+        new = self.i_head.payload
+        m.d.comb += [
+            self.i_head.ready.eq(~active & heads.i.ready),
+            heads.i.valid.eq(self.i_head.valid & ~active),
+            heads.i.payload.eq(new),
+            tables.i_rows.valid.eq(active),
+            tables.i_rows.payload.eq(row),
+        ]
+        with m.If(self.i_head.valid & self.i_head.ready):
+            m.d.sync += [
+                active.eq(1),
+                row.slot.eq(new.slot),
+                row.row.eq(0),
+                row.last_chunk.eq((new.head_dim - 1) // lanes if config.predictor_chunks > 1 else 0),
+                rows_left.eq(new.query_length),
+            ]
+        with m.If(active & tables.i_rows.ready):
+            m.d.sync += [row.row.eq(row.row + 1), rows_left.eq(rows_left - config.block)]
+            with m.If(rows_left <= config.block):
+                m.d.sync += active.eq(0)
+        return heads
+
+    def _sequence(self, m: Module, enable: Signal, heads: StreamFIFO, tables: QueryTables):
         """Walk chunks, key groups and block rows; the returned tag goes with the addresses."""
         config = self._config
         b, keys, lanes = config.block, config.predictor_keys, config.predictor_lanes
         head = Signal(head_layout(config))
-        active = Signal()
+        active, half = Signal(), Signal()
         chunk = Signal(index_bits(config.predictor_chunks))
         group = Signal(index_bits(config.groups))
-        row = Signal(index_bits(config.blocks))
         dims_left = Signal(config.head_dim_bits)
         keys_left = Signal(config.length_bits)
         queries_left = Signal(config.length_bits)
         last_chunk, last_group, last_row = (Signal(name=f"last_{x}") for x in ("chunk", "group", "row"))
+        step = Signal()
         m.d.comb += [
-            self.i_head.ready.eq(~active),
+            step.eq(active & tables.filled.bit_select(half, 1)),
             last_chunk.eq(dims_left <= lanes),
             last_group.eq(keys_left <= keys),
             last_row.eq(queries_left <= b),
-            self.q_read.address.eq(chunk | (row << len(chunk)) | (head.slot << (len(chunk) + len(row)))),
-            self.k_read.address.eq(chunk | (group << len(chunk)) | (head.slot << (len(chunk) + len(group)))),
+            # The next head follows without a pause.
+            heads.o.ready.eq(~active | (step & enable & last_chunk & last_group & last_row)),
+            self.k_read.address.eq(Cat(chunk, group, head.slot)),
         ]
-        with m.If(self.i_head.ready & self.i_head.valid):
-            m.d.sync += [
-                head.eq(self.i_head.payload),
-                active.eq(1),
-                dims_left.eq(self.i_head.payload.head_dim),
-                keys_left.eq(self.i_head.payload.key_length),
-                queries_left.eq(self.i_head.payload.query_length),
-            ]
-        with m.Elif(active & enable):
+        with m.If(step & enable):
             m.d.sync += [chunk.eq(chunk + 1), dims_left.eq(dims_left - lanes)]
             with m.If(last_chunk):
                 m.d.sync += [
@@ -106,17 +135,25 @@ class Predictor(wiring.Component):
                 with m.If(last_group):
                     m.d.sync += [
                         group.eq(0),
+                        half.eq(~half),
                         keys_left.eq(head.key_length),
-                        row.eq(row + 1),
                         queries_left.eq(queries_left - b),
                     ]
-                    with m.If(last_row):
-                        m.d.sync += [row.eq(0), active.eq(0)]
+        with m.If(heads.o.ready):
+            new = heads.o.payload
+            m.d.sync += [
+                active.eq(heads.o.valid),
+                head.eq(new),
+                dims_left.eq(new.head_dim),
+                keys_left.eq(new.key_length),
+                queries_left.eq(new.query_length),
+            ]
         tag = Signal(
             data.StructLayout(
                 {
                     "valid": 1,
-                    "first_chunk": 1,
+                    "chunk": len(chunk),
+                    "half": 1,
                     "last_chunk": 1,
                     "query_valid": b,
                     "key_valid": keys,
@@ -126,8 +163,9 @@ class Predictor(wiring.Component):
             )
         )
         m.d.comb += [
-            tag.valid.eq(active),
-            tag.first_chunk.eq(chunk == 0),
+            tag.valid.eq(step),
+            tag.chunk.eq(chunk),
+            tag.half.eq(half),
             tag.last_chunk.eq(last_chunk),
             tag.last_group.eq(last_group),
             tag.last_row.eq(last_row),
@@ -136,32 +174,36 @@ class Predictor(wiring.Component):
         m.d.comb += [tag.key_valid[j].eq(keys_left > j) for j in range(keys)]
         return tag
 
-    def _compute(self, m: Module, enable: Signal, tag) -> None:
-        """Products, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
+    def _compute(self, m: Module, enable: Signal, tag, tables: QueryTables) -> None:
+        """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
         config = self._config
-        product_bits = 2 * config.integer_bits
         trees = {}
+        for j in range(config.predictor_keys):
+            for bit in range(config.integer_bits):
+                self._look_up(m, enable, tables, trees, j, bit)
+        # scratchpad, lookup, tree, bits joined
+        before_sum = 3 + trees[0, 0, 0].latency
+        tags = delay(m, tag, before_sum + 1, enable=enable, name="tag")
+        fetched = tags[1]
+        done = enable & fetched.valid & fetched.last_chunk & fetched.last_group
+        m.d.comb += [
+            tables.half.eq(fetched.half),
+            tables.chunk.eq(fetched.chunk),
+            tables.release.eq(Mux(done, Cat(~fetched.half, fetched.half), 0)),
+        ]
+        out = self.o_predictions
+        first_chunk = tags[before_sum].chunk == 0
         for i in range(config.block):
             for j in range(config.predictor_keys):
-                tree = AdderTree(count=config.predictor_lanes, width=product_bits)
-                m.submodules[f"tree_{i}_{j}"] = trees[i, j] = tree
-                m.d.comb += tree.enable.eq(enable)
+                bits = [trees[i, j, bit].total << bit for bit in range(config.integer_bits)]
+                ii = out.payload.ii[i][j]
+                joined, total = (Signal.like(ii, name=f"{name}_{i}_{j}") for name in ("joined", "total"))
                 with m.If(enable):
                     m.d.sync += [
-                        register.eq(masked_product(q, k))
-                        for register, q, k in zip(
-                            self._products(m, i, j, tree), self.q_read.data[i], self.k_read.data[j], strict=True
-                        )
+                        joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
+                        total.eq(joined + Mux(first_chunk, 0, total)),
                     ]
-        latency = 2 + trees[0, 0].latency  # scratchpad, products, tree
-        tags = delay(m, tag, latency + 1, enable=enable, name="tag")
-        out = self.o_predictions
-        for (i, j), tree in trees.items():
-            ii = out.payload.ii[i][j]
-            total = Signal.like(ii, name=f"total_{i}_{j}")
-            with m.If(enable):
-                m.d.sync += total.eq(tree.total + Mux(tags[latency].first_chunk, 0, total))
-            m.d.comb += ii.eq(total)
+                m.d.comb += ii.eq(total)
         m.d.comb += [
             out.valid.eq(tags[-1].valid & tags[-1].last_chunk),
             out.payload.query_valid.eq(tags[-1].query_valid),
@@ -170,11 +212,19 @@ class Predictor(wiring.Component):
             out.payload.last_row.eq(tags[-1].last_row),
         ]
 
-    def _products(self, m: Module, i: int, j: int, tree: AdderTree) -> list[Signal]:
-        """Registers in front of a tree."""
-        registers = [
-            Signal(signed(2 * self._config.integer_bits), name=f"product_{i}_{j}_{lane}")
-            for lane in range(self._config.predictor_lanes)
-        ]
-        m.d.comb += [tree.operands[lane].eq(register) for lane, register in enumerate(registers)]
-        return registers
+    def _look_up(self, m: Module, enable: Signal, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
+        """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""
+        config = self._config
+        lookup = j * config.integer_bits + bit
+        for group in range(group_count(config)):
+            columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
+            m.d.comb += tables.bits[lookup][group].eq(Cat(self.k_read.data[j][column][bit] for column in columns))
+        for i in range(config.block):
+            tree = AdderTree(count=group_count(config), width=sum_bits(config))
+            m.submodules[f"tree_{i}_{j}_{bit}"] = trees[i, j, bit] = tree
+            m.d.comb += tree.enable.eq(enable)
+            for group in range(group_count(config)):
+                found = Signal.like(tree.operands[group], name=f"found_{i}_{j}_{bit}_{group}")
+                with m.If(enable):
+                    m.d.sync += found.eq(tables.sums[lookup][group][i])
+                m.d.comb += tree.operands[group].eq(found)

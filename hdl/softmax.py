@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import AttentionConfig, Fill, Normalise
 from ..spec.formats import unsigned_bits
 from .common.pipeline import StreamFIFO, delay, index_bits
+from .common.scratchpad import NEVER_BOTH
 from .exponential import Exponential
 from .rows.denominator import Denominator, normaliser_row_layout
 from .rows.probability import Probability
@@ -236,7 +237,7 @@ class Softmax(wiring.Component):
         """Scores, and what goes with them, until the last pass has read them. Read one enabled cycle after a step."""
         block = self._maximum.i.payload
         entry = data.StructLayout({name: shape for name, shape in block.shape().members.items() if name != "last"})
-        m.submodules.ring = ring = memory.Memory(shape=entry, depth=self.entries, init=[])
+        m.submodules.ring = ring = memory.Memory(shape=entry, depth=self.entries, init=[], attrs=NEVER_BOTH)
         m.submodules.places = places = Credits(self.entries)
         write, read = ring.write_port(), ring.read_port()
         m.d.comb += [

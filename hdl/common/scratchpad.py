@@ -5,7 +5,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ReadPort", "Scratchpad", "WritePort"]
+__all__ = ["NEVER_BOTH", "ReadPort", "Scratchpad", "WritePort"]
+
+NEVER_BOTH = {"no_rw_check": 1}
+"""Attribute of a memory, for synthesis: what a port shows of a word that is written in the same cycle is not used.
+Without it, block RAM gets comparators and registers that make it show the old word."""
 
 
 def ReadPort(*, address_bits: int, layout) -> wiring.Signature:
@@ -20,6 +24,8 @@ def WritePort(*, address_bits: int, layout, granules: int = 1) -> wiring.Signatu
 
 class Scratchpad(wiring.Component):
     """A memory whose words are rows of equally wide granules that are written one by one.
+
+    What ``read`` shows of a word that is written in the same cycle must not be used.
 
     Parameters
     ----------
@@ -52,7 +58,7 @@ class Scratchpad(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = data.ArrayLayout(unsigned(self._width // self._granules), self._granules)
-        m.submodules.memory = memory = Memory(shape=word, depth=self._depth, init=[])
+        m.submodules.memory = memory = Memory(shape=word, depth=self._depth, init=[], attrs=NEVER_BOTH)
         write = memory.write_port(granularity=1)
         read = memory.read_port(transparent_for=())
         m.d.comb += [

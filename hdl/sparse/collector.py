@@ -9,6 +9,7 @@ from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
 from ..common.pipeline import StreamFIFO, index_bits
+from ..common.scratchpad import NEVER_BOTH
 from .dispatcher import order_layout
 from .drain import result_layout
 from .interface import output_layout, statistics_layout
@@ -119,7 +120,7 @@ class Collector(wiring.Component):
         config = self._config
         depth = config.result_rows * config.beats_per_row
         bits = index_bits(depth)
-        m.submodules.memory = memory = Memory(shape=layout, depth=config.rows * depth, init=[])
+        m.submodules.memory = memory = Memory(shape=layout, depth=config.rows * depth, init=[], attrs=NEVER_BOTH)
         write, read = memory.write_port(), memory.read_port()
         result = self.i_results.payload
         for port, engine, advance in (

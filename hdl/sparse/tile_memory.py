@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import SpmmConfig
+from ..common.scratchpad import NEVER_BOTH
 from .interface import input_layout
 
 __all__ = ["READERS", "TileMemory", "TileRead", "TileWrite"]
@@ -85,7 +86,9 @@ class TileMemory(wiring.Component):
         config = self._config
         tokens = config.spread_tokens
         word = data.ArrayLayout(signed(INT8_BITS), tokens)
-        m.submodules[f"slot_{slot}_bank_{bank}"] = memory = Memory(shape=word, depth=config.max_columns, init=[])
+        m.submodules[f"slot_{slot}_bank_{bank}"] = memory = Memory(
+            shape=word, depth=config.max_columns, init=[], attrs=NEVER_BOTH
+        )
         write = memory.write_port()
         writing = Signal(name=f"writing_{slot}_{bank}")
         address = Signal(config.column_bits, name=f"address_{slot}_{bank}")

@@ -99,10 +99,21 @@ def test_equals_golden(name, corner):
         )
 
 
-def test_cycles_per_head():
-    config = CONFIGS["tiny"]
+@pytest.mark.parametrize(("length", "row_cycles"), [(32, 16), (16, 9), (4, 9)])
+def test_cycles_per_head(length, row_cycles):
+    """A beat per cycle, while a row takes longer than the tables of the next: eight cycles, and one to begin."""
+    config = tiny(predictor_lanes=8, max_length=32)
     rng = np.random.default_rng(7)
-    q, k = int8(rng, 16, 8), int8(rng, 16, 8)
+    q, k = int8(rng, length, 8), int8(rng, length, 8)
     _, cycles = run(config, [(q, k)], seed=7, stall=0.0)
-    # 8 block rows of 8 groups of 2 chunks: one beat every second cycle.
-    assert cycles[-1] - cycles[0] == 2 * (8 * 8 - 1)
+    rows = np.reshape(cycles, (length // 2, -1))
+    assert np.diff(rows, axis=1).max() == 1
+    assert np.diff(rows[:, 0]).max() <= row_cycles
+
+
+def test_heads_follow_without_a_pause():
+    config = tiny(predictor_lanes=8, max_length=32)
+    rng = np.random.default_rng(8)
+    heads = [(int8(rng, 32, 8), int8(rng, 32, 8)) for _ in range(2)]
+    _, cycles = run(config, heads, seed=8, stall=0.0)
+    assert np.diff(cycles).tolist() == [1] * (len(cycles) - 1)

@@ -41,7 +41,7 @@ def test_same_component_gives_the_same_text(predictor):
 
 
 def test_nothing_of_this_machine_is_in_it(predictor):
-    assert set(re.findall(r"\(\* *([\w.\\]+)", predictor)) <= {"full_case", "init", "parallel_case"}
+    assert set(re.findall(r"\(\* *([\w.\\]+)", predictor)) <= {"full_case", "init", "no_rw_check", "parallel_case"}
     assert ".py" not in predictor
     assert os.path.dirname(sys.executable) not in predictor
     assert predictor.count("module predictor(") == 1
