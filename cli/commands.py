@@ -1,38 +1,31 @@
-"""The command line: parses, checks, and hands over to jobs.py; report.py prints."""
+"""Commands about attention and whole models: they parse, check, and hand over to jobs.py; report.py prints."""
 
-import functools
-import json
-import os
-import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from .. import __version__
-from ..spec import POLICIES, PRESETS, ThresherError
 from . import progress, report
-from .settings import configuration, preset_list
+from .frame import (
+    EDGE,
+    THRESHER,
+    JsonOption,
+    ModelOption,
+    PolicyOption,
+    PresetOption,
+    SeedOption,
+    app,
+    bench_app,
+    command,
+    print_json,
+    require_bit_exact,
+)
+from .settings import configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
 
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    help="Sparse INT8 transformer attention: a trained model on generated hardware, bit for bit.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-bench_app = typer.Typer(help="Measure the generated hardware.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
-
-# Any: the type checker takes no enumeration made at run time.
-PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
-PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
+__all__ = ["bench_attention", "demo", "evaluate", "run"]
 
 
 class BackendName(StrEnum):
@@ -56,17 +49,9 @@ class MethodName(StrEnum):
     PERCENTILE = "percentile"
 
 
-ModelOption = Annotated[
-    str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
-]
-PresetOption = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
-PolicyOption = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
 RhoOption = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
 TauOption = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
-EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
 DEFAULT_RHO = 0.5
 
 DEMO_SENTENCES = (
@@ -83,53 +68,6 @@ DEMO_SENTENCES = (
 )
 PICTURED = 2
 """The demo's sentence that is drawn: long enough to be interesting, short enough to be read."""
-
-
-def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose errors are one line on standard error, and an exit code."""
-
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            try:
-                function(*args, **kwargs)
-            except ThresherError as error:
-                _fail(str(error), 1)
-            except KeyboardInterrupt:
-                _fail("interrupted", 130)
-            except BrokenPipeError:
-                raise  # whoever reads our output has seen enough; the library ends quietly
-            except OSError as error:
-                place = f" {error.filename!r}" if error.filename else ""
-                _fail(f"cannot read or write{place} ({error.strerror or error}): check the path and the free space", 1)
-
-        return owner.command(name)(guarded)
-
-    return register
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"thresher {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    pass
 
 
 @command(app, "demo")
@@ -150,15 +88,10 @@ def demo(
             output, config=config, sentences=DEMO_SENTENCES, pictured=PICTURED, rho=rho, steps=steps
         )
     if as_json:
-        _print_json(result.to_dict() | {"picture": str(picture), "seconds": clock()})
+        print_json(result.to_dict() | {"picture": str(picture), "seconds": clock()})
     else:
         report.answers(result, seconds=clock(), picture=picture)
-    _require_bit_exact(result.bit_exact)
-
-
-def _require_bit_exact(equal: bool | None) -> None:
-    if equal is False:
-        _fail("hardware and golden differ: this is a defect of thresher, please report it with the command line", 1)
+    require_bit_exact(result.bit_exact)
 
 
 @command(app, "run")
@@ -193,12 +126,12 @@ def run(
             steps=steps,
         )
     if as_json:
-        _print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
+        print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
     else:
         report.answers(result, seconds=clock())
         if trace is not None:
             print(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
-    _require_bit_exact(result.bit_exact)
+    require_bit_exact(result.bit_exact)
 
 
 @command(app, "eval")
@@ -250,7 +183,7 @@ def evaluate(
             progress=steps.count,
         )
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
     else:
         report.evaluation(result)
 
@@ -281,59 +214,7 @@ def bench_attention(
         )
     figures = {"preset": preset.value, "policy": policy.value, "seed": seed, **result.to_dict()}
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
-        report.attention_bench(figures)
-    _require_bit_exact(figures["bit_exact"])
-
-
-@command(app, "verilog")
-def verilog(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for attention_core.v and .json.")],
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write standalone Verilog of the attention core, and JSON that describes it."""
-    from ..synth.verilog import write_verilog
-
-    with progress.steps() as steps:
-        config = configuration(preset, policy, config_file)
-        steps.tell("generating")
-        emitted = write_verilog(config, output)
-    written = [path.name for path in emitted.written]
-    if as_json:
-        _print_json(
-            {
-                "verilog": str(emitted.verilog),
-                "description": str(emitted.description),
-                "verilog_sha256": emitted.sha256,
-                "configuration_sha256": config.hash(),
-                "written": written,
-            }
-        )
-        return
-    for path in (emitted.verilog, emitted.description):
-        print(f"{path}: {'written' if path.name in written else 'unchanged'}")
-
-
-@command(app, "presets")
-def presets(as_json: JsonOption = False) -> None:
-    """List the sizes of hardware, and the policies."""
-    listed = preset_list()
-    if as_json:
-        _print_json(listed)
-    else:
-        report.presets(listed)
-
-
-def main() -> None:
-    """Entry point of the command ``thresher``."""
-    # Before NumPy is loaded: the matrices here are small, and BLAS threads that wait for each other on busy cores have
-    # made calibration sixty times slower. `eval` uses processes instead.
-    for library in ("OPENBLAS", "OMP", "MKL"):
-        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    app()
+        report.bench(figures)
+    require_bit_exact(figures["bit_exact"])

@@ -1,4 +1,4 @@
-"""What the commands do: models from ``model`` on hardware from ``sim``, checked against ``golden``."""
+"""What the commands about attention do: models from ``model`` on hardware from ``sim``, checked against ``golden``."""
 
 import contextlib
 import json
@@ -26,11 +26,11 @@ from ..model.attention import Head, Int8, Statistics
 from ..sim.attention import AttentionSimulator
 from ..sim.bench import AttentionBench, Expected, random_heads
 from ..sim.bench import bench_attention as run_bench
-from ..sim.verilator import SimulationError
-from ..spec import AttentionConfig, ConfigError, ThresherError
+from ..spec import AttentionConfig, ConfigError
 from ..spec.command import DENSE_RHO
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..synth.verilog import check_writable
+from .defects import HardwareError, defects
 from .progress import Steps
 
 __all__ = [
@@ -47,20 +47,11 @@ PICTURE_HEAD = (1, 0)
 """Layer and head that the demo draws."""
 
 
-class HardwareError(ThresherError):
-    """The hardware misbehaved, which no input may make it do."""
-
-
 @contextlib.contextmanager
 def _simulator(config: AttentionConfig, steps: Steps, trace: Path | None = None) -> Iterator[AttentionSimulator]:
-    """A core that runs; what goes wrong in it is told in one line."""
-    try:
-        with AttentionSimulator(config, trace=trace, on_progress=steps.announce) as simulator:
-            yield simulator
-    except SimulationError as error:
-        raise HardwareError(
-            f"the hardware misbehaved ({error}): this is a defect of thresher, please report it with the command line"
-        ) from None
+    """A core that runs."""
+    with defects(), AttentionSimulator(config, trace=trace, on_progress=steps.announce) as simulator:
+        yield simulator
 
 
 class RtlBackend:

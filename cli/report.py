@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..model import EvaluationReport
     from .jobs import Answers
 
-__all__ = ["answers", "attention_bench", "evaluation", "presets"]
+__all__ = ["answers", "bench", "evaluation", "presets", "prune", "sweep"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
@@ -111,23 +111,57 @@ def evaluation(result: "EvaluationReport") -> None:
     console.print(f"\n{result.seconds:.1f} s")
 
 
-def attention_bench(result: dict[str, Any]) -> None:
-    """Figures of ``bench attention``, name by name."""
+def bench(result: dict[str, Any]) -> None:
+    """Figures of a benchmark, name by name; tables inside it are left out."""
     table = _table("figure", "value", right=1)
     for name, value in result.items():
+        if isinstance(value, list):
+            continue
         if isinstance(value, bool):
             shown = "yes" if value else "NO"
         elif isinstance(value, float):
             shown = f"{value:,.3f}"
+        elif value is None:
+            shown = "-"
         else:
             shown = f"{value:,}" if isinstance(value, int) else str(value)
         table.add_row(name.replace("_", " "), shown)
     _console().print(table)
 
 
-def presets(listed: dict[str, Any]) -> None:
-    """Presets and policies."""
+def sweep(points: list[dict[str, Any]]) -> None:
+    """What the picture shows."""
+    table = _table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
+    for point in points:
+        figures = f"{point['sparsity']:.3f}", f"{point['cycles']:,}", f"{point['speedup']:.2f}", f"{point['bytes']:,}"
+        table.add_row(point["format"], *figures)
     console = _console()
+    console.print()
+    console.print(table)
+
+
+def prune(result: dict[str, Any]) -> None:
+    """A line per matrix, and the total."""
+    console = _console()
+    told = "measured on RTL" if result["measured"] else "by the cycle model"
+    console.print(Text(f"{result['model']}, {result['format']}, pruned: {result['method']}"))
+    console.print(f"cycles of {result['tokens']} tokens on {result['preset']}, {told}\n")
+    names = ("matrix", "M × K", "sparsity", "bytes", "dense bytes", "cycles", "dense cycles", "speedup")
+    table = _table(*names, right=1)
+    for entry in [*result["matrices"], result["total"]]:
+        shape = f"{entry['rows']} × {entry['columns']}" if entry["rows"] else ""
+        counts = (f"{entry[name]:,}" for name in ("bytes", "dense_bytes", "cycles", "dense_cycles"))
+        table.add_row(Text(entry["name"]), shape, f"{entry['sparsity']:.3f}", *counts, f"{entry['speedup']:.2f}")
+    console.print(table)
+    if result["bit_exact"] is not None:
+        console.print(f"\nbit-exact with golden: {'yes' if result['bit_exact'] else 'NO'}")
+    console.print(Text(f"\nweights: {result['path']}\ntable: {result['table']}"))
+
+
+def presets(listed: dict[str, Any]) -> None:
+    """Presets of both units, and policies."""
+    console = _console()
+    console.print("attention")
     table = _table("preset", "INT8 multipliers", "lengths to", "d to", "block", "predictor lanes × blocks", right=1)
     for name, entry in listed["presets"].items():
         fields = entry["configuration"]
@@ -136,7 +170,16 @@ def presets(listed: dict[str, Any]) -> None:
         sizes = (entry["multipliers"], fields["max_length"], fields["max_head_dim"])
         table.add_row(name, *map(str, sizes), block, predictor)
     console.print(table)
-    console.print()
+    console.print("\nspmm")
+    names = ("preset", "INT8 multipliers", "row engines × lanes", "M to", "K to", "N to", "banks", "N:M")
+    table = _table(*names, "formats", right=1)
+    for name, entry in listed["spmm_presets"].items():
+        fields = entry["configuration"]
+        sizes = (fields["max_rows"], fields["max_columns"], fields["max_tokens"], fields["banks"])
+        engines, pattern = f"{fields['rows']} × {fields['lanes']}", f"{fields['kept']}:{fields['group']}"
+        table.add_row(name, str(entry["multipliers"]), engines, *map(str, sizes), pattern, ", ".join(fields["formats"]))
+    console.print(table)
+    console.print("\npolicies of attention")
     names = list(next(iter(listed["policies"].values())))
     table = _table("policy", *(name.replace("_", " ") for name in names), right=99)
     for name, rules in listed["policies"].items():

@@ -1,12 +1,24 @@
 """What the user names on the command line, turned into configurations."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..spec import POLICIES, PRESETS, AttentionConfig, InputError, preset
+from ..spec import (
+    POLICIES,
+    PRESETS,
+    SPMM_PRESETS,
+    AttentionConfig,
+    InputError,
+    SpmmConfig,
+    preset,
+    spmm_preset,
+)
 
-__all__ = ["configuration", "preset_list"]
+__all__ = ["configuration", "preset_list", "spmm_configuration"]
+
+Config = TypeVar("Config", AttentionConfig, SpmmConfig)
 
 
 def configuration(name: str, policy: str, file: Path | None = None) -> AttentionConfig:
@@ -19,7 +31,15 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
     ConfigError
         It is no JSON object, or a field is unknown or illegal.
     """
-    config = preset(name, policy=policy)
+    return _changed(preset(name, policy=policy), file)
+
+
+def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
+    """An SpMM preset, with the fields of a JSON file in place of its own; raises as :func:`configuration`."""
+    return _changed(spmm_preset(name), file)
+
+
+def _changed(config: Config, file: Path | None) -> Config:
     if file is None:
         return config
     try:
@@ -32,16 +52,21 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
     except (ValueError, RecursionError):
         changes = None
     if not isinstance(changes, dict):
-        return AttentionConfig.from_json(text)  # which says what is wrong with it
-    return AttentionConfig.from_json(json.dumps(json.loads(config.to_json()) | changes))
+        return type(config).from_json(text)  # which says what is wrong with it
+    return type(config).from_json(json.dumps(json.loads(config.to_json()) | changes))
 
 
 def preset_list() -> dict[str, Any]:
-    """Presets with their configurations, and policies, as plain dictionaries."""
-    return {
-        "presets": {
+    """Presets of both units with their configurations, and policies, as plain dictionaries."""
+
+    def entries(presets: Mapping[str, AttentionConfig] | Mapping[str, SpmmConfig]) -> dict[str, Any]:
+        return {
             name: {"multipliers": config.multipliers, "configuration": json.loads(config.to_json())}
-            for name, config in PRESETS.items()
-        },
+            for name, config in presets.items()
+        }
+
+    return {
+        "presets": entries(PRESETS),
+        "spmm_presets": entries(SPMM_PRESETS),
         "policies": {name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()},
     }

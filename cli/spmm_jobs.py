@@ -1,0 +1,359 @@
+"""What the commands about sparse weights do: matrices from ``model`` on engines from ``sim``, beside ``golden``."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..golden.packing import PackedWeights, pack, unpack
+from ..golden.spmm import SpmmResult, spmm
+from ..model.bert import BertConfig
+from ..model.pack import PackReport, engine_cycles, prune_matrices, prune_model
+from ..model.packed_file import read_packed
+from ..model.prune import quantise_pruned
+from ..model.source import locate_model
+from ..model.weights import Float32
+from ..sim.spmm import SpmmJob, SpmmSimulator
+from ..sim.spmm_bench import SpmmBench
+from ..sim.spmm_bench import bench_spmm as run_bench
+from ..spec import ConfigError, SpmmConfig, WeightFormat, row_scaling
+from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
+from ..spec.weight_words import stream_bytes
+from .defects import defects
+from .files import write_whole
+from .progress import Steps
+
+__all__ = [
+    "SWEPT",
+    "Point",
+    "bench_spmm",
+    "check_product",
+    "chosen_sparsity",
+    "product",
+    "prune",
+    "random_matrix",
+    "spmm_simulator",
+    "sweep",
+]
+
+DEFAULT_SPARSITY = 0.75
+SWEPT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Sparsities of the picture."""
+MOST_STREAMED = 1 << 30
+"""Bytes of weight words that a simulated product may take. Memory holds a few times as many."""
+
+
+@contextlib.contextmanager
+def spmm_simulator(config: SpmmConfig, steps: Steps) -> Iterator[SpmmSimulator]:
+    """An engine that runs."""
+    with defects(), SpmmSimulator(config, on_progress=steps.announce) as simulator:
+        yield simulator
+
+
+# -- products ----------------------------------------------------------------------------------
+
+
+def check_product(config: SpmmConfig, *, rows: int, columns: int, tokens: int, weight_format: WeightFormat) -> None:
+    """Refuse what cannot be measured, before anything is built.
+
+    Raises
+    ------
+    ConfigError
+        The engine is too small, lacks a format, or the simulation would not fit into memory.
+    """
+    limits = {"rows": config.max_rows, "cols": config.max_columns, "tokens": config.max_tokens}
+    for (name, limit), size in zip(limits.items(), (rows, columns, tokens), strict=True):
+        if not 1 <= size <= limit:
+            raise ConfigError(name, size, f"the engine takes 1 to {limit}, choose another size or a larger preset")
+    if weight_format not in config.formats:
+        raise ConfigError("format", str(weight_format), "the engine has " + ", ".join(config.formats))
+    if WeightFormat.DENSE not in config.formats:
+        raise ConfigError("formats", list(map(str, config.formats)), "must have dense too, to be compared with")
+    least = _least_columns(config, weight_format)
+    if columns < least:
+        raise ConfigError("cols", columns, f"{weight_format} weights on this engine need at least {least} columns")
+    streamed = rows * columns * ceil_div(tokens, config.lanes) * stream_bytes(config)
+    if streamed > MOST_STREAMED:
+        told = f"the dense product streams {streamed / 2**30:.1f} GiB of weights, at most {MOST_STREAMED >> 30} can be"
+        raise ConfigError("rows, cols, tokens", (rows, columns, tokens), f"{told} simulated")
+
+
+def _least_columns(config: SpmmConfig, weight_format: WeightFormat) -> int:
+    """Of a matrix whose pattern the format can prune to."""
+    return {WeightFormat.BBS: config.banks, WeightFormat.NM: config.group}.get(weight_format, 1)
+
+
+def chosen_sparsity(
+    config: SpmmConfig, weight_format: WeightFormat, asked: float | None
+) -> tuple[float | None, str | None]:
+    """The sparsity to prune to, as :func:`~thresher.model.pack.prune_matrices` takes it, and what to say about it.
+
+    Raises
+    ------
+    ConfigError
+        What was asked for is not from 0 to below 1.
+    """
+    if asked is not None and not 0 <= asked < 1:
+        raise ConfigError("sparsity", asked, "must be a number from 0 up to, but not including, 1")
+    fixed = {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}
+    if weight_format not in fixed:
+        return DEFAULT_SPARSITY if asked is None else asked, None
+    if asked is None or abs(asked - fixed[weight_format]) < 1e-9:
+        return None, None
+    what = f"{config.kept}:{config.group} weights have" if weight_format is WeightFormat.NM else "dense weights have"
+    return None, f"{what} a sparsity of {fixed[weight_format]:g}, not {asked:g}"
+
+
+def random_matrix(rows: int, columns: int, *, seed: int) -> Float32:
+    """(M, K) normally distributed weights."""
+    return np.random.default_rng([seed, 0]).standard_normal((rows, columns), np.float32)
+
+
+def product(
+    config: SpmmConfig,
+    weights: Float32,
+    weight_format: WeightFormat,
+    sparsity: float | None,
+    *,
+    tokens: int,
+    seed: int,
+) -> tuple[SpmmJob, SpmmJob]:
+    """A matrix pruned by magnitude, in INT8, times random tokens; and the same product with dense weights.
+
+    Parameters
+    ----------
+    sparsity
+        See :func:`~thresher.model.pack.prune_matrices`.
+
+    Raises
+    ------
+    ThresherError
+        Weights are not finite, or the sparsity is not possible in this format.
+    """
+    mask, _ = prune_matrices({"weights": weights}, weight_format, sparsity, config=config)["weights"]
+    quantised = quantise_pruned(weights, mask)
+    packed = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
+    return _jobs(config, packed, quantised.values, quantised.scales, tokens=tokens, seed=seed)
+
+
+def _jobs(
+    config: SpmmConfig, packed: PackedWeights, values: NDArray[np.int8], scales: Float32, *, tokens: int, seed: int
+) -> tuple[SpmmJob, SpmmJob]:
+    """A job of packed weights, and its dense twin, at scales that spread the results over INT8."""
+    random = np.random.default_rng([seed, 1])
+    x = random.integers(INT8_MIN, INT8_MAX + 1, (packed.columns, tokens), dtype=np.int8)
+    # Standard deviation of a row's results, X being uniform: the row of the largest reaches INT8's ends at 3 of it.
+    norms = np.sqrt(np.square(values, dtype=np.float64).sum(axis=1)) * x.std(dtype=np.float64)
+    unit = 3 * max(float((norms * scales).max()), float(scales.max())) / INT8_MAX
+    settings = np.array([row_scaling(max(float(scale) / unit, 2.0**-24)) for scale in scales])
+    bias = np.rint(random.normal(0, 1, packed.rows) * np.maximum(norms, 1)).astype(np.int64)
+    _, spread = engine_cycles(config, packed, tokens)
+    job = SpmmJob(weights=packed, x=x, bias=bias, multiplier=settings[:, 0], shift=settings[:, 1], spread=spread)
+    if packed.format is WeightFormat.DENSE:
+        return job, job
+    return job, replace(job, weights=pack(values, WeightFormat.DENSE), spread=False)
+
+
+def _packed(job: SpmmJob) -> PackedWeights:
+    assert isinstance(job.weights, PackedWeights)  # as made in this file
+    return job.weights
+
+
+def _golden(config: SpmmConfig, job: SpmmJob) -> SpmmResult:
+    return spmm(config, _packed(job), job.x, job.bias, job.multiplier, job.shift, activation=job.activation)
+
+
+def _measured(simulator: SpmmSimulator, job: SpmmJob) -> tuple[int, bool]:
+    """Cycles of one product on an idle engine, and whether it is golden's."""
+    simulator.reset()
+    (run,) = simulator.run([job])
+    expected = _golden(simulator.config, job)
+    same = run.output is not None and np.array_equal(run.output, expected.output)
+    return run.finished - run.accepted, same and run.statistics.saturations == expected.saturations
+
+
+# -- measuring ---------------------------------------------------------------------------------
+
+
+def bench_spmm(
+    simulator: SpmmSimulator,
+    weights: Float32,
+    weight_format: WeightFormat,
+    sparsity: float | None,
+    *,
+    tokens: int,
+    seed: int,
+    steps: Steps,
+) -> SpmmBench:
+    """Cycles of a pruned matrix times tokens, and of the dense product, checked against golden.
+
+    Raises
+    ------
+    ThresherError
+        A setting is out of range, or the hardware misbehaved.
+    """
+    config = simulator.config
+    job, dense = product(config, weights, weight_format, sparsity, tokens=tokens, seed=seed)
+    return run_bench(simulator, job, dense, reference=lambda each: _golden(config, each), on_progress=steps.tell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A product of the picture; see :class:`~thresher.sim.spmm_bench.SpmmBench`."""
+
+    format: str
+    sparsity: float
+    nnz: int
+    cycles: int
+    speedup: float
+    bytes: int
+    bit_exact: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields, for JSON."""
+        return asdict(self)
+
+
+def sweep(
+    simulator: SpmmSimulator,
+    weights: Float32,
+    *,
+    tokens: int,
+    seed: int,
+    steps: Steps,
+    sparsities: Sequence[float] = SWEPT,
+) -> list[Point]:
+    """Every format of the engine at every sparsity that it can have, one product on an idle engine each.
+
+    A format whose patterns do not reach a sparsity stands at the one it comes nearest to, once.
+    """
+    config = simulator.config
+    steps.tell("running dense")
+    job, _ = product(config, weights, WeightFormat.DENSE, None, tokens=tokens, seed=seed)
+    dense, same = _measured(simulator, job)
+    points = [_point(job, dense, dense, same)]
+    for weight_format in config.formats:
+        if weight_format is WeightFormat.DENSE or weights.shape[1] < _least_columns(config, weight_format):
+            continue
+        reached: set[int] = set()
+        for sparsity in sparsities if weight_format is not WeightFormat.NM else (None,):
+            try:
+                job, _ = product(config, weights, weight_format, sparsity, tokens=tokens, seed=seed)
+            except ConfigError:
+                break  # banks too short to keep one weight
+            stored = _packed(job).stored
+            if stored not in reached:
+                reached.add(stored)
+                steps.tell(f"running {weight_format} of {stored} weights")
+                cycles, same = _measured(simulator, job)
+                points.append(_point(job, cycles, dense, same))
+    return points
+
+
+def _point(job: SpmmJob, cycles: int, dense: int, same: bool) -> Point:
+    packed = _packed(job)
+    return Point(
+        format=str(packed.format),
+        sparsity=1 - packed.stored / (packed.rows * packed.columns),
+        nnz=packed.stored,
+        cycles=cycles,
+        speedup=dense / cycles,
+        bytes=packed.bytes,
+        bit_exact=same,
+    )
+
+
+# -- whole models ------------------------------------------------------------------------------
+
+
+def prune(
+    model: str,
+    folder: Path,
+    *,
+    config: SpmmConfig,
+    weight_format: WeightFormat,
+    sparsity: float | None,
+    global_ranking: bool,
+    tokens: int,
+    rtl: bool,
+    seed: int,
+    steps: Steps,
+) -> dict[str, Any]:
+    """Prune and pack a model into ``weights.safetensors``, and write the table beside it as ``weights.json``.
+
+    Parameters
+    ----------
+    rtl : bool
+        Measure cycles on the engine, instead of taking those of :mod:`~thresher.spec.spmm_cycles`. A product whose
+        weights are dense is measured once per shape.
+
+    Returns
+    -------
+    dict
+        See :meth:`~thresher.model.pack.PackReport.to_dict`; also ``measured``, ``bit_exact`` (``None`` unless
+        measured), and ``table``, the path of the second file.
+
+    Raises
+    ------
+    ThresherError
+        See :func:`~thresher.model.pack.prune_model`; or the hardware misbehaved.
+    """
+    if sparsity is not None:
+        chosen_sparsity(config, weight_format, sparsity)  # before a folder is made
+    if rtl:
+        bert = BertConfig.from_file(locate_model(model) / "config.json")
+        hidden, wide = bert.hidden_size, bert.intermediate_size
+        for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
+            check_product(config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format)
+    with contextlib.ExitStack() as stack:
+        simulator = stack.enter_context(spmm_simulator(config, steps)) if rtl else None
+        steps.tell("pruning")
+        report = prune_model(
+            model,
+            folder / "weights.safetensors",
+            config=config,
+            weight_format=weight_format,
+            sparsity=sparsity,
+            global_ranking=global_ranking,
+            tokens=tokens,
+            progress=steps.count,
+        )
+        exact = None
+        if simulator is not None:
+            steps.tell("running")
+            report, exact = _on_rtl(simulator, report, seed=seed, steps=steps)
+    table = folder / "weights.json"
+    told = report.to_dict() | {"measured": rtl, "bit_exact": exact, "table": str(table)}
+    write_whole(table, (json.dumps(told, indent=1) + "\n").encode())
+    return told
+
+
+def _on_rtl(simulator: SpmmSimulator, report: PackReport, *, seed: int, steps: Steps) -> tuple[PackReport, bool]:
+    """The report with measured cycles, of the weights read back from its file; and whether all are golden's."""
+    matrices = read_packed(report.path).matrices
+    dense_cycles: dict[tuple[int, int], int] = {}  # which depend on the shape alone
+    exact, measured = True, []
+    for figures in report.matrices:
+        matrix = matrices[figures.name]
+        job, dense = _jobs(
+            simulator.config,
+            matrix.weights,
+            unpack(matrix.weights).toarray(),
+            matrix.scales,
+            tokens=report.tokens,
+            seed=seed,
+        )
+        cycles, same = _measured(simulator, job)
+        exact &= same
+        shape = figures.rows, figures.columns
+        if shape not in dense_cycles:
+            dense_cycles[shape], same = _measured(simulator, dense)
+            exact &= same
+        measured.append(replace(figures, cycles=cycles, dense_cycles=dense_cycles[shape]))
+        steps.count(len(measured), len(report.matrices))
+    return replace(report, matrices=tuple(measured)), exact

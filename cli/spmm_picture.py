@@ -1,0 +1,90 @@
+"""The picture of sparse weights: how much faster and how much smaller, by format and sparsity."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from .files import write_whole
+
+__all__ = ["draw_sweep"]
+
+# Told apart by people who see fewer colours, and by their markers where lines lie upon each other.
+STYLES = {
+    "csr": ("#0072b2", "o", "CSR"),
+    "csr-delta": ("#e69f00", "s", "CSR, 8-bit deltas"),
+    "bbs": ("#009e73", "^", "bank-balanced"),
+    "nm": ("#d55e00", "D", "N:M"),
+}
+DENSE, IDEAL = "#444444", "#999999"
+
+
+def draw_sweep(
+    points: Sequence[dict[str, Any]], path: Path, *, title: str, tokens: int, pattern: tuple[int, int]
+) -> None:
+    """Write speedup and packed bytes against sparsity, side by side, as PNG.
+
+    Parameters
+    ----------
+    points : sequence of dict
+        As :class:`~thresher.cli.spmm_jobs.Point` gives them, one of them dense.
+    path : Path
+        Ends in ``.png``; written whole or not at all.
+    title : str
+        What was multiplied, and on which engine.
+    tokens : int
+        N.
+    pattern : (int, int)
+        The engine's N:M.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    mpl.use("Agg")  # no display is needed
+    from matplotlib import pyplot as plt  # only after the backend is chosen
+    from matplotlib.ticker import ScalarFormatter
+
+    (dense,) = (point for point in points if point["format"] == "dense")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    figure.suptitle(title)
+    grid = np.linspace(0.5, 0.95, 200)
+    left.plot(grid, 1 / (1 - grid), color=IDEAL, linestyle="--", label="ideal: 1 / (1 − sparsity)")
+    left.axhline(1, color=DENSE, label="dense")
+    right.plot(grid, dense["bytes"] * (1 - grid) / 1000, color=IDEAL, linestyle="--", label="ideal: values alone")
+    right.axhline(dense["bytes"] / 1000, color=DENSE, label="dense")
+    for weight_format, (colour, marker, label) in STYLES.items():
+        found = [point for point in points if point["format"] == weight_format]
+        if not found:
+            continue
+        label = "{}:{}".format(*pattern) if weight_format == "nm" else label
+        sparsity = [point["sparsity"] for point in found]
+        style: dict[str, Any] = {"color": colour, "marker": marker, "label": label, "linewidth": 1.2, "markersize": 6}
+        style |= {"markerfacecolor": "white", "markeredgewidth": 1.4}
+        left.plot(sparsity, [point["speedup"] for point in found], **style)
+        right.plot(sparsity, [point["bytes"] / 1000 for point in found], **style)
+    left.set_title(f"speedup over the dense product, N = {tokens} tokens")
+    left.set_yscale("log")
+    left.set_yticks([1, 2, 3, 5, 10, 20])
+    left.yaxis.set_major_formatter(ScalarFormatter())
+    left.yaxis.set_minor_formatter("")
+    left.set_ylabel("dense cycles / cycles, measured on RTL")
+    right.set_title("packed weights")
+    right.set_ylabel("kB, with indices and row lengths")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.set_xlabel("sparsity")
+        axes.grid(color="#e6e6e6", linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    content = io.BytesIO()
+    try:
+        figure.savefig(content, dpi=120, format="png", metadata={"Software": None})
+    finally:
+        plt.close(figure)
+    write_whole(path, content.getvalue())
