@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from thresher.golden.packing import PackedWeights, pack
 from thresher.golden.spmm import SpmmResult
-from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products
+from thresher.hdl.spmm import Spmm
+from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products, spmm_design
 from thresher.sim.spmm_bench import bench_spmm
 from thresher.sim.spmm_job import SpmmBatch
 from thresher.sim.verilator import SimulationError
@@ -47,6 +48,10 @@ def check(config, jobs, runs, seed):
 def simulator():
     with SpmmSimulator(TINY) as made:
         yield made
+
+
+def test_design_is_the_engine():
+    assert spmm_design(TINY).signature == Spmm(TINY).signature
 
 
 @pytest.mark.parametrize(("stall", "seed"), [(0.0, 0), (0.3, 1), (0.8, 2)])
