@@ -12,13 +12,14 @@ from .files import write_whole
 
 __all__ = ["draw_sweep"]
 
-# Told apart by people who see fewer colours, and by their markers where lines lie upon each other.
+# Told apart by people who see fewer colours, and by their markers where points lie upon each other.
 STYLES = {
-    "csr": ("#0072b2", "o", "CSR"),
-    "csr-delta": ("#e69f00", "s", "CSR, 8-bit deltas"),
-    "bbs": ("#009e73", "^", "bank-balanced"),
-    "nm": ("#d55e00", "D", "N:M"),
+    "csr": ("#0072b2", "o", 10, "CSR"),
+    "csr-delta": ("#e69f00", "s", 5, "CSR, 8-bit deltas"),
+    "bbs": ("#009e73", "^", 7, "bank-balanced"),
+    "nm": ("#d55e00", "D", 7, "N:M"),
 }
+"""Colour, marker and its size, and name of each format."""
 DENSE, IDEAL = "#444444", "#999999"
 
 
@@ -57,15 +58,16 @@ def draw_sweep(
     left.axhline(1, color=DENSE, label="dense")
     right.plot(grid, dense["bytes"] * (1 - grid) / 1000, color=IDEAL, linestyle="--", label="ideal: values alone")
     right.axhline(dense["bytes"] / 1000, color=DENSE, label="dense")
-    for weight_format, (colour, marker, label) in STYLES.items():
+    for weight_format, (colour, marker, size, label) in STYLES.items():
         found = [point for point in points if point["format"] == weight_format]
         if not found:
             continue
         label = "{}:{}".format(*pattern) if weight_format == "nm" else label
         sparsity = [point["sparsity"] for point in found]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "label": label, "linewidth": 1.2, "markersize": 6}
-        style |= {"markerfacecolor": "white", "markeredgewidth": 1.4}
-        left.plot(sparsity, [point["speedup"] for point in found], **style)
+        style: dict[str, Any] = {"color": colour, "marker": marker, "label": label, "markersize": size}
+        style |= {"markerfacecolor": "none", "markeredgewidth": 1.6, "linewidth": 1.2}
+        # No lines where they would cut the corners of a curve.
+        left.plot(sparsity, [point["speedup"] for point in found], **(style | {"linestyle": "none"}))
         right.plot(sparsity, [point["bytes"] / 1000 for point in found], **style)
     left.set_title(f"speedup over the dense product, N = {tokens} tokens")
     left.set_yscale("log")
@@ -81,7 +83,8 @@ def draw_sweep(
         axes.grid(color="#e6e6e6", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+    left.legend(frameon=False, fontsize=9)
+    right.legend(frameon=False, loc="lower left", fontsize=9)
     content = io.BytesIO()
     try:
         figure.savefig(content, dpi=120, format="png", metadata={"Software": None})

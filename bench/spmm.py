@@ -1,0 +1,113 @@
+"""Cycles of sparse products on the SpMM engine, on emitted Verilog, bit for bit against golden.
+
+    python bench/spmm.py                        # measure again and print the difference to the committed figures
+    python bench/spmm.py --write                # and commit to these instead
+    python bench/spmm.py --preset tiny edge server
+    python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
+
+Random weights unless a file is given, pruned by magnitude either way. Cycles are exact: any difference is a change of
+the hardware. Each preset's simulator takes minutes to build once.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from thresher.cli.progress import Steps
+from thresher.cli.spmm_jobs import bench_spmm, random_matrix, spmm_simulator
+from thresher.model.weights import Float32, read_matrix
+from thresher.spec import ConfigError, WeightFormat, spmm_preset
+
+BASELINE = Path(__file__).parent / "baselines" / "spmm.json"
+TENSOR = "bert.encoder.layer.0.intermediate.dense.weight"
+SEED = 0
+FFN = (1536, 384)
+
+Row = tuple[tuple[int, int], WeightFormat, float | None, int]
+"""Rows and columns, format, sparsity (``None``: the format's own), tokens."""
+
+CSR, DELTA, BBS, NM, DENSE = WeightFormat
+FIGURES: list[Row] = [
+    *((FFN, CSR, sparsity, tokens) for tokens in (128, 32, 1) for sparsity in (0.5, 0.75, 0.9, 0.95)),
+    *((FFN, DELTA, sparsity, 128) for sparsity in (0.75, 0.95)),
+    *((FFN, BBS, 0.75, tokens) for tokens in (128, 32, 1)),
+    (FFN, NM, None, 128),
+    (FFN, DENSE, None, 128),
+]
+"""What the project promises, and around it."""
+ROWS: dict[str, list[Row]] = {
+    "tiny": [
+        *(((40, 33), weight_format, 0.5, 9) for weight_format in (CSR, DELTA, BBS)),
+        ((40, 33), BBS, 0.5, 1),
+        *(((40, 33), weight_format, None, 9) for weight_format in (NM, DENSE)),
+    ],
+    "edge": [*FIGURES, ((384, 1536), CSR, 0.75, 128), ((1537, 385), CSR, 0.9, 33), ((384, 1536), BBS, 0.75, 1)],
+    "server": [(FFN, CSR, 0.75, 128), (FFN, BBS, 0.75, 1), (FFN, DENSE, None, 128)],
+}
+"""On random weights, by preset."""
+EXACT = ("nnz", "cycles", "steady_cycles", "dense_cycles", "bytes", "dense_bytes")
+
+
+def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
+    """All rows of a preset; on ``edge`` those of the trained matrix too."""
+    work: list[tuple[str, Float32, Row]] = [("random", random_matrix(*row[0], seed=SEED), row) for row in ROWS[name]]
+    if trained is not None and name == "edge":
+        work += [(TENSOR, trained, row) for row in FIGURES]
+    told = []
+    with spmm_simulator(spmm_preset(name), Steps()) as simulator:
+        for source, matrix, (_, weight_format, sparsity, tokens) in work:
+            bench = bench_spmm(simulator, matrix, weight_format, sparsity, tokens=tokens, seed=SEED, steps=Steps())
+            row = {"preset": name, "weights": source, "wanted_sparsity": sparsity, **bench.to_dict()}
+            told.append(row)
+            print(
+                f"{name} {'random' if source == 'random' else 'trained'} {row['rows']}×{row['columns']}"
+                f" {row['format']} {row['sparsity']:.3f} N={tokens}: {row['cycles']} cycles, in a stream"
+                f" {row['steady_cycles']}, dense {row['dense_cycles']}, speedup {row['speedup']:.3f}, multipliers busy"
+                f" {row['utilisation']:.4f}, bytes {row['bytes']}, bit-exact {row['bit_exact']}",
+                flush=True,
+            )
+    return told
+
+
+def place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row measures."""
+    names = ("preset", "weights", "rows", "columns", "format", "wanted_sparsity", "tokens")
+    return tuple(row[name] for name in names)
+
+
+def main() -> int:
+    """Measure; 1 if something is not bit-exact or differs from the committed figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="+", choices=list(ROWS), default=["tiny", "edge"])
+    parser.add_argument("--weights", type=Path, help=f"safetensors file with {TENSOR}")
+    parser.add_argument("--write", action="store_true", help="replace the committed figures")
+    arguments = parser.parse_args()
+    trained = None if arguments.weights is None else read_matrix(arguments.weights, TENSOR)
+    if trained is not None and trained.shape != FFN:
+        raise ConfigError("weights", trained.shape, f"the committed rows are those of a matrix {FFN}")
+    known = {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
+    rows = [row for name in arguments.preset for row in measure(name, trained)]
+    bad = [row for row in rows if not row["bit_exact"]]
+    for row in bad:
+        print(f"not bit-exact: {place(row)}")
+    changed = 0
+    for row in rows:
+        before = known.get(place(row))
+        for field in EXACT:
+            if before is None or before[field] != row[field]:
+                changed += 1
+                print(f"{place(row)} {field}: {None if before is None else before[field]} -> {row[field]}")
+    if arguments.write and not bad:
+        merged = {**known, **{place(row): row for row in rows}}
+        order = list(ROWS)
+        ordered = sorted(merged.values(), key=lambda row: (order.index(row["preset"]), row["weights"] != "random"))
+        BASELINE.write_text(json.dumps(ordered, indent=1) + "\n")
+        return 0
+    print("no difference" if not changed else f"{changed} differences")
+    return 1 if bad or changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
