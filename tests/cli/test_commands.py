@@ -7,29 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thresher import __version__
-from thresher.cli import app, jobs
+from thresher.cli import jobs
 from thresher.model.source import DEFAULT_FOLDER
-from thresher.spec import POLICIES, PRESETS, AttentionConfig
-from typer.testing import CliRunner, Result
+from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig
+
+from .runner import invoke, refused
 
 GOLDEN_RUN = ["run", "--text", "a great film", "--text", "[bold]dull and lifeless"]
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(*arguments: object, code: int = 1) -> str:
-    """Run a command that must fail; its one line of error."""
-    result = invoke(*arguments)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert result.exit_code == code
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 # -- what they print ---------------------------------------------------------------------------
@@ -40,7 +24,9 @@ def test_version():
     assert (result.exit_code, result.stdout) == (0, f"thresher {__version__}\n")
 
 
-@pytest.mark.parametrize("name", ["demo", "run", "eval", "verilog", "presets", "bench attention"])
+@pytest.mark.parametrize(
+    "name", ["demo", "run", "eval", "prune", "verilog", "presets", "bench attention", "bench spmm"]
+)
 def test_every_command_explains_itself_and_speaks_json(name):
     result = invoke(*name.split(), "--help")
     assert result.exit_code == 0
@@ -51,6 +37,9 @@ def test_presets():
     told = json.loads(invoke("presets", "--json").stdout)
     for name, config in PRESETS.items():
         assert AttentionConfig.from_json(json.dumps(told["presets"][name]["configuration"])) == config
+    assert list(told["spmm_presets"]) == list(PRESETS)  # one option names both
+    for name, config in SPMM_PRESETS.items():
+        assert SpmmConfig.from_json(json.dumps(told["spmm_presets"][name]["configuration"])) == config
     assert told["policies"] == {
         name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()
     }

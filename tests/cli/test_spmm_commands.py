@@ -1,0 +1,417 @@
+"""Sparse weights on the command line: what is printed and written, and what bad input is told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from thresher.cli import spmm_jobs
+from thresher.model.packed_file import read_packed
+from thresher.sim.verilator import SimulationError
+from thresher.spec import SpmmConfig, WeightFormat, spmm_preset
+from thresher.spec.spmm_cycles import cycles
+
+from ..model.conftest import HIDDEN, LAYERS, WIDE, bert_parameters, bert_tensors, write_tokenizer
+from .runner import invoke, refused
+
+TINY = spmm_preset("tiny")
+ROWS, COLUMNS, TOKENS = 24, 32, 6
+BENCH = ["bench", "spmm", "--preset", "tiny", "--rows", ROWS, "--cols", COLUMNS, "--tokens", TOKENS]
+PROMISED = {
+    "cycles", "nnz", "lanes", "row_engines", "utilisation", "dense_cycles", "speedup", "bytes", "dense_bytes",
+    "bit_exact", "steady_cycles",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tensors(tmp_path) -> Path:
+    random = np.random.default_rng(5)
+    path = tmp_path / "some.safetensors"
+    named = {
+        "layer.0.wide.weight": random.normal(size=(ROWS, COLUMNS)).astype(np.float32),
+        "layer.0.half.weight": random.normal(size=(7, 9)).astype(np.float16),
+        "layer.0.wide.bias": random.normal(size=ROWS).astype(np.float32),
+        "layer.0.large.weight": random.normal(size=(4, TINY.max_columns + 1)).astype(np.float32),
+        "layer.0.broken.weight": np.full((8, 8), np.nan, np.float32),
+        "layer.0.empty.weight": np.zeros((0, 8), np.float32),
+        "positions": np.arange(12).reshape(3, 4),
+    }
+    save_file(named, path)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(bert_parameters()))
+    save_file(bert_tensors(), folder / "model.safetensors")
+    write_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+# -- bench spmm --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weight_format", "nnz", "size"),
+    [
+        ("csr", 192, 192 + 192 * 5 // 8 + 2 * ROWS),  # 32 columns: 5 bits
+        ("csr-delta", 192, 192 + 192 + 2 * ROWS),
+        ("bbs", 192, 192 + 192 * 3 // 8),  # banks of 8 columns: 3 bits
+        ("nm", 384, 384 + 384 * 2 // 8),
+        ("dense", 768, 768),
+    ],
+)
+def test_bench(weight_format, nnz, size):
+    result = invoke(*BENCH, "--format", weight_format, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told.keys() >= PROMISED
+    assert told["bit_exact"] is True
+    assert (told["rows"], told["columns"], told["tokens"]) == (ROWS, COLUMNS, TOKENS)
+    assert (told["preset"], told["seed"], told["weights"], told["format"]) == ("tiny", 0, "random", weight_format)
+    assert (told["nnz"], told["bytes"], told["dense_bytes"]) == (nnz, size, ROWS * COLUMNS)
+    assert told["sparsity"] == 1 - nnz / (ROWS * COLUMNS)
+    assert told["lanes"] * told["row_engines"] == TINY.multipliers
+    assert told["utilisation"] == nnz * TOKENS / (TINY.multipliers * told["cycles"])
+    assert told["speedup"] == told["dense_cycles"] / told["cycles"]
+    dense = cycles(TINY, WeightFormat.DENSE, columns=COLUMNS, tokens=TOKENS, lengths=[COLUMNS] * ROWS)
+    assert abs(told["dense_cycles"] - dense) < 5
+    assert told["steady_cycles"] <= told["cycles"] <= told["dense_cycles"]
+    assert "note" not in result.stderr
+
+
+def test_bench_prints_a_table():
+    result = invoke(*BENCH, "--format", "bbs", "--sparsity", "0.5")
+    assert result.exit_code == 0, result.stderr
+    shown = {line.rsplit(maxsplit=1)[0].strip(): line.rsplit(maxsplit=1)[1] for line in result.stdout.splitlines()[1:]}
+    assert (shown["nnz"], shown["sparsity"], shown["bit exact"]) == ("384", "0.500", "yes")
+
+
+def test_a_seed_gives_the_same_and_another_does_not():
+    told = [json.loads(invoke(*BENCH, "--seed", seed, "--json").stdout) for seed in (3, 3, 4)]
+    for each in told:
+        del each["simulated_cycles_per_second"], each["seed"]
+    assert told[0] == told[1] != told[2]
+
+
+@pytest.mark.parametrize(
+    ("weight_format", "words"),
+    [
+        ("nm", "note: 2:4 weights have a sparsity of 0.5, not 0.9"),
+        ("dense", "note: dense weights have a sparsity of 0"),
+    ],
+)
+def test_a_format_of_one_sparsity_says_so(weight_format, words):
+    result = invoke(*BENCH, "--format", weight_format, "--sparsity", 0.9, "--json")
+    assert result.exit_code == 0
+    assert words in result.stderr
+    assert json.loads(result.stdout)["sparsity"] == (0.5 if weight_format == "nm" else 0)
+
+
+def test_another_pattern_from_a_file(tmp_path):
+    (tmp_path / "mine.json").write_text('{"formats": ["dense", "nm"], "banks": 1, "kept": 1, "group": 8}')
+    result = invoke(*BENCH, "--config", tmp_path / "mine.json", "--format", "nm", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bit_exact"] is True
+    assert told["sparsity"] == 1 - 1 / 8
+    assert "has dense, nm" in refused(*BENCH, "--config", tmp_path / "mine.json").replace("nm, dense", "dense, nm")
+
+
+@pytest.mark.parametrize(("name", "shape"), [("layer.0.wide.weight", (ROWS, COLUMNS)), ("layer.0.half.weight", (7, 9))])
+def test_a_trained_matrix(tensors, name, shape):
+    line = ["bench", "spmm", "--preset", "tiny", "--tokens", 5, "--weights", tensors, "--tensor", name]
+    result = invoke(*line, "--sparsity", 0.5, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bit_exact"] is True
+    assert (told["rows"], told["columns"], told["weights"]) == (*shape, name)
+    weights = np.abs(load_file(tensors)[name]).astype(np.float32)
+    assert told["nnz"] == np.count_nonzero(weights > np.sort(weights.ravel())[(weights.size + 1) // 2 - 1])
+    refusal = refused(*line, "--rows", shape[0] + 1)
+    assert f"the tensor has {shape[0]}" in refusal
+
+
+def test_picture(tmp_path):
+    path = tmp_path / "deep" / "spmm.png"
+    result = invoke(*BENCH, "--picture", path, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [each.name for each in path.parent.iterdir()] == ["spmm.png"]
+    told = json.loads(result.stdout)
+    assert told["picture"] == str(path)
+    points = told["points"]
+    assert all(point["bit_exact"] for point in points)
+    assert {point["format"] for point in points} == {str(item) for item in WeightFormat}
+    by_format = {str(item): [point for point in points if point["format"] == item] for item in WeightFormat}
+    (dense,), (pattern,) = by_format["dense"], by_format["nm"]
+    assert (dense["speedup"], dense["bytes"], pattern["sparsity"]) == (1, ROWS * COLUMNS, 0.5)
+    assert [point["sparsity"] for point in by_format["csr"]] == pytest.approx(spmm_jobs.SWEPT, abs=1e-3)
+    banks = [point["sparsity"] for point in by_format["bbs"]]  # eighths: what a bank of 8 columns can have
+    assert banks == sorted(set(banks))
+    assert set(banks) <= {1 - kept / 8 for kept in range(1, 5)}
+    for found in by_format.values():
+        assert [point["speedup"] for point in found] == sorted(point["speedup"] for point in found)
+        for point in found:
+            assert point["speedup"] == dense["cycles"] / point["cycles"]
+
+
+def test_picture_of_a_matrix_that_is_too_narrow_for_banks(tmp_path):
+    """Then that format is left out; what was there before is replaced, and the table has the points."""
+    path = tmp_path / "spmm.png"
+    path.write_text("old")
+    result = invoke("bench", "spmm", "--preset", "tiny", "--rows", 9, "--cols", 3, "--tokens", 1, "--picture", path)
+    assert result.exit_code == 0, result.stderr
+    assert path.read_bytes().startswith(b"\x89PNG")
+    told = result.stdout.splitlines()
+    formats = {line.split()[0] for line in told[told.index("") + 2 :]}
+    assert formats == {"dense", "csr", "csr-delta"}
+
+
+def wrong(monkeypatch):
+    honest = spmm_jobs.spmm
+
+    def other(*args, **kwargs):
+        result = honest(*args, **kwargs)
+        result.output[0, 0] ^= 1
+        return result
+
+    monkeypatch.setattr(spmm_jobs, "spmm", other)
+
+
+def test_a_difference_from_golden_is_a_failure(monkeypatch, tmp_path):
+    wrong(monkeypatch)
+    result = invoke(*BENCH, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["bit_exact"] is False
+    assert "error: hardware and golden differ" in result.stderr
+
+
+def test_misbehaving_hardware_is_one_line(monkeypatch):
+    def fail(*_, **__):
+        raise SimulationError("no output\nfor 1000 cycles")
+
+    monkeypatch.setattr(spmm_jobs.SpmmSimulator, "run", fail)
+    assert "the hardware misbehaved (no output for 1000 cycles)" in refused(*BENCH)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sparsity", 1], ["sparsity=1.0", "not including, 1"]),
+        (["--sparsity", -0.1], ["sparsity=-0.1"]),
+        (["--sparsity", "nan", "--format", "nm"], ["sparsity=nan"]),
+        (["--sparsity", 0.95, "--format", "bbs"], ["sparsity=0.95", "bank of 8 columns"]),
+        (["--rows", 0], ["rows=0", "1 to 65535"]),
+        (["--rows", 10**11], ["rows=100000000000"]),
+        (["--cols", 65], ["cols=65", "1 to 64", "larger preset"]),
+        (["--cols", 3, "--format", "bbs"], ["cols=3", "bbs", "at least 4"]),
+        (["--cols", 3, "--format", "nm"], ["cols=3", "nm", "at least 4"]),
+        (["--tokens", 0], ["tokens=0", "1 to 65535"]),
+        (["--rows", 60000, "--tokens", 60000], ["GiB", "60000"]),
+        (["--tensor", "a"], ["tensor='a'", "--weights"]),
+        (["--picture", "x.jpg"], ["picture='x.jpg'", ".png"]),
+        (["--config", "nowhere.json"], ["cannot read", "nowhere.json"]),
+    ],
+)
+def test_bench_refuses(options, words, tmp_path):
+    settings = dict(zip(BENCH[4::2], BENCH[5::2], strict=True)) | dict(zip(options[::2], options[1::2], strict=True))
+    line = refused("bench", "spmm", "--preset", "tiny", *[part for pair in settings.items() for part in pair])
+    for word in words:
+        assert word in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (None, ["no tensor is named", "layer.0.half.weight"]),
+        ("layer.0.wyde.weight", ["no tensor 'layer.0.wyde.weight'", "try 'layer.0.wide.weight'"]),
+        ("wide", ["no tensor 'wide'", "try '"]),
+        ("layer.0.wide.bias", ["(24,)", "two dimensions", "layer.0.wide.weight"]),
+        ("positions", ["I64", "F32"]),
+        ("layer.0.large.weight", ["cols=65", "larger preset"]),
+        ("layer.0.broken.weight", ["NaN"]),
+        ("layer.0.empty.weight", ["(0, 8)", "not empty"]),
+    ],
+)
+def test_bench_refuses_tensors(tensors, tensor, words):
+    named = [] if tensor is None else ["--tensor", tensor]
+    line = refused("bench", "spmm", "--preset", "tiny", "--weights", tensors, *named)
+    for word in words:
+        assert word in line
+
+
+def test_bench_refuses_files(tensors, tmp_path):
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    for path, word in ((tensors, "truncated"), (tmp_path / "nowhere", "cannot read"), (tmp_path, "cannot read")):
+        line = refused("bench", "spmm", "--preset", "tiny", "--weights", path, "--tensor", "layer.0.wide.weight")
+        assert word in line
+        assert path.name in line
+
+
+def test_a_picture_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder.png").mkdir()
+    for path in ("file/x.png", "folder.png"):
+        assert path in refused(*BENCH, "--picture", tmp_path / path)
+
+
+def test_no_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    result = invoke(*BENCH)
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", ["prune", "prune -o x", "bench spmm --format coo", "bench spmm --rows x"])
+def test_usage_errors_exit_with_two(arguments):
+    assert invoke(*arguments.split()).exit_code == 2
+
+
+# -- prune -------------------------------------------------------------------------------------
+
+
+def pruned(model: Path, folder: Path, *options: object) -> dict:
+    line = ["prune", "--model", model, "--preset", "tiny", "--tokens", 9, "-o", folder, *options, "--json"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_prune(model, tmp_path):
+    told = pruned(model, tmp_path / "deep" / "out", "--format", "csr", "--sparsity", 0.6)
+    assert (told["measured"], told["bit_exact"], told["method"]) == (False, None, "unstructured")
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == [
+        "weights.json",
+        "weights.safetensors",
+    ]
+    matrices = read_packed(Path(told["path"])).matrices
+    assert [entry["name"] for entry in told["matrices"]] == list(matrices)
+    assert len(matrices) == 6 * LAYERS
+    for entry in told["matrices"]:
+        packed = matrices[entry["name"]].weights
+        assert (entry["bytes"], entry["kept"]) == (packed.bytes, packed.stored)
+        assert entry["sparsity"] == pytest.approx(0.6, abs=0.01)
+        assert entry["speedup"] == entry["dense_cycles"] / entry["cycles"] > 1
+    total = told["total"]
+    assert total["dense_bytes"] == LAYERS * (4 * HIDDEN**2 + 2 * HIDDEN * WIDE)
+    for name in ("cycles", "dense_cycles", "bytes"):
+        assert total[name] == sum(entry[name] for entry in told["matrices"])
+    table = json.loads(Path(told["table"]).read_text())
+    assert table == {name: value for name, value in told.items() if name != "preset"}
+
+
+def test_prune_globally(model, tmp_path):
+    told = pruned(model, tmp_path / "out", "--format", "csr-delta", "--sparsity", 0.6, "--global")
+    assert told["method"] == "global"
+    assert told["total"]["sparsity"] == pytest.approx(0.6, abs=0.001)
+    assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
+
+
+@pytest.mark.parametrize("options", [["csr", "--sparsity", 0.5], ["bbs", "--sparsity", 0.5], ["nm"], ["dense"]])
+def test_prune_on_rtl(model, tmp_path, options):
+    """Measured cycles are those of the model but for the engine's latency; bit for bit golden's."""
+    modelled = pruned(model, tmp_path / "one", "--format", *options)
+    measured = pruned(model, tmp_path / "two", "--format", *options, "--rtl")
+    assert (measured["measured"], measured["bit_exact"]) == (True, True)
+    for one, other in zip(modelled["matrices"], measured["matrices"], strict=True):
+        assert abs(one["cycles"] - other["cycles"]) < 12, one["name"]
+        assert abs(one["dense_cycles"] - other["dense_cycles"]) < 12, one["name"]
+        assert (one["bytes"], one["kept"], one["spread"]) == (other["bytes"], other["kept"], other["spread"])
+    names = ("one", "two")
+    assert len({(tmp_path / name / "weights.safetensors").read_bytes() for name in names}) == 1
+
+
+def test_prune_prints_a_line_per_matrix_and_the_total(model, tmp_path):
+    line = ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out", "--format", "nm"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    for words in ("encoder.layer.1.output.dense", "12 × 20", "total", "by the cycle model", "weights.safetensors"):
+        assert words in result.stdout
+
+
+def test_prune_notices_a_difference_from_golden(model, tmp_path, monkeypatch):
+    wrong(monkeypatch)
+    line = ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out", "--format", "nm", "--rtl"]
+    result = invoke(*line)
+    assert result.exit_code == 1
+    assert "bit-exact with golden: NO" in result.stdout
+    assert "differ" in result.stderr
+
+
+def test_the_packaged_model_on_its_default_preset(tmp_path):
+    result = invoke("prune", "--format", "bbs", "--sparsity", 0.5, "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["total"]["sparsity"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "csr"], ["sparsity", "must be given"]),
+        (["--format", "csr", "--sparsity", 1], ["sparsity=1.0"]),
+        (["--format", "nm", "--sparsity", 0.75], ["sparsity=0.75", "0.5 for 2:4"]),
+        (["--format", "bbs", "--sparsity", 0.5, "--global"], ["global", "csr"]),
+        (["--format", "nm", "--tokens", 0], ["tokens=0"]),
+        (["--format", "nm", "--tokens", 0, "--rtl"], ["tokens=0"]),
+        (
+            ["--format", "nm", "--model", "default", "--preset", "tiny"],
+            ["max_columns=64", "128 columns", "larger engine"],
+        ),
+        (["--format", "nm", "--model", "default", "--preset", "tiny", "--rtl"], ["cols=128", "larger preset"]),
+        (["--format", "nm", "--model", "./nowhere"], ["nowhere", "does not exist"]),
+        (["--format", "nm", "--model", "./nowhere", "--rtl"], ["nowhere", "does not exist"]),
+    ],
+)
+def test_prune_refuses(model, tmp_path, options, words):
+    settings = ["--model", model, "--preset", "tiny", "-o", tmp_path / "out"]
+    line = refused("prune", *settings, *options)
+    for word in words:
+        assert word in line
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_prune_into_a_file(model, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    line = refused("prune", "--model", model, "--preset", "tiny", "--format", "nm", "-o", tmp_path / "file")
+    assert "cannot write" in line
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+# -- verilog -----------------------------------------------------------------------------------
+
+
+def test_verilog_of_the_engine(tmp_path):
+    (tmp_path / "mine.json").write_text('{"max_columns": 40, "formats": ["csr", "dense"], "banks": 1}')
+    line = ["verilog", "--unit", "spmm", "--preset", "tiny", "--config", tmp_path / "mine.json", "-o", tmp_path / "v"]
+    result = invoke(*line, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["written"] == ["spmm.v", "spmm.json"]
+    described = json.loads((tmp_path / "v" / "spmm.json").read_text())
+    config = SpmmConfig.from_json(json.dumps(described["configuration"]))
+    assert (config.max_columns, config.rows) == (40, TINY.rows)
+    assert described["top"] == "spmm"
+    assert "module spmm(" in (tmp_path / "v" / "spmm.v").read_text()
+    assert invoke(*line).stdout.count("unchanged") == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [('{"lanes": 3}', ["lanes=3"]), ('{"max_length": 8}', ["max_length=8", "known field"]), ("[]", ["object"])],
+)
+def test_verilog_of_the_engine_refuses(content, words, tmp_path):
+    (tmp_path / "mine.json").write_text(content)
+    line = ["verilog", "--unit", "spmm", "--preset", "tiny", "-o", tmp_path / "v"]
+    told = refused(*line, "--config", tmp_path / "mine.json")
+    for word in words:
+        assert word in told
+    assert "only attention has policies" in refused(*line, "--policy", "hdp")
+    assert not (tmp_path / "v").exists()
