@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from thresher.cli import spmm_jobs
 from scipy.sparse import csr_array
+from thresher.cli import spmm_jobs
 from thresher.golden.packing import PackedWeights, unpack
 from thresher.golden.spmm import spmm
 from thresher.model.prune import prune_unstructured, quantise_pruned
