@@ -60,7 +60,8 @@ class AdderTree(wiring.Component):
     width : int
         Bits of each.
     levels : int
-        Levels of the tree between registers.
+        Levels of the tree between registers. More than one saves registers and costs LUTs: synthesis turns sums of
+        many operands into compressors, which no carry chain does.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class AdderTree(wiring.Component):
         As wide as the sum needs.
     """
 
-    def __init__(self, *, count: int, width: int, levels: int = 2):
+    def __init__(self, *, count: int, width: int, levels: int = 1):
         self._count = count
         self._levels = levels
         depth = (count - 1).bit_length()

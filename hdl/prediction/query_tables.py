@@ -144,15 +144,20 @@ class QueryTables(wiring.Component):
         config = self._config
         columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
         shape = data.ArrayLayout(unsigned(sum_bits(config)), config.block)
-        memory = Memory(shape=shape, depth=1 << (GROUPED + len(place)), init=[])
-        m.submodules[f"table_{group}"] = memory
-        write = memory.write_port()
-        m.d.comb += [write.en.eq(filling), write.addr.eq(Cat(entry, place))]
+        sums = Signal(shape, name=f"sums_{group}")
         for query in range(config.block):
             chosen = [Mux(entry[i], self.q_read.data[query][column], 0) for i, column in enumerate(columns)]
-            m.d.comb += write.data[query].eq(sum(chosen[1:], chosen[0]))
+            m.d.comb += sums[query].eq(sum(chosen[1:], chosen[0]))
         for lookup in range(self._lookups):
-            read = memory.read_port(domain="comb")
-            m.d.comb += read.addr.eq(Cat(self.bits[lookup][group], self.chunk, self.half))
+            # A copy for each lookup, as LUT RAM has one read port: a memory of many is more than Yosys can map.
+            memory = Memory(shape=shape, depth=1 << (GROUPED + len(place)), init=[])
+            m.submodules[f"table_{group}_{lookup}"] = memory
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(filling),
+                write.addr.eq(Cat(entry, place)),
+                write.data.eq(sums),
+                read.addr.eq(Cat(self.bits[lookup][group], self.chunk, self.half)),
+            ]
             for query in range(config.block):
                 m.d.comb += self.sums[lookup][group][query].eq(read.data[query])
