@@ -146,12 +146,14 @@ def prune(result: dict[str, Any]) -> None:
     told = "measured on RTL" if result["measured"] else "by the cycle model"
     console.print(Text(f"{result['model']}, {result['format']}, pruned: {result['method']}"))
     console.print(f"cycles of {result['tokens']} tokens on {result['preset']}, {told}\n")
-    names = ("matrix", "M × K", "sparsity", "bytes", "dense bytes", "cycles", "dense cycles", "speedup")
+    names = ("matrix", "M × K", "sparsity", "bytes", "of dense", "cycles", "dense cycles", "speedup")
     table = _table(*names, right=1)
+    table.columns[0].overflow = "fold"  # a name cut short would not say which matrix it is
     for entry in [*result["matrices"], result["total"]]:
         shape = f"{entry['rows']} × {entry['columns']}" if entry["rows"] else ""
-        counts = (f"{entry[name]:,}" for name in ("bytes", "dense_bytes", "cycles", "dense_cycles"))
-        table.add_row(Text(entry["name"]), shape, f"{entry['sparsity']:.3f}", *counts, f"{entry['speedup']:.2f}")
+        packed, cycles, dense = (f"{entry[name]:,}" for name in ("bytes", "cycles", "dense_cycles"))
+        figures = [f"{entry['sparsity']:.3f}", packed, f"{entry['bytes'] / entry['dense_bytes']:.0%}", cycles, dense]
+        table.add_row(Text(entry["name"].removeprefix("encoder.")), shape, *figures, f"{entry['speedup']:.2f}")
     console.print(table)
     if result["bit_exact"] is not None:
         console.print(f"\nbit-exact with golden: {'yes' if result['bit_exact'] else 'NO'}")

@@ -333,7 +333,7 @@ def test_prune_prints_a_line_per_matrix_and_the_total(model, tmp_path):
     line = ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out", "--format", "nm"]
     result = invoke(*line)
     assert result.exit_code == 0, result.stderr
-    for words in ("encoder.layer.1.output.dense", "12 × 20", "total", "by the cycle model", "weights.safetensors"):
+    for words in ("layer.1.output.dense", "12 × 20", "total", "by the cycle model", "weights.safetensors"):
         assert words in result.stdout
 
 
