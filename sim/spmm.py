@@ -1,6 +1,6 @@
 """Whole products on a simulated SpMM engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -136,10 +136,15 @@ def simulate_products(
     jobs: Sequence[SpmmJob | SpmmCommand],
     *,
     seed: int,
-    stall: float = 0.3,
+    stall: float | Mapping[str, float] = 0.3,
     vcd: Path | None = None,
 ) -> list[SpmmRun]:
     """Products on an engine in Amaranth's simulator: no compiler needed, for small configurations.
+
+    Parameters
+    ----------
+    seed, stall, vcd
+        See :func:`~thresher.sim.testbench.run_streams`.
 
     Raises
     ------
@@ -149,7 +154,7 @@ def simulate_products(
         As those of :meth:`SpmmSimulator.run`.
     """
     batch = SpmmBatch(config, jobs)
-    limit = batch.cycle_limit(stall)
+    limit = batch.cycle_limit(max(stall.values(), default=0.0) if isinstance(stall, Mapping) else stall)
     result = run_streams(
         Spmm(config), batch.inputs(), batch.counts(), seed=seed, stall=stall, max_cycles=limit, vcd=vcd
     )

@@ -108,7 +108,7 @@ def _ends(
     dut: wiring.Component,
     inputs: Mapping[str, Sequence[Any] | np.ndarray],
     counts: Mapping[str, int],
-    stall: float,
+    stall: float | Mapping[str, float],
     seed: int,
 ) -> tuple[list[_Source], list[_Sink]]:
     streams, _ = interface(dut)
@@ -117,11 +117,15 @@ def _ends(
             if name not in streams or streams[name].direction != direction:
                 have = ", ".join(port.name for port in streams.values() if port.direction == direction)
                 raise ValueError(f"{name!r} is no {direction}put stream of the component; it has: {have}")
-    if not 0 <= stall < 1:
-        raise ValueError(f"stall={stall} must be at least 0 and below 1")
-    sources = [_Source(streams[name], payloads, stall, seed) for name, payloads in inputs.items()]
-    sinks = [_Sink(port, counts.get(name), stall, seed) for name, port in streams.items() if port.direction == "out"]
-    return sources, sinks
+    stalls = {name: stall.get(name, 0.0) if isinstance(stall, Mapping) else stall for name in streams}
+    for name, chance in (*stalls.items(), *(stall.items() if isinstance(stall, Mapping) else ())):
+        if name not in streams:
+            raise ValueError(f"{name!r} is no stream of the component")
+        if not 0 <= chance < 1:
+            raise ValueError(f"stall={chance} of {name} must be at least 0 and below 1")
+    sources = [_Source(streams[name], payloads, stalls[name], seed) for name, payloads in inputs.items()]
+    outputs = [port for port in streams.values() if port.direction == "out"]
+    return sources, [_Sink(port, counts.get(port.name), stalls[port.name], seed) for port in outputs]
 
 
 def run_streams(
@@ -130,7 +134,7 @@ def run_streams(
     counts: Mapping[str, int],
     *,
     seed: int,
-    stall: float = 0.3,
+    stall: float | Mapping[str, float] = 0.3,
     max_cycles: int = 100_000,
     settle: int = 16,
     processes: Sequence[Callable[..., Any]] = (),
@@ -152,8 +156,9 @@ def run_streams(
         How many payloads each output stream must give: no fewer, and no more while the run lasts.
     seed : int
         Of the stalls. Every error carries it.
-    stall : float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
+    stall : float or dict of float
+        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready; one for all
+        streams, or by name (others do not stall).
     max_cycles : int
         The run fails when its outputs have not come by then.
     settle : int

@@ -93,14 +93,14 @@ def test_refusals(name):
     rng = np.random.default_rng(11)
     table = {"activation": Activation.TABLE, "shape": Shape(rows=1, columns=1, tokens=1)}
     unloaded = dataclasses.replace(random_job(config, rng, **table), table=None)
-    jobs: list = [unloaded, unloaded]
+    jobs: list = [SpmmCommand(rows=0, columns=1, tokens=1, load_table=1), unloaded, unloaded]
     for index, command in enumerate(refused_commands(config)):
         jobs.append(command)
         if index % 2:
             jobs.append(random_job(config, rng, table_loaded=False))
     jobs += [random_job(config, rng, **table), unloaded]
     runs = check(config, jobs, seed=11, stall=0.1)
-    assert [run.statistics.error for run in runs[:2]] == [SpmmError.TABLE] * 2
+    assert [run.statistics.error for run in runs[1:3]] == [SpmmError.TABLE] * 2
     assert runs[-1].statistics.error is SpmmError.NONE
 
 
@@ -135,6 +135,40 @@ def test_rows_without_weights(weight_format, spread, rows):
         lengths[rows // 2] = len(slow.values)
         jobs.append(dataclasses.replace(job, weights=dataclasses.replace(slow, rows=rows, lengths=lengths)))
     check(TINY, jobs, seed=rows, stall=0.2)
+
+
+@pytest.mark.parametrize(
+    "slow", ["i_command", "i_rows", "i_weights__1", "i_inputs", "i_table", "o_data", "o_statistics"]
+)
+@pytest.mark.parametrize(("weight_format", "spread"), [(WeightFormat.CSR, False), (WeightFormat.BBS, True)])
+def test_one_slow_stream(slow, weight_format, spread):
+    """All others run ahead as far as they can: short rows fill every queue."""
+    config = dataclasses.replace(TINY, drain_lanes=4, result_rows=2)
+    rng = np.random.default_rng(12)
+    jobs = []
+    for density in (0, 0.1, 0.1):
+        weights = random_weights(config, weight_format, 90, 16, rng, density=density)
+        shape = Shape(rows=90, columns=16, tokens=int(rng.integers(1, 6)))
+        job = random_job(config, rng, weight_format=weight_format, spread=spread, shape=shape)
+        table = None if jobs else int8(rng, 256)
+        jobs.append(dataclasses.replace(job, weights=weights, activation=Activation.TABLE, table=table))
+    small = random_job(config, rng, shape=Shape(rows=1, columns=1, tokens=1))
+    refused = SpmmCommand(rows=0, columns=1, tokens=1)
+    check(config, [*jobs, refused, *[dataclasses.replace(small, table=None)] * 6, refused], seed=12, stall={slow: 0.9})
+
+
+@pytest.mark.parametrize("density", [0, 0.03])
+def test_rows_that_wait_for_slow_ones(density):
+    """All engines but one have a long row; the short ones after them go to the other, and fill all that it has."""
+    config = dataclasses.replace(CONFIGS["four_engines"], result_rows=8)
+    rng = np.random.default_rng(14)
+    matrix = np.zeros((2, 48, 48), np.int8)
+    matrix[:, 3:] = int8(rng, 2, 45, 48) * (rng.random((2, 45, 48)) < density)
+    matrix[:, :3] = rng.integers(1, 128, (2, 3, 48))
+    job = random_job(config, rng, weight_format=WeightFormat.CSR, shape=Shape(rows=96, columns=48, tokens=7))
+    job = dataclasses.replace(job, weights=pack(matrix.reshape(96, 48), WeightFormat.CSR))
+    for stall in (0.0, {"o_data": 0.7}):
+        check(config, [job, job], seed=14, stall=stall)
 
 
 def test_far_columns_by_deltas():

@@ -34,6 +34,20 @@ def test_stalls_are_repeatable_and_differ_by_seed():
     assert first.cycles != other.cycles
 
 
+def test_stalls_by_name():
+    commands, lanes = stimulus(1, 40)
+    inputs = {"i_command": commands, "i_data": lanes}
+    slow = run_streams(Summer(), inputs, {"o": 40}, seed=5, stall={"o": 0.8})
+    free = run_streams(Summer(), inputs, {"o": 40}, seed=5, stall={})
+    assert slow.values == free.values
+    assert free.cycles["i_data"] == list(range(40))
+    assert slow.cycles["o"][-1] > 80
+    with pytest.raises(ValueError, match="'x' is no stream of the component"):
+        run_streams(Inverter(), {}, {}, seed=0, stall={"x": 0.1})
+    with pytest.raises(ValueError, match=r"stall=-1 of o"):
+        run_streams(Inverter(), {}, {}, seed=0, stall={"o": -1})
+
+
 def test_combinational_component():
     assert run_streams(Inverter(), {"i": [0, 255, 1]}, {"o": 3}, seed=1).values == {"o": [255, 0, 254]}
 
