@@ -149,7 +149,7 @@ class Spmm(wiring.Component):
             ]
             for reader in range(readers):
                 index = first + reader
-                m.submodules[f"row_engine_{index}"] = engine = RowEngine(config)
+                m.submodules[f"row_engine_{index}"] = engine = RowEngine(config, index=index)
                 connect(m, dispatcher.o_rows[index], engine.i_rows)
                 connect(m, flipped(self.i_weights[index]), engine.i_words)
                 connect(m, engine.tile, memory.reads[reader])

@@ -1,6 +1,6 @@
 """Sums to INT8 results: bias, requantisation, activation, for whichever engine has a row ready."""
 
-from amaranth import Array, Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -18,7 +18,7 @@ from ..common.arithmetic import popcount
 from ..common.pipeline import delay, index_bits
 from ..requantize import Requantize
 from .interface import command_layout
-from .row_engine import sums_layout
+from .row_engine import parameters_layout, sums_layout
 
 __all__ = ["Drain", "result_layout"]
 
@@ -99,93 +99,75 @@ class Drain(wiring.Component):
         config = self._config
         lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes))
         tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
-        chosen = Signal.like(lanes)
         engine, chunk, valid, last = self._choose(m)
-        self._take_row(m, engine, chunk, chosen, tag)
-        m.d.comb += [tag.valid.eq(valid), tag.last.eq(last)]
-        if config.banks > 1:
-            with m.If(self.spread):
-                self._take_spread_rows(m, chosen, tag)
-        m.d.sync += lanes.eq(chosen)
+        m.d.comb += [
+            tag.valid.eq(valid),
+            tag.last.eq(last),
+            tag.engine.eq(engine),
+            tag.slot.eq(Cat(sums.payload.parameters.slot for sums in self.i_sums).bit_select(engine, 1)),
+        ]
+        for i in range(config.drain_lanes):
+            self._take_lane(m, i, lanes[i], engine, chunk)
         self._finish(m, lanes, delay(m, tag, self.latency, enable=1, name="tag"))
         return m
 
     def _choose(self, m: Module):
-        """The engine whose row is drained: the one that was begun, else the next in turn that has a row and room."""
+        """The engine whose row is drained: the one that was begun, else the next in turn that has a row and room.
+        Spread: all of them, as soon as all have a row."""
         config = self._config
         ready = Signal(config.rows)
         turn = Signal(unsigned_bits(config.rows - 1))
         begun = Signal()
         chunk = Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
-        engine, valid = Signal.like(turn), Signal()
+        engine, valid, last = Signal.like(turn), Signal(), Signal()
         m.d.comb += [ready[i].eq(self.i_sums[i].valid & self.room[i]) for i in range(config.rows)]
         # Candidates from the turn onwards, the last assignment wins.
         for distance in reversed(range(config.rows)):
             candidate = Signal(index_bits(config.rows), name=f"candidate_{distance}")
             m.d.comb += candidate.eq(turn + distance)
-            with m.If(ready.bit_select(candidate, 1) if config.rows > 1 else ready):
-                m.d.comb += [engine.eq(candidate), valid.eq(~self.spread)]
+            with m.If(ready.bit_select(candidate, 1)):
+                m.d.comb += [engine.eq(candidate), valid.eq(1)]
         with m.If(begun):
-            m.d.comb += [engine.eq(turn), valid.eq(~self.spread)]
-        tail = Array(sums.payload.parameters.tail for sums in self.i_sums)[engine]
-        last_chunk = Signal.like(chunk)
-        shift = index_bits(config.drain_lanes)
-        m.d.comb += last_chunk.eq(Mux(tail, (self.tail_tokens - 1) >> shift, config.beats_per_row - 1))
-        last = chunk == last_chunk
-        with m.If(valid):
+            m.d.comb += [engine.eq(turn), valid.eq(1)]
+        tail = Cat(sums.payload.parameters.tail for sums in self.i_sums).bit_select(engine, 1)
+        tail_chunk = (self.tail_tokens - 1) >> index_bits(config.drain_lanes)
+        m.d.comb += last.eq(chunk == Mux(tail, tail_chunk, config.beats_per_row - 1))
+        with m.If(self.spread):
+            every = Cat(sums.valid for sums in self.i_sums).all() & self.room[0]
+            m.d.comb += [engine.eq(0), valid.eq(every), last.eq(1), self.reserve.eq(every)]
+            m.d.comb += [sums.ready.eq(every) for sums in self.i_sums]
+        with m.Elif(valid):
             m.d.sync += [turn.eq(engine), begun.eq(~last), chunk.eq(chunk + 1)]
             m.d.comb += self.reserve.eq(Mux(begun, 0, 1 << engine))
             with m.If(last):
                 m.d.sync += [turn.eq(engine + 1 if config.rows > 1 else 0), chunk.eq(0)]
-                for i, sums in enumerate(self.i_sums):
-                    m.d.comb += sums.ready.eq(engine == i)
+                m.d.comb += [sums.ready.eq(engine == i) for i, sums in enumerate(self.i_sums)]
         return engine, chunk, valid, last
 
-    def _take_row(self, m: Module, engine, chunk, chosen, tag) -> None:
+    def _take_lane(self, m: Module, i: int, lane, engine: Signal, chunk: Signal) -> None:
+        """A sum of the chosen engine's chunk, or of the engine that the lane belongs to, which has put it there."""
         config = self._config
-        count = config.drain_lanes
-        row = Signal(sums_layout(config))
-        words = data.ArrayLayout(data.ArrayLayout(signed(config.accumulator_bits), count), config.beats_per_row)
-        m.d.comb += row.eq(Array(Cat(sums.payload) for sums in self.i_sums)[engine])
-        totals = data.View(words, Cat(row.sums))[chunk if config.beats_per_row > 1 else 0]
-        parameters = row.parameters
-        first_token = chunk << index_bits(count)
-        for i in range(count):
-            m.d.comb += [
-                chosen[i].total.eq(totals[i]),
-                chosen[i].present.eq(~parameters.tail | (first_token + i < self.tail_tokens)),
-                *self._row_parameters(chosen[i], parameters),
-            ]
-        m.d.comb += [tag.engine.eq(engine), tag.slot.eq(parameters.slot)]
-
-    def _row_parameters(self, lane, parameters) -> list:
-        return [lane[name].eq(parameters[name]) for name in ("bias", "multiplier", "shift")]
-
-    def _take_spread_rows(self, m: Module, chosen, tag) -> None:
-        config = self._config
-        tokens = config.spread_tokens
-        complete = Signal()
-        m.d.comb += [
-            complete.eq(Cat(sums.valid for sums in self.i_sums).all() & self.room[0]),
-            self.reserve.eq(complete),
-            tag.valid.eq(complete),
-            tag.engine.eq(0),
-            tag.last.eq(1),
-            tag.slot.eq(self.i_sums[0].payload.parameters.slot),
+        home = min(i // config.spread_tokens, config.rows - 1)
+        source = Signal.like(engine, name=f"source_{i}")
+        part = Signal(index_bits(config.beats_per_row), name=f"part_{i}")
+        m.d.comb += [source.eq(Mux(self.spread, home, engine)), part.eq(Mux(self.spread, 0, chunk))]
+        totals, parameters = [], []
+        for sums in self.i_sums:
+            totals += [sums.payload.sums[beat * config.drain_lanes + i] for beat in range(config.beats_per_row)]
+            parameters.append(Cat(sums.payload.parameters))
+        index = Cat(part, source[: index_bits(config.rows)])
+        chosen = Cat(parameters).word_select(source[: index_bits(config.rows)], len(parameters[0]))
+        row = Signal(parameters_layout(config), name=f"row_{i}")
+        m.d.comb += row.eq(chosen)
+        token = Mux(self.spread, i % config.spread_tokens, (chunk << index_bits(config.drain_lanes)) + i)
+        inside = ~self.spread | (row.present if i < config.rows * config.spread_tokens else 0)
+        m.d.sync += [
+            lane.total.eq(Cat(totals).word_select(index, config.accumulator_bits)),
+            lane.bias.eq(row.bias),
+            lane.multiplier.eq(row.multiplier),
+            lane.shift.eq(row.shift),
+            lane.present.eq(inside & (~row.tail | (token < self.tail_tokens))),
         ]
-        for i in range(config.drain_lanes):
-            engine, token = divmod(i, tokens)
-            if engine >= config.rows:
-                m.d.comb += chosen[i].present.eq(0)
-                continue
-            sums = self.i_sums[engine]
-            parameters = sums.payload.parameters
-            m.d.comb += [
-                chosen[i].total.eq(sums.payload.sums[token]),
-                chosen[i].present.eq(parameters.present & (~parameters.tail | (token < self.tail_tokens))),
-                *self._row_parameters(chosen[i], parameters),
-            ]
-        m.d.comb += [sums.ready.eq(complete) for sums in self.i_sums]
 
     def _finish(self, m: Module, lanes, tags: list) -> None:
         """From registered sums to results."""

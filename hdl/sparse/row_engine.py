@@ -46,7 +46,8 @@ def parameters_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def sums_layout(config: SpmmConfig) -> data.StructLayout:
-    """A row's sums, a token per lane (spread: the first lanes / banks of them), and its parameters."""
+    """A row's sums, a token per lane, and its parameters. Spread, the lanes / banks tokens stand where the drain puts
+    those of this engine."""
     return data.StructLayout(
         {
             "sums": data.ArrayLayout(signed(config.accumulator_bits), config.lanes),
@@ -59,6 +60,12 @@ class RowEngine(wiring.Component):
     """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
 
     No stage behind the sequencer ever stalls: a row enters only when there is room for its sums.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+    index : int
+        Which of the engines it is.
 
     Members
     -------
@@ -73,8 +80,9 @@ class RowEngine(wiring.Component):
         In the order of the rows.
     """
 
-    def __init__(self, config: SpmmConfig):
+    def __init__(self, config: SpmmConfig, *, index: int):
         self._config = config
+        self._index = index
         super().__init__(
             {
                 "i_rows": In(stream.Signature(assigned_row_layout(config))),
@@ -194,7 +202,7 @@ class RowEngine(wiring.Component):
         done, sums = self._accumulate(m, totals, delayed, name="spread")
         with m.If(self.spread):
             m.d.comb += queue.i.valid.eq(done)
-            m.d.comb += [queue.i.payload[i].eq(total) for i, total in enumerate(sums)]
+            m.d.comb += [queue.i.payload[self._index * tokens + i].eq(total) for i, total in enumerate(sums)]
 
     def _accumulate(self, m: Module, terms: list, tag: dict, *, name: str) -> tuple[Signal, list]:
         """Sums over the steps of a row, and when they are complete. The next row's may start in that very cycle."""
