@@ -119,36 +119,36 @@ class Drain(wiring.Component):
         turn = Signal(unsigned_bits(config.rows - 1))
         begun = Signal()
         chunk = Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
-        engine, valid, last = Signal.like(turn), Signal(), Signal()
+        engine, found, last = Signal.like(turn), Signal(), Signal()
         m.d.comb += [ready[i].eq(self.i_sums[i].valid & self.room[i]) for i in range(config.rows)]
         # Candidates from the turn onwards, the last assignment wins.
         for distance in reversed(range(config.rows)):
             candidate = Signal(index_bits(config.rows), name=f"candidate_{distance}")
             m.d.comb += candidate.eq(turn + distance)
             with m.If(ready.bit_select(candidate, 1)):
-                m.d.comb += [engine.eq(candidate), valid.eq(1)]
+                m.d.comb += [engine.eq(candidate), found.eq(1)]
         with m.If(begun):
-            m.d.comb += [engine.eq(turn), valid.eq(1)]
+            m.d.comb += [engine.eq(turn), found.eq(1)]
         tail = Cat(sums.payload.parameters.tail for sums in self.i_sums).bit_select(engine, 1)
         tail_chunk = (self.tail_tokens - 1) >> index_bits(config.drain_lanes)
         m.d.comb += last.eq(chunk == Mux(tail, tail_chunk, config.beats_per_row - 1))
+        every = Cat(sums.valid for sums in self.i_sums).all() & self.room[0]
         with m.If(self.spread):
-            every = Cat(sums.valid for sums in self.i_sums).all() & self.room[0]
-            m.d.comb += [engine.eq(0), valid.eq(every), last.eq(1), self.reserve.eq(every)]
+            m.d.comb += self.reserve.eq(every)
             m.d.comb += [sums.ready.eq(every) for sums in self.i_sums]
-        with m.Elif(valid):
+        with m.Elif(found):
             m.d.sync += [turn.eq(engine), begun.eq(~last), chunk.eq(chunk + 1)]
             m.d.comb += self.reserve.eq(Mux(begun, 0, 1 << engine))
             with m.If(last):
                 m.d.sync += [turn.eq(engine + 1 if config.rows > 1 else 0), chunk.eq(0)]
                 m.d.comb += [sums.ready.eq(engine == i) for i, sums in enumerate(self.i_sums)]
-        return engine, chunk, valid, last
+        return Mux(self.spread, 0, engine), chunk, Mux(self.spread, every, found), self.spread | last
 
     def _take_lane(self, m: Module, i: int, lane, engine: Signal, chunk: Signal) -> None:
         """A sum of the chosen engine's chunk, or of the engine that the lane belongs to, which has put it there."""
         config = self._config
         home = min(i // config.spread_tokens, config.rows - 1)
-        source = Signal.like(engine, name=f"source_{i}")
+        source = Signal(unsigned_bits(config.rows - 1), name=f"source_{i}")
         part = Signal(index_bits(config.beats_per_row), name=f"part_{i}")
         m.d.comb += [source.eq(Mux(self.spread, home, engine)), part.eq(Mux(self.spread, 0, chunk))]
         totals, parameters = [], []
