@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Whole products on the emitted engine, bit for bit golden's; and what a benchmark makes of them."""
 
 import dataclasses
