@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..model import EvaluationReport
     from .jobs import Answers
 
-__all__ = ["answers", "bench", "evaluation", "presets", "prune", "sweep"]
+__all__ = ["answers", "bench", "evaluation", "make_console", "make_table", "presets", "prune", "sweep"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
@@ -26,13 +26,14 @@ NOTES = {
 }
 
 
-def _console() -> Console:
+def make_console() -> Console:
+    """Standard output, for people."""
     # Where it is not a terminal nothing is cut off to fit one.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
 
 
-def _table(*columns: str, right: int) -> Table:
+def make_table(*columns: str, right: int) -> Table:
     """A table whose columns from number ``right`` on hold numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
@@ -42,12 +43,12 @@ def _table(*columns: str, right: int) -> Table:
 
 def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
     """Labels beside FP32's, kept blocks, and cycles where there are any."""
-    console = _console()
+    console = make_console()
     dense = result.dense_cycles
     names = ["sentence", "label", "confidence", "FP32", "confidence", "kept blocks"]
     names += ["cycles"] if result.cycles else []
     names += ["dense cycles", "speedup"] if dense else []
-    table = _table(*names, right=2)
+    table = make_table(*names, right=2)
     for i, answer in enumerate(result.sentences):
         # Text, not markup: a sentence may hold square brackets.
         text = answer.text if len(answer.text) <= SHOWN else answer.text[: SHOWN - 1] + "…"
@@ -88,14 +89,16 @@ def _speedup(console: Console, how: str, cycles: int, dense: int | None) -> None
 
 def evaluation(result: "EvaluationReport") -> None:
     """Score and sparsity of each setting."""
-    console = _console()
+    console = make_console()
     console.print(Text(f"{result.model}, {result.task}: {result.examples} examples of {result.data}"))
     policy = ", ".join(f"{name} {value}" for name, value in result.policy.items())
     console.print(f"rho {result.rho}, tau {result.tau}, {policy}")
     source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
     console.print(Text(f"calibrated with {source}"))
     console.print()
-    table = _table("attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1)
+    table = make_table(
+        "attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1
+    )
     table.columns[-1].justify = "left"
     for name, figures in result.results.items():
         table.add_row(
@@ -113,7 +116,7 @@ def evaluation(result: "EvaluationReport") -> None:
 
 def bench(result: dict[str, Any]) -> None:
     """Figures of a benchmark, name by name; tables inside it are left out."""
-    table = _table("figure", "value", right=1)
+    table = make_table("figure", "value", right=1)
     for name, value in result.items():
         if isinstance(value, list):
             continue
@@ -126,28 +129,28 @@ def bench(result: dict[str, Any]) -> None:
         else:
             shown = f"{value:,}" if isinstance(value, int) else str(value)
         table.add_row(name.replace("_", " "), shown)
-    _console().print(table)
+    make_console().print(table)
 
 
 def sweep(points: list[dict[str, Any]]) -> None:
     """What the picture shows."""
-    table = _table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
+    table = make_table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
     for point in points:
         figures = f"{point['sparsity']:.3f}", f"{point['cycles']:,}", f"{point['speedup']:.2f}", f"{point['bytes']:,}"
         table.add_row(point["format"], *figures)
-    console = _console()
+    console = make_console()
     console.print()
     console.print(table)
 
 
 def prune(result: dict[str, Any]) -> None:
     """A line per matrix, and the total."""
-    console = _console()
+    console = make_console()
     told = "measured on RTL" if result["measured"] else "by the cycle model"
     console.print(Text(f"{result['model']}, {result['format']}, pruned: {result['method']}"))
     console.print(f"cycles of {result['tokens']} tokens on {result['preset']}, {told}\n")
     names = ("matrix", "M × K", "sparsity", "bytes", "of dense", "cycles", "dense cycles", "speedup")
-    table = _table(*names, right=1)
+    table = make_table(*names, right=1)
     table.columns[0].overflow = "fold"  # a name cut short would not say which matrix it is
     for entry in [*result["matrices"], result["total"]]:
         shape = f"{entry['rows']} × {entry['columns']}" if entry["rows"] else ""
@@ -162,9 +165,9 @@ def prune(result: dict[str, Any]) -> None:
 
 def presets(listed: dict[str, Any]) -> None:
     """Presets of both units, and policies."""
-    console = _console()
+    console = make_console()
     console.print("attention")
-    table = _table("preset", "INT8 multipliers", "lengths to", "d to", "block", "predictor lanes × blocks", right=1)
+    table = make_table("preset", "INT8 multipliers", "lengths to", "d to", "block", "predictor lanes × blocks", right=1)
     for name, entry in listed["presets"].items():
         fields = entry["configuration"]
         block = f"{fields['block']}×{fields['block']}"
@@ -174,7 +177,7 @@ def presets(listed: dict[str, Any]) -> None:
     console.print(table)
     console.print("\nspmm")
     names = ("preset", "INT8 multipliers", "row engines × lanes", "M to", "K to", "N to", "banks", "N:M")
-    table = _table(*names, "formats", right=1)
+    table = make_table(*names, "formats", right=1)
     for name, entry in listed["spmm_presets"].items():
         fields = entry["configuration"]
         sizes = (fields["max_rows"], fields["max_columns"], fields["max_tokens"], fields["banks"])
@@ -183,7 +186,7 @@ def presets(listed: dict[str, Any]) -> None:
     console.print(table)
     console.print("\npolicies of attention")
     names = list(next(iter(listed["policies"].values())))
-    table = _table("policy", *(name.replace("_", " ") for name in names), right=99)
+    table = make_table("policy", *(name.replace("_", " ") for name in names), right=99)
     for name, rules in listed["policies"].items():
         table.add_row(name, *(rules[field] for field in names))
     console.print(table)

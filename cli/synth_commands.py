@@ -1,0 +1,96 @@
+"""The command that takes hardware to gates and measures it."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
+from ..synth.devices import DEVICES, device
+from ..synth.tools import Source
+from . import progress
+from .frame import EDGE, THRESHER, JsonOption, PolicyName, PresetOption, app, command, print_json
+from .settings import configuration, spmm_configuration
+
+# What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
+
+__all__ = ["synth"]
+
+# Any: the type checker takes no enumeration made at run time.
+DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
+LFE5U_85F = DeviceName("lfe5u-85f")
+
+
+class TooLarge(ThresherError):
+    """The design was to be placed on a device that it does not fit."""
+
+
+@command(app, "synth")
+def synth(
+    unit: Annotated[str, typer.Option("--unit", help="attention, spmm, or one of their parts: softmax, drain …")] = (
+        "attention"
+    ),
+    preset: PresetOption = EDGE,
+    device_name: Annotated[DeviceName, typer.Option("--device", help="What it is mapped to.")] = LFE5U_85F,
+    speed: Annotated[int | None, typer.Option("--speed", help="Speed grade; the slowest unless given.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of nextpnr, seeds 1 to N.")] = 1,
+    no_pnr: Annotated[
+        bool, typer.Option("--no-pnr", help="Count cells only: no placing, no routing, no Fmax.")
+    ] = False,
+    policy: Annotated[
+        PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/… unless given."),
+    ] = None,
+    tools: Annotated[
+        Source,
+        typer.Option("--tools", help="native: yosys and nextpnr on PATH; yowasp: the wheels; auto: what is there."),
+    ] = Source.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Synthesise a part of the hardware with Yosys and nextpnr: resources by block, Fmax, critical path."""
+    from ..synth import flow, html
+    from . import synth_report
+
+    chosen = device(device_name.value)
+    config = _configuration(unit, preset.value, policy, config_file)
+    folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{chosen.name}"
+    with progress.steps() as steps:
+        measured = flow.measure(
+            config,
+            preset=preset.value,
+            unit=unit,
+            device=chosen,
+            folder=folder,
+            speed=speed,
+            seeds=range(1, seeds + 1),
+            place=not no_pnr,
+            source=tools,
+            tell=steps.tell,
+            announce=steps.announce,
+        )
+        page = html.write(measured, folder / "report.html")
+    if as_json:
+        print_json({**measured.to_dict(), "report": str(page)})
+    else:
+        synth_report.show(measured, page)
+    if measured.too_large and not no_pnr:
+        raise TooLarge(f"{unit} does not fit: " + synth_report.lacking(measured) + "; choose a larger --device")
+
+
+def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AttentionConfig | SpmmConfig:
+    from ..synth.units import ATTENTION_UNITS, SPMM_UNITS
+
+    if unit in ATTENTION_UNITS:
+        return configuration(preset, (policy or THRESHER).value, file)
+    if unit not in SPMM_UNITS:
+        raise ConfigError("unit", unit, "must be one of " + ", ".join([*ATTENTION_UNITS, *SPMM_UNITS]))
+    if policy is not None:
+        raise ConfigError("policy", policy.value, f"only attention has policies, leave it out for {unit}")
+    return spmm_configuration(preset, file)

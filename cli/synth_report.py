@@ -1,0 +1,80 @@
+"""What the command ``synth`` prints."""
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from .report import make_console, make_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..synth.flow import Measurement
+
+__all__ = ["lacking", "show"]
+
+NAMES = {"lut": "LUT", "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
+
+
+def lacking(measured: "Measurement") -> str:
+    """By how much of what a design is too large for its device."""
+    parts = [
+        f"{fit.missing:,} {NAMES[name]} too many ({fit.used:,} of {fit.available:,})"
+        for name, fit in measured.too_large.items()
+    ]
+    return f"on {measured.device} " + ", ".join(parts)
+
+
+def show(measured: "Measurement", page: "Path") -> None:
+    """Resources by block, shares of the device, Fmax, critical path."""
+    console = make_console()
+    grade = "" if measured.speed is None else f", speed grade {measured.speed}"
+    tools = ", ".join(f"{name} {version}" for name, version in measured.tools.items())
+    console.print(Text(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n"))
+    _blocks(measured)
+    if measured.fits:
+        shares = ", ".join(
+            f"{fit.used:,} of {fit.available:,} {NAMES[name]} ({fit.share:.1%})"
+            if fit.available
+            else f"no {NAMES[name]}"
+            for name, fit in measured.fits.items()
+        )
+        console.print(Text(f"\n{shares}"))
+        if measured.too_large:
+            console.print(Text(f"does not fit: {lacking(measured)}"))
+    _timing(measured)
+    for note in measured.notes:
+        console.print(Text(note))
+    seconds = ", ".join(f"{step} {value:.1f} s" for step, value in measured.seconds.items())
+    console.print(Text(f"\n{seconds}\nreport: {page}"))
+
+
+def _blocks(measured: "Measurement") -> None:
+    generic = measured.resources.gates > 0
+    names = ("gates", "ff") if generic else ("lut", "logic_lut", "carry", "lut_ram", "ff", "bram", "dsp")
+    titles = {"lut": "LUT", "logic_lut": "for logic", "carry": "carry", "lut_ram": "LUT RAM", "ff": "FF"}
+    titles |= {"bram": "BRAM", "dsp": "DSP"}
+    table = make_table("block", *(titles.get(name, name) for name in names), right=1)
+    rows = [(block.name, block.resources) for block in measured.blocks]
+    for name, counts in [*rows, ("total", measured.resources)]:
+        table.add_row(Text(name), *(f"{getattr(counts, each):,}" for each in names))
+    make_console().print(table)
+
+
+def _timing(measured: "Measurement") -> None:
+    if measured.fmax_mhz is None:
+        return
+    console = make_console()
+    reached = ", ".join(f"{route.fmax_mhz:.1f}" for route in measured.routes.values())
+    console.print(Text(f"\nFmax {measured.fmax_mhz:.1f} MHz, median of seeds: {reached}"))
+    if measured.gops_dense is not None:
+        effective = measured.gops_effective_75
+        pruned = (
+            "" if effective is None else f", {effective:.1f} effective at 75 % sparsity ({measured.speedup_source})"
+        )
+        console.print(Text(f"{measured.gops_dense:.1f} GOPS dense{pruned}"))
+    table = make_table("critical path in", "logic ns", "wires ns", "cells", right=1)
+    for segment in measured.critical_path:
+        table.add_row(Text(segment.block), f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))
+    console.print()
+    console.print(table)

@@ -1,0 +1,202 @@
+"""What a netlist of Yosys is made of, block by block."""
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .devices import Family
+from .tools import SynthesisError
+
+__all__ = ["TOP", "Block", "Resources", "block_of", "blocks", "read_cells", "scopes_of", "total"]
+
+TOP = "(top)"
+"""The block of what the top module holds itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Counts of cells.
+
+    Attributes
+    ----------
+    lut : int
+        Look-up tables in all: for logic, and those that carry chains and memories take.
+    logic_lut, carry, lut_ram : int
+        Cells of logic look-up tables, of carry chains (CCU2C, SB_CARRY, CARRY4, CARRY8) and of memories in look-up
+        tables.
+    mux : int
+        Multiplexers beside look-up tables that join them to larger ones.
+    ff, bram, dsp : int
+        Flip-flops, block memories (two halves on Xilinx are one of 36 Kbit), multipliers.
+    gates : int
+        Simple gates (family ``generic``).
+    """
+
+    lut: int = 0
+    logic_lut: int = 0
+    carry: int = 0
+    lut_ram: int = 0
+    mux: int = 0
+    ff: int = 0
+    bram: int = 0
+    dsp: int = 0
+    gates: int = 0
+
+    def __add__(self, other: "Resources") -> "Resources":
+        return Resources(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A part of the hardware: its name, as in the hierarchy, and what it takes without the parts listed beside it."""
+
+    name: str
+    resources: Resources
+
+
+# What a cell counts as. On ECP5 a carry cell takes two look-up tables, and a memory of 16 × 4 bits four.
+_ECP5 = {
+    "LUT4": Resources(lut=1, logic_lut=1),
+    "CCU2C": Resources(lut=2, carry=1),
+    "TRELLIS_DPR16X4": Resources(lut=4, lut_ram=1),
+    "PFUMX": Resources(mux=1),
+    "L6MUX21": Resources(mux=1),
+    "TRELLIS_FF": Resources(ff=1),
+    "DP16KD": Resources(bram=1),
+    "PDPW16KD": Resources(bram=1),
+    "MULT18X18D": Resources(dsp=1),
+    "ALU54B": Resources(),
+}
+# A carry cell of iCE40 lies beside the look-up table that adds.
+_ICE40 = {
+    "SB_LUT4": Resources(lut=1, logic_lut=1),
+    "SB_CARRY": Resources(carry=1),
+    "SB_MAC16": Resources(dsp=1),
+}
+_XILINX = {
+    **{f"LUT{inputs}": Resources(lut=1, logic_lut=1) for inputs in range(1, 7)},
+    "INV": Resources(lut=1, logic_lut=1),
+    "CARRY4": Resources(carry=1),
+    "CARRY8": Resources(carry=1),
+    "MUXF7": Resources(mux=1),
+    "MUXF8": Resources(mux=1),
+    "MUXF9": Resources(mux=1),
+    **{name: Resources(ff=1) for name in ("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1")},
+    **dict.fromkeys(("RAMB18E1", "RAMB18E2"), Resources(bram=1)),
+    **dict.fromkeys(("RAMB36E1", "RAMB36E2"), Resources(bram=2)),
+    **dict.fromkeys(("DSP48E1", "DSP48E2"), Resources(dsp=1)),
+    **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM64X1S", "RAM32X1S"), Resources(lut=2, lut_ram=1)),
+    **dict.fromkeys(("RAM32M", "RAM64M", "RAM128X1D"), Resources(lut=4, lut_ram=1)),
+    **dict.fromkeys(("RAM32M16", "RAM64M8"), Resources(lut=8, lut_ram=1)),
+    "RAM128X1S": Resources(lut=2, lut_ram=1),
+    "RAM256X1S": Resources(lut=4, lut_ram=1),
+    "RAM256X1D": Resources(lut=8, lut_ram=1),
+    "SRL16E": Resources(lut=1, lut_ram=1),
+    "SRLC32E": Resources(lut=1, lut_ram=1),
+}
+_CELLS: dict[Family, Mapping[str, Resources]] = {
+    Family.ECP5: _ECP5,
+    Family.ICE40: _ICE40,
+    Family.XILINX7: _XILINX,
+    Family.ULTRASCALE_PLUS: _XILINX,
+    Family.GENERIC: {},
+}
+# Constants, buffers, and notes about the hierarchy.
+_NOTHING = {"$scopeinfo", "VCC", "GND", "VLO", "VHI", "BUFG", "IBUF", "OBUF"}
+_FREE = Resources()
+
+
+def _resources(family: Family, kind: str) -> Resources:
+    found = _CELLS[family].get(kind)
+    if found is not None:
+        return found
+    if kind in _NOTHING:
+        return _FREE
+    if family is Family.ICE40 and kind.startswith("SB_DFF"):
+        return Resources(ff=1)
+    if family is Family.ICE40 and kind.startswith("SB_RAM40_4K"):
+        return Resources(bram=1)
+    if family is Family.GENERIC and kind.startswith("$"):
+        return Resources(ff=1) if "DFF" in kind else Resources(gates=1)
+    raise SynthesisError(f"the netlist has a cell {kind} that is not known for {family}: please report it")
+
+
+def read_cells(path: Path) -> dict[str, str]:
+    """Types of all cells of a flattened netlist, by name.
+
+    Raises
+    ------
+    SynthesisError
+        It is no netlist with a top module.
+    """
+    try:
+        modules: dict[str, Any] = json.loads(path.read_text())["modules"]
+        (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
+        return {name: cell["type"] for name, cell in top["cells"].items()}
+    except (ValueError, KeyError, TypeError):
+        raise SynthesisError(f"{path} is no netlist of Yosys with a top module: remove it and try again") from None
+
+
+def scopes_of(cells: Mapping[str, str]) -> frozenset[str]:
+    """Names of all submodules of a flattened netlist; Yosys leaves a cell without function for each."""
+    return frozenset(_without_numbers(name) for name, kind in cells.items() if kind == "$scopeinfo")
+
+
+def _without_numbers(name: str) -> str:
+    # Names that Amaranth made unique: heads$182 is heads.
+    return re.sub(r"\$\d+(?=\.|$)", "", name)
+
+
+def block_of(name: str, scopes: Container[str], *, depth: int = 1) -> str:
+    """The block that a cell of a flattened netlist belongs to: up to ``depth`` parts of its name, or ``TOP``.
+
+    Parameters
+    ----------
+    scopes : set of str
+        See :func:`scopes_of`: parts of a name that are none of these belong to the name of a signal.
+    """
+    parts = _without_numbers(name.rpartition(".")[0]).split(".")[:depth]
+    while parts and ".".join(parts) not in scopes:
+        parts.pop()
+    return ".".join(parts) or TOP
+
+
+def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1) -> list[Block]:
+    """Resources of each block, the largest first.
+
+    Parameters
+    ----------
+    cells : mapping of str to str
+        See :func:`read_cells`.
+    depth : int
+        How far down the hierarchy blocks are told apart.
+
+    Raises
+    ------
+    SynthesisError
+        A cell is of no known type.
+    """
+    scopes = scopes_of(cells)
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for name, kind in cells.items():
+        found[block_of(name, scopes, depth=depth)][kind] += 1
+    listed = [Block(name=name, resources=_sum(family, kinds)) for name, kinds in found.items()]
+    listed = [block for block in listed if block.resources != _FREE]
+    return sorted(listed, key=lambda block: (-block.resources.lut - block.resources.gates, block.name))
+
+
+def _sum(family: Family, kinds: Counter[str]) -> Resources:
+    counts: Counter[str] = Counter()
+    for kind, many in kinds.items():
+        one = _resources(family, kind)
+        counts.update({each.name: many * getattr(one, each.name) for each in fields(one)})
+    return Resources(**counts)
+
+
+def total(listed: Iterable[Block]) -> Resources:
+    """All blocks together."""
+    return sum((block.resources for block in listed), Resources())

