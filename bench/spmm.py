@@ -4,6 +4,7 @@
     python bench/spmm.py --write                # and commit to these instead
     python bench/spmm.py --preset tiny edge server
     python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
+    python bench/spmm.py --table                # the committed rows of that matrix, as in docs/blocks/spmm.md
 
 Random weights unless a file is given, pruned by magnitude either way. Cycles are exact: any difference is a change of
 the hardware. Each preset's simulator takes minutes to build once.
@@ -77,13 +78,36 @@ def place(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
+NAMES = {CSR: "CSR", DELTA: "CSR, 8-bit deltas", BBS: "bank-balanced", NM: "2:4", DENSE: "dense"}
+
+
+def table() -> str:
+    """The committed rows of the trained matrix as Markdown."""
+    lines = [
+        "| weights | cycles | in a stream | dense, the same N | speedup | multipliers busy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in json.loads(BASELINE.read_text()):
+        if row["weights"] == "random":
+            continue
+        share = "" if row["wanted_sparsity"] is None else f" {row['sparsity']:.0%}".replace("%", " %")
+        cycles = " | ".join(f"{row[name]:,}" for name in ("cycles", "steady_cycles", "dense_cycles"))
+        figures = f"{cycles} | {row['speedup']:.2f} | {row['utilisation']:.3f}"
+        lines.append(f"| {NAMES[WeightFormat(row['format'])]}{share}, N = {row['tokens']} | {figures} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Measure; 1 if something is not bit-exact or differs from the committed figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", choices=list(ROWS), default=["tiny", "edge"])
     parser.add_argument("--weights", type=Path, help=f"safetensors file with {TENSOR}")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
+    parser.add_argument("--table", action="store_true", help="print committed figures, measure nothing")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table())
+        return 0
     trained = None if arguments.weights is None else read_matrix(arguments.weights, TENSOR)
     if trained is not None and trained.shape != FFN:
         raise ConfigError("weights", trained.shape, f"the committed rows are those of a matrix {FFN}")
