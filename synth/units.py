@@ -1,7 +1,9 @@
 """Parts of the hardware that can be taken through synthesis on their own."""
 
 from collections.abc import Callable
+from typing import Any
 
+from amaranth import Const, Elaboratable
 from amaranth.lib import wiring
 
 from ..hdl.attention_core import AttentionCore
@@ -43,7 +45,7 @@ SPMM_UNITS: dict[str, Callable[[SpmmConfig], wiring.Component]] = {
     "spmm": Spmm,
     "input_loader": InputLoader,
     "tile_memory": lambda config: TileMemory(config, readers=min(READERS, config.rows)),
-    "row_engine": RowEngine,
+    "row_engine": lambda config: RowEngine(config, index=0),
     "dispatcher": Dispatcher,
     "drain": Drain,
     "collector": Collector,
@@ -54,8 +56,40 @@ TOPS = {"attention": "attention_core"}
 """Top modules whose name is not the unit's."""
 
 
-def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, wiring.Component]:
-    """Top module's name, and component, of a unit.
+class _Top(Elaboratable):
+    """A component as top module: without the ports that are constant (``ready`` of a stream that never waits)."""
+
+    def __init__(self, component: wiring.Component):
+        self._component = component
+        self.signature = _variable(component.signature, component)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._component, name)
+
+    def elaborate(self, platform: object) -> wiring.Component:
+        return self._component
+
+
+def _variable(signature: wiring.Signature, obj: Any) -> wiring.Signature:
+    members = {}
+    for name, member in signature.members.items():
+        value = getattr(obj, name)
+        if member.is_port:
+            if not isinstance(value, Const):
+                members[name] = member
+            continue
+        inner = value
+        for _ in member.dimensions:
+            inner = inner[0]
+        # Interfaces hold an In member's signature flipped already.
+        flow = wiring.In if member.flow is wiring.In else wiring.Out
+        nested = _variable(member.signature.flip() if flow is wiring.In else member.signature, inner)
+        members[name] = flow(nested).array(*member.dimensions)
+    return wiring.Signature(members)
+
+
+def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, Any]:
+    """Top module's name, and what is to be emitted, of a unit.
 
     Raises
     ------
@@ -63,8 +97,8 @@ def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, wiring.C
         There is no such unit of this kind of configuration.
     """
     if isinstance(config, AttentionConfig) and name in ATTENTION_UNITS:
-        return TOPS.get(name, name), ATTENTION_UNITS[name](config)
+        return TOPS.get(name, name), _Top(ATTENTION_UNITS[name](config))
     if isinstance(config, SpmmConfig) and name in SPMM_UNITS:
-        return name, SPMM_UNITS[name](config)
+        return name, _Top(SPMM_UNITS[name](config))
     units = ATTENTION_UNITS if isinstance(config, AttentionConfig) else SPMM_UNITS
     raise ConfigError("unit", name, "must be one of " + ", ".join(units))

@@ -1,0 +1,97 @@
+"""Programs that stand for Yosys and nextpnr, and write small netlists and reports like theirs."""
+
+import json
+import sys
+from pathlib import Path
+
+NETLIST = {
+    "modules": {
+        "LUT4": {"attributes": {"blackbox": "00000000000000000000000000000001"}, "cells": {}},
+        "unit": {
+            "attributes": {"top": "00000000000000000000000000000001"},
+            "ports": {"clk": {"direction": "input", "bits": [2]}, "i__valid": {"direction": "input", "bits": [3]}},
+            "cells": {
+                "softmax$12": {"type": "$scopeinfo"},
+                "softmax$12.tree$3": {"type": "$scopeinfo"},
+                "softmax$12.tree$3.sum_CCU2C": {"type": "CCU2C"},
+                "softmax$12.row.field[0]_LUT4": {"type": "LUT4"},
+                "softmax$12.row.field[1]_LUT4": {"type": "LUT4"},
+                "softmax$12.queue_FF": {"type": "TRELLIS_FF"},
+                "memory.0.0": {"type": "TRELLIS_DPR16X4"},
+                "wide": {"type": "PFUMX"},
+                "product": {"type": "MULT18X18D"},
+                "operands": {"type": "DP16KD"},
+            },
+        },
+    }
+}
+"""On ECP5: 2 + 2 tables in softmax, of which its tree has two, and 4 beside."""
+
+ICE40_CELLS = {"a": {"type": "SB_LUT4"}, "b": {"type": "SB_DFFESR"}, "c": {"type": "SB_CARRY"}}
+
+
+def _step(kind: str, delay: float, cell: str, to: str) -> dict[str, object]:
+    end = {"loc": [1, 2], "port": "Q"}
+    return {"type": kind, "delay": delay, "from": {"cell": cell, **end}, "to": {"cell": to, **end}}
+
+
+REPORT = {
+    "fmax": {"clk": {"achieved": 80.0, "constraint": 100.0}, "other": {"achieved": 400.0, "constraint": 100.0}},
+    "utilization": {"TRELLIS_COMB": {"used": 9, "available": 83640}},
+    "critical_paths": [
+        {"from": "<async>", "to": "posedge clk", "path": [_step("routing", 99.0, "pin", "x")]},
+        {
+            "from": "posedge clk",
+            "to": "posedge clk",
+            "path": [
+                _step("clk-to-q", 0.5, "softmax$12.queue_FF", "softmax$12.queue_FF"),
+                _step("routing", 1.0, "softmax$12.queue_FF", "softmax$12.tree$3.sum_CCU2C"),
+                _step("logic", 0.25, "softmax$12.tree$3.sum_CCU2C", "softmax$12.tree$3.sum_CCU2C"),
+                _step("routing", 2.0, "softmax$12.tree$3.sum_CCU2C", "softmax$12.row.field[0]_LUT4"),
+                _step("logic", 0.125, "softmax$12.row.field[0]_LUT4", "softmax$12.row.field[0]_LUT4"),
+                _step("setup", 0.0, "wide", "wide"),
+            ],
+        },
+    ],
+}
+
+YOSYS = """
+import json, os, re, sys
+from pathlib import Path
+if "--version" in sys.argv:
+    print("Yosys 0.99 (fake)"); sys.exit()
+with Path("calls.txt").open("a") as calls:
+    calls.write("yosys " + " ".join(sys.argv[1:]) + "\\n")
+script = sys.argv[-1]
+print("1. Executing Verilog-2005 frontend: unit.v")
+design = json.loads(os.environ["FAKE_NETLIST"])
+if "synth_ice40" in script:
+    design["modules"]["unit"]["cells"] = json.loads(os.environ["FAKE_ICE40"])
+Path(re.search(r"write_json (\\S+)", script)[1]).write_text(json.dumps(design))
+"""
+
+NEXTPNR = """
+import json, os, sys
+from pathlib import Path
+if "--version" in sys.argv:
+    print('"nextpnr" -- Next Generation Place and Route (Version nextpnr-0.99)', file=sys.stderr); sys.exit()
+with Path("calls.txt").open("a") as calls:
+    calls.write("nextpnr " + " ".join(sys.argv[1:]) + "\\n")
+print("Info: Packing constants..", file=sys.stderr)
+report = json.loads(os.environ["FAKE_REPORT"])
+report["fmax"]["clk"]["achieved"] += int(sys.argv[sys.argv.index("--seed") + 1])
+Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(report))
+"""
+
+
+def install(folder: Path, monkeypatch) -> None:
+    """Put ``yosys`` and ``nextpnr-*`` of this file on PATH, before everything else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("yosys", YOSYS), ("nextpnr-ecp5", NEXTPNR), ("nextpnr-ice40", NEXTPNR)):
+        program = folder / name
+        program.write_text(f"#!{sys.executable}\n{text}")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    monkeypatch.setenv("FAKE_NETLIST", json.dumps(NETLIST))
+    monkeypatch.setenv("FAKE_ICE40", json.dumps(ICE40_CELLS))
+    monkeypatch.setenv("FAKE_REPORT", json.dumps(REPORT))
