@@ -1,0 +1,192 @@
+"""How many cycles an attention core takes for a head, without running it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from .config import AttentionConfig, Fill, Normalise, Score
+from .formats import ceil_div, unsigned_bits
+
+__all__ = ["HeadWork"]
+
+# Sizes of the hardware's stages that no configuration changes.
+TABLE_CYCLES = 8
+"""Predictor: cycles per chunk to write the sums of a block row of queries."""
+TABLE_COLUMNS = 3
+"""Predictor: columns that share a table; what the tables give is summed by a tree."""
+DIVIDER_BITS = 3
+"""Sparsity engine: quotient bits per cycle of a background's division."""
+HOLD = 6
+"""Main array: from the last weights of a pass until the accumulators are free for the next."""
+LIST_CYCLES = 3
+"""Sparsity engine: cycles of a block row beside those of its kept blocks, while they are listed."""
+RECIPROCAL_STEPS = 2
+"""Softmax: steps of the reciprocal's normalising shift per cycle."""
+
+# Registers between the stages, found by running heads of `tiny` and `edge` alone.
+TO_DECISION = 20
+TO_BACKGROUND = 3
+ROW_UNDER_WAY = 5
+TO_NEXT_PREDICTION = 6
+TO_ZEROS = 3
+TO_OUTPUT = 35
+TO_DENOMINATOR = 5
+TO_LAST_WEIGHTS = 15
+TO_RELEASE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadWork:
+    """What a head asks of an attention core, and the cycles that it takes: closed forms, checked against RTL.
+
+    The stages of the core work on different heads or rows at the same time, so in a stream of equal heads a head takes
+    as long as the longest of its :attr:`stages`. Kept blocks are taken as spread evenly over the block rows.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    query_length, key_length, head_dim : int
+        Lq, Lk, d: legal for the configuration.
+    kept_blocks : int
+        Blocks computed, from 0 (of a pruned head) to all.
+    pruned : bool
+        The head mask removes the whole head.
+
+    Attributes
+    ----------
+    stages : dict from str to float
+        Cycles per head of each stage, were it the only limit.
+    cycles : float
+        Cycles per head in a stream of equal heads that never has to wait for data or for its outputs to be taken.
+    alone : float
+        Cycles from the acceptance of the command to the last output, on an idle core.
+    """
+
+    config: AttentionConfig
+    query_length: int
+    key_length: int
+    head_dim: int
+    kept_blocks: int
+    pruned: bool = False
+
+    @property
+    def cycles(self) -> float:
+        """See the class."""
+        return max(self.stages.values())
+
+    @cached_property
+    def stages(self) -> dict[str, float]:
+        """See the class."""
+        stages: dict[str, float] = {
+            "load": self._load + 1,
+            "predictor": self._prediction + TO_NEXT_PREDICTION + self._predictor_tree,
+            "output": self.query_length * self._chunks + TO_RELEASE,
+            # Two heads are inside at a time, and each gives its place up after its last output.
+            "two slots": (self.alone + TO_RELEASE) / 2,
+        }
+        if not self.pruned:
+            stages |= {
+                "main array": 2 * self.kept_blocks * self._chunks,
+                "weights": self._passes * (self._kept_per_row + HOLD),
+                "list": self.kept_blocks + LIST_CYCLES * self._rows,
+                "normalise": self._passes * self._pass_words + HOLD,
+            }
+            if self.config.normalise is Normalise.EARLY:
+                filled = self._rows * (self._row_has_pruned and self.config.fill is not Fill.SKIP)
+                stages["softmax"] = self.kept_blocks * (1 + self._chunks) + filled
+        return stages
+
+    @cached_property
+    def alone(self) -> float:
+        """See the class."""
+        decided = (self.query_length + self.key_length) * self._chunks + self._prediction
+        decided += self._groups + TO_DECISION + self._predictor_tree
+        if self._has_background:
+            decided += self._division + TO_BACKGROUND
+        start = max(decided, self._load + 1)
+        if self.pruned:
+            return start + TO_ZEROS + self.query_length * self._chunks
+
+        config = self.config
+        kept, passes, words = self._kept_per_row, self._passes, self._pass_words
+        scored = kept * self._chunks
+        reciprocal = TO_DENOMINATOR + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS) + 3
+        work = max(
+            scored + kept + reciprocal + passes * words,  # the normaliser has always something to do,
+            scored + passes * (kept + HOLD) + words,  # or the accumulators,
+            2 * scored * self._rows + TO_LAST_WEIGHTS + words,  # or the main array
+        )
+        last_rows = self.query_length - (self._rows - 1) * config.block
+        filled = self._row_has_pruned and config.fill is not Fill.SKIP
+        registers = TO_OUTPUT + _levels(config.lanes) + (config.score is Score.APPROX) + filled
+        return start + registers + work + last_rows * self._chunks
+
+    # -- sizes ---------------------------------------------------------------------------------
+
+    @property
+    def _chunks(self) -> int:
+        return ceil_div(self.head_dim, self.config.lanes)
+
+    @property
+    def _rows(self) -> int:
+        """Block rows."""
+        return ceil_div(self.query_length, self.config.block)
+
+    @property
+    def _groups(self) -> int:
+        """Key groups of the predictor."""
+        return ceil_div(self.key_length, self.config.predictor_keys)
+
+    @property
+    def _kept_per_row(self) -> float:
+        return self.kept_blocks / self._rows
+
+    @property
+    def _row_has_pruned(self) -> bool:
+        return self.kept_blocks < self._rows * ceil_div(self.key_length, self.config.block)
+
+    @property
+    def _has_background(self) -> bool:
+        """A background must be divided for. A pruned head's mask is unknown here; its divisions are left out."""
+        return self.config.fill is Fill.BACKGROUND and self._row_has_pruned and not self.pruned
+
+    @property
+    def _passes(self) -> int:
+        """Passes of weights: of each block row one per chunk of columns of V."""
+        return self._rows * self._chunks
+
+    @property
+    def _pass_words(self) -> int:
+        """Words that the normaliser makes of a pass."""
+        return self.config.block * self.config.lanes // self.config.output_lanes
+
+    # -- stages --------------------------------------------------------------------------------
+
+    @property
+    def _load(self) -> int:
+        return (self.query_length + 2 * self.key_length) * self._chunks
+
+    @property
+    def _predictor_tree(self) -> int:
+        return _levels(ceil_div(self.config.predictor_lanes, TABLE_COLUMNS))
+
+    @property
+    def _division(self) -> int:
+        quotient = unsigned_bits(self.config.prediction_peak) + 1 + 2 * self.config.fraction_bits
+        return ceil_div(quotient, DIVIDER_BITS) + 1
+
+    @property
+    def _prediction(self) -> float:
+        """Tables of the first block row, then one row after another at the pace of predictor and backgrounds."""
+        chunks = ceil_div(self.head_dim, self.config.predictor_lanes)
+        tables, beats = TABLE_CYCLES * chunks, self._groups * chunks
+        # Half of the tables are written while the other half is read, and change places in one more cycle.
+        row = max(tables, beats, (tables + beats + 1) / 2)
+        if self._has_background:
+            # Two rows are between the start of their selection and their background.
+            row = max(row, self._division + 1, (self._groups + self._division + ROW_UNDER_WAY) / 2)
+        return tables + (self._rows - 1) * row + beats
+
+
+def _levels(count: int) -> int:
+    """Levels of a tree of adders, each with its register."""
+    return (count - 1).bit_length()
