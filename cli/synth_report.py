@@ -30,7 +30,7 @@ def show(measured: "Measurement", page: "Path") -> None:
     console = make_console()
     grade = "" if measured.speed is None else f", speed grade {measured.speed}"
     tools = ", ".join(f"{name} {version}" for name, version in measured.tools.items())
-    console.print(Text(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n"))
+    console.print(Text(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n"), soft_wrap=True)
     _blocks(measured)
     if measured.fits:
         shares = ", ".join(
@@ -39,14 +39,14 @@ def show(measured: "Measurement", page: "Path") -> None:
             else f"no {NAMES[name]}"
             for name, fit in measured.fits.items()
         )
-        console.print(Text(f"\n{shares}"))
+        console.print(Text(f"\n{shares}"), soft_wrap=True)
         if measured.too_large:
-            console.print(Text(f"does not fit: {lacking(measured)}"))
+            console.print(Text(f"does not fit: {lacking(measured)}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
-        console.print(Text(note))
+        console.print(Text(note), soft_wrap=True)
     seconds = ", ".join(f"{step} {value:.1f} s" for step, value in measured.seconds.items())
-    console.print(Text(f"\n{seconds}\nreport: {page}"))
+    console.print(Text(f"\n{seconds}\nreport: {page}"), soft_wrap=True)
 
 
 def _blocks(measured: "Measurement") -> None:
@@ -66,13 +66,13 @@ def _timing(measured: "Measurement") -> None:
         return
     console = make_console()
     reached = ", ".join(f"{route.fmax_mhz:.1f}" for route in measured.routes.values())
-    console.print(Text(f"\nFmax {measured.fmax_mhz:.1f} MHz, median of seeds: {reached}"))
+    console.print(Text(f"\nFmax {measured.fmax_mhz:.1f} MHz, median of seeds: {reached}"), soft_wrap=True)
     if measured.gops_dense is not None:
         effective = measured.gops_effective_75
         pruned = (
             "" if effective is None else f", {effective:.1f} effective at 75 % sparsity ({measured.speedup_source})"
         )
-        console.print(Text(f"{measured.gops_dense:.1f} GOPS dense{pruned}"))
+        console.print(Text(f"{measured.gops_dense:.1f} GOPS dense{pruned}"), soft_wrap=True)
     table = make_table("critical path in", "logic ns", "wires ns", "cells", right=1)
     for segment in measured.critical_path:
         table.add_row(Text(segment.block), f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))

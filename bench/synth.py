@@ -1,0 +1,105 @@
+"""Cells of each preset's units on an LFE5U-85F by Yosys, and what clock nextpnr reaches.
+
+    python bench/synth.py                        # count again and print the difference to the committed figures
+    python bench/synth.py --write                # and commit to these instead
+    python bench/synth.py --preset tiny edge     # edge takes minutes and gigabytes
+    python bench/synth.py --seeds 3 --write      # with place and route: Fmax, the median of the seeds
+
+The packaged tools (YoWASP) are used whatever is on PATH: counts belong to a version. Look-up tables, carry and
+flip-flops may differ by 3 %, Fmax by 10 %, memories and multipliers not at all.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from thresher.spec import preset, spmm_preset
+from thresher.synth.devices import device
+from thresher.synth.flow import measure
+from thresher.synth.tools import Source
+
+BASELINE = Path(__file__).parent / "baselines" / "synth.json"
+DEVICE = "lfe5u-85f"
+UNITS = {"attention": preset, "spmm": spmm_preset}
+TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, "fmax_mhz": 0.1}
+"""Relative differences that are none."""
+
+
+def count(name: str, unit: str, folder: Path, *, seeds: int = 0) -> dict[str, Any]:
+    """A row of the baseline: counts of a preset's unit, and Fmax if there are seeds."""
+    measured = measure(
+        UNITS[unit](name),
+        preset=name,
+        unit=unit,
+        device=device(DEVICE),
+        folder=folder,
+        seeds=range(1, seeds + 1),
+        place=seeds > 0,
+        source=Source.YOWASP,
+        announce=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    told = measured.to_dict()
+    row = {field: told[field] for field in ("preset", "unit", "device", "lut4", "carry", "ff", "bram", "dsp")}
+    row["lut4_by_block"] = {block["name"]: block["lut"] for block in told["blocks"]}
+    row |= {"fmax_mhz": measured.fmax_mhz, "seeds": seeds, "speed": measured.speed, "tools": told["tools"]}
+    return row
+
+
+def differences(before: dict[str, Any] | None, row: dict[str, Any]) -> list[str]:
+    """What differs by more than it may; figures that one of the two lacks are passed over."""
+    if before is None:
+        return ["no committed figures"]
+    found = []
+    for field, tolerance in TOLERANCES.items():
+        old, new = before[field], row[field]
+        if old is not None and new is not None and abs(new - old) > tolerance * old:
+            found.append(f"{field}: {old:,.6g} -> {new:,.6g}" + (f" ({new / old - 1:+.1%})" if old else ""))
+    if found and before["tools"]["yosys"] != row["tools"]["yosys"]:
+        found.append(f"yosys: {before['tools']['yosys']} -> {row['tools']['yosys']}")
+    return found
+
+
+def place(row: dict[str, Any]) -> tuple[str, str]:
+    """What a row measures."""
+    return row["preset"], row["unit"]
+
+
+def known() -> dict[tuple[str, str], dict[str, Any]]:
+    """The committed rows."""
+    return {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
+
+
+def main() -> int:
+    """Measure; 1 if something differs from the committed figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", nargs="+", choices=["tiny", "edge", "server"], default=["tiny"])
+    parser.add_argument("--unit", nargs="+", choices=list(UNITS), default=list(UNITS))
+    parser.add_argument("--seeds", type=int, default=0, help="runs of nextpnr; 0: count only")
+    parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
+    parser.add_argument("--write", action="store_true", help="replace the committed figures")
+    arguments = parser.parse_args()
+    rows, changed = known(), 0
+    for name in arguments.preset:
+        for unit in arguments.unit:
+            row = count(name, unit, arguments.output / f"{name}-{unit}-{DEVICE}", seeds=arguments.seeds)
+            before = rows.get((name, unit))
+            told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
+            print(f"{name} {unit} on {DEVICE}: {told}", flush=True)
+            for line in differences(before, row):
+                changed += 1
+                print(f"{name} {unit} {line}")
+            same = before is not None and all(before[field] == row[field] for field in ("lut4", "carry", "ff"))
+            if before is not None and same and row["fmax_mhz"] is None:
+                row |= {field: before[field] for field in ("fmax_mhz", "seeds", "speed", "tools")}
+            rows[name, unit] = row
+    if arguments.write:
+        BASELINE.write_text(json.dumps([rows[each] for each in sorted(rows)], indent=1) + "\n")
+        return 0
+    print("no difference" if not changed else f"{changed} differences")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The command ``synth``, with stand-ins for the tools."""
+
+import json
+from pathlib import Path
+
+import pytest
+from thresher.spec import PRESETS
+
+from ..synth import fake_tools
+from .runner import invoke, refused
+
+PART = ("synth", "--preset", "tiny", "--unit", "value_sums", "--tools", "native")
+
+
+@pytest.fixture(autouse=True)
+def tools(tmp_path, monkeypatch):
+    fake_tools.install(tmp_path / "bin", monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_table_and_page(tmp_path):
+    result = invoke(*PART, "--seeds", 3)
+    assert result.exit_code == 0, result.stderr
+    assert "value_sums of tiny on lfe5u-85f, speed grade 6; yosys 0.99 (native)" in result.stdout
+    assert "8 of 83,640 LUT (0.0%)" in result.stdout
+    assert "Fmax 82.0 MHz, median of seeds: 81.0, 82.0, 83.0" in result.stdout
+    assert "Yosys 0.99 (native): value_sums for ecp5" in result.stderr  # what takes long is told
+    page = tmp_path / "out" / "synth" / "tiny-value_sums-lfe5u-85f" / "report.html"
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_json(tmp_path):
+    result = invoke(*PART, "--no-pnr", "--json", "-o", tmp_path / "x")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["unit"], told["device"], told["lut4"], told["fmax_mhz"]) == ("value_sums", "lfe5u-85f", 8, None)
+    assert Path(told["report"]) == tmp_path / "x" / "report.html"
+
+
+def test_changed_configuration(tmp_path):
+    (tmp_path / "mine.json").write_text('{"lanes": 4, "output_lanes": 2}')
+    result = invoke(*PART, "--no-pnr", "--json", "--config", tmp_path / "mine.json")
+    assert json.loads(result.stdout)["lanes"] == 2 * PRESETS["tiny"].multipliers
+
+
+def test_too_large_says_by_how_much_of_what(monkeypatch):
+    many = {f"m{i}": {"type": "DP16KD"} for i in range(60)}
+    monkeypatch.setenv("FAKE_NETLIST", json.dumps({"modules": {"u": {"attributes": {"top": "1"}, "cells": many}}}))
+    result = invoke(*PART, "--device", "lfe5u-12f")
+    assert result.exit_code == 1
+    assert "60 of 56 block memories (107.1%)" in result.stdout
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "4 block memories too many (60 of 56)" in line
+    assert invoke(*PART, "--device", "lfe5u-12f", "--no-pnr").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--unit", "nothing"], "must be one of attention,"),
+        (["--unit", "drain", "--policy", "hdp"], "only attention has policies"),
+        (["--speed", "9"], "lfe5u-85f has 6, 7, 8"),
+        (["--device", "generic", "--speed", "6"], "only counted"),
+        (["--no-pnr", "--speed", "6"], "leave --no-pnr out"),
+        (["--config", "none.json"], "cannot read"),
+    ],
+)
+def test_refusals(options, told):
+    assert told in refused(*PART, *options)
+
+
+def test_missing_and_failing_tools(tmp_path, monkeypatch):
+    broken = tmp_path / "bin" / "yosys"
+    broken.write_text(
+        "#!/bin/sh\n[ \"$1\" = --version ] && { echo 1.0; exit; }\necho 'ERROR: out of luck' >&2\nexit 1\n"
+    )
+    result = invoke(*PART)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "yosys failed (out of luck): see its log" in line
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "yosys is not on PATH" in refused(*PART)
