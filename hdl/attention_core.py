@@ -1,8 +1,8 @@
 """The attention core: heads in, INT8 attention out."""
 
 from amaranth import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
 from ..spec.config import AttentionConfig
 from .common.pipeline import StreamFIFO
@@ -11,7 +11,7 @@ from .heads.head_table import HeadTable
 from .heads.loader import Loader
 from .heads.output_buffer import OutputBuffer
 from .heads.value_sums import ValueSums
-from .interface import command_layout, data_layout, output_layout, statistics_layout
+from .interface import attention_signature
 from .normalise import Normalise
 from .pe_array import PEArray
 from .predictor import Predictor
@@ -49,14 +49,7 @@ class AttentionCore(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self.config = config
-        super().__init__(
-            {
-                "i_command": In(stream.Signature(command_layout(config))),
-                "i_data": In(stream.Signature(data_layout(config))),
-                "o_data": Out(stream.Signature(output_layout(config))),
-                "o_statistics": Out(stream.Signature(statistics_layout(config))),
-            }
-        )
+        super().__init__(attention_signature(config))
 
     def elaborate(self, platform):
         config = self.config

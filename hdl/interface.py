@@ -1,13 +1,15 @@
 """The core's streams: payload layouts that hardware, simulators and hosts read from one place."""
 
 from amaranth import signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ..spec.command import CommandError, command_widths
 from ..spec.config import AttentionConfig
 from ..spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 
 __all__ = [
+    "attention_signature",
     "command_layout",
     "data_layout",
     "head_layout",
@@ -56,6 +58,18 @@ def statistics_layout(config: AttentionConfig) -> data.StructLayout:
             "kept_blocks": config.kept_bits,
             "saturations": config.saturation_bits,
             "cycles": CYCLE_BITS,
+        }
+    )
+
+
+def attention_signature(config: AttentionConfig) -> wiring.Signature:
+    """The core's streams; see :class:`~thresher.hdl.attention_core.AttentionCore`."""
+    return wiring.Signature(
+        {
+            "i_command": In(stream.Signature(command_layout(config))),
+            "i_data": In(stream.Signature(data_layout(config))),
+            "o_data": Out(stream.Signature(output_layout(config))),
+            "o_statistics": Out(stream.Signature(statistics_layout(config))),
         }
     )
 

@@ -1,8 +1,8 @@
 """The SpMM engine: sparse INT8 weights times INT8 tokens."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
 from ..spec.formats import CYCLE_BITS
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
@@ -11,15 +11,7 @@ from .common.pipeline import StreamFIFO
 from .sparse.collector import Collector
 from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
 from .sparse.drain import Drain
-from .sparse.interface import (
-    command_layout,
-    input_layout,
-    output_layout,
-    rows_layout,
-    statistics_layout,
-    table_layout,
-    weights_layout,
-)
+from .sparse.interface import spmm_signature
 from .sparse.loader import Loader
 from .sparse.row_engine import RowEngine
 from .sparse.tile_memory import READERS, TileMemory
@@ -59,17 +51,7 @@ class Spmm(wiring.Component):
 
     def __init__(self, config: SpmmConfig):
         self.config = config
-        super().__init__(
-            {
-                "i_command": In(stream.Signature(command_layout(config))),
-                "i_rows": In(stream.Signature(rows_layout(config))),
-                "i_weights": In(stream.Signature(weights_layout(config))).array(config.rows),
-                "i_inputs": In(stream.Signature(input_layout(config))),
-                "i_table": In(stream.Signature(table_layout())),
-                "o_data": Out(stream.Signature(output_layout(config))),
-                "o_statistics": Out(stream.Signature(statistics_layout(config))),
-            }
-        )
+        super().__init__(spmm_signature(config))
 
     def elaborate(self, platform):
         config = self.config

@@ -3,21 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from ..hdl.attention_core import AttentionCore
-from ..hdl.interface import command_layout, data_layout, output_layout, statistics_layout
+from ..hdl.interface import attention_signature, data_layout, output_layout
 from ..spec.command import CommandError, HeadCommand
 from ..spec.config import AttentionConfig
 from ..spec.errors import InputError
 from ..spec.formats import ceil_div
-from .build import Design, Progress
+from .build import Design
 from .testbench import run_streams
-from .verilator import SimulationError, VerilatorSimulator
+from .verilator import SimulationError, UnitSimulator
 
 __all__ = [
     "AttentionSimulator",
@@ -82,15 +80,8 @@ class HeadRun:
 
 def attention_design(config: AttentionConfig) -> Design:
     """The attention core as a design that is emitted only when the cache has it not."""
-    signature = wiring.Signature(
-        {
-            "i_command": In(stream.Signature(command_layout(config))),
-            "i_data": In(stream.Signature(data_layout(config))),
-            "o_data": Out(stream.Signature(output_layout(config))),
-            "o_statistics": Out(stream.Signature(statistics_layout(config))),
-        }
-    )
-    return Design(signature=signature, make=lambda: AttentionCore(config), key=f"AttentionCore {config.to_json()}")
+    key = f"AttentionCore {config.to_json()}"
+    return Design(signature=attention_signature(config), make=lambda: AttentionCore(config), key=key)
 
 
 def _rows(name: str, matrix: np.ndarray, shape: tuple[int, int], lanes: int) -> np.ndarray:
@@ -171,60 +162,20 @@ def head_runs(
     return runs
 
 
-class AttentionSimulator:
+class AttentionSimulator(UnitSimulator):
     """An attention core's emitted Verilog under Verilator, one head after another streaming through it.
 
     Parameters
     ----------
     config : AttentionConfig
-    stall : float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
-    seed : int
-        Of the stalls.
-    trace : Path, optional
-        Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
-    on_progress : function of a line of text, optional
-        Called before anything that takes seconds: emitting and compiling, each once per configuration.
-
-    Raises
-    ------
-    ToolError
-        A tool is missing or failed, or the cache or the trace cannot be written.
+    **settings
+        Stalls, their seed, a trace, progress: those of :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are
+        raised.
     """
 
-    def __init__(
-        self,
-        config: AttentionConfig,
-        *,
-        stall: float = 0.0,
-        seed: int = 0,
-        trace: Path | None = None,
-        on_progress: Progress | None = None,
-    ):
+    def __init__(self, config: AttentionConfig, **settings: Any):
         self.config = config
-        self._stall = stall
-        self._simulator = VerilatorSimulator(
-            attention_design(config), stall=stall, seed=seed, trace=trace, on_progress=on_progress
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the simulation and complete its trace."""
-        self._simulator.close()
-
-    @property
-    def cycle(self) -> int:
-        """Cycles since reset."""
-        return self._simulator.cycle
-
-    def reset(self) -> None:
-        """Reset the core and start counting cycles from 0."""
-        self._simulator.reset()
+        super().__init__(attention_design(config), **settings)
 
     def run(self, heads: Sequence[Head]) -> list[HeadRun]:
         """Stream heads through the core without a pause between them.

@@ -2,27 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any
 
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
-
-from ..hdl.sparse.interface import (
-    command_layout,
-    input_layout,
-    output_layout,
-    rows_layout,
-    statistics_layout,
-    table_layout,
-    weights_layout,
-)
+from ..hdl.sparse.interface import spmm_signature
 from ..hdl.spmm import Spmm
 from ..spec.spmm_command import SpmmCommand
 from ..spec.spmm_config import SpmmConfig
-from .build import Design, Progress
+from .build import Design
 from .spmm_job import PackedMatrix, SpmmBatch, SpmmJob, SpmmRun, SpmmStatistics
 from .testbench import run_streams
-from .verilator import VerilatorSimulator
+from .verilator import UnitSimulator
 
 __all__ = [
     "PackedMatrix",
@@ -37,75 +26,29 @@ __all__ = [
 
 def spmm_design(config: SpmmConfig) -> Design:
     """The SpMM engine as a design that is emitted only when the cache has it not."""
-    signature = wiring.Signature(
-        {
-            "i_command": In(stream.Signature(command_layout(config))),
-            "i_rows": In(stream.Signature(rows_layout(config))),
-            "i_weights": In(stream.Signature(weights_layout(config))).array(config.rows),
-            "i_inputs": In(stream.Signature(input_layout(config))),
-            "i_table": In(stream.Signature(table_layout())),
-            "o_data": Out(stream.Signature(output_layout(config))),
-            "o_statistics": Out(stream.Signature(statistics_layout(config))),
-        }
-    )
-    return Design(signature=signature, make=lambda: Spmm(config), key=f"Spmm {config.to_json()}")
+    key = f"Spmm {config.to_json()}"
+    return Design(signature=spmm_signature(config), make=lambda: Spmm(config), key=key)
 
 
-class SpmmSimulator:
+class SpmmSimulator(UnitSimulator):
     """An SpMM engine's emitted Verilog under Verilator, one product after another streaming through it.
 
     Parameters
     ----------
     config : SpmmConfig
-    stall : float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
-    seed : int
-        Of the stalls.
-    trace : Path, optional
-        Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
-    on_progress : function of a line of text, optional
-        Called before anything that takes seconds: emitting and compiling, each once per configuration.
-
-    Raises
-    ------
-    ToolError
-        A tool is missing or failed, or the cache or the trace cannot be written.
+    **settings
+        Stalls, their seed, a trace, progress: those of :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are
+        raised.
     """
 
-    def __init__(
-        self,
-        config: SpmmConfig,
-        *,
-        stall: float = 0.0,
-        seed: int = 0,
-        trace: Path | None = None,
-        on_progress: Progress | None = None,
-    ):
+    def __init__(self, config: SpmmConfig, **settings: Any):
         self.config = config
-        self._stall = stall
         self._table_loaded = False
-        self._simulator = VerilatorSimulator(
-            spmm_design(config), stall=stall, seed=seed, trace=trace, on_progress=on_progress
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the simulation and complete its trace."""
-        self._simulator.close()
-
-    @property
-    def cycle(self) -> int:
-        """Cycles since reset."""
-        return self._simulator.cycle
+        super().__init__(spmm_design(config), **settings)
 
     def reset(self) -> None:
         """Reset the engine, which forgets its table, and start counting cycles from 0."""
-        self._simulator.reset()
+        super().reset()
         self._table_loaded = False
 
     def run(self, jobs: Sequence[SpmmJob | SpmmCommand]) -> list[SpmmRun]:

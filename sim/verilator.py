@@ -16,7 +16,7 @@ from .bridge import pack, pack_beats, unpack_beats, words_of
 from .build import TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError
 
-__all__ = ["SimulationError", "Transfers", "VerilatorSimulator"]
+__all__ = ["SimulationError", "Transfers", "UnitSimulator", "VerilatorSimulator"]
 
 SLICE = 200_000
 """Cycles between returns to Python, where an interrupt from the keyboard is seen."""
@@ -257,3 +257,56 @@ class VerilatorSimulator:
                 if side == _OUTPUT:
                     values[port.name] = unpack_beats(port.shape, words)
         return Transfers(values=values, cycles=cycles)
+
+
+class UnitSimulator:
+    """A unit's emitted Verilog under Verilator; what it runs is its own.
+
+    Parameters
+    ----------
+    design : Design
+    stall : float
+        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
+    seed : int
+        Of the stalls.
+    trace : Path, optional
+        Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
+    on_progress : function of a line of text, optional
+        Called before anything that takes seconds: emitting and compiling, each once per configuration.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed, or the cache or the trace cannot be written.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        *,
+        stall: float = 0.0,
+        seed: int = 0,
+        trace: Path | None = None,
+        on_progress: Progress | None = None,
+    ):
+        self._stall = stall
+        self._simulator = VerilatorSimulator(design, stall=stall, seed=seed, trace=trace, on_progress=on_progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the simulation and complete its trace."""
+        self._simulator.close()
+
+    @property
+    def cycle(self) -> int:
+        """Cycles since reset."""
+        return self._simulator.cycle
+
+    def reset(self) -> None:
+        """Reset the unit and start counting cycles from 0."""
+        self._simulator.reset()

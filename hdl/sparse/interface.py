@@ -1,7 +1,8 @@
 """The SpMM engine's streams: payload layouts that hardware, simulators and hosts read from one place."""
 
 from amaranth import signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError, spmm_command_widths
@@ -14,6 +15,7 @@ __all__ = [
     "output_layout",
     "row_layout",
     "rows_layout",
+    "spmm_signature",
     "statistics_layout",
     "table_layout",
     "weights_layout",
@@ -97,4 +99,19 @@ def statistics_layout(config: SpmmConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {"error": unsigned_bits(max(SpmmError)), "saturations": config.saturation_bits, "cycles": CYCLE_BITS}
+    )
+
+
+def spmm_signature(config: SpmmConfig) -> wiring.Signature:
+    """The engine's streams; see :class:`~thresher.hdl.spmm.Spmm`."""
+    return wiring.Signature(
+        {
+            "i_command": In(stream.Signature(command_layout(config))),
+            "i_rows": In(stream.Signature(rows_layout(config))),
+            "i_weights": In(stream.Signature(weights_layout(config))).array(config.rows),
+            "i_inputs": In(stream.Signature(input_layout(config))),
+            "i_table": In(stream.Signature(table_layout())),
+            "o_data": Out(stream.Signature(output_layout(config))),
+            "o_statistics": Out(stream.Signature(statistics_layout(config))),
+        }
     )
