@@ -1,5 +1,6 @@
 # make demo    a sentence through the generated hardware
 # make test    lint, types, and every test (what .ci/run calls)
+# make bench   cycles and sizes again, and how they differ from the committed ones (PRESETS=tiny: in minutes)
 #
 # Needed beforehand: Python 3.11 or later, make, perl and a C++ compiler. Everything else goes into .venv.
 
@@ -11,7 +12,7 @@ STAMP := $(VENV)/.installed
 # What the installation depends on: the place (an editable install points at it) and the dependencies.
 KEY = { pwd; cat pyproject.toml; }
 
-.PHONY: demo test venv tools clean
+.PHONY: demo test bench venv tools clean
 
 demo: tools venv
 	@$(VENV)/bin/thresher demo
@@ -21,6 +22,13 @@ test: tools venv
 	@echo "ruff format";  $(RUN) ruff format --check .
 	@echo "basedpyright"; $(RUN) basedpyright
 	@echo "pytest";       $(RUN) pytest -n 2
+
+# Those that need no data from elsewhere. Each ends with what differs; all of them run.
+PRESETS ?= tiny edge
+bench: tools venv
+	@status=0; for each in attention spmm synth; do \
+	  echo "$$each"; $(VENV)/bin/python -P bench/$$each.py --preset $(PRESETS) || status=1; \
+	done; exit $$status
 
 tools:
 	@command -v $(PYTHON) >/dev/null || \

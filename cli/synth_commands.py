@@ -56,11 +56,12 @@ def synth(
 ) -> None:
     """Synthesise a part of the hardware with Yosys and nextpnr: resources by block, Fmax, critical path."""
     from ..synth import flow, html
-    from . import synth_report
+    from . import synth_jobs, synth_report
 
     chosen = device(device_name.value)
     config = _configuration(unit, preset.value, policy, config_file)
     folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{chosen.name}"
+    speedup = synth_jobs.speedup_75(config, name=preset.value)
     with progress.steps() as steps:
         measured = flow.measure(
             config,
@@ -72,6 +73,8 @@ def synth(
             seeds=range(1, seeds + 1),
             place=not no_pnr,
             source=tools,
+            speedup_75=speedup.value,
+            speedup_source=speedup.source,
             tell=steps.tell,
             announce=steps.announce,
         )

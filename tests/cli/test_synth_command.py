@@ -1,10 +1,12 @@
 """The command ``synth``, with stand-ins for the tools."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
-from thresher.spec import PRESETS
+from thresher.cli.synth_jobs import BASELINES, speedup_75
+from thresher.spec import PRESETS, SPMM_PRESETS
 
 from ..synth import fake_tools
 from .runner import invoke, refused
@@ -80,3 +82,26 @@ def test_missing_and_failing_tools(tmp_path, monkeypatch):
     assert "yosys failed (out of luck): see its log" in line
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "yosys is not on PATH" in refused(*PART)
+
+
+def test_speedup_of_presets_is_the_committed_one():
+    rows = json.loads((BASELINES / "attention.json").read_text())
+    (row,) = [
+        row
+        for row in rows
+        if (row["preset"], row["length"], row["head_dim"], row["wanted_sparsity"]) == ("edge", 128, 64, 0.75)
+    ]
+    told = speedup_75(PRESETS["edge"], name="edge")
+    assert "cycle bench" in told.source
+    assert told.value == pytest.approx(row["speedup"] * row["dense_utilisation"])
+    told = speedup_75(SPMM_PRESETS["edge"], name="edge")
+    assert "cycle bench" in told.source
+    assert 3.9 < told.value < 4
+
+
+def test_speedup_of_other_configurations_is_computed():
+    wider = dataclasses.replace(PRESETS["edge"], predictor_blocks=4)
+    for config in (wider, dataclasses.replace(SPMM_PRESETS["edge"], result_rows=64), PRESETS["tiny"]):
+        told = speedup_75(config, name="edge")
+        assert "closed form" in told.source
+        assert 1 < told.value <= 4
