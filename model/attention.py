@@ -1,8 +1,9 @@
 """Attention of a model on the accelerator: quantise, run heads on a backend, dequantise, keep count."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Protocol
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ __all__ = [
     "CheckedBackend",
     "GoldenBackend",
     "Head",
+    "HeadShape",
     "RandomMaskBackend",
     "Statistics",
     "check_fits",
@@ -118,6 +120,15 @@ class CheckedBackend:
         return results
 
 
+class HeadShape(NamedTuple):
+    """All that decides how long a head of a given core takes."""
+
+    length: int
+    head_dim: int
+    kept_blocks: int
+    pruned: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionTotals:
     """Counts over heads. A pruned head counts all of its blocks as pruned.
@@ -126,6 +137,8 @@ class AttentionTotals:
     ----------
     outputs, saturations : int
         INT8 outputs, and how many of them were clipped.
+    shapes : Counter of HeadShape
+        How many heads were alike.
     """
 
     heads: int = 0
@@ -134,6 +147,7 @@ class AttentionTotals:
     kept_blocks: int = 0
     outputs: int = 0
     saturations: int = 0
+    shapes: Counter[HeadShape] = field(default_factory=Counter)
 
     def __add__(self, other: "AttentionTotals") -> "AttentionTotals":
         return AttentionTotals(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -251,6 +265,7 @@ class AcceleratorAttention:
             kept_blocks=sum(s.kept_blocks for s in statistics),
             outputs=len(statistics) * length * d,
             saturations=sum(s.saturations for s in statistics),
+            shapes=Counter(HeadShape(length, d, int(s.kept_blocks), bool(s.pruned)) for s in statistics),
         )
 
     def watched(self) -> HeadResult | None:

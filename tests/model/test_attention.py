@@ -1,5 +1,6 @@
 """Attention on a backend: quantised, counted, and compared with its control."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from thresher.model import (
     LayerScales,
     RandomMaskBackend,
 )
+from thresher.model.attention import HeadShape
 from thresher.model.bert import float_attention
 from thresher.model.load import as_batch, calibration_sentences
 from thresher.model.quantise import quantise
@@ -65,7 +67,12 @@ def test_dense_int8_is_near_float(seed, length):
     assert np.abs(result - float_attention(0, q, k, v)).max() < 0.2, f"seed {seed}"
     blocks = 6 * ((length + 1) // 2) ** 2
     assert attention.totals == AttentionTotals(
-        heads=6, blocks=blocks, kept_blocks=blocks, outputs=6 * length * 8, saturations=attention.totals.saturations
+        heads=6,
+        blocks=blocks,
+        kept_blocks=blocks,
+        outputs=6 * length * 8,
+        saturations=attention.totals.saturations,
+        shapes=Counter({HeadShape(length, 8, blocks // 6, False): 6}),
     )
 
 
@@ -110,6 +117,8 @@ def test_totals_of_pruned_blocks_and_heads():
     gone = AcceleratorAttention(config=EDGE, scales=found, backend=GoldenBackend(), tau=1e4)
     assert not gone(0, q, k, v).any()
     assert (gone.totals.block_sparsity, gone.totals.head_sparsity) == (1, 1)
+    assert gone.totals.shapes == {HeadShape(9, 8, 0, True): 6}
+    assert (pruned.totals + gone.totals).shapes.total() == 12
     assert (pruned.totals + gone.totals).head_sparsity == 0.5
     assert AttentionTotals().block_sparsity == AttentionTotals().head_sparsity == AttentionTotals().saturated == 0
 
