@@ -38,6 +38,7 @@ def synth(
     no_pnr: Annotated[
         bool, typer.Option("--no-pnr", help="Count cells only: no placing, no routing, no Fmax.")
     ] = False,
+    depth: Annotated[int, typer.Option("--depth", min=1, help="Levels of the hierarchy that are told apart.")] = 1,
     policy: Annotated[
         PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
     ] = None,
@@ -72,6 +73,7 @@ def synth(
             speed=speed,
             seeds=range(1, seeds + 1),
             place=not no_pnr,
+            depth=depth,
             source=tools,
             speedup_75=speedup.value,
             speedup_source=speedup.source,

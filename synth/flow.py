@@ -192,6 +192,7 @@ def measure(
     seeds: Sequence[int] = (1,),
     place: bool = True,
     source: Source = Source.AUTO,
+    depth: int = 1,
     speedup_75: float | None = None,
     speedup_source: str | None = None,
     tell: Told = lambda text: None,
@@ -208,6 +209,8 @@ def measure(
         Only told on.
     seeds : sequence of int
         Of nextpnr, a run each.
+    depth : int
+        Levels of the hierarchy that the counts tell apart; the critical path has one more.
     tell, announce : function of a line of text, optional
         Progress; ``announce`` gets what takes long.
 
@@ -233,7 +236,7 @@ def measure(
     flow = _Flow(folder=folder.resolve(), top=top, device=device, tell=tell, announce=announce)
     netlist = flow.synthesise(yosys, verilog)
     cells = read_cells(flow.folder / netlist)
-    listed = blocks(cells, device.family)
+    listed = blocks(cells, device.family, depth=depth)
     fits = _fits(total(listed), device)
     routes: dict[int, Route] = {}
     notes: tuple[str, ...] = ()
@@ -243,7 +246,7 @@ def measure(
     elif placer is not None:
         for seed in seeds:
             report = flow.route(placer, netlist, seed=seed, speed=speed)
-            routes[seed] = read_report(report, scopes_of(cells))
+            routes[seed] = read_report(report, scopes_of(cells), depth=depth + 1)
     return Measurement(
         preset=preset,
         unit=unit,

@@ -39,6 +39,11 @@ def test_json(tmp_path):
     assert Path(told["report"]) == tmp_path / "x" / "report.html"
 
 
+def test_depth():
+    told = json.loads(invoke(*PART, "--no-pnr", "--json", "--depth", 2).stdout)
+    assert {block["name"]: block["lut"] for block in told["blocks"]} == {"(top)": 4, "softmax": 2, "softmax.tree": 2}
+
+
 def test_changed_configuration(tmp_path):
     (tmp_path / "mine.json").write_text('{"lanes": 4, "output_lanes": 2}')
     result = invoke(*PART, "--no-pnr", "--json", "--config", tmp_path / "mine.json")
