@@ -107,11 +107,13 @@ def canonical(weights: Any) -> Entries:
     Raises
     ------
     InputError
-        Another type or dtype; no row or no column; an index out of range, out of order (CSR, CSC) or given twice.
-        The message says which row and column.
+        Another type or dtype, or a masked array; no row or no column; an index out of range, out of order (CSR, CSC)
+        or given twice. The message says which row and column.
     """
     if not isinstance(weights, np.ndarray) and not sparse.issparse(weights):
         raise InputError(f"weights must be a NumPy array or a scipy.sparse matrix, not {type(weights).__name__}")
+    if isinstance(weights, np.ma.MaskedArray):
+        raise InputError("weights must not be a masked array, whose mask has no meaning here: use .filled(0)")
     if weights.dtype != np.int8:
         raise InputError(f"weights must have dtype int8, not {weights.dtype}: quantise them first")
     if weights.ndim != 2 or 0 in weights.shape:
@@ -145,7 +147,7 @@ def canonical(weights: Any) -> Entries:
         before, after = found[0], found[0] + 1
         raise InputError(
             f"weights: row {rows[after]}, column {columns[after]} comes after row {rows[before]}, "
-            f"column {columns[before]}: put them in order with .sort_indices()"
+            f"column {columns[before]} in a {weights.format.upper()} matrix: put them in order with .sort_indices()"
         )
     return Entries(shape, rows[order], columns[order], weights.data[order])
 

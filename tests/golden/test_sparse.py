@@ -42,6 +42,7 @@ def test_nothing_is_shared_with_what_was_given(kind):
     [
         ([[1, 2]], "a NumPy array or a scipy.sparse matrix, not list"),
         (None, "not NoneType"),
+        (np.ma.array(np.ones((2, 2), np.int8), mask=np.eye(2, dtype=bool)), r"not be a masked array.*\.filled\(0\)"),
         (np.zeros((2, 2)), "dtype int8, not float64: quantise them first"),
         (np.zeros((2, 2), np.uint8), "dtype int8, not uint8"),
         (np.zeros((2, 2), np.bool_), "dtype int8, not bool"),
@@ -78,14 +79,14 @@ CSR = (sparse.csr_array, sparse.csr_matrix)
         ([0, 1, 1, 2], [3, 4], [(2, 4)], "{} lies outside the matrix: .* are 0 to 3"),
         ([0, 1, 1, 2], [3, -1], [(2, -1)], "{} lies outside the matrix"),
         ([0, 0, 2, 2], [2, 2], [(1, 2)], "{} is given twice"),
-        ([0, 1, 4, 4], [3, 0, 2, 1], [(1, 1), (1, 2)], r"{} comes after {}: put them in order with .sort_indices\(\)"),
+        ([0, 1, 4, 4], [3, 0, 2, 1], [(1, 1), (1, 2)], r"{} comes after {} in a {kind} matrix: .*\.sort_indices\(\)"),
     ],
 )
 def test_entries_out_of_range_or_order_are_named(kind, indptr, indices, places, message):
     """``places`` are lines and indices: rows and columns of CSR, columns and rows of CSC."""
     order = 1 if issubclass(kind, CSR) else -1
     named = ["row {}, column {}".format(*place[::order]) for place in places]
-    with pytest.raises(InputError, match=message.format(*named)):
+    with pytest.raises(InputError, match=message.format(*named, kind="CSR" if order == 1 else "CSC")):
         canonical(_compressed(kind, indptr, indices))
 
 
