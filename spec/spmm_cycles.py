@@ -8,9 +8,9 @@ from .spmm_config import SpmmConfig, WeightFormat
 
 __all__ = ["LATENCY", "cycles"]
 
-LATENCY = 20
-"""Cycles of a product beside work: the registers from command to first step, and from last step to last result. The
-hardware takes 19 to 22."""
+LATENCY = 19
+"""Cycles of a product beside work: the registers from command to first step, and from last step to last result. Spread
+lanes add the levels of their adder tree. Products of little work may overlap some of it."""
 
 
 def cycles(
@@ -21,7 +21,7 @@ def cycles(
     tokens: int,
     lengths: Sequence[int],
     spread: bool = False,
-    latency: int = LATENCY,
+    latency: int | None = None,
 ) -> int:
     """Cycles from a product's command to its last result, where no stream ever makes the engine wait.
 
@@ -41,9 +41,11 @@ def cycles(
         Weight words of each row, at least one row.
     spread : bool
         See :class:`~thresher.spec.spmm_command.SpmmCommand`.
-    latency : int
-        What is added to the work.
+    latency : int, optional
+        What is added to the work, if not the hardware's own.
     """
+    if latency is None:
+        latency = LATENCY + ((config.banks - 1).bit_length() if spread else 0)
     width = config.spread_tokens if spread else config.lanes
     passes = ceil_div(tokens, width)
     load = ceil_div(columns, config.banks) if spread else columns

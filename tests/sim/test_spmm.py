@@ -116,7 +116,7 @@ def test_cycles_are_as_estimated(simulator, weight_format, tokens):
         (run,) = simulator.run([dataclasses.replace(job, weights=weights, table=None, spread=spread)])
         lengths = weights.lengths.tolist()
         expected = cycles(TINY, weight_format, columns=61, tokens=tokens, lengths=lengths, spread=spread)
-        assert abs(run.statistics.cycles - expected) <= 10
+        assert abs(run.statistics.cycles - expected) <= 3
 
 
 def test_refused_commands(simulator):

@@ -1,0 +1,20 @@
+"""Committed cycles are those of the hardware as it is: a change of the pipeline shows here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import thresher
+
+BENCH = Path(thresher.__file__).parent / "bench"
+
+
+@pytest.mark.parametrize("name", ["attention", "spmm"])
+def test_cycles_of_the_smallest_preset(name):
+    command = [sys.executable, "-P", str(BENCH / f"{name}.py"), "--preset", "tiny"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, (
+        f"`python bench/{name}.py --preset tiny` says:\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+    )
+    assert run.stdout.endswith("no difference\n")
