@@ -102,7 +102,7 @@ def emit(component: wiring.Component, *, name: str) -> str:
     """Standalone Verilog of a component and all below it.
 
     The same component gives the same text on every machine: it is made by the Yosys that comes as a package (its
-    version is in the first line), and no paths of source files are left in it.
+    version is in a comment), and no paths of source files are left in it.
 
     Parameters
     ----------
@@ -113,7 +113,14 @@ def emit(component: wiring.Component, *, name: str) -> str:
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-    return _UNIFORM_MEMORY.sub(_loop, text)
+    return _LINT_OFF + _UNIFORM_MEMORY.sub(_loop, text)
+
+
+# How Yosys writes Verilog: operands of unlike widths, case statements whose default comes before them; and limits that a
+# field of just their width cannot pass.
+_LINT_OFF = "".join(
+    f"/* verilator lint_off {rule} */\n" for rule in ("CASEINCOMPLETE", "CMPCONST", "WIDTHEXPAND", "WIDTHTRUNC")
+)
 
 
 # A memory whose words all start with one value: a line per word, millions of bytes in a large design, and minutes in
