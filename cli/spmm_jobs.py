@@ -74,18 +74,10 @@ def check_product(config: SpmmConfig, *, rows: int, columns: int, tokens: int, w
         raise ConfigError("format", str(weight_format), "the engine has " + ", ".join(config.formats))
     if WeightFormat.DENSE not in config.formats:
         raise ConfigError("formats", list(map(str, config.formats)), "must have dense too, to be compared with")
-    least = _least_columns(config, weight_format)
-    if columns < least:
-        raise ConfigError("cols", columns, f"{weight_format} weights on this engine need at least {least} columns")
     streamed = rows * columns * ceil_div(tokens, config.lanes) * stream_bytes(config)
     if streamed > MOST_STREAMED:
         told = f"the dense product streams {streamed / 2**30:.1f} GiB of weights, at most {MOST_STREAMED >> 30} can be"
         raise ConfigError("rows, cols, tokens", (rows, columns, tokens), f"{told} simulated")
-
-
-def _least_columns(config: SpmmConfig, weight_format: WeightFormat) -> int:
-    """Of a matrix whose pattern the format can prune to."""
-    return {WeightFormat.BBS: config.banks, WeightFormat.NM: config.group}.get(weight_format, 1)
 
 
 def chosen_sparsity(
@@ -238,7 +230,7 @@ def sweep(
     dense, same = _measured(simulator, job)
     points = [_point(job, dense, dense, same)]
     for weight_format in config.formats:
-        if weight_format is WeightFormat.DENSE or weights.shape[1] < _least_columns(config, weight_format):
+        if weight_format is WeightFormat.DENSE:
             continue
         reached: set[int] = set()
         for sparsity in sparsities if weight_format is not WeightFormat.NM else (None,):

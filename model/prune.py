@@ -159,15 +159,16 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
     sparsity : float
         Share of each bank to prune; at least one weight of a bank must be left.
     banks : int
-        1 … K.
+        At least 1; more than K leave each column a bank of its own.
     """
     _check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
-    _check_size("banks", banks, magnitude.shape[1])
+    _check_size("banks", banks)
     bank = ceil_div(magnitude.shape[1], banks)
     kept = _kept(sparsity, bank)
     if kept == 0:
-        raise ConfigError("sparsity", sparsity, f"a bank of {bank} columns keeps one weight at {1 - 1 / bank:.4g}")
+        told = f"banks of {bank} columns keep one weight at {1 - 1 / bank:.4g}"
+        raise ConfigError("sparsity", sparsity, f"{told}, the highest possible: choose that, or fewer banks (--config)")
     mask = _largest_of_each(magnitude, bank, kept)
     return mask, _report("bank-balanced", sparsity, mask)
 
@@ -175,16 +176,16 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
 def prune_groups(weights: ArrayLike, *, kept: int, group: int) -> tuple[Mask, PruneReport]:
     """N:M: keep the ``kept`` largest of every ``group`` neighbouring weights of a row, such as 2 of 4.
 
-    A short last group keeps as many, or all it has. Raises as :func:`prune_unstructured`.
+    A group cut short by the end of the row keeps as many, or all it has. Raises as :func:`prune_unstructured`.
 
     Parameters
     ----------
     weights : (M, K) numbers
     kept, group : int
-        1 ≤ kept < group ≤ K.
+        1 ≤ kept < group.
     """
     magnitude = _magnitude("the weight matrix", weights)
-    _check_size("group", group, magnitude.shape[1], smallest=2)
+    _check_size("group", group, smallest=2)
     _check_size("kept", kept, group - 1)
     mask = _largest_of_each(magnitude, group, kept)
     return mask, _report("n:m", 1 - kept / group, mask)
@@ -303,10 +304,11 @@ def _check_sparsity(name: str, value: float) -> None:
         raise ConfigError(name, value, "must be a number from 0 up to, but not including, 1")
 
 
-def _check_size(name: str, value: int, largest: int, *, smallest: int = 1) -> None:
-    legal = isinstance(value, int | np.integer) and not isinstance(value, bool) and smallest <= value <= largest
-    if not legal:
-        raise ConfigError(name, value, f"must be an integer from {smallest} to {largest}")
+def _check_size(name: str, value: int, largest: int | None = None, *, smallest: int = 1) -> None:
+    legal = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= smallest
+    if not legal or (largest is not None and value > largest):
+        limits = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
+        raise ConfigError(name, value, f"must be an integer {limits}")
 
 
 def _magnitude(name: str, weights: ArrayLike) -> _Magnitude:

@@ -168,7 +168,17 @@ def test_picture_of_a_matrix_that_is_too_narrow_for_banks(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
     told = result.stdout.splitlines()
     formats = {line.split()[0] for line in told[told.index("") + 2 :]}
-    assert formats == {"dense", "csr", "csr-delta"}
+    assert formats == {"dense", "csr", "csr-delta", "nm"}
+
+
+@pytest.mark.parametrize(("columns", "bbs", "nm"), [(1, 1, 1), (3, 3, 2), (5, 3, 3)])
+@pytest.mark.parametrize(("weight_format", "options"), [("bbs", ["--sparsity", 0.25]), ("nm", [])])
+def test_matrices_narrower_than_the_banks_or_a_group(columns, bbs, nm, weight_format, options):
+    size = ["--rows", 5, "--cols", columns, "--tokens", 3]
+    result = invoke("bench", "spmm", "--preset", "tiny", *size, "--format", weight_format, *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["bit_exact"], told["nnz"]) == (True, 5 * (bbs if weight_format == "bbs" else nm))
 
 
 def wrong(monkeypatch):
@@ -204,12 +214,11 @@ def test_misbehaving_hardware_is_one_line(monkeypatch):
         (["--sparsity", 1], ["sparsity=1.0", "not including, 1"]),
         (["--sparsity", -0.1], ["sparsity=-0.1"]),
         (["--sparsity", "nan", "--format", "nm"], ["sparsity=nan"]),
-        (["--sparsity", 0.95, "--format", "bbs"], ["sparsity=0.95", "bank of 8 columns"]),
+        (["--sparsity", 0.95, "--format", "bbs"], ["sparsity=0.95", "banks of 8 columns", "0.875", "--config"]),
         (["--rows", 0], ["rows=0", "1 to 65535"]),
         (["--rows", 10**11], ["rows=100000000000"]),
         (["--cols", 65], ["cols=65", "1 to 64", "larger preset"]),
-        (["--cols", 3, "--format", "bbs"], ["cols=3", "bbs", "at least 4"]),
-        (["--cols", 3, "--format", "nm"], ["cols=3", "nm", "at least 4"]),
+        (["--cols", 3, "--format", "bbs"], ["sparsity=0.75", "keep one weight at 0,", "fewer banks"]),
         (["--tokens", 0], ["tokens=0", "1 to 65535"]),
         (["--rows", 60000, "--tokens", 60000], ["GiB", "60000"]),
         (["--tensor", "a"], ["tensor='a'", "--weights"]),

@@ -125,7 +125,7 @@ def test_progress_is_told(make_model, tmp_path):
         (WeightFormat.CSR, {"tokens": 0}, "tokens=0"),
         (WeightFormat.NM, {"sparsity": 0.75}, "must be 0.5 for 2:4 weights"),
         (WeightFormat.DENSE, {"sparsity": 0.5}, "must be 0 for dense weights"),
-        (WeightFormat.BBS, {"sparsity": 0.9}, "bank of 3 columns"),
+        (WeightFormat.BBS, {"sparsity": 0.9}, "banks of 3 columns"),
         (WeightFormat.BBS, {"sparsity": 0.5, "global_ranking": True}, "csr and csr-delta only"),
         (WeightFormat.BBS, {"config": TINY.with_formats(WeightFormat.CSR), "sparsity": 0.5}, "the engine has csr"),
         (WeightFormat.CSR, {"config": SpmmConfig(rows=1, lanes=2, drain_lanes=1, max_columns=16, banks=2)}, "has 20"),

@@ -103,11 +103,11 @@ def test_blocks_of_the_largest_numbers_do_not_overflow():
 @given(weights=MATRICES, sparsity=SPARSITIES, data=st.data())
 def test_banks_are_balanced(weights, sparsity, data):
     rows, columns = weights.shape
-    banks = data.draw(st.integers(1, columns))
+    banks = data.draw(st.integers(1, columns + 3))
     length = math.ceil(columns / banks)
     kept = length - rounded(sparsity * length)
     if kept == 0:
-        with pytest.raises(ConfigError, match=f"bank of {length} columns"):
+        with pytest.raises(ConfigError, match=f"banks of {length} columns"):
             prune_bank_balanced(weights, sparsity, banks=banks)
         return
     mask, report = prune_bank_balanced(weights, sparsity, banks=banks)
@@ -128,9 +128,7 @@ def test_last_banks_may_be_short_or_empty():
 @given(weights=MATRICES, data=st.data())
 def test_groups_keep_their_largest(weights, data):
     rows, columns = weights.shape
-    if columns < 2:
-        return
-    group = data.draw(st.integers(2, columns))
+    group = data.draw(st.integers(2, columns + 3))
     kept = data.draw(st.integers(1, group - 1))
     mask, report = prune_groups(weights, kept=kept, group=group)
     for row in range(rows):
@@ -180,10 +178,10 @@ NAN[2, 3] = np.nan
         (lambda: prune_global({"good": GOOD, "query of layer 3": NAN}, 0.5), "query of layer 3 holds NaN"),
         (lambda: prune_blocks(GOOD, 0.5, block_rows=0, block_columns=1), "block_rows=0"),
         (lambda: prune_blocks(GOOD, 0.5, block_rows=4, block_columns=9), "block_columns=9"),
-        (lambda: prune_bank_balanced(GOOD, 0.5, banks=9), "banks=9"),
-        (lambda: prune_bank_balanced(GOOD, 0.9, banks=4), "bank of 2 columns keeps one weight at 0.5"),
+        (lambda: prune_bank_balanced(GOOD, 0.5, banks=0), "banks=0"),
+        (lambda: prune_bank_balanced(GOOD, 0.9, banks=4), "banks of 2 columns keep one weight at 0.5, .*fewer"),
         (lambda: prune_groups(GOOD, kept=4, group=4), "kept=4"),
-        (lambda: prune_groups(GOOD, kept=1, group=16), "group=16"),
+        (lambda: prune_groups(GOOD, kept=1, group=1), "group=1"),
         (lambda: quantise_pruned(NAN, np.ones((4, 8), bool)), "row 2, column 3"),
         (lambda: quantise_pruned(GOOD, np.ones((4, 7), bool)), "mask is bool"),
         (lambda: quantise_pruned(GOOD, GOOD), "mask is float32"),  # pyright: ignore[reportArgumentType]
