@@ -116,8 +116,8 @@ def emit(component: wiring.Component, *, name: str) -> str:
     return _LINT_OFF + _UNIFORM_MEMORY.sub(_loop, text)
 
 
-# How Yosys writes Verilog: operands of unlike widths, case statements whose default comes before them; and limits that a
-# field of just their width cannot pass.
+# How Yosys writes Verilog: operands of unlike widths, case statements whose default comes before them; and limits that
+# a field of just their width cannot pass.
 _LINT_OFF = "".join(
     f"/* verilator lint_off {rule} */\n" for rule in ("CASEINCOMPLETE", "CMPCONST", "WIDTHEXPAND", "WIDTHTRUNC")
 )

@@ -87,7 +87,8 @@ class SpmmConfig(Configuration):
         check_one_of("result_rows", self.result_rows, powers_of_two(2, 1024))
         self._check_formats()
         if WeightFormat.BBS not in self.formats:
-            check_one_of("banks", self.banks, (1,))
+            if self.banks != 1:
+                raise ConfigError("banks", self.banks, "must be 1 without the format bbs")
             return
         check_one_of("banks", self.banks, powers_of_two(2, self.lanes))
         if self.rows * self.lanes // self.banks > self.drain_lanes:

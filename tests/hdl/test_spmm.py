@@ -192,3 +192,21 @@ def test_far_columns_by_deltas():
 )
 def test_any_engine(config, seed, stall):
     check(config, random_jobs(config, count=5, seed=seed), seed=seed, stall=stall)
+
+
+@pytest.mark.parametrize("assign", ["random", "one", "sorted"])
+def test_any_assignment_of_rows_is_right(monkeypatch, assign):
+    """A bad one costs time, and neither results nor their order."""
+    config, seed = dataclasses.replace(TINY, rows=4, drain_lanes=4), 31
+    rng = np.random.default_rng(seed)
+
+    def engines(config, steps, *, spread):
+        if spread:  # then row i of a beat is engine i's
+            return [row % config.rows for row in range(len(steps))]
+        if assign == "random":
+            return rng.integers(config.rows, size=len(steps)).tolist()
+        return [0 if assign == "one" else row * config.rows // len(steps) for row in range(len(steps))]
+
+    monkeypatch.setattr("thresher.sim.spmm_job.schedule", engines)
+    jobs = [random_job(config, rng, shape=Shape(rows=60, columns=20, tokens=5)) for _ in range(3)]
+    check(config, jobs, seed=seed, stall=0.2)
