@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..golden.packing import PackedWeights, pack, unpack
 from ..golden.spmm import SpmmResult, spmm
 from ..model.bert import BertConfig
-from ..model.pack import PackReport, engine_cycles, prune_matrices, prune_model
-from ..model.packed_file import read_packed
+from ..model.files import check_writable, write_whole
+from ..model.pack import PackReport, engine_cycles, pack_model, prune_matrices
+from ..model.packed_file import PackedModel, packed_bytes
 from ..model.prune import quantise_pruned
 from ..model.source import locate_model
 from ..model.weights import Float32
@@ -25,7 +26,6 @@ from ..spec import ConfigError, SpmmConfig, WeightFormat, row_scaling
 from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
 from ..spec.weight_words import stream_bytes
 from .defects import defects
-from .files import write_whole
 from .progress import Steps
 
 __all__ = [
@@ -302,36 +302,37 @@ def prune(
         hidden, wide = bert.hidden_size, bert.intermediate_size
         for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
             check_product(config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format)
-    with contextlib.ExitStack() as stack:
-        simulator = stack.enter_context(spmm_simulator(config, steps)) if rtl else None
-        steps.tell("pruning")
-        report = prune_model(
-            model,
-            folder / "weights.safetensors",
-            config=config,
-            weight_format=weight_format,
-            sparsity=sparsity,
-            global_ranking=global_ranking,
-            tokens=tokens,
-            progress=steps.count,
-        )
-        exact = None
-        if simulator is not None:
+    path, table = folder / "weights.safetensors", folder / "weights.json"
+    check_writable(path, table)
+    steps.tell("pruning")
+    report, packed = pack_model(
+        model,
+        path,
+        config=config,
+        weight_format=weight_format,
+        sparsity=sparsity,
+        global_ranking=global_ranking,
+        tokens=tokens,
+        progress=steps.count,
+    )
+    exact = None
+    if rtl:
+        with spmm_simulator(config, steps) as simulator:
             steps.tell("running")
-            report, exact = _on_rtl(simulator, report, seed=seed, steps=steps)
-    table = folder / "weights.json"
+            report, exact = _on_rtl(simulator, report, packed, seed=seed, steps=steps)
     told = report.to_dict() | {"measured": rtl, "bit_exact": exact, "table": str(table)}
-    write_whole(table, (json.dumps(told, indent=1) + "\n").encode())
+    write_whole({path: packed_bytes(packed), table: (json.dumps(told, indent=1) + "\n").encode()})
     return told
 
 
-def _on_rtl(simulator: SpmmSimulator, report: PackReport, *, seed: int, steps: Steps) -> tuple[PackReport, bool]:
-    """The report with measured cycles, of the weights read back from its file; and whether all are golden's."""
-    matrices = read_packed(report.path).matrices
+def _on_rtl(
+    simulator: SpmmSimulator, report: PackReport, packed: PackedModel, *, seed: int, steps: Steps
+) -> tuple[PackReport, bool]:
+    """The report with measured cycles; and whether all results are golden's."""
     dense_cycles: dict[tuple[int, int], int] = {}  # which depend on the shape alone
     exact, measured = True, []
     for figures in report.matrices:
-        matrix = matrices[figures.name]
+        matrix = packed.matrices[figures.name]
         job, dense = _jobs(
             simulator.config,
             matrix.weights,

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from .files import write_whole
+from ..model.files import write_whole
 
 __all__ = ["draw_sweep"]
 
@@ -43,7 +43,7 @@ def draw_sweep(
 
     Raises
     ------
-    OSError
+    ThresherError
         The file cannot be written.
     """
     mpl.use("Agg")  # no display is needed
@@ -90,4 +90,4 @@ def draw_sweep(
         figure.savefig(content, dpi=120, format="png", metadata={"Software": None})
     finally:
         plt.close(figure)
-    write_whole(path, content.getvalue())
+    write_whole({path: content.getvalue()})

@@ -14,7 +14,8 @@ from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.spmm_cycles import cycles
 from .bert import BertConfig
-from .packed_file import PackedLinear, PackedModel, check_writable, write_packed
+from .files import check_writable
+from .packed_file import PackedLinear, PackedModel, write_packed
 from .prune import (
     Mask,
     PruneReport,
@@ -27,7 +28,15 @@ from .prune import (
 from .source import locate_model
 from .weights import Float32, Weights, read_weights
 
-__all__ = ["MatrixFigures", "PackReport", "encoder_matrices", "engine_cycles", "prune_matrices", "prune_model"]
+__all__ = [
+    "MatrixFigures",
+    "PackReport",
+    "encoder_matrices",
+    "engine_cycles",
+    "pack_model",
+    "prune_matrices",
+    "prune_model",
+]
 
 UNSTRUCTURED = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
 
@@ -79,12 +88,12 @@ class MatrixFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class PackReport:
-    """What :func:`prune_model` did.
+    """What :func:`pack_model` did.
 
     Attributes
     ----------
     path : Path
-        The file written.
+        The file of the packed weights.
     method : str
         See :class:`~thresher.model.prune.PruneReport`; ``none`` for dense weights.
     target : float
@@ -227,7 +236,7 @@ def engine_cycles(config: SpmmConfig, packed: PackedWeights, tokens: int) -> tup
     return min(found)
 
 
-def prune_model(
+def pack_model(
     model: str | Path | None,
     path: Path,
     *,
@@ -237,8 +246,8 @@ def prune_model(
     global_ranking: bool = False,
     tokens: int = 128,
     progress: Callable[[int, int], None] | None = None,
-) -> PackReport:
-    """Prune, quantise and pack all projections and feed-forward layers of a BERT encoder, and write them to one file.
+) -> tuple[PackReport, PackedModel]:
+    """Prune, quantise and pack all projections and feed-forward layers of a BERT encoder; nothing is written.
 
     Nothing is trained: this is the model as it is, without its smallest weights.
 
@@ -247,8 +256,7 @@ def prune_model(
     model : str or Path, optional
         See :func:`~thresher.model.source.locate_model`.
     path : Path
-        The safetensors file to write; :func:`~thresher.model.packed_file.read_packed` reads it. It appears whole or
-        not at all. Its folder is made if need be.
+        Where :func:`~thresher.model.packed_file.write_packed` is to write them, for the report.
     config : SpmmConfig
         The engine: its banks, its N:M pattern, its cycles.
     weight_format, sparsity, global_ranking
@@ -261,7 +269,7 @@ def prune_model(
     Raises
     ------
     ThresherError
-        In one line, what does not fit: model, engine, sparsity, or the file to write.
+        In one line, what does not fit: model, engine, or sparsity.
     """
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     if weight_format not in config.formats:
@@ -273,7 +281,6 @@ def prune_model(
     )
     for name, (weight, _) in matrices.items():
         _check_fits(config, name, *weight.shape)
-    check_writable(path)
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()},
         weight_format,
@@ -308,8 +315,48 @@ def prune_model(
         method=result.method,
         matrices=packed,
     )
-    write_packed(path, written)
-    return result
+    return result, written
+
+
+def prune_model(
+    model: str | Path | None,
+    path: Path,
+    *,
+    config: SpmmConfig,
+    weight_format: WeightFormat | str,
+    sparsity: float | None = None,
+    global_ranking: bool = False,
+    tokens: int = 128,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackReport:
+    """:func:`pack_model`, and write the weights to one file.
+
+    Parameters
+    ----------
+    path : Path
+        The safetensors file to write; :func:`~thresher.model.packed_file.read_packed` reads it. It appears whole or
+        not at all. Its folder is made if need be.
+    model, config, weight_format, sparsity, global_ranking, tokens, progress
+        See :func:`pack_model`.
+
+    Raises
+    ------
+    ThresherError
+        In one line, what does not fit: model, engine, sparsity, or the file to write.
+    """
+    check_writable(path)
+    report, packed = pack_model(
+        model,
+        path,
+        config=config,
+        weight_format=weight_format,
+        sparsity=sparsity,
+        global_ranking=global_ranking,
+        tokens=tokens,
+        progress=progress,
+    )
+    write_packed(path, packed)
+    return report
 
 
 def _check_fits(config: SpmmConfig, name: str, rows: int, columns: int) -> None:

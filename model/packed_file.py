@@ -1,9 +1,6 @@
 """The safetensors file of an encoder's packed weights."""
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +13,10 @@ from safetensors.numpy import save
 from ..golden.packing import PackedWeights, unpack
 from ..spec.errors import InputError, ThresherError
 from ..spec.spmm_config import WeightFormat
+from .files import write_whole
 from .weights import Float32
 
-__all__ = ["PackedLinear", "PackedModel", "check_writable", "read_packed", "write_packed"]
+__all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
 LAYOUT = 1
 """Of the file; to be raised whenever what this module wrote before can no longer be read."""
@@ -76,37 +74,8 @@ class PackedModel:
     matrices: dict[str, PackedLinear]
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder of a file, and see that the file can be written.
-
-    Raises
-    ------
-    ThresherError
-        It cannot.
-    """
-    if path.is_dir():
-        raise ThresherError(f"{str(path)!r} is a folder: name a file to write")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise _refusal(path, error) from None
-
-
-def _refusal(path: Path, error: OSError) -> ThresherError:
-    return ThresherError(f"cannot write {str(path)!r} ({error.strerror or error}): choose another output file")
-
-
-def write_packed(path: Path, model: PackedModel) -> None:
-    """Write a file that :func:`read_packed` reads. The same model gives the same bytes, and a file that was there
-    before stays unless all of the new one can be written.
-
-    Raises
-    ------
-    ThresherError
-        The file cannot be written.
-    """
+def packed_bytes(model: PackedModel) -> bytes:
+    """What :func:`write_packed` writes. The same model gives the same bytes."""
     tensors: dict[str, np.ndarray] = {}
     for name, matrix in model.matrices.items():
         arrays = matrix.weights.to_arrays() | {"scale": matrix.scales, "bias": matrix.biases}
@@ -121,17 +90,18 @@ def write_packed(path: Path, model: PackedModel) -> None:
         "matrices": {name: [matrix.weights.rows, matrix.weights.columns] for name, matrix in model.matrices.items()},
         "note": NOTE,
     }
-    data = save(tensors, {KEY: json.dumps(told)})
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            draft.write_bytes(data)
-            draft.replace(path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                draft.unlink()
-    except OSError as error:
-        raise _refusal(path, error) from None
+    return save(tensors, {KEY: json.dumps(told)})
+
+
+def write_packed(path: Path, model: PackedModel) -> None:
+    """Write a file that :func:`read_packed` reads, whole or not at all; its folder is made if need be.
+
+    Raises
+    ------
+    ThresherError
+        The file cannot be written.
+    """
+    write_whole({path: packed_bytes(model)})
 
 
 def read_packed(path: Path) -> PackedModel:

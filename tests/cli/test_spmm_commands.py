@@ -384,14 +384,22 @@ def test_prune_refuses(model, tmp_path, options, words):
     line = refused("prune", *settings, *options)
     for word in words:
         assert word in line
-    assert not list((tmp_path / "out").glob("*"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_prune_into_a_file(model, tmp_path):
     (tmp_path / "file").write_text("in the way")
     line = refused("prune", "--model", model, "--preset", "tiny", "--format", "nm", "-o", tmp_path / "file")
-    assert "cannot write" in line
+    assert "file' is a file, name a folder" in line
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("name", ["weights.json", "weights.safetensors"])
+def test_prune_writes_both_files_or_none(model, tmp_path, name):
+    (tmp_path / name).mkdir()
+    line = refused("prune", "--model", model, "--preset", "tiny", "--format", "nm", "-o", tmp_path)
+    assert f"{name}': it is a folder" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"model", name})
 
 
 # -- verilog -----------------------------------------------------------------------------------
