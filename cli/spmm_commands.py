@@ -32,7 +32,15 @@ ROWS, COLUMNS = 1536, 384
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
 ]
-TokensOption = Annotated[int, typer.Option("--tokens", help="N, columns of X.")]
+TokensOption = Annotated[
+    int, typer.Option("--tokens", help="N, columns of X. What is simulated may stream 1 GiB of weights.")
+]
+SparsityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) has its own."
+    ),
+]
 
 
 @command(bench_app, "spmm")
@@ -43,12 +51,7 @@ def bench_spmm(
     rows: Annotated[int | None, typer.Option("--rows", help=f"M; {ROWS} unless there is a tensor.")] = None,
     columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} unless there is a tensor.")] = None,
     tokens: TokensOption = 128,
-    sparsity: Annotated[
-        float | None,
-        typer.Option(
-            "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) says it."
-        ),
-    ] = None,
+    sparsity: SparsityOption = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A safetensors file, for one of its tensors instead of random W.")
     ] = None,
@@ -63,22 +66,22 @@ def bench_spmm(
     as_json: JsonOption = False,
 ) -> None:
     """Cycles of a matrix, pruned by magnitude, times tokens on the simulated SpMM engine; and of the dense product."""
-    from . import spmm_jobs
+    from . import spmm_checks, spmm_jobs
 
     config = spmm_configuration(preset, config_file)
-    wanted, note = spmm_jobs.chosen_sparsity(config, weight_format, sparsity)
+    wanted = spmm_checks.chosen_sparsity(config, weight_format, sparsity)
     matrix = _matrix(weights, tensor, rows, columns)
     shape = (ROWS if rows is None else rows, COLUMNS if columns is None else columns)
     shape = shape if matrix is None else matrix.shape
-    spmm_jobs.check_product(config, rows=shape[0], columns=shape[1], tokens=tokens, weight_format=weight_format)
+    spmm_checks.check_engine(config, rows=shape[0], columns=shape[1], tokens=tokens, weight_format=weight_format)
+    spmm_checks.check_simulation(config, rows=shape[0], columns=shape[1], tokens=tokens)
     if matrix is None:
         matrix = spmm_jobs.random_matrix(*shape, seed=seed)
     if picture is not None:
         _check_picture(picture)
     # Whatever else is wrong with them is told before an engine is built.
-    spmm_jobs.product(config, matrix, weight_format, wanted, tokens=1, seed=seed)
-    if note is not None:
-        print(f"note: {note}", file=sys.stderr)
+    job, _ = spmm_jobs.product(config, matrix, weight_format, wanted, tokens=1, seed=seed)
+    _note(spmm_checks.sparsity_note(config, weight_format, sparsity, spmm_jobs.reached_sparsity(job)))
     points: list[dict[str, Any]] = []
     with progress.steps() as steps, spmm_jobs.spmm_simulator(config, steps) as simulator:
         result = spmm_jobs.bench_spmm(
@@ -99,6 +102,11 @@ def bench_spmm(
         if points:
             report.sweep(points)
     require_bit_exact(told["bit_exact"] and all(point["bit_exact"] for point in points))
+
+
+def _note(note: str | None) -> None:
+    if note is not None:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _matrix(file: Path | None, tensor: str | None, rows: int | None, columns: int | None) -> Any:
@@ -140,10 +148,7 @@ def prune(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights.safetensors and weights.json.")],
     weight_format: Annotated[WeightFormat, typer.Option("--format", help="How the weights are packed.")],
     model: ModelOption = "default",
-    sparsity: Annotated[
-        float | None,
-        typer.Option("--sparsity", help="Share of weights to prune, 0 to below 1; nm and dense have only their own."),
-    ] = None,
+    sparsity: SparsityOption = None,
     global_ranking: Annotated[
         bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
     ] = False,
@@ -157,7 +162,7 @@ def prune(
     as_json: JsonOption = False,
 ) -> None:
     """Prune a model's projections and feed-forward layers by magnitude, and pack them for the SpMM engine."""
-    from . import spmm_jobs
+    from . import spmm_checks, spmm_jobs
 
     config = spmm_configuration(preset, config_file)
     with progress.steps() as steps:
@@ -173,6 +178,7 @@ def prune(
             seed=seed,
             steps=steps,
         )
+    _note(spmm_checks.sparsity_note(config, weight_format, sparsity, told["total"]["sparsity"]))
     told = {"preset": preset.value, **told}
     if as_json:
         print_json(told)

@@ -23,29 +23,25 @@ from ..sim.spmm import SpmmJob, SpmmSimulator
 from ..sim.spmm_bench import SpmmBench
 from ..sim.spmm_bench import bench_spmm as run_bench
 from ..spec import ConfigError, SpmmConfig, WeightFormat, row_scaling
-from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
-from ..spec.weight_words import stream_bytes
+from ..spec.formats import INT8_MAX, INT8_MIN
 from .defects import defects
 from .progress import Steps
+from .spmm_checks import check_engine, check_global, check_simulation, chosen_sparsity
 
 __all__ = [
     "SWEPT",
     "Point",
     "bench_spmm",
-    "check_product",
-    "chosen_sparsity",
     "product",
     "prune",
     "random_matrix",
+    "reached_sparsity",
     "spmm_simulator",
     "sweep",
 ]
 
-DEFAULT_SPARSITY = 0.75
 SWEPT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Sparsities of the picture."""
-MOST_STREAMED = 1 << 30
-"""Bytes of weight words that a simulated product may take. Memory holds a few times as many."""
 
 
 @contextlib.contextmanager
@@ -56,49 +52,6 @@ def spmm_simulator(config: SpmmConfig, steps: Steps) -> Iterator[SpmmSimulator]:
 
 
 # -- products ----------------------------------------------------------------------------------
-
-
-def check_product(config: SpmmConfig, *, rows: int, columns: int, tokens: int, weight_format: WeightFormat) -> None:
-    """Refuse what cannot be measured, before anything is built.
-
-    Raises
-    ------
-    ConfigError
-        The engine is too small, lacks a format, or the simulation would not fit into memory.
-    """
-    limits = {"rows": config.max_rows, "cols": config.max_columns, "tokens": config.max_tokens}
-    for (name, limit), size in zip(limits.items(), (rows, columns, tokens), strict=True):
-        if not 1 <= size <= limit:
-            raise ConfigError(name, size, f"the engine takes 1 to {limit}, choose another size or a larger preset")
-    if weight_format not in config.formats:
-        raise ConfigError("format", str(weight_format), "the engine has " + ", ".join(config.formats))
-    if WeightFormat.DENSE not in config.formats:
-        raise ConfigError("formats", list(map(str, config.formats)), "must have dense too, to be compared with")
-    streamed = rows * columns * ceil_div(tokens, config.lanes) * stream_bytes(config)
-    if streamed > MOST_STREAMED:
-        told = f"the dense product streams {streamed / 2**30:.1f} GiB of weights, at most {MOST_STREAMED >> 30} can be"
-        raise ConfigError("rows, cols, tokens", (rows, columns, tokens), f"{told} simulated")
-
-
-def chosen_sparsity(
-    config: SpmmConfig, weight_format: WeightFormat, asked: float | None
-) -> tuple[float | None, str | None]:
-    """The sparsity to prune to, as :func:`~thresher.model.pack.prune_matrices` takes it, and what to say about it.
-
-    Raises
-    ------
-    ConfigError
-        What was asked for is not from 0 to below 1.
-    """
-    if asked is not None and not 0 <= asked < 1:
-        raise ConfigError("sparsity", asked, "must be a number from 0 up to, but not including, 1")
-    fixed = {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}
-    if weight_format not in fixed:
-        return DEFAULT_SPARSITY if asked is None else asked, None
-    if asked is None or abs(asked - fixed[weight_format]) < 1e-9:
-        return None, None
-    what = f"{config.kept}:{config.group} weights have" if weight_format is WeightFormat.NM else "dense weights have"
-    return None, f"{what} a sparsity of {fixed[weight_format]:g}, not {asked:g}"
 
 
 def random_matrix(rows: int, columns: int, *, seed: int) -> Float32:
@@ -154,6 +107,12 @@ def _jobs(
 def _packed(job: SpmmJob) -> PackedWeights:
     assert isinstance(job.weights, PackedWeights)  # as made in this file
     return job.weights
+
+
+def reached_sparsity(job: SpmmJob) -> float:
+    """Share of pruned weights of a product."""
+    packed = _packed(job)
+    return 1 - packed.stored / (packed.rows * packed.columns)
 
 
 def _golden(config: SpmmConfig, job: SpmmJob) -> SpmmResult:
@@ -251,7 +210,7 @@ def _point(job: SpmmJob, cycles: int, dense: int, same: bool) -> Point:
     packed = _packed(job)
     return Point(
         format=str(packed.format),
-        sparsity=1 - packed.stored / (packed.rows * packed.columns),
+        sparsity=reached_sparsity(job),
         nnz=packed.stored,
         cycles=cycles,
         speedup=dense / cycles,
@@ -280,6 +239,8 @@ def prune(
 
     Parameters
     ----------
+    sparsity : float or None
+        See :func:`~thresher.cli.spmm_checks.chosen_sparsity`.
     rtl : bool
         Measure cycles on the engine, instead of taking those of :mod:`~thresher.spec.spmm_cycles`. A product whose
         weights are dense is measured once per shape.
@@ -293,15 +254,20 @@ def prune(
     Raises
     ------
     ThresherError
-        See :func:`~thresher.model.pack.prune_model`; or the hardware misbehaved.
+        See :func:`~thresher.model.pack.pack_model`; or files cannot be written, or the hardware misbehaved. Nothing has
+        been written then.
     """
-    if sparsity is not None:
-        chosen_sparsity(config, weight_format, sparsity)  # before a folder is made
-    if rtl:
-        bert = BertConfig.from_file(locate_model(model) / "config.json")
-        hidden, wide = bert.hidden_size, bert.intermediate_size
-        for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
-            check_product(config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format)
+    sparsity = chosen_sparsity(config, weight_format, sparsity)
+    if global_ranking:
+        check_global(weight_format)
+    bert = BertConfig.from_file(locate_model(model) / "config.json")
+    hidden, wide = bert.hidden_size, bert.intermediate_size
+    for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
+        check_engine(
+            config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format, owner="the model's "
+        )
+        if rtl:
+            check_simulation(config, rows=rows, columns=columns, tokens=tokens)
     path, table = folder / "weights.safetensors", folder / "weights.json"
     check_writable(path, table)
     steps.tell("pruning")

@@ -197,17 +197,21 @@ def prune_matrices(
     """
     if global_ranking and weight_format not in UNSTRUCTURED:
         raise ConfigError("global_ranking", True, f"formats {' and '.join(UNSTRUCTURED)} only, not {weight_format}")
-    fixed = {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}
-    if weight_format in fixed and sparsity is not None and abs(sparsity - fixed[weight_format]) > 1e-9:
+    own = own_sparsity(config, weight_format)
+    if own is not None and sparsity is not None and abs(sparsity - own) > 1e-9:
         what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else "dense"
-        raise ConfigError("sparsity", sparsity, f"must be {fixed[weight_format]:g} for {what} weights, or left out")
-    if weight_format in fixed:
-        sparsity = fixed[weight_format]
-    elif sparsity is None:
+        raise ConfigError("sparsity", sparsity, f"must be {own:g} for {what} weights, or left out")
+    sparsity = sparsity if own is None else own
+    if sparsity is None:
         raise ConfigError("sparsity", sparsity, f"must be given for {weight_format} weights")
     if global_ranking:
         return prune_global(matrices, sparsity)
     return {name: _prune(matrix, weight_format, sparsity, config) for name, matrix in matrices.items()}
+
+
+def own_sparsity(config: SpmmConfig, weight_format: WeightFormat) -> float | None:
+    """The sparsity of a format that has only one (``nm``, ``dense``), or ``None``."""
+    return {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}.get(weight_format)
 
 
 def _prune(

@@ -101,14 +101,33 @@ def test_a_seed_gives_the_same_and_another_does_not():
     ("weight_format", "words"),
     [
         ("nm", "note: 2:4 weights have a sparsity of 0.5, not 0.9"),
-        ("dense", "note: dense weights have a sparsity of 0"),
+        ("dense", "note: dense weights have a sparsity of 0, not 0.9"),
     ],
 )
-def test_a_format_of_one_sparsity_says_so(weight_format, words):
-    result = invoke(*BENCH, "--format", weight_format, "--sparsity", 0.9, "--json")
+def test_a_format_of_one_sparsity_says_so(model, tmp_path, weight_format, words):
+    options = ["--preset", "tiny", "--format", weight_format, "--sparsity", 0.9, "--json"]
+    result = invoke(*BENCH, *options)
     assert result.exit_code == 0
     assert words in result.stderr
     assert json.loads(result.stdout)["sparsity"] == (0.5 if weight_format == "nm" else 0)
+    result = invoke("prune", "--model", model, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 0
+    assert words in result.stderr
+
+
+def test_the_sparsity_unless_it_is_given(model, tmp_path):
+    for options in (BENCH, ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out"]):
+        result = invoke(*options, "--format", "csr", "--json")
+        assert result.exit_code == 0, result.stderr
+        told = json.loads(result.stdout)
+        assert told.get("total", told)["sparsity"] == pytest.approx(0.75, abs=0.001)
+        assert result.stderr == ""
+
+
+def test_nothing_left_is_said():
+    result = invoke("bench", "spmm", "--preset", "tiny", "--rows", 1, "--cols", 1)
+    assert result.exit_code == 0
+    assert "note: no weight is left: choose a lower sparsity" in result.stderr
 
 
 def test_another_pattern_from_a_file(tmp_path):
@@ -216,11 +235,11 @@ def test_misbehaving_hardware_is_one_line(monkeypatch):
         (["--sparsity", "nan", "--format", "nm"], ["sparsity=nan"]),
         (["--sparsity", 0.95, "--format", "bbs"], ["sparsity=0.95", "banks of 8 columns", "0.875", "--config"]),
         (["--rows", 0], ["rows=0", "1 to 65535"]),
-        (["--rows", 10**11], ["rows=100000000000"]),
-        (["--cols", 65], ["cols=65", "1 to 64", "larger preset"]),
+        (["--rows", 10**11], ["rows=100000000000", "1 to 65535: raise max_rows with --config"]),
+        (["--cols", 65], ["cols=65", "1 to 64", "--preset edge, or raise max_columns with --config"]),
         (["--cols", 3, "--format", "bbs"], ["sparsity=0.75", "keep one weight at 0,", "fewer banks"]),
         (["--tokens", 0], ["tokens=0", "1 to 65535"]),
-        (["--rows", 60000, "--tokens", 60000], ["GiB", "60000"]),
+        (["--rows", 60000, "--tokens", 60000], ["tokens=60000", "GiB", "60000 × 32", "choose at most "]),
         (["--tensor", "a"], ["tensor='a'", "--weights"]),
         (["--picture", "x.jpg"], ["picture='x.jpg'", ".png"]),
         (["--config", "nowhere.json"], ["cannot read", "nowhere.json"]),
@@ -242,7 +261,7 @@ def test_bench_refuses(options, words, tmp_path):
         ("wide", ["no tensor 'wide'", "try '"]),
         ("layer.0.wide.bias", ["(24,)", "two dimensions", "layer.0.wide.weight"]),
         ("positions", ["I64", "F32"]),
-        ("layer.0.large.weight", ["cols=65", "larger preset"]),
+        ("layer.0.large.weight", ["cols=65", "--preset edge"]),
         ("layer.0.broken.weight", ["NaN"]),
         ("layer.0.empty.weight", ["(0, 8)", "not empty"]),
     ],
@@ -364,17 +383,13 @@ def test_the_packaged_model_on_its_default_preset(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--format", "csr"], ["sparsity", "must be given"]),
         (["--format", "csr", "--sparsity", 1], ["sparsity=1.0"]),
-        (["--format", "nm", "--sparsity", 0.75], ["sparsity=0.75", "0.5 for 2:4"]),
-        (["--format", "bbs", "--sparsity", 0.5, "--global"], ["global", "csr"]),
+        (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "banks of 3 columns", "0.6667", "--config"]),
+        (["--format", "bbs", "--sparsity", 0.5, "--global"], ["--global", "csr or csr-delta, not bbs"]),
         (["--format", "nm", "--tokens", 0], ["tokens=0"]),
         (["--format", "nm", "--tokens", 0, "--rtl"], ["tokens=0"]),
-        (
-            ["--format", "nm", "--model", "default", "--preset", "tiny"],
-            ["max_columns=64", "128 columns", "larger engine"],
-        ),
-        (["--format", "nm", "--model", "default", "--preset", "tiny", "--rtl"], ["cols=128", "larger preset"]),
+        (["--format", "nm", "--model", "default"], ["the model's cols=128", "1 to 64", "choose --preset edge"]),
+        (["--format", "nm", "--model", "default", "--rtl"], ["the model's cols=128", "choose --preset edge"]),
         (["--format", "nm", "--model", "./nowhere"], ["nowhere", "does not exist"]),
         (["--format", "nm", "--model", "./nowhere", "--rtl"], ["nowhere", "does not exist"]),
     ],

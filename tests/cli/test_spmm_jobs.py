@@ -45,11 +45,3 @@ def test_spread_where_that_takes_fewer_cycles():
     for tokens, spread in ((1, True), (32, False), (33, False), (64, False)):
         job, dense = spmm_jobs.product(EDGE, weights, WeightFormat.BBS, 0.5, tokens=tokens, seed=0)
         assert (bool(job.spread), bool(dense.spread)) == (spread, False), tokens
-
-
-def test_formats_of_one_sparsity():
-    assert spmm_jobs.chosen_sparsity(TINY, WeightFormat.CSR, None) == (0.75, None)
-    assert spmm_jobs.chosen_sparsity(TINY, WeightFormat.CSR, 0.0) == (0.0, None)
-    assert spmm_jobs.chosen_sparsity(TINY, WeightFormat.NM, 0.5) == (None, None)
-    assert spmm_jobs.chosen_sparsity(TINY, WeightFormat.DENSE, None) == (None, None)
-    assert spmm_jobs.chosen_sparsity(TINY, WeightFormat.DENSE, 0.75)[1] is not None
