@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
-from ..synth.devices import DEVICES, device
+from ..synth.devices import DEVICES, Family, device
 from ..synth.tools import Source
 from . import progress
 from .frame import EDGE, THRESHER, JsonOption, PolicyName, PresetOption, app, command, print_json
@@ -15,11 +15,18 @@ from .settings import configuration, spmm_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
 
-__all__ = ["synth"]
+__all__ = ["estimate", "synth"]
 
 # Any: the type checker takes no enumeration made at run time.
 DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
 LFE5U_85F = DeviceName("lfe5u-85f")
+
+
+class WholeUnit(StrEnum):
+    """What can be estimated."""
+
+    ATTENTION = "attention"
+    SPMM = "spmm"
 
 
 class TooLarge(ThresherError):
@@ -81,12 +88,37 @@ def synth(
             announce=steps.announce,
         )
         page = html.write(measured, folder / "report.html")
+    told = measured.to_dict()
+    expected = synth_jobs.expected(config, unit=unit, measured=told) if chosen.family is Family.ECP5 else None
     if as_json:
-        print_json({**measured.to_dict(), "report": str(page)})
+        print_json({**told, "estimates": expected, "report": str(page)})
     else:
-        synth_report.show(measured, page)
+        synth_report.show(measured, page, expected)
     if measured.too_large and not no_pnr:
         raise TooLarge(f"{unit} does not fit: " + synth_report.lacking(measured) + "; choose a larger --device")
+
+
+@command(app, "estimate")
+def estimate(
+    unit: Annotated[WholeUnit, typer.Option("--unit", help="Attention core, or SpMM engine.")] = WholeUnit.ATTENTION,
+    preset: PresetOption = EDGE,
+    policy: Annotated[
+        PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate size (ECP5) and cycles of a configuration at once, beside what was measured of it."""
+    from . import synth_jobs, synth_report
+
+    config = _configuration(unit.value, preset.value, policy, config_file)
+    told = synth_jobs.estimate(config, unit=unit.value, name=preset.value)
+    if as_json:
+        print_json(told)
+    else:
+        synth_report.estimate(told)
 
 
 def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AttentionConfig | SpmmConfig:

