@@ -1,12 +1,13 @@
 """Commands about sparse weights: they parse, check, and hand over to spmm_jobs.py; report.py prints."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..spec import ConfigError, InputError, SpmmConfig, WeightFormat
+from ..spec import Activation, ConfigError, InputError, SpmmConfig, WeightFormat
 from . import progress, report
 from .frame import (
     EDGE,
@@ -28,6 +29,11 @@ __all__ = ["bench_spmm", "prune"]
 
 ROWS, COLUMNS = 1536, 384
 """The default matrix, as large as MiniLM's first feed-forward layer."""
+
+ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "gelu": Activation.TABLE}
+# Any: the type checker takes no enumeration made at run time.
+ActivationName: Any = StrEnum("ActivationName", {name: name for name in ACTIVATIONS})
+NO_ACTIVATION = ActivationName("none")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
@@ -52,6 +58,9 @@ def bench_spmm(
     columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} unless there is a tensor.")] = None,
     tokens: TokensOption = 128,
     sparsity: SparsityOption = None,
+    activation: Annotated[
+        ActivationName, typer.Option("--activation", help="What follows; gelu loads its table with each product.")
+    ] = NO_ACTIVATION,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A safetensors file, for one of its tensors instead of random W.")
     ] = None,
@@ -85,13 +94,21 @@ def bench_spmm(
     points: list[dict[str, Any]] = []
     with progress.steps() as steps, spmm_jobs.spmm_simulator(config, steps) as simulator:
         result = spmm_jobs.bench_spmm(
-            simulator, matrix, weight_format, wanted, tokens=tokens, seed=seed, steps=steps
+            simulator,
+            matrix,
+            weight_format,
+            wanted,
+            tokens=tokens,
+            seed=seed,
+            steps=steps,
+            activation=ACTIVATIONS[activation.value],
         ).to_dict()
         if picture is not None:
             swept = spmm_jobs.sweep(simulator, matrix, tokens=tokens, seed=seed, steps=steps)
             points = [point.to_dict() for point in swept]
     source = "random" if weights is None else str(tensor)
-    told: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source, **result}
+    told: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source}
+    told |= {"activation": activation.value, **result}
     if picture is not None:
         _draw(points, picture, config=config, told=told)
         told |= {"picture": str(picture), "points": points}

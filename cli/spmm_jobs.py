@@ -22,8 +22,9 @@ from ..model.weights import Float32
 from ..sim.spmm import SpmmJob, SpmmSimulator
 from ..sim.spmm_bench import SpmmBench
 from ..sim.spmm_bench import bench_spmm as run_bench
-from ..spec import ConfigError, SpmmConfig, WeightFormat, row_scaling
+from ..spec import Activation, ConfigError, SpmmConfig, WeightFormat, row_scaling
 from ..spec.formats import INT8_MAX, INT8_MIN
+from ..spec.tables import gelu_table
 from .defects import defects
 from .progress import Steps
 from .spmm_checks import check_engine, check_global, check_simulation, chosen_sparsity
@@ -42,6 +43,8 @@ __all__ = [
 
 SWEPT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """Sparsities of the picture."""
+GELU_SCALE = 3 / INT8_MAX
+"""Of INT8 before and after a GELU, which so sees results of the standard deviation 1; see :func:`_jobs`."""
 
 
 @contextlib.contextmanager
@@ -67,6 +70,7 @@ def product(
     *,
     tokens: int,
     seed: int,
+    activation: Activation = Activation.NONE,
 ) -> tuple[SpmmJob, SpmmJob]:
     """A matrix pruned by magnitude, in INT8, times random tokens; and the same product with dense weights.
 
@@ -74,6 +78,8 @@ def product(
     ----------
     sparsity
         See :func:`~thresher.model.pack.prune_matrices`.
+    activation
+        ``TABLE`` is GELU; the products load its table.
 
     Raises
     ------
@@ -83,7 +89,10 @@ def product(
     mask, _ = prune_matrices({"weights": weights}, weight_format, sparsity, config=config)["weights"]
     quantised = quantise_pruned(weights, mask)
     packed = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
-    return _jobs(config, packed, quantised.values, quantised.scales, tokens=tokens, seed=seed)
+    jobs = _jobs(config, packed, quantised.values, quantised.scales, tokens=tokens, seed=seed)
+    table = gelu_table(GELU_SCALE, GELU_SCALE) if activation is Activation.TABLE else None
+    job, dense = (replace(each, activation=activation, table=table) for each in jobs)
+    return job, job if jobs[1] is jobs[0] else dense
 
 
 def _jobs(
@@ -116,7 +125,9 @@ def reached_sparsity(job: SpmmJob) -> float:
 
 
 def _golden(config: SpmmConfig, job: SpmmJob) -> SpmmResult:
-    return spmm(config, _packed(job), job.x, job.bias, job.multiplier, job.shift, activation=job.activation)
+    table = None if job.table is None else list(job.table)
+    operands = job.x, job.bias, job.multiplier, job.shift
+    return spmm(config, _packed(job), *operands, activation=job.activation, table=table)
 
 
 def _measured(simulator: SpmmSimulator, job: SpmmJob) -> tuple[int, bool]:
@@ -140,6 +151,7 @@ def bench_spmm(
     tokens: int,
     seed: int,
     steps: Steps,
+    activation: Activation = Activation.NONE,
 ) -> SpmmBench:
     """Cycles of a pruned matrix times tokens, and of the dense product, checked against golden.
 
@@ -149,7 +161,7 @@ def bench_spmm(
         A setting is out of range, or the hardware misbehaved.
     """
     config = simulator.config
-    job, dense = product(config, weights, weight_format, sparsity, tokens=tokens, seed=seed)
+    job, dense = product(config, weights, weight_format, sparsity, tokens=tokens, seed=seed, activation=activation)
     return run_bench(simulator, job, dense, reference=lambda each: _golden(config, each), on_progress=steps.tell)
 
 

@@ -1,0 +1,33 @@
+"""A small encoder, and a golden model that is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import save_file
+from thresher.cli import spmm_jobs
+
+from ..model.conftest import bert_parameters, bert_tensors, write_tokenizer
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(bert_parameters()))
+    save_file(bert_tensors(), folder / "model.safetensors")
+    write_tokenizer(folder / "tokenizer.json")
+    return folder
+
+
+@pytest.fixture
+def wrong_golden(monkeypatch) -> None:
+    """Golden's products are off by a bit."""
+    honest = spmm_jobs.spmm
+
+    def other(*args, **kwargs):
+        result = honest(*args, **kwargs)
+        result.output[0, 0] ^= 1
+        return result
+
+    monkeypatch.setattr(spmm_jobs, "spmm", other)

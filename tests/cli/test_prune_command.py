@@ -1,0 +1,121 @@
+"""`thresher prune` on the command line: what is written, measured and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from thresher.model.packed_file import read_packed
+
+from ..model.conftest import HIDDEN, LAYERS, WIDE
+from .runner import invoke, refused
+
+
+def pruned(model: Path, folder: Path, *options: object) -> dict:
+    line = ["prune", "--model", model, "--preset", "tiny", "--tokens", 9, "-o", folder, *options, "--json"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_prune(model, tmp_path):
+    told = pruned(model, tmp_path / "deep" / "out", "--format", "csr", "--sparsity", 0.6)
+    assert (told["measured"], told["bit_exact"], told["method"]) == (False, None, "unstructured")
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == [
+        "weights.json",
+        "weights.safetensors",
+    ]
+    matrices = read_packed(Path(told["path"])).matrices
+    assert [entry["name"] for entry in told["matrices"]] == list(matrices)
+    assert len(matrices) == 6 * LAYERS
+    for entry in told["matrices"]:
+        packed = matrices[entry["name"]].weights
+        assert (entry["bytes"], entry["kept"]) == (packed.bytes, packed.stored)
+        assert entry["sparsity"] == pytest.approx(0.6, abs=0.01)
+        assert entry["speedup"] == entry["dense_cycles"] / entry["cycles"] > 1
+    total = told["total"]
+    assert total["dense_bytes"] == LAYERS * (4 * HIDDEN**2 + 2 * HIDDEN * WIDE)
+    for name in ("cycles", "dense_cycles", "bytes"):
+        assert total[name] == sum(entry[name] for entry in told["matrices"])
+    table = json.loads(Path(told["table"]).read_text())
+    assert table == {name: value for name, value in told.items() if name != "preset"}
+
+
+def test_prune_globally(model, tmp_path):
+    told = pruned(model, tmp_path / "out", "--format", "csr-delta", "--sparsity", 0.6, "--global")
+    assert told["method"] == "global"
+    assert told["total"]["sparsity"] == pytest.approx(0.6, abs=0.001)
+    assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
+
+
+@pytest.mark.parametrize("options", [["csr", "--sparsity", 0.5], ["bbs", "--sparsity", 0.5], ["nm"], ["dense"]])
+def test_prune_on_rtl(model, tmp_path, options):
+    """Measured cycles are those of the model but for the engine's latency; bit for bit golden's."""
+    modelled = pruned(model, tmp_path / "one", "--format", *options)
+    measured = pruned(model, tmp_path / "two", "--format", *options, "--rtl")
+    assert (measured["measured"], measured["bit_exact"]) == (True, True)
+    for one, other in zip(modelled["matrices"], measured["matrices"], strict=True):
+        assert abs(one["cycles"] - other["cycles"]) < 12, one["name"]
+        assert abs(one["dense_cycles"] - other["dense_cycles"]) < 12, one["name"]
+        assert (one["bytes"], one["kept"], one["spread"]) == (other["bytes"], other["kept"], other["spread"])
+    names = ("one", "two")
+    assert len({(tmp_path / name / "weights.safetensors").read_bytes() for name in names}) == 1
+
+
+def test_prune_prints_a_line_per_matrix_and_the_total(model, tmp_path):
+    line = ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out", "--format", "nm"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    for words in ("layer.1.output.dense", "12 × 20", "total", "by the cycle model", "weights.safetensors"):
+        assert words in result.stdout
+
+
+@pytest.mark.usefixtures("wrong_golden")
+def test_prune_notices_a_difference_from_golden(model, tmp_path):
+    line = ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out", "--format", "nm", "--rtl"]
+    result = invoke(*line)
+    assert result.exit_code == 1
+    assert "bit-exact with golden: NO" in result.stdout
+    assert "differ" in result.stderr
+
+
+def test_the_packaged_model_on_its_default_preset(tmp_path):
+    result = invoke("prune", "--format", "bbs", "--sparsity", 0.5, "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["total"]["sparsity"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "csr", "--sparsity", 1], ["sparsity=1.0"]),
+        (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "banks of 3 columns", "0.6667", "--config"]),
+        (["--format", "bbs", "--sparsity", 0.5, "--global"], ["--global", "csr or csr-delta, not bbs"]),
+        (["--format", "nm", "--tokens", 0], ["tokens=0"]),
+        (["--format", "nm", "--tokens", 0, "--rtl"], ["tokens=0"]),
+        (["--format", "nm", "--model", "default"], ["the model's cols=128", "1 to 64", "choose --preset edge"]),
+        (["--format", "nm", "--model", "default", "--rtl"], ["the model's cols=128", "choose --preset edge"]),
+        (["--format", "nm", "--model", "./nowhere"], ["nowhere", "does not exist"]),
+        (["--format", "nm", "--model", "./nowhere", "--rtl"], ["nowhere", "does not exist"]),
+    ],
+)
+def test_prune_refuses(model, tmp_path, options, words):
+    settings = ["--model", model, "--preset", "tiny", "-o", tmp_path / "out"]
+    line = refused("prune", *settings, *options)
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_prune_into_a_file(model, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    line = refused("prune", "--model", model, "--preset", "tiny", "--format", "nm", "-o", tmp_path / "file")
+    assert "file' is a file, name a folder" in line
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("name", ["weights.json", "weights.safetensors"])
+def test_prune_writes_both_files_or_none(model, tmp_path, name):
+    (tmp_path / name).mkdir()
+    line = refused("prune", "--model", model, "--preset", "tiny", "--format", "nm", "-o", tmp_path)
+    assert f"{name}': it is a folder" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"model", name})
