@@ -92,8 +92,11 @@ def test_an_exception_ends_tool_and_children(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_tool_and_children(tmp_path, number):
     code = (
-        "from pathlib import Path; import sys\n"
+        "from pathlib import Path; import signal; import sys\n"
         "from thresher.synth.tools import Source, Tool, run\n"
+        # These tests may themselves run where signals are ignored: in the background, or under nohup.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         f"tool = Tool(name='yosys', command=(sys.executable, '-c', {HANGING!r}), source=Source.NATIVE, version='1')\n"
         "say = lambda line: print(line, flush=True)\n"
         "try: run(tool, [], folder=Path(sys.argv[1]), log='x.log', on_line=say)\n"
@@ -103,7 +106,10 @@ def test_signals_end_tool_and_children(tmp_path, number):
         assert caller.stdout is not None
         pids = [int(pid) for pid in re.findall(r"\d+", caller.stdout.readline())]
         caller.send_signal(number)
-        assert caller.wait(timeout=30) == 130
+        try:
+            assert caller.wait(timeout=30) == 130
+        finally:
+            caller.kill()  # waited for at the end of the block
     assert len(pids) == 2
     assert all(gone(pid) for pid in pids)
 
