@@ -27,7 +27,7 @@ test: tools venv
 PRESETS ?= tiny edge
 bench: tools venv
 	@status=0; for each in attention spmm synth; do \
-	  echo "$$each"; $(VENV)/bin/python -P bench/$$each.py --preset $(PRESETS) || status=1; \
+	  echo "$$each"; $(VENV)/bin/python bench/$$each.py --preset $(PRESETS) || status=1; \
 	done; exit $$status
 
 tools:

@@ -8,11 +8,11 @@ Cycles are exact: any difference is a change of the hardware. Each preset's simu
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from baseline import compare
 from thresher.cli.jobs import bench_attention
 from thresher.cli.progress import Steps
 from thresher.spec import preset
@@ -59,32 +59,26 @@ def place(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["preset"], row["length"], row["head_dim"], row["wanted_sparsity"]
 
 
+def order(row: dict[str, Any]) -> int:
+    """Where it stands among the committed rows."""
+    return list(SHAPES).index(row["preset"])
+
+
 def main() -> int:
     """Measure; 1 if something is not bit-exact or differs from the committed figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", choices=list(SHAPES), default=["tiny", "edge"])
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
     arguments = parser.parse_args()
-    known = {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
     rows = [row for name in arguments.preset for row in measure(name)]
-    bad = [row for row in rows if not row["bit_exact"]]
-    for row in bad:
-        print(f"not bit-exact: {place(row)}")
-    changed = 0
-    for row in rows:
-        before = known.get(place(row))
-        for field in EXACT:
-            if before is None or abs(before[field] - row[field]) > 1e-9:
-                changed += 1
-                print(f"{place(row)} {field}: {None if before is None else before[field]} -> {row[field]}")
-    if arguments.write and not bad:
-        merged = {**known, **{place(row): row for row in rows}}
-        order = list(SHAPES)
-        ordered = sorted(merged.values(), key=lambda row: order.index(row["preset"]))
-        BASELINE.write_text(json.dumps(ordered, indent=1) + "\n")
-        return 0
-    print("no difference" if not changed else f"{changed} differences")
-    return 1 if bad or changed else 0
+    return compare(
+        BASELINE,
+        rows,
+        place=place,
+        fields=EXACT,
+        order=lambda row: list(SHAPES).index(row["preset"]),
+        write=arguments.write,
+    )
 
 
 if __name__ == "__main__":

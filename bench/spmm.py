@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from baseline import compare
 from thresher.cli.progress import Steps
 from thresher.cli.spmm_jobs import bench_spmm, random_matrix, spmm_simulator
 from thresher.model.weights import Float32, read_matrix
@@ -78,6 +79,11 @@ def place(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
+def order(row: dict[str, Any]) -> tuple[int, bool]:
+    """Where it stands among the committed rows."""
+    return list(ROWS).index(row["preset"]), row["weights"] != "random"
+
+
 NAMES = {CSR: "CSR", DELTA: "CSR, 8-bit deltas", BBS: "bank-balanced", NM: "2:4", DENSE: "dense"}
 
 
@@ -111,26 +117,15 @@ def main() -> int:
     trained = None if arguments.weights is None else read_matrix(arguments.weights, TENSOR)
     if trained is not None and trained.shape != FFN:
         raise ConfigError("weights", trained.shape, f"the committed rows are those of a matrix {FFN}")
-    known = {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
     rows = [row for name in arguments.preset for row in measure(name, trained)]
-    bad = [row for row in rows if not row["bit_exact"]]
-    for row in bad:
-        print(f"not bit-exact: {place(row)}")
-    changed = 0
-    for row in rows:
-        before = known.get(place(row))
-        for field in EXACT:
-            if before is None or before[field] != row[field]:
-                changed += 1
-                print(f"{place(row)} {field}: {None if before is None else before[field]} -> {row[field]}")
-    if arguments.write and not bad:
-        merged = {**known, **{place(row): row for row in rows}}
-        order = list(ROWS)
-        ordered = sorted(merged.values(), key=lambda row: (order.index(row["preset"]), row["weights"] != "random"))
-        BASELINE.write_text(json.dumps(ordered, indent=1) + "\n")
-        return 0
-    print("no difference" if not changed else f"{changed} differences")
-    return 1 if bad or changed else 0
+    return compare(
+        BASELINE,
+        rows,
+        place=place,
+        fields=EXACT,
+        order=lambda row: (list(ROWS).index(row["preset"]), row["weights"] != "random"),
+        write=arguments.write,
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from ..spec import POLICIES, PRESETS, ThresherError
 __all__ = [
     "EDGE",
     "THRESHER",
+    "ConfigOption",
     "JsonOption",
     "ModelOption",
     "PolicyName",
@@ -25,6 +27,8 @@ __all__ = [
     "PresetName",
     "PresetOption",
     "SeedOption",
+    "UnitName",
+    "UnitPolicyOption",
     "app",
     "bench_app",
     "command",
@@ -47,11 +51,25 @@ app.add_typer(bench_app, name="bench")
 PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
 PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
 
+
+class UnitName(StrEnum):
+    """What hardware is generated."""
+
+    ATTENTION = "attention"
+    SPMM = "spmm"
+
+
 ModelOption = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
 PresetOption = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
 PolicyOption = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
+UnitPolicyOption = Annotated[
+    PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 

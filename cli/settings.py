@@ -10,13 +10,16 @@ from ..spec import (
     PRESETS,
     SPMM_PRESETS,
     AttentionConfig,
+    ConfigError,
     InputError,
     SpmmConfig,
     preset,
     spmm_preset,
 )
 
-__all__ = ["configuration", "preset_list", "spmm_configuration"]
+__all__ = ["configuration", "preset_list", "spmm_configuration", "unit_configuration"]
+
+DEFAULT_POLICY = "thresher"
 
 Config = TypeVar("Config", AttentionConfig, SpmmConfig)
 
@@ -37,6 +40,17 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
 def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
     """An SpMM preset, with the fields of a JSON file in place of its own; raises as :func:`configuration`."""
     return _changed(spmm_preset(name), file)
+
+
+def unit_configuration(
+    preset_name: str, *, spmm: bool, policy: str | None = None, file: Path | None = None
+) -> AttentionConfig | SpmmConfig:
+    """The configuration of either unit; raises as :func:`configuration`, and refuses a policy for the SpMM engine."""
+    if not spmm:
+        return configuration(preset_name, policy or DEFAULT_POLICY, file)
+    if policy is not None:
+        raise ConfigError("policy", str(policy), "only attention has policies, leave it out for the SpMM engine")
+    return spmm_configuration(preset_name, file)
 
 
 def _changed(config: Config, file: Path | None) -> Config:

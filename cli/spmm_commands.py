@@ -11,6 +11,7 @@ from ..spec import Activation, ConfigError, InputError, SpmmConfig, WeightFormat
 from . import progress, report
 from .frame import (
     EDGE,
+    ConfigOption,
     JsonOption,
     ModelOption,
     PresetOption,
@@ -35,9 +36,6 @@ ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "gelu": Activat
 ActivationName: Any = StrEnum("ActivationName", {name: name for name in ACTIVATIONS})
 NO_ACTIVATION = ActivationName("none")
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
-]
 TokensOption = Annotated[
     int, typer.Option("--tokens", help="N, columns of X. What is simulated may stream 1 GiB of weights.")
 ]

@@ -10,8 +10,8 @@ from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
 from ..synth.devices import DEVICES, Family, device
 from ..synth.tools import Source
 from . import progress
-from .frame import EDGE, THRESHER, JsonOption, PolicyName, PresetOption, app, command, print_json
-from .settings import configuration, spmm_configuration
+from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
+from .settings import unit_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
 
@@ -20,13 +20,6 @@ __all__ = ["estimate", "synth"]
 # Any: the type checker takes no enumeration made at run time.
 DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
 LFE5U_85F = DeviceName("lfe5u-85f")
-
-
-class WholeUnit(StrEnum):
-    """What can be estimated."""
-
-    ATTENTION = "attention"
-    SPMM = "spmm"
 
 
 class TooLarge(ThresherError):
@@ -46,12 +39,8 @@ def synth(
         bool, typer.Option("--no-pnr", help="Count cells only: no placing, no routing, no Fmax.")
     ] = False,
     depth: Annotated[int, typer.Option("--depth", min=1, help="Levels of the hierarchy that are told apart.")] = 1,
-    policy: Annotated[
-        PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
-    ] = None,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
-    ] = None,
+    policy: UnitPolicyOption = None,
+    config_file: ConfigOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/… unless given."),
@@ -100,14 +89,10 @@ def synth(
 
 @command(app, "estimate")
 def estimate(
-    unit: Annotated[WholeUnit, typer.Option("--unit", help="Attention core, or SpMM engine.")] = WholeUnit.ATTENTION,
+    unit: Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")] = UnitName.ATTENTION,
     preset: PresetOption = EDGE,
-    policy: Annotated[
-        PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
-    ] = None,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
-    ] = None,
+    policy: UnitPolicyOption = None,
+    config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate size (ECP5) and cycles of a configuration at once, beside what was measured of it."""
@@ -124,10 +109,6 @@ def estimate(
 def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AttentionConfig | SpmmConfig:
     from ..synth.units import ATTENTION_UNITS, SPMM_UNITS
 
-    if unit in ATTENTION_UNITS:
-        return configuration(preset, (policy or THRESHER).value, file)
-    if unit not in SPMM_UNITS:
+    if unit not in {*ATTENTION_UNITS, *SPMM_UNITS}:
         raise ConfigError("unit", unit, "must be one of " + ", ".join([*ATTENTION_UNITS, *SPMM_UNITS]))
-    if policy is not None:
-        raise ConfigError("policy", policy.value, f"only attention has policies, leave it out for {unit}")
-    return spmm_configuration(preset, file)
+    return unit_configuration(preset, spmm=unit in SPMM_UNITS, policy=policy, file=file)

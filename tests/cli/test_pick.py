@@ -6,7 +6,6 @@ import pytest
 from thresher.cli.pick_jobs import sample
 from thresher.model import load_model
 
-from ..model.conftest import make_model  # noqa: F401  (a fixture)
 from .runner import invoke, refused
 
 LONG = (
@@ -44,11 +43,11 @@ def test_help_speaks_of_json():
     assert "--json" in shown.stdout
 
 
-def test_choice_on_hardware(make_model, tmp_path):  # noqa: F811
+def test_choice_on_hardware(model, tmp_path):
     """The smallest hardware and model; the cycle model is within a tenth of it."""
     path = tmp_path / "letters.tsv"
     path.write_text("sentence\tlabel\n" + "\n".join(f"{'a b c d e f '[: 2 * n]}\t{n % 2}" for n in range(1, 7)) + "\n")
-    arguments = ["pick", "--task", "sst2", "--data", path, "--jobs", 1, "--model", make_model(), "--preset", "tiny"]
+    arguments = ["pick", "--task", "sst2", "--data", path, "--jobs", 1, "--model", model, "--preset", "tiny"]
     arguments += ["--rho", 0.5, "--target-speedup", 1.01, "--rtl"]
     told = invoke(*arguments, "--json")
     assert told.exit_code == 0, told.stderr
