@@ -23,7 +23,7 @@ from thresher.spec import (
 )
 from thresher.spec.spmm_cycles import cycles
 
-from ..products import Shape, golden_results, random_job, random_jobs, random_weights, refused_commands
+from ..products import Shape, golden_results, int8, random_job, random_jobs, random_weights, refused_commands
 
 TINY = spmm_preset("tiny")
 
@@ -117,6 +117,29 @@ def test_cycles_are_as_estimated(simulator, weight_format, tokens):
         lengths = weights.lengths.tolist()
         expected = cycles(TINY, weight_format, columns=61, tokens=tokens, lengths=lengths, spread=spread)
         assert abs(run.statistics.cycles - expected) <= 3
+
+
+@pytest.mark.parametrize("tokens", [1, TINY.lanes])
+def test_an_empty_row_costs_at_most_a_cycle(simulator, tokens):
+    """Among rows that are longer than their results take to leave."""
+    rng = np.random.default_rng(17)
+    full = np.zeros((30, 40), np.int8)
+    full[:, ::4] = int8(rng, 30, 10, corner="mixed")
+    taken = []
+    for matrix in (full, np.insert(full, np.arange(30), 0, axis=0)):
+        rows = len(matrix)
+        job = SpmmJob(
+            weights=pack(matrix, WeightFormat.CSR),
+            x=int8(rng, 40, tokens),
+            bias=np.zeros(rows, np.int32),
+            multiplier=np.full(rows, 1 << 15),
+            shift=np.full(rows, 10),
+        )
+        simulator.reset()
+        runs = simulator.run([job])
+        check(TINY, [job], runs, 17)
+        taken.append(runs[0].statistics.cycles)
+    assert 0 < taken[1] - taken[0] <= 30
 
 
 def test_refused_commands(simulator):
