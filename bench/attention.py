@@ -18,7 +18,7 @@ from thresher.cli.progress import Steps
 from thresher.spec import preset
 
 BASELINE = Path(__file__).parent / "baselines" / "attention.json"
-SEED, HEADS = 0, 8
+SEED, HEADS = 0, 9
 SHAPES = {
     "tiny": [(16, 8, 0.0), (16, 8, 0.5), (7, 5, 0.5)],
     "edge": [
@@ -46,8 +46,9 @@ def measure(name: str) -> list[dict[str, Any]]:
         rows.append({"preset": name, "wanted_sparsity": sparsity, **bench.to_dict()})
         told = rows[-1]
         print(
-            f"{name} L={length} d={head_dim} sparsity {told['sparsity']:.3f}: {told['cycles_per_head']:.1f} cycles,"
-            f" dense {told['dense_cycles_per_head']:.1f}, speedup {told['speedup']:.2f},"
+            f"{name} L={length} d={head_dim} sparsity {told['sparsity']:.3f}: {told['cycles_per_head']:.1f} cycles"
+            f" (estimate {told['estimate']:.1f}, {told['error']:+.2%}), dense {told['dense_cycles_per_head']:.1f}"
+            f" (estimate {told['dense_estimate']:.1f}, {told['dense_error']:+.2%}), speedup {told['speedup']:.2f},"
             f" lanes busy {told['utilisation']:.3f}, bit-exact {told['bit_exact']}",
             flush=True,
         )

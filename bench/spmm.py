@@ -65,9 +65,11 @@ def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
             told.append(row)
             print(
                 f"{name} {'random' if source == 'random' else 'trained'} {row['rows']}×{row['columns']}"
-                f" {row['format']} {row['sparsity']:.3f} N={tokens}: {row['cycles']} cycles, in a stream"
-                f" {row['steady_cycles']}, dense {row['dense_cycles']}, speedup {row['speedup']:.3f}, multipliers busy"
-                f" {row['utilisation']:.4f}, bytes {row['bytes']}, bit-exact {row['bit_exact']}",
+                f" {row['format']} {row['sparsity']:.3f} N={tokens}: {row['cycles']} cycles (estimate"
+                f" {row['estimate']}, {row['error']:+.2%}), in a stream {row['steady_cycles']}, dense"
+                f" {row['dense_cycles']} (estimate {row['dense_estimate']}, {row['dense_error']:+.2%}), speedup"
+                f" {row['speedup']:.3f}, multipliers busy {row['utilisation']:.4f}, bytes {row['bytes']}, bit-exact"
+                f" {row['bit_exact']}",
                 flush=True,
             )
     return told

@@ -193,7 +193,7 @@ def bench_attention(
     length: Annotated[int, typer.Option("--length", help="Queries and keys of a head.")] = 128,
     head_dim: Annotated[int, typer.Option("--head-dim", help="d.")] = 64,
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
-    heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 4.")] = 8,
+    heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 5.")] = 9,
     preset: PresetOption = EDGE,
     policy: PolicyOption = THRESHER,
     seed: SeedOption = 0,

@@ -114,12 +114,25 @@ def evaluation(result: "EvaluationReport") -> None:
     console.print(f"\n{result.seconds:.1f} s")
 
 
+ESTIMATED = {
+    "cycles_per_head": "estimate",
+    "cycles": "estimate",
+    "dense_cycles_per_head": "dense_estimate",
+    "dense_cycles": "dense_estimate",
+}
+"""Figures of benchmarks, and where their estimates are; errors have such names, too."""
+
+
 def bench(result: dict[str, Any]) -> None:
-    """Figures of a benchmark, name by name; tables inside it are left out."""
-    table = make_table("figure", "value", right=1)
+    """Figures of a benchmark, name by name, estimates and their errors beside them; tables inside it are left out."""
+    table = make_table("figure", "value", "estimate", "error", right=1)
     for name, value in result.items():
-        if isinstance(value, list):
+        if isinstance(value, list) or name.endswith(("estimate", "error")):
             continue
+        beside = []
+        if name in ESTIMATED:
+            estimate = ESTIMATED[name]
+            beside = [f"{result[estimate]:,.0f}", f"{result[estimate.replace('estimate', 'error')]:+.2%}"]
         if isinstance(value, bool):
             shown = "yes" if value else "NO"
         elif isinstance(value, float):
@@ -128,7 +141,7 @@ def bench(result: dict[str, Any]) -> None:
             shown = "-"
         else:
             shown = f"{value:,}" if isinstance(value, int) else str(value)
-        table.add_row(name.replace("_", " "), shown)
+        table.add_row(name.replace("_", " "), shown, *beside)
     make_console().print(table)
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..spec.errors import InputError
 from ..spec.spmm_command import SpmmError
+from ..spec.spmm_config import SpmmConfig
+from ..spec.spmm_cycles import cycles as estimated_cycles
 from .build import Progress
 from .spmm import SpmmSimulator
 from .spmm_job import PackedMatrix, SpmmJob, SpmmRun
@@ -69,6 +71,8 @@ class SpmmBench:
         Distance of the last output beats of two products back to back.
     dense_cycles : int
         As ``cycles``, of the dense product on the same engine.
+    estimate, dense_estimate : int
+        ``cycles`` and ``dense_cycles`` by :func:`~thresher.spec.spmm_cycles.cycles`.
     bytes, dense_bytes : int
         Of the packed weights in memory, and of INT8 weights without a format.
     bit_exact : bool
@@ -88,8 +92,10 @@ class SpmmBench:
     lanes: int
     row_engines: int
     cycles: int
+    estimate: int
     steady_cycles: int
     dense_cycles: int
+    dense_estimate: int
     bytes: int
     dense_bytes: int
     bit_exact: bool
@@ -114,9 +120,24 @@ class SpmmBench:
         """Over the dense product on the same engine, one product on an idle engine each."""
         return self.dense_cycles / self.cycles
 
+    @property
+    def error(self) -> float:
+        """Relative, of the estimate."""
+        return self.estimate / self.cycles - 1
+
+    @property
+    def dense_error(self) -> float:
+        """The same of the dense product's."""
+        return self.dense_estimate / self.dense_cycles - 1
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, for JSON."""
-        told = asdict(self)
+        told: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            told[name] = value
+            if name.endswith("estimate"):  # beside what it estimates
+                error = name.replace("estimate", "error")
+                told[error] = getattr(self, error)
         seconds = told.pop("seconds")
         return {
             **told,
@@ -130,6 +151,18 @@ class SpmmBench:
 def _equals(run: SpmmRun, expected: ExpectedProduct) -> bool:
     same = run.output is not None and np.array_equal(run.output, expected.output)
     return same and run.statistics.saturations == expected.saturations
+
+
+def _estimate(engine: SpmmConfig, job: SpmmJob) -> int:
+    command, weights = job.command(engine), job.weights
+    return estimated_cycles(
+        engine,
+        weights.format,
+        columns=command.columns,
+        tokens=command.tokens,
+        lengths=weights.lengths.tolist(),
+        spread=bool(command.spread),
+    )
 
 
 class _Meter:
@@ -191,8 +224,10 @@ def bench_spmm(
         lanes=engine.lanes,
         row_engines=engine.rows,
         cycles=alone.finished - alone.accepted,
+        estimate=_estimate(engine, job),
         steady_cycles=second.finished - first.finished,
         dense_cycles=dense.finished - dense.accepted,
+        dense_estimate=_estimate(engine, dense_job),
         bytes=weights.bytes,
         dense_bytes=size,
         bit_exact=meter.bit_exact,

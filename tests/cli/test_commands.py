@@ -83,6 +83,10 @@ def test_bench_on_the_smallest_hardware():
     ideal = 2 * 15 * 15 * 7 / 8
     assert told["dense_utilisation"] == pytest.approx(ideal / told["dense_cycles_per_head"])
     assert 0 < told["utilisation"] <= 1
+    for prefix in ("", "dense_"):
+        measured = told[f"{prefix}cycles_per_head"]
+        assert told[f"{prefix}error"] == pytest.approx(told[f"{prefix}estimate"] / measured - 1)
+        assert abs(told[f"{prefix}error"]) < 0.05
 
 
 def test_verilog_writes_once(tmp_path):
@@ -235,7 +239,7 @@ def test_eval_refuses_a_task_that_the_model_cannot_do(tmp_path):
         (["--sparsity", -0.1], ["sparsity=-0.1"]),
         (["--sparsity", "nan"], ["sparsity=nan"]),
         (["--length", 4, "--sparsity", 0.9], ["sparsity=0.9", "from 0 to 0.5"]),
-        (["--heads", 3], ["heads=3", "from 4"]),
+        (["--heads", 4], ["heads=4", "from 5"]),
         (["--heads", 10**11], ["heads=100000000000", "to 1000"]),
         (["--length", 17], ["length=17", "16"]),
         (["--length", 0], ["length=0"]),

@@ -18,7 +18,7 @@ def work(config: AttentionConfig, length: int, head_dim: int, kept_blocks: float
         query_length=length,
         key_length=length,
         head_dim=head_dim,
-        kept_blocks=round(kept_blocks),
+        kept_blocks=kept_blocks,
         pruned=pruned,
     )
 
@@ -27,10 +27,8 @@ def work(config: AttentionConfig, length: int, head_dim: int, kept_blocks: float
 def test_measured_rows(row):
     for kept, found in (("kept_blocks", "cycles_per_head"), ("blocks", "dense_cycles_per_head")):
         model = work(preset(row["preset"]), row["length"], row["head_dim"], row[kept])
-        limit = max(model.stages, key=model.stages.__getitem__)
-        # Where two slots are the limit, heads come in unlike pairs, and the five heads of a row are no whole pairs.
-        tolerance = 0.12 if limit == "two slots" else 0.01
-        assert model.cycles == pytest.approx(row[found], rel=tolerance), (limit, model.stages)
+        # Of short heads, single cycles of latency are more than 1 %.
+        assert model.cycles == pytest.approx(row[found], rel=0.01, abs=5 if row[found] < 200 else 0), model.stages
 
 
 def test_limits_by_hand():
@@ -38,8 +36,11 @@ def test_limits_by_hand():
     dense = work(EDGE, 128, 64, 64 * 64)
     assert dense.cycles == dense.stages["main array"] == 2 * 4096 * 2
     assert dense.stages["load"] == 3 * 128 * 2 + 1
-    assert dense.stages["normalise"] == 64 * 2 * 16 + 6  # 2 · 32 values of a pass, 4 per cycle
-    assert dense.stages["weights"] == 64 * 2 * (64 + 6)
+    # Accumulators of a row are ready in 64 cycles and 6; the normaliser needs 2 · 32 / 4, which binds sparse rows.
+    assert dense.stages["passes"] == pytest.approx(64 * 2 * (64 + 6))
+    assert work(EDGE, 128, 64, 64).stages["passes"] == pytest.approx(64 * 2 * 16)
+    # 16 blocks of a row: 8 cycles of a pass that are rarely too few.
+    assert 64 * 2 * 22 < work(EDGE, 128, 64, 64 * 16).stages["passes"] < 64 * 2 * 22.1
     assert dense.stages["list"] == 4096 + 64 * 3
     assert dense.stages["predictor"] == 8 + 64 * 32 + 6 + 5
     few = work(EDGE, 128, 64, 64)
