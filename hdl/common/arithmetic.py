@@ -29,18 +29,20 @@ def minimum(a: Value, b: Value) -> Value:
     return Mux(a < b, a, b)
 
 
-def extreme(m: Module, values: list, better, *, name: str) -> Value:
+def extreme(m: Module, values: list, better, *, name: str, registered: bool = False) -> Value:
     """The one of ``values`` that ``better`` (:func:`maximum` or :func:`minimum`) leaves, by a balanced tree.
 
     Every comparison has a signal: as one nested expression, whatever is compared would be written out twice per level.
+    With ``registered`` every level takes a cycle, ceil(log2(values)) in all.
     """
+    domain = m.d.sync if registered else m.d.comb
     level = 0
     while len(values) > 1:
         pairs = [better(a, b) for a, b in zip(values[::2], values[1::2], strict=False)] + values[len(values) & ~1 :]
         values = []
         for i, value in enumerate(pairs):
             values.append(Signal(Value.cast(value).shape(), name=f"{name}_{level}_{i}"))
-            m.d.comb += values[-1].eq(value)
+            domain += values[-1].eq(value)
         level += 1
     return values[0]
 

@@ -1,17 +1,18 @@
-"""Second half of the sparsity engine: threshold, block mask, background, head decision."""
+"""Second half of the sparsity engine: block mask, background, head decision."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
 from ...spec.config import AttentionConfig, Fill
-from ...spec.formats import RHO_FRACTION, unsigned_bits
+from ...spec.formats import signed_bits, unsigned_bits
 from ..common.arithmetic import masked_product, minimum, popcount
 from ..common.divider import Divider
 from ..common.pipeline import StreamFIFO, delay, index_bits
 from ..common.scratchpad import ReadPort, WritePort
 from .block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
+from .row_threshold import RowThreshold, row_threshold_layout
 
 __all__ = [
     "BlockSelect",
@@ -61,15 +62,24 @@ def decision_layout(config: AttentionConfig) -> data.StructLayout:
     return data.StructLayout({"slot": 1, "pruned": 1, "kept_blocks": config.kept_bits})
 
 
+def _sums_layout(config: AttentionConfig) -> data.StructLayout:
+    """What a row's comparisons add up to."""
+    peak = config.max_length * config.block * config.prediction_peak
+    return data.StructLayout(
+        {
+            "kept": unsigned_bits(config.blocks),
+            "pruned_keys": config.length_bits,
+            "pruned_total": signed(signed_bits(-peak, peak)),
+        }
+    )
+
+
 def _finished_layout(config: AttentionConfig) -> data.StructLayout:
     statistics = row_statistics_layout(config).members
     return data.StructLayout(
-        {name: statistics[name] for name in ("slot", "row", "last_row", "pruned", "queries")}
-        | {
-            "kept": unsigned_bits(config.blocks),
-            "pruned_keys": config.length_bits,
-            "pruned_total": signed(config.head_sum_bits + 1),
-        }
+        {name: statistics[name] for name in ("slot", "row", "last_row", "pruned")}
+        | {"positions": unsigned_bits(config.max_length * config.block)}
+        | _sums_layout(config).members
     )
 
 
@@ -112,7 +122,9 @@ class BlockSelect(wiring.Component):
         m.submodules.rows = rows = StreamFIFO(row_statistics_layout(self._config), depth=BANKS)
         m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_UNDER_WAY)
         m.d.comb += [rows.i.payload.eq(self.i_rows.payload), rows.i.valid.eq(self.i_rows.valid)]
-        prepared = self._threshold(m, rows.o)
+        m.submodules.threshold = threshold = RowThreshold(self._config)
+        connect(m, rows.o, threshold.i)
+        prepared = threshold.o
         may_start = Signal()
         tag = self._read(m, prepared, may_start)
         self._compare(m, tag, finished.i)
@@ -121,51 +133,6 @@ class BlockSelect(wiring.Component):
         m.d.comb += may_start.eq(under_way != ROWS_UNDER_WAY)
         self._finish(m, finished.o)
         return m
-
-    def _threshold(self, m: Module, rows: stream.Interface) -> stream.Interface:
-        """n·2^8·Θ = 2^8·S + |ρ|·(n·extreme − S), S the sum of the row's n importances: three steps per row."""
-        config = self._config
-        bits = config.importance_bits + unsigned_bits(config.blocks) + RHO_FRACTION + 1
-        layout = data.StructLayout(
-            {
-                "row": row_statistics_layout(config),
-                "blocks": unsigned_bits(config.blocks),
-                "threshold": signed(bits),
-            }
-        )
-        prepared = stream.Signature(layout).create(path=("prepared",))
-        row = Signal(row_statistics_layout(config))
-        blocks = Signal(unsigned_bits(config.blocks))
-        scaled_extreme = Signal(signed(bits))
-        difference = Signal(signed(bits))
-        count = Signal.like(blocks)
-        m.d.comb += count.eq((rows.payload.key_length + (config.block - 1)) >> exact_log2(config.block))
-        with m.If(prepared.ready):
-            m.d.sync += prepared.valid.eq(0)
-        with m.FSM(name="threshold"):
-            with m.State("EXTREME"):
-                m.d.comb += rows.ready.eq(1)
-                with m.If(rows.valid):
-                    m.d.sync += [
-                        row.eq(rows.payload),
-                        blocks.eq(count),
-                        scaled_extreme.eq(masked_product(rows.payload.extreme, count)),
-                    ]
-                    m.next = "DIFFERENCE"
-            with m.State("DIFFERENCE"):
-                m.d.sync += difference.eq(scaled_extreme - row.importance_sum)
-                m.next = "THRESHOLD"
-            with m.State("THRESHOLD"), m.If(~prepared.valid | prepared.ready):
-                m.d.sync += [
-                    prepared.payload.row.eq(row),
-                    prepared.payload.blocks.eq(blocks),
-                    prepared.payload.threshold.eq(
-                        (row.importance_sum << RHO_FRACTION) + masked_product(difference, row.magnitude)
-                    ),
-                    prepared.valid.eq(1),
-                ]
-                m.next = "EXTREME"
-        return prepared
 
     def _read(self, m: Module, prepared: stream.Interface, may_start: Signal):
         """Walk the key groups of a row; the returned tag goes with the address."""
@@ -183,7 +150,7 @@ class BlockSelect(wiring.Component):
                     "last": 1,
                     "group": index_bits(config.groups),
                     "inside": data.ArrayLayout(unsigned_bits(b), config.predictor_blocks),
-                    "row": current.shape(),
+                    **row_threshold_layout(config).members,
                 }
             )
         )
@@ -192,7 +159,8 @@ class BlockSelect(wiring.Component):
             tag.first.eq(group == 0),
             tag.last.eq(keys_left <= keys),
             tag.group.eq(group),
-            tag.row.eq(current),
+            tag.row.eq(current.row),
+            tag.threshold.eq(current.threshold),
             self.store.address.eq(Cat(group, current.row.bank)),
             self.store.enable.eq(1),
             self.release.eq(active & tag.last),
@@ -213,41 +181,43 @@ class BlockSelect(wiring.Component):
         return tag
 
     def _compare(self, m: Module, tag, finished: stream.Interface) -> None:
-        """Mask bits of a beat into mask words, and what the row's pruned positions sum to."""
+        """Mask bits of a beat into mask words, and what the row's pruned positions sum to.
+
+        A beat's steps: read, compare, write and add up its blocks, add to the row's sums.
+        """
         config = self._config
         count = config.predictor_blocks
-        tags = delay(m, tag, 2, enable=1, name="tag")
-        blocks = Signal(stored_blocks_layout(config))
-        scaled = [
-            Signal(signed(config.importance_bits + unsigned_bits(config.blocks)), name=f"scaled_{i}")
-            for i in range(count)
-        ]
-        keep = Signal(count)
-        here = tags[2]
-        m.d.sync += blocks.eq(self.store.data)
+        read, compared, added = delay(m, tag, 4, enable=1, name="tag")[2:]
+        blocks, judged = (Signal(stored_blocks_layout(config), name=name) for name in ("blocks", "judged"))
+        keep, pruned = Signal(count), Signal(count)
+        m.d.sync += [blocks.eq(self.store.data), judged.eq(blocks)]
         for i in range(count):
-            m.d.sync += scaled[i].eq(masked_product(self.store.data[i].importance, tags[1].row.blocks))
-            above = (scaled[i] << RHO_FRACTION) >= here.row.threshold
-            m.d.comb += keep[i].eq(here.valid & (here.inside[i] != 0) & above)
-        self._write_mask(m, here, keep)
+            reaches = blocks[i].importance >= read.threshold
+            inside = read.valid & (read.inside[i] != 0)
+            m.d.sync += [keep[i].eq(inside & reaches), pruned[i].eq(inside & ~reaches)]
+        self._write_mask(m, compared, keep)
 
-        done = Signal()
+        sums = _sums_layout(config)
+        beat, row = Signal(sums, name="beat_sums"), Signal(sums, name="row_sums")
+        m.d.sync += [
+            beat.kept.eq(popcount(keep)),
+            beat.pruned_keys.eq(sum(Mux(pruned[i], compared.inside[i], 0) for i in range(count))),
+            beat.pruned_total.eq(sum(Mux(pruned[i], judged[i].total, 0) for i in range(count))),
+        ]
+        with m.If(added.valid):
+            m.d.sync += [row[name].eq(beat[name] + Mux(added.first, 0, row[name])) for name in sums.members]
+        self._hand_over(m, added, row, finished)
+
+    def _hand_over(self, m: Module, tag, sums, finished: stream.Interface) -> None:
+        """A complete row to the background's division. There is room for it: only so many rows are under way."""
+        summed, handed = delay(m, tag, 2, enable=1, name="summed")[1:]
         out = finished.payload
-        pruned = [(here.inside[i] != 0) & ~keep[i] for i in range(count)]
-        with m.If(here.valid):
-            statistics = here.row.row
-            m.d.sync += [
-                out.kept.eq(popcount(keep) + Mux(here.first, 0, out.kept)),
-                out.pruned_keys.eq(
-                    sum(Mux(pruned[i], here.inside[i], 0) for i in range(count)) + Mux(here.first, 0, out.pruned_keys)
-                ),
-                out.pruned_total.eq(
-                    sum(Mux(pruned[i], blocks[i].total, 0) for i in range(count)) + Mux(here.first, 0, out.pruned_total)
-                ),
-            ]
-            m.d.sync += [out[name].eq(statistics[name]) for name in ("slot", "row", "last_row", "pruned", "queries")]
-        m.d.sync += done.eq(here.valid & here.last)
-        m.d.comb += finished.valid.eq(done)
+        m.d.sync += [
+            *(out[name].eq(sums[name]) for name in sums.shape().members),
+            out.positions.eq(masked_product(sums.pruned_keys, summed.row.queries)),
+        ]
+        m.d.comb += [out[name].eq(handed.row[name]) for name in ("slot", "row", "last_row", "pruned")]
+        m.d.comb += finished.valid.eq(handed.valid & handed.last)
 
     def _write_mask(self, m: Module, tag, keep: Signal) -> None:
         config = self._config
@@ -260,7 +230,7 @@ class BlockSelect(wiring.Component):
         m.d.comb += [
             joined.eq(word | (keep << (place * config.predictor_blocks))),
             self.mask.enable.eq(tag.valid & complete),
-            self.mask.address.eq(Cat(tag.group[place_bits:], tag.row.row.row, tag.row.row.slot)),
+            self.mask.address.eq(Cat(tag.group[place_bits:], tag.row.row, tag.row.slot)),
             self.mask.data.eq(joined),
         ]
         with m.If(tag.valid):
@@ -312,17 +282,15 @@ class BlockSelect(wiring.Component):
         row = finished.payload
         offset = unsigned_bits(config.prediction_peak)
         scale = 2 * config.fraction_bits
-        positions = Signal(unsigned_bits(config.max_length * config.block))
         quotient_bits = offset + 1 + scale
         m.submodules.divider = divider = Divider(
-            width_d=len(positions), width_q=quotient_bits, steps=QUOTIENT_BITS_PER_CYCLE
+            width_d=len(row.positions), width_q=quotient_bits, steps=QUOTIENT_BITS_PER_CYCLE
         )
         asked = Signal()
         wanted = finished.valid & free & (row.pruned_keys != 0)
         m.d.comb += [
-            positions.eq(masked_product(row.pruned_keys, row.queries)),
-            divider.i.payload.numerator.eq((row.pruned_total + (positions << offset)) << scale),
-            divider.i.payload.denominator.eq(positions),
+            divider.i.payload.numerator.eq((row.pruned_total + (row.positions << offset)) << scale),
+            divider.i.payload.denominator.eq(row.positions),
             divider.i.valid.eq(wanted & ~asked),
         ]
         with m.If(divider.i.valid & divider.i.ready):

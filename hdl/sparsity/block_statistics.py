@@ -1,12 +1,13 @@
 """First half of the sparsity engine: importance of every block, and each block row's extremes and sums."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from ...spec.config import AttentionConfig, Importance
 from ...spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from ..common.arithmetic import extreme, maximum, minimum, popcount
+from ..common.arithmetic import AdderTree, extreme, maximum, popcount
 from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import WritePort
 from ..interface import head_layout, predictions_layout
@@ -145,13 +146,11 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1, enable=1, name="accepted")[-1]
 
     def _measure(self, m: Module, tag):
-        """Importance and total of each block of the beat, and the beat's Σ|II|."""
+        """Importance and total of each block of the beat: a cycle to gate, one per level of their trees. The beat's
+        Σ|II|, over all blocks, has the more levels."""
         config = self._config
-        b, peak = config.block, config.prediction_peak
-        lowest = -peak
+        b, bits = config.block, config.prediction_bits
         blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
-        valid = Signal(config.predictor_blocks, name="measured_valid")
-        absolute = Signal(unsigned_bits(peak * b * config.predictor_keys), name="measured_absolute")
         magnitudes = []
         for block in range(config.predictor_blocks):
             inside = [
@@ -162,27 +161,26 @@ class BlockStatistics(wiring.Component):
                 for i in range(b)
                 for j in range(b)
             ]
-            values = [Mux(valid, ii, 0) for valid, ii in inside]
-            own = [Mux(value < 0, -value, value) for value in values]
+            values = _registers(m, [Mux(valid, ii, 0) for valid, ii in inside], bits, f"value_{block}")
+            own = _registers(m, [Mux(valid, Mux(ii < 0, -ii, ii), 0) for valid, ii in inside], bits, f"own_{block}")
             magnitudes += own
+            total = _total(m, values, f"total_{block}")
             match config.importance:
                 case Importance.MAX:
-                    candidates = [Mux(valid, ii, lowest) for valid, ii in inside]
-                    importance = extreme(m, candidates, maximum, name=f"largest_{block}")
+                    candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
+                    candidates = _registers(m, candidates, bits, f"candidate_{block}")
+                    importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
                 case Importance.ABS_SUM:
-                    importance = sum(own)
+                    importance = _total(m, own, f"importance_{block}")
                 case Importance.SUM:
-                    importance = sum(values)
-            m.d.sync += [
-                blocks[block].importance.eq(importance),
-                blocks[block].total.eq(sum(values)),
-                valid[block].eq(tag.predictions.key_valid[block * b]),
-            ]
-        m.d.sync += absolute.eq(sum(magnitudes))
-        return delay(m, tag, 1, enable=1, name="measured")[-1], blocks, valid, absolute
+                    importance = total
+            m.d.comb += [blocks[block].importance.eq(importance), blocks[block].total.eq(total)]
+        absolute = _total(m, magnitudes, "absolute")
+        levels = exact_log2(b**2)
+        return delay(m, tag, 1 + levels, enable=1, name="measured")[-1], blocks, absolute
 
     def _store(self, m: Module, measured) -> None:
-        tag, blocks, _, _ = measured
+        tag, blocks, _ = measured
         m.d.comb += [
             self.store.enable.eq(tag.valid),
             self.store.address.eq(Cat(tag.group, tag.bank)),
@@ -190,35 +188,37 @@ class BlockStatistics(wiring.Component):
         ]
 
     def _combine(self, m: Module, measured):
-        """Reduce the blocks of a beat to one extreme and one sum."""
-        tag, blocks, valid, absolute = measured
-        layout = row_statistics_layout(self._config)
-        beat_extreme = Signal(layout["extreme"].shape)
-        importance_sum = Signal(layout["importance_sum"].shape, name="beat_importance_sum")
-        count = self._config.predictor_blocks
+        """Reduce the blocks of a beat to one extreme and one sum, a cycle to gate and one per level.
+
+        Smallest importances are largest complements: one tree finds either.
+        """
+        tag, blocks, absolute = measured
+        config = self._config
+        bits, count = config.importance_bits, config.predictor_blocks
+        valid = [tag.predictions.key_valid[i * config.block] for i in range(count)]
+        complement = (tag.head.rho < 0).replicate(bits)
         # A block beyond the sequence repeats block 0, which is always inside: the extreme stays the same.
-        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) for i in range(count)]
-        smallest = extreme(m, candidates, minimum, name="smallest")
-        largest = extreme(m, candidates, maximum, name="largest")
-        m.d.sync += [
-            beat_extreme.eq(Mux(tag.head.rho < 0, smallest, largest)),
-            importance_sum.eq(sum(Mux(valid[i], blocks[i].importance, 0) for i in range(count))),
-        ]
-        delayed = delay(m, absolute, 1, enable=1, name="absolute")[-1]
-        return delay(m, tag, 1, enable=1, name="combined")[-1], beat_extreme, importance_sum, delayed
+        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) ^ complement for i in range(count)]
+        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
+        importances = [Mux(valid[i], blocks[i].importance, 0) for i in range(count)]
+        importance_sum = _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
+        absolute = delay(m, absolute, 1, enable=1, name="absolute")[-1]
+        levels = exact_log2(count)
+        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], largest, importance_sum, absolute
 
     def _accumulate(self, m: Module, combined) -> None:
         """Over the beats of a row, and Σ|II| over the rows of a head."""
-        tag, beat_extreme, importance_sum, absolute = combined
+        tag, beat_largest, importance_sum, absolute = combined
         row = self.o_rows.payload
+        largest = Signal.like(row.extreme, name="row_largest")
+        complement = Signal()
         head_started = Signal()
         head_sum = Signal(self._config.head_sum_bits)
         done = Signal()
         with m.If(tag.valid):
-            ends = beat_extreme, row.extreme
-            better = Mux(tag.head.rho < 0, minimum(*ends), maximum(*ends))
             m.d.sync += [
-                row.extreme.eq(Mux(tag.first_group, beat_extreme, better)),
+                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
+                complement.eq(tag.head.rho < 0),
                 row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
                 head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
                 head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
@@ -233,4 +233,21 @@ class BlockStatistics(wiring.Component):
         m.d.sync += done.eq(tag.valid & tag.predictions.last_group)
         threshold = Signal(self._config.head_sum_bits)
         m.d.sync += threshold.eq(tag.head.head_threshold)
-        m.d.comb += [row.pruned.eq(head_sum < threshold), self.o_rows.valid.eq(done)]
+        m.d.comb += [
+            row.extreme.eq(largest ^ complement.replicate(len(largest))),
+            row.pruned.eq(head_sum < threshold),
+            self.o_rows.valid.eq(done),
+        ]
+
+
+def _registers(m: Module, values: list, width: int, name: str) -> list[Signal]:
+    registers = [Signal(signed(width), name=f"{name}_{i}") for i in range(len(values))]
+    m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
+    return registers
+
+
+def _total(m: Module, values: list[Signal], name: str) -> Value:
+    """Sum of equally wide values, a cycle per level of the tree."""
+    m.submodules[name] = tree = AdderTree(count=len(values), width=len(values[0]))
+    m.d.comb += [tree.enable.eq(1), *(tree.operands[i].eq(value) for i, value in enumerate(values))]
+    return tree.total
