@@ -1,0 +1,94 @@
+"""A core behind a serial line: what boards hold, and what stands for them in simulation."""
+
+from amaranth import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from ...spec.config import AttentionConfig
+from ...spec.errors import ConfigError
+from ...spec.link import LinkConfig, beat_bytes, identity
+from ...spec.spmm_config import SpmmConfig
+from ..attention_core import AttentionCore
+from ..interface import attention_signature
+from ..sparse.interface import spmm_signature
+from ..spmm import Spmm
+from ..verilog import interface
+from .ports import ReadPorts, WritePorts, served
+from .server import Server
+
+__all__ = ["LinkedCore", "linked_core"]
+
+
+class LinkedCore(wiring.Component):
+    """A core whose streams are served over a serial line.
+
+    Parameters
+    ----------
+    core : wiring.Component
+        Has no ports but streams.
+    link : LinkConfig
+        Its payloads are longer than a beat of any stream.
+    identity : bytes
+        What the host is told of the core.
+
+    Members
+    -------
+    rx : In(1)
+        The line from the host; need not be synchronous.
+    tx : Out(1)
+        The line to the host.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+
+    def __init__(self, core: wiring.Component, link: LinkConfig, *, identity: bytes):
+        super().__init__()
+        self._core, self._link, self._identity = core, link, identity
+        self._streams, _ = interface(core)
+
+    def elaborate(self, platform):
+        m = Module()
+        written, read = served(self._streams)
+        m.submodules.server = server = Server(self._link)
+        m.submodules.core = ResetInserter(server.reset)(self._core)
+        m.submodules.write_ports = write_ports = WritePorts([port.shape for port in written])
+        m.submodules.read_ports = read_ports = ReadPorts([port.shape for port in read], identity=self._identity)
+        m.d.comb += [
+            server.rx.eq(self.rx),
+            self.tx.eq(server.tx),
+            write_ports.clear.eq(server.reset),
+            write_ports.start.eq(server.start),
+            write_ports.port.eq(server.port),
+            write_ports.byte.eq(server.write_byte),
+            write_ports.enable.eq(server.write_enable),
+            server.write_free.eq(write_ports.free),
+            server.write_whole.eq(write_ports.whole),
+            read_ports.start.eq(server.start),
+            read_ports.port.eq(server.port),
+            read_ports.ready.eq(server.read_ready),
+            server.read_valid.eq(read_ports.valid),
+            server.read_byte.eq(read_ports.byte),
+        ]
+        for i, port in enumerate(written):
+            connect(m, getattr(write_ports, f"o{i}"), port.interface)
+        for i, port in enumerate(read):
+            connect(m, port.interface, getattr(read_ports, f"i{i}"))
+        return m
+
+
+def linked_core(config: AttentionConfig | SpmmConfig, link: LinkConfig) -> LinkedCore:
+    """The attention core or the SpMM engine of a configuration, behind a link.
+
+    Raises
+    ------
+    ConfigError
+        A beat of the core is longer than a payload.
+    """
+    attention = isinstance(config, AttentionConfig)
+    streams, _ = interface((attention_signature(config) if attention else spmm_signature(config)).create())
+    longest = max(beat_bytes(port.width) for port in streams.values())
+    if longest >= link.payload_bytes:
+        raise ConfigError("payload_bytes", link.payload_bytes, f"must be more than the {longest} bytes of a beat")
+    core = AttentionCore(config) if attention else Spmm(config)
+    return LinkedCore(core, link, identity=identity(config, payload_bytes=link.payload_bytes))

@@ -1,0 +1,309 @@
+"""Answers requests: frames in, reads and writes of ports, frames out."""
+
+from types import SimpleNamespace
+
+from amaranth import C, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.crc import Algorithm
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ...spec.link import (
+    COUNT_BYTES,
+    CRC_BYTES,
+    CRC_INITIAL,
+    CRC_POLYNOMIAL,
+    HEADER_BYTES,
+    OPERATION_BITS,
+    PORT_BITS,
+    SYNC_REPLY,
+    SYNC_REQUEST,
+    LinkConfig,
+    Operation,
+)
+from ..common.scratchpad import NEVER_BOTH
+from .uart import Receiver, Transmitter
+
+__all__ = ["Server"]
+
+REQUEST, REPLY = 0, 1
+"""Halves of the memory."""
+RESET_BITS = 4
+"""A reset of the core lasts 2^RESET_BITS cycles."""
+
+
+class LineCRC(wiring.Component):
+    """The CRC of what is on the line, bit by bit: it costs little more than its register.
+
+    Members
+    -------
+    start : In(1)
+        A new one begins with the next bit.
+    bit, bit_valid : In(1)
+    crc : Out(32)
+        Of the bits so far.
+    match : Out(1)
+        The bits so far end with the CRC of those before.
+    """
+
+    start: In(1)
+    bit: In(1)
+    bit_valid: In(1)
+    crc: Out(8 * CRC_BYTES)
+    match: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        algorithm = Algorithm(
+            crc_width=8 * CRC_BYTES,
+            polynomial=CRC_POLYNOMIAL,
+            initial_crc=CRC_INITIAL,
+            reflect_input=True,
+            reflect_output=True,
+            xor_output=(1 << 8 * CRC_BYTES) - 1,
+        )
+        m.submodules.processor = processor = algorithm(data_width=1).create()
+        m.d.comb += [
+            processor.start.eq(self.start),
+            processor.data.eq(self.bit),
+            processor.valid.eq(self.bit_valid),
+            self.crc.eq(processor.crc),
+            self.match.eq(processor.match_detected),
+        ]
+        return m
+
+
+class Server(wiring.Component):
+    """The hardware's end of :mod:`~thresher.spec.link`: one request after another.
+
+    Nothing that a request asks for is done before its CRC was right: payloads wait in a memory. The other half of that
+    memory holds the bytes last read, so that they can be sent again. While a request is carried out and answered the
+    line is not listened to.
+
+    Parameters
+    ----------
+    link : LinkConfig
+
+    Members
+    -------
+    rx : In(1)
+    tx : Out(1)
+    reset : Out(1)
+        Resets the core.
+    port : Out(PORT_BITS)
+        Of the request.
+    start : Out(1)
+        A request begins: the ports start with the first byte of a beat.
+    write_free, write_whole : In(1)
+    write_byte, write_enable : Out(8), Out(1)
+        To :class:`~.ports.WritePorts`.
+    read_valid, read_byte : In(1), In(8)
+    read_ready : Out(1)
+        To :class:`~.ports.ReadPorts`.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    reset: Out(1)
+    port: Out(PORT_BITS)
+    start: Out(1)
+    write_free: In(1)
+    write_whole: In(1)
+    write_byte: Out(8)
+    write_enable: Out(1)
+    read_valid: In(1)
+    read_byte: In(8)
+    read_ready: Out(1)
+
+    def __init__(self, link: LinkConfig):
+        self._link = link
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        link = self._link
+        header = data.StructLayout(
+            {"sequence": 8, "operation": OPERATION_BITS, "port": PORT_BITS, "count": 8 * COUNT_BYTES}
+        )
+        m.submodules.receiver = receiver = Receiver(link.clocks_per_bit)
+        m.submodules.transmitter = transmitter = Transmitter(link.clocks_per_bit)
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(8), depth=2 * link.payload_bytes, init=[], attrs=NEVER_BOTH
+        )
+        m.submodules.crc = crc = LineCRC()
+        s = SimpleNamespace(
+            receiver=receiver,
+            transmitter=transmitter,
+            store=memory.write_port(),
+            fetch=memory.read_port(transparent_for=()),
+            crc=crc,
+            request=Signal(header),  # the header as it came
+            last=Signal(16),  # sequence and kind of the last request that was carried out
+            position=Signal(link.count_bits),  # of a byte in a payload
+            done=Signal(link.count_bits),  # bytes written or read
+            index=Signal(range(8)),  # of a byte in a part of a frame
+            timer=Signal(link.silence_bits + 1),  # cycles without progress
+        )
+        s.count = s.request.count[: link.count_bits]
+        s.at_end = s.position == s.count
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            self.port.eq(s.request.port),
+            s.fetch.en.eq(1),
+            self.write_byte.eq(s.fetch.data),
+            s.fetch.addr.eq(Cat(s.position, REQUEST)),
+            crc.bit.eq(receiver.bit),
+            crc.bit_valid.eq(receiver.bit_valid),
+        ]
+        m.d.sync += s.timer.eq(s.timer + 1)
+        with m.FSM():
+            self._receive(m, s)
+            self._carry_out(m, s)
+            self._answer(m, s)
+        return m
+
+    def _receive(self, m: Module, s: SimpleNamespace) -> None:
+        """From synchronisation bytes to a frame whose CRC is right."""
+        receiver, link = s.receiver, self._link
+        byte, arrived = receiver.byte, receiver.byte_valid
+        lost = receiver.broken | s.timer[link.silence_bits]
+
+        def pauses_end() -> None:
+            with m.If(arrived):
+                m.d.sync += s.timer.eq(0)
+
+        with m.State("HUNT"):
+            m.d.sync += s.timer.eq(0)
+            with m.If(arrived & (byte == SYNC_REQUEST[0])):
+                m.next = "SYNC"
+        with m.State("SYNC"):
+            pauses_end()
+            m.d.sync += [s.index.eq(0), s.position.eq(0)]
+            with m.If(arrived & (byte == SYNC_REQUEST[1])):
+                m.d.comb += s.crc.start.eq(1)
+                m.next = "HEADER"
+            with m.Elif(lost | (arrived & (byte != SYNC_REQUEST[0]))):
+                m.next = "HUNT"
+        with m.State("HEADER"):
+            pauses_end()
+            with m.If(arrived):
+                m.d.sync += [s.index.eq(s.index + 1), s.request.eq(Cat(s.request.as_value()[8:], byte))]
+                with m.If(s.index == HEADER_BYTES - 1):
+                    m.d.sync += s.index.eq(0)
+                    m.next = "LENGTH"
+            with m.If(lost):
+                m.next = "HUNT"
+        with m.State("LENGTH"):
+            writes = s.request.operation == Operation.WRITE
+            unknown = s.request.operation > max(Operation)
+            with m.If(s.request.count[link.count_bits :].any() | unknown):
+                m.next = "HUNT"  # longer than a payload can be, or nothing that can be asked for
+            with m.Elif(writes & ~s.at_end):
+                m.next = "PAYLOAD"
+            with m.Else():
+                m.next = "CHECK"
+        with m.State("PAYLOAD"):
+            pauses_end()
+            m.d.comb += [s.store.addr.eq(Cat(s.position, REQUEST)), s.store.data.eq(byte), s.store.en.eq(arrived)]
+            with m.If(arrived):
+                m.d.sync += s.position.eq(s.position + 1)
+                with m.If(s.position + 1 == s.count):
+                    m.next = "CHECK"
+            with m.If(lost):
+                m.next = "HUNT"
+        with m.State("CHECK"):
+            pauses_end()
+            with m.If(arrived):
+                m.d.sync += s.index.eq(s.index + 1)
+                with m.If(s.index == CRC_BYTES - 1):
+                    m.next = "HUNT"
+                    with m.If(s.crc.match):
+                        m.next = "BEGIN"
+            with m.If(lost):
+                m.next = "HUNT"
+
+    def _carry_out(self, m: Module, s: SimpleNamespace) -> None:
+        """What a request asks for, unless it was done already."""
+        repeated = s.request.as_value()[:16] == s.last
+        impatient = s.timer[self._link.patience_bits]
+        with m.State("BEGIN"):
+            m.d.comb += self.start.eq(1)
+            m.d.sync += [s.position.eq(0), s.index.eq(0), s.timer.eq(0)]
+            with m.If(repeated & (s.request.operation != Operation.RESET)):
+                m.next = "SYNC REPLY"
+            with m.Else():
+                m.d.sync += [s.last.eq(s.request.as_value()[:16]), s.done.eq(0)]
+                with m.Switch(s.request.operation):
+                    for operation in Operation:
+                        with m.Case(operation):
+                            m.next = operation.name
+        with m.State("RESET"):
+            m.d.comb += self.reset.eq(1)
+            with m.If(s.timer[RESET_BITS]):
+                m.next = "SYNC REPLY"
+        with m.State("WRITE"):  # the byte is being fetched
+            with m.If(s.at_end | (~self.write_free & impatient)):
+                m.next = "SYNC REPLY"
+            with m.Elif(self.write_free):
+                m.next = "WRITE BYTE"
+        with m.State("WRITE BYTE"):
+            m.d.comb += self.write_enable.eq(1)
+            m.d.sync += [s.position.eq(s.position + 1), s.timer.eq(0)]
+            with m.If(self.write_whole):
+                m.d.sync += s.done.eq(s.position + 1)
+            m.next = "WRITE"
+        with m.State("READ"):
+            m.d.comb += [
+                s.store.addr.eq(Cat(s.position, REPLY)),
+                s.store.data.eq(self.read_byte),
+                s.store.en.eq(self.read_ready),
+                self.read_ready.eq(self.read_valid & ~s.at_end),
+            ]
+            with m.If(s.at_end | (~self.read_valid & impatient)):
+                m.d.sync += s.done.eq(s.position)
+                m.next = "SYNC REPLY"
+            with m.Elif(self.read_valid):
+                m.d.sync += [s.position.eq(s.position + 1), s.timer.eq(0)]
+
+    def _answer(self, m: Module, s: SimpleNamespace) -> None:
+        """A frame of what was done, from synchronisation bytes to CRC."""
+        line = s.transmitter.i
+
+        def part(payload, length: int, *, following: str) -> None:
+            """So many bytes, one after the other."""
+            m.d.comb += [line.valid.eq(1), line.payload.eq(payload)]
+            with m.If(line.ready):
+                m.d.sync += s.index.eq(s.index + 1)
+                with m.If(s.index == length - 1):
+                    m.d.sync += s.index.eq(0)
+                    m.next = following
+
+        def count_bits() -> None:
+            m.d.comb += [s.crc.bit.eq(s.transmitter.bit), s.crc.bit_valid.eq(s.transmitter.bit_valid)]
+
+        with m.State("SYNC REPLY"):
+            m.d.sync += s.position.eq(0)
+            part(Mux(s.index[0], SYNC_REPLY[1], SYNC_REPLY[0]), len(SYNC_REPLY), following="HEADER REPLY")
+        with m.State("HEADER REPLY"):
+            words = Cat(s.last, s.done, C(0, 8 * HEADER_BYTES))
+            part(words.word_select(s.index[:2], 8), HEADER_BYTES, following="PAYLOAD REPLY")
+            # When a byte is taken, the bits of the one before have left.
+            m.d.comb += s.crc.start.eq(line.ready & (s.index == 0))
+            count_bits()
+        with m.State("PAYLOAD REPLY"):
+            m.d.comb += s.fetch.addr.eq(Cat(s.position, REPLY))
+            count_bits()
+            with m.If((s.request.operation != Operation.READ) | (s.position == s.done)):
+                m.next = "CRC REPLY"
+            with m.Else():
+                # A byte takes many cycles on the line, so that the next is fetched long before its turn.
+                m.d.comb += [line.valid.eq(1), line.payload.eq(s.fetch.data)]
+                with m.If(line.ready):
+                    m.d.sync += s.position.eq(s.position + 1)
+        with m.State("CRC REPLY"):
+            part(s.crc.crc.word_select(s.index[:2], 8), CRC_BYTES, following="HUNT")
+            with m.If(s.index == 0):  # until the first of these is taken, the bits are still those of the byte before
+                count_bits()
+            with m.Else():
+                m.d.comb += s.crc.bit_valid.eq(0)

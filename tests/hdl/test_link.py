@@ -1,0 +1,281 @@
+"""The hardware's end of the link: what it answers, and that nothing on the line makes it fail."""
+
+import random
+
+import pytest
+from thresher.hdl.link.linked_core import linked_core
+from thresher.spec import ConfigError, preset
+from thresher.spec.link import IDENTITY_PORT, LinkConfig, Operation, kind
+
+from .link_bench import IDENTITY, Host, Reply, request, run
+
+RESET, WRITE, READ = Operation
+WIDE, BYTE = 0, 1
+SILENCE, PATIENCE = 1 << 12, 1 << 8
+
+
+def wide(*values: int) -> bytes:
+    return b"".join(value.to_bytes(3, "little") for value in values)
+
+
+def test_write_and_read():
+    async def script(host: Host):
+        assert await host.ask(1, WRITE, WIDE, wide(0x12345, 0xFEDCB)) == Reply(1, kind(WRITE, WIDE), 6, b"")
+        assert await host.ask(2, WRITE, BYTE, b"xyz") == Reply(2, kind(WRITE, BYTE), 3, b"")
+        assert await host.ask(3, READ, WIDE, count=6) == Reply(3, kind(READ, WIDE), 6, wide(0x12345, 0xFEDCB))
+        assert await host.ask(4, READ, BYTE, count=3) == Reply(4, kind(READ, BYTE), 3, b"xyz")
+
+    run(script)
+
+
+def test_identity():
+    async def script(host: Host):
+        found = await host.ask(9, READ, IDENTITY_PORT, count=16)
+        assert found == Reply(9, kind(READ, IDENTITY_PORT), 16, IDENTITY)
+
+    run(script)
+
+
+def test_a_read_gives_what_is_there():
+    async def script(host: Host):
+        assert (await host.ask(1, READ, BYTE, count=5)).count == 0
+        await host.ask(2, WRITE, BYTE, b"ab")
+        assert (await host.ask(3, READ, BYTE, count=5)).payload == b"ab"
+        await host.ask(4, WRITE, BYTE, b"cde")
+        assert (await host.ask(5, READ, BYTE, count=0)).payload == b""
+        assert (await host.ask(6, READ, BYTE, count=2)).payload == b"cd"
+        assert (await host.ask(7, READ, BYTE, count=127)).payload == b"e"
+
+    run(script)
+
+
+def test_a_write_takes_what_there_is_room_for():
+    """A stream that waits holds up neither the answer nor other streams, and nothing is lost or doubled."""
+
+    async def script(host: Host):
+        sent, taken = bytes(range(50)), 0
+        got = b""
+        for sequence in range(0, 200, 4):
+            if taken < len(sent):
+                answer = await host.ask(sequence, WRITE, BYTE, sent[taken:])
+                taken += answer.count
+            assert (await host.ask(sequence + 1, WRITE, WIDE, wide(sequence))).count == 3
+            assert (await host.ask(sequence + 2, READ, WIDE, count=3)).payload == wide(sequence)
+            got += (await host.ask(sequence + 3, READ, BYTE, count=7)).payload
+            if len(got) == len(sent):
+                break
+        assert got == sent
+
+    run(script)
+
+
+def test_parts_of_beats_are_left_out():
+    async def script(host: Host):
+        assert (await host.ask(1, WRITE, WIDE, wide(5) + b"\x11\x22")).count == 3
+        assert (await host.ask(2, WRITE, WIDE, wide(6))).count == 3
+        assert (await host.ask(3, READ, WIDE, count=4)).payload == wide(5, 6)[:4]
+        assert (await host.ask(4, READ, WIDE, count=9)).payload == wide(6)  # which was not taken before
+
+    run(script)
+
+
+def test_ports_that_are_not_there():
+    async def script(host: Host):
+        assert (await host.ask(1, WRITE, 2, b"abc")).count == 0
+        assert (await host.ask(2, WRITE, IDENTITY_PORT, b"abc")).count == 0
+        assert (await host.ask(3, READ, 2, count=3)).payload == b""
+        await host.ask(4, WRITE, BYTE, b"a")
+        assert (await host.ask(5, READ, BYTE, count=3)).payload == b"a"
+
+    run(script)
+
+
+def test_a_repeated_request_is_answered_and_not_done_again():
+    async def script(host: Host):
+        for _ in range(3):
+            assert (await host.ask(1, WRITE, BYTE, b"ab")).count == 2
+        for _ in range(3):
+            assert (await host.ask(2, READ, BYTE, count=1)).payload == b"a"
+        await host.send(request(3, READ, BYTE, count=1)[:-1] + b"?")  # something else is lost in between
+        assert (await host.ask(2, READ, BYTE, count=1)).payload == b"a"
+        assert (await host.ask(3, READ, BYTE, count=9)).payload == b"b"
+        assert (await host.ask(3, WRITE, BYTE, b"c")).count == 1  # another kind is another request
+        assert (await host.ask(3, READ, BYTE, count=9)).payload == b"c"
+
+    run(script)
+
+
+def test_what_was_read_outlives_a_broken_write():
+    """The bytes for a repeated answer lie beside those of a request that is being received."""
+
+    async def script(host: Host):
+        await host.ask(1, WRITE, BYTE, b"ab")
+        assert (await host.ask(2, READ, BYTE, count=2)).payload == b"ab"
+        await host.send(request(3, WRITE, BYTE, b"zzzzzz")[:-4] + b"????")
+        assert (await host.ask(2, READ, BYTE, count=2)).payload == b"ab"
+
+    run(script)
+
+
+def test_reset_is_always_done():
+    async def script(host: Host):
+        await host.ask(1, WRITE, BYTE, b"abcdef")  # more than the queue holds: one waits in the port
+        assert await host.ask(2, RESET) == Reply(2, kind(RESET), 0, b"")
+        assert (await host.ask(3, READ, BYTE, count=9)).payload == b""
+        await host.ask(4, WRITE, BYTE, b"x")
+        await host.ask(5, RESET)
+        await host.ask(6, WRITE, BYTE, b"y")
+        await host.ask(5, RESET)
+        await host.ask(5, RESET)
+        assert (await host.ask(6, READ, BYTE, count=9)).payload == b""
+        await host.ask(7, WRITE, BYTE, b"z")
+        assert (await host.ask(8, READ, BYTE, count=9)).payload == b"z"
+
+    run(script)
+
+
+@pytest.mark.parametrize("place", range(2, 15))
+def test_a_wrong_byte_anywhere_leaves_no_trace(place):
+    async def script(host: Host):
+        frame = bytearray(request(1, WRITE, BYTE, b"hello"))
+        frame[place] ^= 1 << (place % 8)
+        await host.send(bytes(frame))
+        assert await host.reply(SILENCE) is None  # were its count longer, it would have been given up by now
+        await host.wait(SILENCE)
+        assert (await host.ask(2, READ, BYTE, count=9)).payload == b""
+
+    run(script)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 6, 8, 12])
+def test_a_frame_that_is_cut_is_given_up(length):
+    async def script(host: Host):
+        frame = request(1, WRITE, BYTE, b"hello")
+        await host.send(frame[:length])
+        await host.wait(SILENCE + 100)
+        await host.send(frame[length:])
+        assert await host.reply() is None
+        assert (await host.ask(2, WRITE, BYTE, b"x")).count == 1
+        assert (await host.ask(3, READ, BYTE, count=9)).payload == b"x"
+
+    run(script)
+
+
+def test_a_frame_with_pauses_is_whole():
+    async def script(host: Host):
+        for byte in request(1, WRITE, BYTE, b"hello"):
+            await host.wait(SILENCE // 2)
+            await host.send(bytes([byte]))
+        assert await host.reply() == Reply(1, kind(WRITE, BYTE), 5, b"")
+
+    run(script)
+
+
+def test_a_byte_without_stop_bit_spoils_its_frame():
+    async def script(host: Host):
+        frame = request(1, WRITE, BYTE, b"hi")
+        await host.send(frame[:6])
+        await host.send(frame[6:7], stop=0)
+        await host.wait(50)
+        await host.send(frame[7:])
+        assert await host.reply() is None
+        assert (await host.ask(1, WRITE, BYTE, b"hi")).count == 2
+
+    run(script)
+
+
+def test_sync_bytes_may_come_twice_and_inside():
+    async def script(host: Host):
+        await host.send(b"\xa5\xa5\xa5")
+        assert (await host.ask(1, WRITE, BYTE, b"\xa5\x5a\xa5")).count == 3
+        await host.send(b"\xa5\x00")
+        assert (await host.ask(2, READ, BYTE, count=9)).payload == b"\xa5\x5a\xa5"
+
+    run(script)
+
+
+def test_longest_payloads():
+    async def script(host: Host):
+        payload = bytes(random.Random(7).randrange(256) for _ in range(127))
+        assert (await host.ask(1, WRITE, BYTE, payload)).count == 127
+        assert (await host.ask(2, READ, BYTE, count=127)).payload == payload
+        for count in (128, 0x100, 0xFFFF):
+            await host.send(request(3, READ, BYTE, count=count))
+            assert await host.reply() is None
+
+    run(script, depth=128)
+
+
+def test_unknown_operations_are_not_answered():
+    async def script(host: Host):
+        await host.ask(1, WRITE, BYTE, b"a")
+        for _ in range(2):
+            await host.send(request(2, 3, BYTE))
+            assert await host.reply() is None
+        assert (await host.ask(3, READ, BYTE, count=9)).payload == b"a"
+
+    run(script)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_garbage(seed):
+    """Whatever came before, a reset, sent again until it is answered, brings the link back; its answers are right."""
+
+    async def script(host: Host):
+        rng = random.Random(seed)
+        for round_number in range(3):
+            noise = bytes(rng.choice((0xA5, 0x5A, 0, 1, 2, rng.randrange(256))) for _ in range(rng.randrange(1, 120)))
+            await host.send(noise, stop=rng.choice((1, 1, 0)))
+            for _ in range(4):
+                await host.send(request(10, RESET))
+                if await host.reply() is not None:
+                    break
+                await host.wait(SILENCE)
+            else:
+                pytest.fail(f"no answer after noise, seed {seed}, round {round_number}")
+            assert (await host.ask(11, WRITE, BYTE, b"abc")).count == 3, f"seed {seed}"
+            assert (await host.ask(12, READ, BYTE, count=3)).payload == b"abc", f"seed {seed}"
+
+    run(script)
+
+
+def test_requests_while_an_answer_leaves_are_not_heard():
+    async def script(host: Host):
+        await host.ask(1, WRITE, BYTE, b"abc")
+        await host.send(request(2, READ, BYTE, count=3))
+        await host.wait(PATIENCE)
+        await host.send(request(3, READ, BYTE, count=3))  # the answer to the first leaves meanwhile
+        await host.wait(SILENCE + 1000)
+        assert (await host.ask(2, READ, BYTE, count=3)).payload == b"abc"
+
+    run(script)
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(16, 16), (51, 52), (50, 51), (104, 102)])
+def test_other_rates_and_their_tolerance(own, theirs):
+    async def script(host: Host):
+        assert (await host.ask(1, WRITE, WIDE, wide(0xABCDE))).count == 3
+        assert (await host.ask(2, READ, WIDE, count=3)).payload == wide(0xABCDE)
+
+    run(script, link=LinkConfig(clocks_per_bit=own, payload_bytes=128, silence_bits=14), clocks=theirs)
+
+
+def test_another_baud_rate_gets_no_answer():
+    async def script(host: Host):
+        for sequence in range(4):
+            await host.send(request(sequence, READ, IDENTITY_PORT, count=16))
+            await host.wait(100)
+        await host.wait(SILENCE)
+
+    async def listen(host: Host):
+        await script(host)
+        assert await host.byte(10) is None
+
+    run(listen, clocks=8)
+    run(listen, clocks=3)
+
+
+def test_a_payload_must_hold_a_beat():
+    config = preset("server")
+    with pytest.raises(ConfigError, match="must be more than the 128 bytes of a beat"):
+        linked_core(config, LinkConfig(clocks_per_bit=8, payload_bytes=128))
