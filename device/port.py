@@ -1,0 +1,116 @@
+"""The serial port, and what can be wrong with it."""
+
+import contextlib
+import errno
+import os
+import termios
+from typing import Protocol
+
+import serial
+
+from ..spec.errors import ThresherError
+
+__all__ = ["DeviceError", "Port", "SerialPort"]
+
+
+class DeviceError(ThresherError):
+    """The board, or the line to it, does not do what it should."""
+
+
+class Port(Protocol):
+    """A line to a board."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        ...
+
+    @property
+    def baud(self) -> int:
+        """Bits per second."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises
+        ------
+        DeviceError
+            The port is gone.
+        """
+        ...
+
+    def read(self, timeout: float) -> bytes:
+        """What has come, waiting so many seconds for the first of it; empty if nothing comes.
+
+        Raises
+        ------
+        DeviceError
+            The port is gone.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the port back."""
+        ...
+
+
+WRITE_SECONDS = 10
+"""A port that takes no bytes for so long is broken."""
+
+
+class SerialPort:
+    """A serial port of this machine, or the pseudo-terminal of a simulation.
+
+    Parameters
+    ----------
+    name : str
+        Path or name of the port.
+    baud : int
+
+    Raises
+    ------
+    DeviceError
+        It is not there, is in use, or does not know this baud rate.
+    """
+
+    def __init__(self, name: str, *, baud: int):
+        self.name, self.baud = name, baud
+        try:
+            self._serial = serial.Serial(name, baud, write_timeout=WRITE_SECONDS, exclusive=True)
+        except (OSError, ValueError, termios.error) as error:
+            raise DeviceError(f"cannot open {name} ({_reason(error)}): name a serial port that is free") from None
+        with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
+            # An adapter of FTDI otherwise holds a short answer back for 16 ms.
+            self._serial.set_low_latency_mode(True)
+
+    def write(self, data: bytes) -> None:
+        """See :meth:`Port.write`."""
+        try:
+            self._serial.write(data)
+        except (OSError, termios.error) as error:
+            raise self._gone(error) from None
+
+    def read(self, timeout: float) -> bytes:
+        """See :meth:`Port.read`."""
+        try:
+            self._serial.timeout = max(0.0, timeout)
+            first = self._serial.read(1)
+            return first + self._serial.read(self._serial.in_waiting) if first else b""
+        except (OSError, TypeError, termios.error) as error:  # TypeError: closed while it was read
+            raise self._gone(error) from None
+
+    def close(self) -> None:
+        """See :meth:`Port.close`."""
+        with contextlib.suppress(OSError, termios.error):
+            self._serial.close()
+
+    def _gone(self, error: Exception) -> DeviceError:
+        return DeviceError(f"lost {self.name} ({_reason(error)}): plug the board in again and repeat the command")
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return "another program uses it"
+    return os.strerror(number) if number else str(error).partition("(")[0].strip() or type(error).__name__

@@ -1,0 +1,145 @@
+"""The host's end of the link against a board made of Python, on lines of any quality."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from thresher.device import link as module
+from thresher.device import streams
+from thresher.device.attention import AttentionDevice
+from thresher.device.link import ATTEMPTS, Link
+from thresher.device.port import DeviceError, SerialPort
+from thresher.device.streams import StreamDevice
+from thresher.spec import preset
+from thresher.spec.link import Operation
+
+from .fake_board import TINY, Board, FakePort
+
+ECHO = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+
+
+def connected(port: FakePort, **settings) -> Link:
+    return Link(port, first_wait=0.002, **settings)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "QUIET", 0.001)
+    monkeypatch.setattr(module, "NOISY", 0.01)
+    monkeypatch.setattr(streams, "STUCK_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_streams_over_a_bad_line(seed, monkeypatch):
+    """Every byte arrives once and in order, though a third of the frames are spoiled."""
+    monkeypatch.setattr(module, "ATTEMPTS", 40)
+    monkeypatch.setattr(module, "FIRST_WAIT", 0)
+    board = Board(room=300)
+    link = Link(FakePort(board, spoil=0.3, seed=seed), first_wait=1e-12)
+    link.greet(TINY)
+    values = np.random.default_rng(seed).integers(0, 256, 1500).tolist()
+    found = StreamDevice(link, ECHO).run({"i": values}, {"o": len(values)})
+    assert found["o"] == [(value + 1) % 256 for value in values], f"seed {seed}"
+
+
+def test_nothing_is_done_twice_or_asked_in_vain():
+    board = Board(room=300)
+    link = connected(FakePort(board))
+    link.greet(TINY)
+    StreamDevice(link, ECHO).run({"i": [5] * 510}, {"o": 510})
+    reset, write, read = Operation
+    # 255 bytes of 510, 45 more that there is room for, 255 of them back, the other 210, and the rest back.
+    expected = [write, write, read, write, read]
+    assert board.done == [(read, 63), (reset, 0), *((operation, 0) for operation in expected)]
+
+
+def test_another_configuration():
+    other = dataclasses.replace(TINY, max_length=32)
+    link = connected(FakePort(Board(config=other)))
+    with pytest.raises(DeviceError, match=r"fake holds configuration [0-9a-f]{8}…: give the options"):
+        link.greet(TINY)
+    link = connected(FakePort(Board(config=preset("edge", policy="hdp"))))
+    with pytest.raises(DeviceError, match="holds the hardware of --preset edge --policy hdp: give these options"):
+        link.greet(TINY)
+
+
+def test_another_version():
+    board = Board()
+    board.told = b"\x02" + board.told[1:]
+    with pytest.raises(DeviceError, match="another version of the link"):
+        connected(FakePort(board)).greet(TINY)
+
+
+def test_no_answer():
+    class Deaf(Board):
+        def handle(self, data: bytes) -> bytes:
+            return b""
+
+    port = FakePort(Deaf())
+    with pytest.raises(DeviceError, match="no answer from fake at 10000000 baud: check --baud"):
+        connected(port).greet(TINY)
+    assert port.sent == ATTEMPTS
+
+
+def test_a_line_that_echoes_is_no_board():
+    class Echo(Board):
+        def handle(self, data: bytes) -> bytes:
+            return data
+
+    with pytest.raises(DeviceError, match="no answer"):
+        connected(FakePort(Echo())).greet(TINY)
+
+
+def test_what_an_earlier_session_left():
+    port = FakePort(Board())
+    link = connected(port)
+    link.greet(TINY)
+    link.write(0, b"abc")
+    old = port.board.handle(b"")
+    port.coming = old + b"\xa5\xc3\x01"
+    link = connected(port)
+    link.greet(TINY)
+    assert link.read(0, 9) == b""
+
+
+def test_answers_with_more_than_was_asked_for_are_none():
+    class Generous(Board):
+        def act(self, operation, port, payload, count):
+            return super().act(operation, port, payload, count + 1)
+
+    with pytest.raises(DeviceError, match="no answer"):
+        connected(FakePort(Generous())).read(63, 8)
+
+
+def test_unplugged():
+    port = FakePort(Board())
+    link = connected(port)
+    link.greet(TINY)
+    port.unplugged_after = port.sent + 1
+    with pytest.raises(DeviceError, match="lost fake"):
+        StreamDevice(link, ECHO).run({"i": [1] * 2000}, {"o": 2000})
+
+
+def test_a_board_that_is_stuck():
+    link = connected(FakePort(Board(room=0)))
+    link.greet(TINY)
+    with pytest.raises(DeviceError, match="stuck at i, o"):
+        StreamDevice(link, ECHO).run({"i": [1]}, {"o": 1})
+
+
+def test_a_device_that_is_refused_gives_its_port_back():
+    port = FakePort(Board(config=preset("edge")))
+    with pytest.raises(DeviceError, match="--preset edge"):
+        AttentionDevice(TINY, port)
+    assert port.closed
+
+
+def test_no_such_port(tmp_path):
+    with pytest.raises(DeviceError, match=r"cannot open \S*/none \(No such file or directory\)") as told:
+        SerialPort(str(tmp_path / "none"), baud=115200)
+    assert "\n" not in str(told.value)
+    (tmp_path / "file").write_text("no terminal")
+    with pytest.raises(DeviceError, match="cannot open"):
+        SerialPort(str(tmp_path / "file"), baud=115200)
