@@ -112,11 +112,39 @@ def test_cycles_are_as_estimated(simulator, weight_format, tokens):
     weights = random_weights(TINY, weight_format, 40, 61, rng, density=0.5)
     job = random_job(TINY, rng, activation=Activation.NONE, shape=Shape(rows=40, columns=61, tokens=tokens))
     for spread in {False, weight_format is WeightFormat.BBS}:
-        simulator.reset()
-        (run,) = simulator.run([dataclasses.replace(job, weights=weights, table=None, spread=spread)])
-        lengths = weights.lengths.tolist()
-        expected = cycles(TINY, weight_format, columns=61, tokens=tokens, lengths=lengths, spread=spread)
-        assert abs(run.statistics.cycles - expected) <= 3
+        estimated, measured = both_cycles(simulator, dataclasses.replace(job, weights=weights), spread)
+        assert abs(measured - estimated) <= 3
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_cycles_of_any_product(simulator, case):
+    """Rows of unlike numbers of steps, which the drain takes in an order of its own, are up to 5 % off."""
+    rng = np.random.default_rng([19, case])
+    weight_format = TINY.formats[rng.integers(len(TINY.formats))]
+    shape = Shape(rows=int(rng.integers(1, 120)), columns=int(rng.integers(1, 65)), tokens=int(rng.integers(1, 17)))
+    density = float(rng.choice([0.05, 0.2, 0.5, 1]))
+    weights = random_weights(TINY, weight_format, shape.rows, shape.columns, rng, density=density)
+    job = dataclasses.replace(random_job(TINY, rng, activation=Activation.NONE, shape=shape), weights=weights)
+    uneven = weight_format in (WeightFormat.CSR, WeightFormat.CSR_DELTA)
+    for spread in {False, weight_format is WeightFormat.BBS}:
+        estimated, measured = both_cycles(simulator, job, spread)
+        where = f"seed {(19, case)}: {weight_format} {shape}"
+        assert estimated == pytest.approx(measured, rel=0.05 if uneven else 0.01, abs=4), where
+
+
+def both_cycles(simulator, job, spread):
+    """Cycles of a product on an idle engine: estimated, measured."""
+    simulator.reset()
+    (run,) = simulator.run([dataclasses.replace(job, table=None, spread=spread)])
+    expected = cycles(
+        TINY,
+        job.weights.format,
+        columns=job.weights.columns,
+        tokens=job.x.shape[1],
+        lengths=job.weights.lengths.tolist(),
+        spread=spread,
+    )
+    return expected, run.statistics.cycles
 
 
 @pytest.mark.parametrize("tokens", [1, TINY.lanes])
