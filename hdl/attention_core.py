@@ -7,6 +7,9 @@ from amaranth.lib.wiring import connect, flipped
 from ..spec.config import AttentionConfig
 from .common.pipeline import StreamFIFO
 from .common.scratchpad import Scratchpad
+from .compact.normalise import CompactNormalise
+from .compact.predictor import CompactPredictor
+from .compact.softmax import CompactSoftmax
 from .heads.head_table import HeadTable
 from .heads.loader import Loader
 from .heads.output_buffer import OutputBuffer
@@ -56,11 +59,11 @@ class AttentionCore(wiring.Component):
         m = Module()
         m.submodules.heads = heads = HeadTable(config)
         m.submodules.loader = loader = Loader(config)
-        m.submodules.predictor = predictor = Predictor(config)
+        m.submodules.predictor = predictor = (CompactPredictor if config.compact else Predictor)(config)
         m.submodules.sparsity_engine = sparsity_engine = SparsityEngine(config)
         m.submodules.pe_array = pe_array = PEArray(config)
-        m.submodules.softmax = softmax = Softmax(config)
-        m.submodules.normalise = normalise = Normalise(config)
+        m.submodules.softmax = softmax = (CompactSoftmax if config.compact else Softmax)(config)
+        m.submodules.normalise = normalise = (CompactNormalise if config.compact else Normalise)(config)
         m.submodules.output = output = OutputBuffer(config)
         self._connect_heads(m, heads, loader, predictor, sparsity_engine, output)
         self._connect_scratchpads(m, loader, predictor, pe_array)
@@ -112,7 +115,8 @@ class AttentionCore(wiring.Component):
 
     def _connect_attention(self, m: Module, heads, sparsity_engine, pe_array, softmax) -> None:
         """Kept blocks to scores, scores to weights, weights back to the array."""
-        m.submodules.kept_blocks = kept_blocks = StreamFIFO(kept_block_layout(self.config), depth=KEPT_BLOCKS_AHEAD)
+        ahead = 2 if self.config.compact else KEPT_BLOCKS_AHEAD
+        m.submodules.kept_blocks = kept_blocks = StreamFIFO(kept_block_layout(self.config), depth=ahead)
         connect(m, sparsity_engine.o_blocks, kept_blocks.i)
         connect(m, kept_blocks.o, pe_array.i_blocks)
         connect(m, pe_array.o_scores, softmax.i_scores)

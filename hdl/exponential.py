@@ -30,6 +30,13 @@ class Exponential(wiring.Component):
     Each score takes two multiplier blocks. Scale and shift are taken along with the differences, so successive
     inputs may belong to rows of different heads.
 
+    Parameters
+    ----------
+    config : AttentionConfig
+    count : int
+    steady_scale : bool
+        Scale and shift do not change while differences are under way: no registers for them.
+
     Attributes
     ----------
     latency : int
@@ -48,9 +55,10 @@ class Exponential(wiring.Component):
 
     latency = 9
 
-    def __init__(self, config: AttentionConfig, count: int):
+    def __init__(self, config: AttentionConfig, count: int, *, steady_scale: bool = False):
         self._config = config
         self._count = count
+        self._steady_scale = steady_scale
         super().__init__(
             {
                 "enable": In(1),
@@ -63,7 +71,8 @@ class Exponential(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        multiplier = delay(m, self.score_multiplier, 2, enable=self.enable, name="multiplier")[2]
+        stages = 0 if self._steady_scale else 2
+        multiplier = delay(m, self.score_multiplier, stages, enable=self.enable, name="multiplier")[-1]
         for i in range(self._count):
             t = self._exponent(m, self.difference[i], multiplier, i)
             mantissa, places = self._mantissa(m, t, i)
@@ -71,8 +80,8 @@ class Exponential(wiring.Component):
         return m
 
     def _register(self, m: Module, name: str, width: int, value) -> Signal:
-        """A pipeline register."""
-        register = Signal(width, name=name)
+        """A pipeline register, without a reset, so that multiplier blocks can take it in."""
+        register = Signal(width, name=name, reset_less=True)
         with m.If(self.enable):
             m.d.sync += register.eq(value)
         return register

@@ -1,6 +1,6 @@
 """The main array: block² · lanes INT8 multipliers that compute scores and P·V by turns."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -78,13 +78,19 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # 1: step registered, addresses; 2: scratchpads; 3: operands; 4: products.
-        tags = delay(m, self._choose(m), 4, enable=1, name="step")
-        self._read(m, tags[1])
-        products = self._multiply(m, tags[2])
-        self._score(m, products, tags[4])
-        self._accumulate(m, products, tags[4])
+        # 1: step registered, addresses (compact: at once); 2: scratchpads; 3: operands; 4: products.
+        addresses = 0 if self._config.compact else 1
+        tags = delay(m, self._choose(m), addresses + 3, enable=1, name="step")
+        self._read(m, tags[addresses])
+        products = self._multiply(m, tags[addresses + 1])
+        self._score(m, products, tags[-1])
+        self._accumulate(m, products, tags[-1])
         return m
+
+    def _sum(self, first: Value, new: Value, before: Value) -> Value:
+        """``new``, and unless it is the first what there was before. iCE40 puts the choice behind a sum into the
+        adder's own tables."""
+        return Mux(first, new, new + before) if self._config.compact else new + Mux(first, 0, before)
 
     def _step_layout(self) -> data.StructLayout:
         config = self._config
@@ -154,7 +160,10 @@ class PEArray(wiring.Component):
         ]
 
     def _multiply(self, m: Module, step) -> dict:
-        """Operand and product registers. Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j]."""
+        """Operand and product registers, without a reset, so that multiplier blocks can take them in.
+
+        Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j].
+        """
         config = self._config
         b = config.block
         products = {}
@@ -162,9 +171,9 @@ class PEArray(wiring.Component):
             for j in range(b):
                 weight = step.weights[i][j]
                 for lane in range(config.lanes):
-                    left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}")
-                    right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}")
-                    product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}")
+                    left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}", reset_less=True)
+                    right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}", reset_less=True)
+                    product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}", reset_less=True)
                     m.d.sync += [
                         left.eq(Mux(step.value, weight, self.q.data[i][lane])),
                         right.eq(self.kv.data[j][lane]),
@@ -226,7 +235,7 @@ class PEArray(wiring.Component):
             for j in range(b):
                 score = out.scores[i][j]
                 with m.If(tag.score):
-                    m.d.sync += score.eq(m.submodules[f"tree_{i}_{j}"].total + Mux(tag.first, 0, score))
+                    m.d.sync += score.eq(self._sum(tag.first, m.submodules[f"tree_{i}_{j}"].total, score))
         m.d.sync += [
             done.eq(tag.score & tag.last),
             out.key_valid.eq(tag.block.key_valid),
@@ -248,6 +257,6 @@ class PEArray(wiring.Component):
                 accumulator = out.accumulators[i][lane]
                 m.d.sync += keys.eq(total)
                 with m.If(tag.value):
-                    m.d.sync += accumulator.eq(keys + Mux(tag.first, 0, accumulator))
+                    m.d.sync += accumulator.eq(self._sum(tag.first, keys, accumulator))
         with m.If(tag.value & tag.last):
             m.d.sync += [self.o_accumulators.valid.eq(1), out.slot.eq(tag.slot), out.chunk.eq(tag.chunk)]

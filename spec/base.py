@@ -9,7 +9,15 @@ from typing import Any, Self, TypeVar
 
 from .errors import CommandValueError, ConfigError
 
-__all__ = ["Configuration", "check_encodable", "check_enum", "check_one_of", "check_range", "powers_of_two"]
+__all__ = [
+    "Configuration",
+    "check_encodable",
+    "check_enum",
+    "check_flag",
+    "check_one_of",
+    "check_range",
+    "powers_of_two",
+]
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -23,6 +31,12 @@ def check_one_of(field: str, value: Any, allowed: tuple[int, ...]) -> None:
     """Refuse an integer that is not among the allowed ones."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         raise ConfigError(field, value, "must be one of " + ", ".join(map(str, allowed)))
+
+
+def check_flag(field: str, value: Any) -> None:
+    """Refuse what is neither ``True`` nor ``False``."""
+    if not isinstance(value, bool):
+        raise ConfigError(field, value, "must be true or false")
 
 
 def check_range(field: str, value: Any, low: int, high: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .base import Configuration, check_enum, check_one_of, check_range, powers_of_two
+from .base import Configuration, check_enum, check_flag, check_one_of, check_range, powers_of_two
 from .errors import ConfigError
 from .formats import (
     INT8_BITS,
@@ -73,7 +73,7 @@ class AttentionConfig(Configuration):
     max_head_dim : int
         Largest head dimension, 2…256, a multiple of ``lanes``.
     lanes : int
-        Depth of the INT8 array: it has ``block² · lanes`` multipliers. A power of two, 2…256.
+        Depth of the INT8 array: it has ``block² · lanes`` multipliers. A power of two, 1…256.
     block : int
         Side of the square blocks of the attention matrix: 2 or 4.
     predictor_lanes : int
@@ -82,6 +82,9 @@ class AttentionConfig(Configuration):
         Blocks that the predictor works on at a time: 1, 2 or 4.
     output_lanes : int
         Output values normalised per cycle, a power of two that divides ``lanes``.
+    compact : bool
+        For the smallest FPGAs: softmax, predictor and normaliser work on one value at a time and keep what waits in
+        block RAM. Needs ``output_lanes`` of 1. Results are the same, to the bit.
     weight_bits : int
         Bits of an unsigned softmax weight, 8…15.
     fraction_bits : int
@@ -104,6 +107,7 @@ class AttentionConfig(Configuration):
     predictor_blocks: int = 1
     output_lanes: int = 2
     block: int = 2
+    compact: bool = False
     weight_bits: int = 12
     fraction_bits: int = 4
     reciprocal_segments: int = 32
@@ -119,7 +123,7 @@ class AttentionConfig(Configuration):
         check_range("max_length", self.max_length, 2, 1024)
         if self.max_length % self.block:
             raise ConfigError("max_length", self.max_length, f"must be a multiple of block={self.block}")
-        check_one_of("lanes", self.lanes, powers_of_two(2, 256))
+        check_one_of("lanes", self.lanes, powers_of_two(1, 256))
         check_range("max_head_dim", self.max_head_dim, 2, 256)
         if self.max_head_dim % self.lanes:
             raise ConfigError("max_head_dim", self.max_head_dim, f"must be a multiple of lanes={self.lanes}")
@@ -134,6 +138,9 @@ class AttentionConfig(Configuration):
         check_one_of("output_lanes", self.output_lanes, powers_of_two(1, 256))
         if self.lanes % self.output_lanes:
             raise ConfigError("output_lanes", self.output_lanes, f"must divide lanes={self.lanes}")
+        check_flag("compact", self.compact)
+        if self.compact and self.output_lanes != 1:
+            raise ConfigError("output_lanes", self.output_lanes, "must be 1 if compact")
         check_range("weight_bits", self.weight_bits, 8, 15)
         check_range("fraction_bits", self.fraction_bits, 2, 6)
         check_one_of("reciprocal_segments", self.reciprocal_segments, powers_of_two(1, 64))

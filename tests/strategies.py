@@ -29,16 +29,20 @@ def _divisors(value: int) -> list[int]:
 def configs(draw: st.DrawFn, *, largest_length: int = 1024, largest_head_dim: int = 256) -> AttentionConfig:
     """Every legal configuration up to the given sizes."""
     block = draw(st.sampled_from([2, 4]))
-    lanes = 1 << draw(st.integers(1, int(math.log2(largest_head_dim))))
-    chunks = draw(st.integers(1, largest_head_dim // lanes))
+    lanes = 1 << draw(st.integers(0, int(math.log2(largest_head_dim))))
+    # No head dimension of 1.
+    least = 2 if lanes == 1 else 1
+    chunks = draw(st.integers(least, largest_head_dim // lanes))
+    compact = draw(st.booleans())
     return AttentionConfig(
         max_length=block * draw(st.integers(1, largest_length // block)),
         max_head_dim=lanes * chunks,
         lanes=lanes,
         block=block,
-        predictor_lanes=lanes * draw(st.sampled_from(_divisors(chunks))),
+        predictor_lanes=lanes * draw(st.sampled_from([d for d in _divisors(chunks) if d >= least])),
         predictor_blocks=draw(st.sampled_from([1, 2, 4])),
-        output_lanes=1 << draw(st.integers(0, int(math.log2(lanes)))),
+        output_lanes=1 if compact else 1 << draw(st.integers(0, int(math.log2(lanes)))),
+        compact=compact,
         weight_bits=draw(st.integers(8, 15)),
         fraction_bits=draw(st.integers(2, 6)),
         reciprocal_segments=1 << draw(st.integers(0, 6)),

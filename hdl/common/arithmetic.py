@@ -1,10 +1,10 @@
 """Products and sums as FPGA logic likes them."""
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AdderTree", "extreme", "masked_product", "maximum", "minimum", "popcount"]
+__all__ = ["AdderTree", "chosen_product", "extreme", "masked_product", "maximum", "minimum", "popcount"]
 
 
 def masked_product(a: Value, b: Value) -> Value:
@@ -17,6 +17,21 @@ def masked_product(a: Value, b: Value) -> Value:
         *positive, sign = rows
         return sum(positive[1:], positive[0]) - sign if positive else -sign
     return sum(rows[1:], rows[0])
+
+
+def chosen_product(m: Module, a: Value, b: Value, *, name: str) -> Value:
+    """a · b, b signed, without a multiplier block, for iCE40: each row of ``a`` is added to what is there in any case,
+    and the bit of ``b`` chooses whether that counts. The choice fits into the adder's own tables."""
+    total: Value = Mux(b[0], a if len(b) > 1 else -a, 0)
+    low = []
+    for j in range(1, len(b)):
+        low.append(total[0])
+        rest = total[1:].as_signed() if total.shape().signed else total[1:]
+        added = rest + a if j < len(b) - 1 else rest - a
+        total = Signal(added.shape(), name=f"{name}_{j}")
+        m.d.comb += total.eq(Mux(b[j], added, rest))
+    product = Cat(*low, total)
+    return product.as_signed()
 
 
 def maximum(a: Value, b: Value) -> Value:

@@ -5,11 +5,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["NEVER_BOTH", "ReadPort", "Scratchpad", "WritePort"]
+__all__ = ["BLOCK_RAM", "NEVER_BOTH", "ReadPort", "Scratchpad", "WritePort"]
 
 NEVER_BOTH = {"no_rw_check": 1}
 """Attribute of a memory, for synthesis: what a port shows of a word that is written in the same cycle is not used.
 Without it, block RAM gets comparators and registers that make it show the old word."""
+
+BLOCK_RAM = {**NEVER_BOTH, "ram_style": "block"}
+"""The same, of a memory that is too small for Yosys to take block RAM by itself: without LUT RAM, as on iCE40, it would
+become registers."""
 
 
 def ReadPort(*, address_bits: int, layout) -> wiring.Signature:

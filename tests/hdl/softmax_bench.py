@@ -7,6 +7,7 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from thresher.golden.softmax import softmax
 from thresher.hdl.common.pipeline import StreamFIFO
+from thresher.hdl.compact.softmax import CompactSoftmax
 from thresher.hdl.softmax import Softmax
 from thresher.spec import AttentionConfig, HeadCommand
 from thresher.spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS
@@ -21,7 +22,7 @@ class GatedSoftmax(wiring.Component):
     """
 
     def __init__(self, config: AttentionConfig, *, in_order: bool = False):
-        self.softmax = Softmax(config)
+        self.softmax = (CompactSoftmax if config.compact else Softmax)(config)
         self.in_order = in_order
         members = self.softmax.signature.members
         super().__init__({name: members[name] for name in ("i_row", "i_scores", "o_weights", "o_rows")})
@@ -99,7 +100,10 @@ class BlockRow:
         ]
 
     def golden(self, config: AttentionConfig):
-        """Payloads of ``o_weights`` and ``o_rows``, from a dense row with the pruned keys behind the kept ones."""
+        """Payloads of ``o_weights`` and ``o_rows`` (``compact``: one per query row).
+
+        From a dense row with the pruned keys behind the kept ones.
+        """
         n, b, _ = self.scores.shape
         dense = self.scores.transpose(1, 0, 2).reshape(b, n * b)
         valid = self.key_valid.reshape(-1)
@@ -130,7 +134,9 @@ class BlockRow:
             for k in range(n)
         ]
         row = {name: getattr(result, name).tolist() for name in ("background", "mantissa", "exponent")}
-        return emitted, {**row, "slot": self.slot}
+        if config.compact:
+            return emitted, [{name: row[name][i] for name in row} | {"slot": self.slot} for i in range(b)]
+        return emitted, [{**row, "slot": self.slot}]
 
 
 def random_row(config: AttentionConfig, rng: np.random.Generator, *, n: int | None = None, chunks: int | None = None):

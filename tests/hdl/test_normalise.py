@@ -8,6 +8,7 @@ from thresher.golden.normalise import normalise as golden_normalise
 from thresher.golden.normalise import row_multiplier
 from thresher.golden.reciprocal import reciprocal
 from thresher.golden.requantize import requantize
+from thresher.hdl.compact.normalise import CompactNormalise
 from thresher.hdl.normalise import Normalise
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, preset
@@ -15,8 +16,9 @@ from thresher.spec import Normalise as Mode
 from thresher.spec.formats import OUTPUT_FRACTION, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, RECIPROCAL_FRACTION
 
 
-def random_row(config, rng, chunks):
-    """A block row's payloads, and its expected words."""
+def random_row(config, rng, chunks, shifts=None):
+    """A block row's payloads, and its expected words; ``shifts``: those of the heads in the two slots, if rows of a
+    head must have the same."""
     b, lanes = config.block, config.lanes
     keys = int(rng.integers(1, config.max_length + 1))
     late = config.normalise is Mode.LATE
@@ -42,6 +44,9 @@ def random_row(config, rng, chunks):
     if edge == 1:
         values = np.where(rng.random(values.shape) < 0.5, -128, 127)
     shift = int(rng.integers(10, 18)) if rng.random() < 0.8 else int(rng.integers(1 << OUTPUT_SHIFT_BITS))
+    slot = int(rng.integers(2))
+    if shifts is not None:
+        shift = shifts[slot]
     command = HeadCommand(
         query_length=1,
         key_length=1,
@@ -55,7 +60,7 @@ def random_row(config, rng, chunks):
         "background": background,
         "mantissa": mantissa,
         "exponent": exponent,
-        "slot": int(rng.integers(2)),
+        "slot": slot,
         "output_multiplier": command.output_multiplier,
         "output_shift": command.output_shift,
     }
@@ -121,3 +126,44 @@ def test_words(mode, fill, fields, stall):
         assert result.cycles["o_words"] == list(range(first, first + len(expected)))
         assert first - result.cycles["i_block"][0] == dut.latency
         assert len(expected) == dut.block_cycles * len(blocks)
+
+
+COMPACT = [
+    dict(lanes=1, weight_bits=12),
+    dict(lanes=2, weight_bits=8, block=4),
+    dict(lanes=8, weight_bits=15),
+    dict(lanes=4, weight_bits=10, block=4, max_length=128, reciprocal_segments=1),
+]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("fill", [Fill.BACKGROUND, Fill.SKIP])
+@pytest.mark.parametrize("fields", COMPACT)
+@pytest.mark.parametrize("stall", [0.0, 0.4, 0.9])
+def test_words_of_the_compact_normaliser(mode, fill, fields, stall):
+    config = dataclasses.replace(
+        preset("tiny"), compact=True, output_lanes=1, predictor_lanes=8, normalise=mode, fill=fill, **fields
+    )
+    seed = fields["weight_bits"] + int(10 * stall)
+    rng = np.random.default_rng(seed)
+    shifts = [int(rng.integers(8, 11)), int(rng.integers(14, 18))]  # one that clips, one that does not
+    rows = [random_row(config, rng, int(rng.integers(1, config.chunks + 1)), shifts) for _ in range(20)]
+    blocks = [block for _, row_blocks, _ in rows for block in row_blocks]
+    expected = [word for _, _, row_words in rows for word in row_words]
+    queries = [
+        {name: value if isinstance(value, int) else value[i] for name, value in row.items()}
+        for row, _, _ in rows
+        for i in range(config.block)
+    ]
+    dut = CompactNormalise(config)
+    result = run_streams(dut, {"i_row": queries, "i_block": blocks}, {"o_words": len(expected)}, seed=seed, stall=stall)
+    for index, (got, want) in enumerate(zip(result.values["o_words"], expected, strict=True)):
+        assert got == want, f"seed {seed}, word {index}"
+    assert any(word["saturated"] for word in expected)
+    assert not all(word["saturated"] for word in expected)
+    if stall == 0:
+        # Rows of one chunk may be too short for the factors of the next.
+        words = result.cycles["o_words"]
+        assert {int(gap) for gap in np.diff(words)} <= {4, 8}
+        assert words[0] - result.cycles["i_block"][0] <= dut.latency + 4 * config.block
+        assert dut.block_cycles == 4 * config.block * config.lanes

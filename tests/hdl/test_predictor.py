@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from thresher.golden.predictor import predict
 from thresher.golden.split import split
+from thresher.hdl.compact.predictor import CompactPredictor
 from thresher.hdl.predictor import Predictor
 from thresher.sim.testbench import run_streams
 from thresher.spec import HeadCommand, Split
@@ -17,6 +18,12 @@ CONFIGS = {
     "block4_trunc": tiny(block=4, split=Split.TRUNC, max_head_dim=12, predictor_lanes=4),
     "fraction2": tiny(fraction_bits=2, split=Split.FLOOR),
     "fraction6": tiny(fraction_bits=6, max_length=10, predictor_blocks=4),
+    "compact": tiny(compact=True, output_lanes=1),
+    "compact_block4_trunc": tiny(
+        compact=True, output_lanes=1, block=4, split=Split.TRUNC, max_head_dim=12, predictor_lanes=6
+    ),
+    "compact_fraction2": tiny(compact=True, output_lanes=1, fraction_bits=2, split=Split.FLOOR, lanes=1),
+    "compact_fraction6": tiny(compact=True, output_lanes=1, fraction_bits=6, max_length=10, predictor_blocks=4),
 }
 
 
@@ -52,7 +59,7 @@ def run(config, heads, seed, stall=0.3):
     shapes = [(ceil_div(len(q), config.block), ceil_div(len(k), config.predictor_keys)) for q, k in heads]
     total = sum(rows * groups for rows, groups in shapes)
     transcript = run_streams(
-        WithMemories(Predictor(config), contents),
+        WithMemories((CompactPredictor if config.compact else Predictor)(config), contents),
         {"i_head": commands},
         {"o_predictions": total},
         seed=seed,

@@ -17,11 +17,12 @@ TINY = PRESETS["tiny"]
 ILLEGAL = {
     "max_length": [0, 1, 3, -16, 1026, 16.0, "16", None, True],
     "max_head_dim": [0, 1, 3, 257, 258, 8.0, "8", None, True],
-    "lanes": [0, 1, 3, 6, 512, 2.0, "2", None, True],
+    "lanes": [0, 3, 6, 512, 2.0, "2", None, True],
     "block": [0, 1, 3, 8, 2.0, "2", None, True],
     "predictor_lanes": [0, 1, 3, 6, 16, 512, 4.0, None, True],
     "predictor_blocks": [0, 3, 8, 1.0, None, True],
     "output_lanes": [0, 3, 4, 512, 2.0, None, True],
+    "compact": [0, 1, "true", None],
     "weight_bits": [7, 16, 12.0, None, True],
     "fraction_bits": [1, 7, 4.0, None, True],
     "reciprocal_segments": [0, 3, 128, 32.0, None, True],
@@ -60,6 +61,7 @@ def test_an_illegal_value_is_refused_by_field_value_and_what_is_allowed(field, v
         (dict(max_head_dim=12, lanes=2, predictor_lanes=8), "predictor_lanes"),
         (dict(lanes=4, predictor_lanes=2), "predictor_lanes"),
         (dict(lanes=2, output_lanes=8), "output_lanes"),
+        (dict(lanes=2, output_lanes=2, compact=True), "output_lanes"),
     ],
 )
 def test_combinations_are_refused(changes, field):
