@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from ..spec import ConfigError
+from ..spec.link import DEFAULT_BAUD
 from . import progress, report
 from .frame import (
     EDGE,
     THRESHER,
+    BaudOption,
+    ConfigOption,
     JsonOption,
     ModelOption,
     PolicyOption,
@@ -103,26 +107,35 @@ def run(
     ),
     preset: PresetOption = EDGE,
     policy: PolicyOption = THRESHER,
+    config_file: ConfigOption = None,
     rho: RhoOption = DEFAULT_RHO,
     tau: TauOption = 0.0,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Serial port of a board that holds the hardware, in place of both.")
+    ] = None,
+    baud: BaudOption = DEFAULT_BAUD,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify a text with a trained model, its attention on golden or on hardware."""
+    """Classify a text with a trained model, its attention on golden, on simulated hardware, or on a board."""
     from . import jobs
 
+    if device is not None and backend is not BackendName.GOLDEN:
+        raise ConfigError("backend", backend.value, "leave it out beside --device")
     clock = report.timed()
     with progress.steps() as steps:
         result = jobs.run(
             model,
             text,
-            config=configuration(preset, policy),
-            backend=backend,
+            config=configuration(preset, policy, config_file),
+            backend=backend.value if device is None else "device",
             rho=rho,
             tau=tau,
             trace=trace,
+            port=device,
+            baud=baud,
             steps=steps,
         )
     if as_json:

@@ -19,6 +19,7 @@ from ..spec import POLICIES, PRESETS, ThresherError
 __all__ = [
     "EDGE",
     "THRESHER",
+    "BaudOption",
     "ConfigOption",
     "JsonOption",
     "ModelOption",
@@ -70,6 +71,7 @@ UnitPolicyOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
 ]
+BaudOption = Annotated[int, typer.Option("--baud", min=1, help="Bits per second on the board's serial line.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
@@ -106,7 +108,7 @@ def _fail(message: str, code: int) -> None:
 
 def print_json(value: Any) -> None:
     """The whole of a command's standard output, under ``--json``."""
-    print(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2), flush=True)
 
 
 def require_bit_exact(equal: bool | None) -> None:

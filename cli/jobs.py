@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device.attention import AttentionDevice
 from ..golden import attention_head
 from ..golden.predictor import predict
 from ..golden.sparsity_engine import block_importance, block_mask
@@ -29,12 +30,14 @@ from ..sim.bench import bench_attention as run_bench
 from ..spec import AttentionConfig, ConfigError
 from ..spec.command import DENSE_RHO
 from ..spec.formats import RHO_FRACTION, ceil_div
+from ..spec.link import DEFAULT_BAUD
 from ..synth.verilog import check_writable
 from .defects import HardwareError, defects
 from .progress import Steps
 
 __all__ = [
     "Answers",
+    "DeviceBackend",
     "HardwareError",
     "RtlBackend",
     "bench_attention",
@@ -79,6 +82,18 @@ class RtlBackend:
         return [(run.output, run.statistics) for run in runs]
 
 
+class DeviceBackend:
+    """Runs a model's heads on a board."""
+
+    def __init__(self, device: AttentionDevice):
+        self._device = device
+
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+        """See :class:`~thresher.model.Backend`."""
+        assert config == self._device.config
+        return self._device.run(heads)
+
+
 # -- sentences ---------------------------------------------------------------------------------
 
 
@@ -90,7 +105,8 @@ class Answers:
     ----------
     sentences : tuple of Classification
     cycles : tuple of int or None
-        Hardware cycles of each sentence's attention; ``None`` on golden.
+        Cycles of each sentence's attention in simulation. A board counts those of its line with them, so there are
+        none.
     dense_cycles : tuple of int or None
         The same with pruning off on the same hardware; ``None`` when not asked for.
     stream_cycles, dense_stream_cycles : int or None
@@ -168,14 +184,16 @@ class _Bench:
     model: Model
     scales: AttentionScales
     config: AttentionConfig
-    simulator: AttentionSimulator | None
+    simulator: AttentionSimulator | None = None
+    device: AttentionDevice | None = None
 
     def run(
         self, texts: Sequence[str], *, rho: float, tau: float, stream: bool, picture_of: int | None = None
     ) -> _Pass:
         answers, cycles = [], []
         hardware = None if self.simulator is None else RtlBackend(self.simulator)
-        checked = None if hardware is None else CheckedBackend(hardware, GoldenBackend())
+        backend = hardware if self.device is None else DeviceBackend(self.device)
+        checked = None if backend is None else CheckedBackend(backend, GoldenBackend())
         for i, text in enumerate(texts):
             before = 0 if hardware is None else hardware.cycles
             answers += classify(
@@ -215,25 +233,30 @@ def run(
     dense: bool = False,
     picture_of: int | None = None,
     trace: Path | None = None,
+    port: str | None = None,
+    baud: int = DEFAULT_BAUD,
     steps: Steps,
 ) -> Answers:
     """Classify texts on golden, or on hardware that is checked against golden.
 
     Parameters
     ----------
-    backend : "golden" or "rtl"
+    backend : "golden", "rtl" or "device"
     dense : bool
         Also run with pruning off, and everything once more in one stream, for the cycles.
     picture_of : int, optional
         Text whose :data:`PICTURE_HEAD` is kept for a picture.
     trace : Path, optional
         Waveforms of the hardware.
+    port, baud
+        Serial port of the board, for "device".
 
     Raises
     ------
     ThresherError
-        In one line, what is wrong with model, text, setting or tools.
+        In one line, what is wrong with model, text, setting, tools or board.
     """
+    assert (backend == "device") == (port is not None)
     if trace is not None and backend != "rtl":
         raise ConfigError("trace", str(trace), "needs --backend rtl")
     model = load_model(model_name)
@@ -242,10 +265,13 @@ def run(
     steps.tell("calibrating")
     scales = model.calibrate(calibration_sentences())
     with contextlib.ExitStack() as stack:
-        simulator = None
+        simulator, device = None, None
         if backend == "rtl":
             simulator = stack.enter_context(_simulator(config, steps, trace))
-        work = _Bench(model=model, scales=scales, config=config, simulator=simulator)
+        if port is not None:
+            steps.tell(f"greeting {port}")
+            device = stack.enter_context(AttentionDevice.open(config, port, baud=baud))
+        work = _Bench(model=model, scales=scales, config=config, simulator=simulator, device=device)
         steps.tell("running")
         pruned = work.run(texts, rho=rho, tau=tau, stream=dense, picture_of=picture_of)
         unpruned = None

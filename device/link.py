@@ -31,13 +31,10 @@ class Link:
     ----------
     port : Port
         Closed with the link.
-    first_wait : float
-        Seconds until a request is sent again for the first time.
     """
 
-    def __init__(self, port: Port, *, first_wait: float = FIRST_WAIT):
+    def __init__(self, port: Port):
         self._port = port
-        self._first_wait = first_wait
         self._reader = ReplyReader(longest=LONGEST_PAYLOAD)
         self._sequence = 0
         self.longest_payload = IDENTITY_BYTES
@@ -98,7 +95,7 @@ class Link:
         on_line = 10 * (len(frame) + count + 16) / self._port.baud
         for attempt in range(ATTEMPTS):
             self._port.write(frame)
-            deadline = time.monotonic() + on_line + self._first_wait * 2**attempt
+            deadline = time.monotonic() + on_line + FIRST_WAIT * 2**attempt
             while (left := deadline - time.monotonic()) > 0:
                 for reply in self._reader.feed(self._port.read(left)):
                     expected = (reply.sequence, reply.kind) == (self._sequence, kind(operation, port))

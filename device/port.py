@@ -106,7 +106,8 @@ class SerialPort:
             self._serial.close()
 
     def _gone(self, error: Exception) -> DeviceError:
-        return DeviceError(f"lost {self.name} ({_reason(error)}): plug the board in again and repeat the command")
+        reason = _reason(error) if getattr(error, "errno", None) else "unplugged"
+        return DeviceError(f"lost {self.name} ({reason}): plug the board in again and repeat the command")
 
 
 def _reason(error: Exception) -> str:

@@ -26,7 +26,7 @@ class _Written:
     def __init__(self, index: int, port: StreamPort, values: Any):
         self.index, self.name, self.size = index, port.name, beat_bytes(port.width)
         words = np.ascontiguousarray(pack_beats(port.shape, values, path=port.name), "<u4")
-        self.left = words.view(np.uint8).reshape(len(words), -1)[:, : self.size].tobytes()
+        self.left = words.view(np.uint8).reshape(len(words), 4 * words_of(port.width))[:, : self.size].tobytes()
         self.waiting = False  # took less than it was offered, and nothing has been read since
 
     def move(self, link: Link) -> bool:

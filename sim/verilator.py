@@ -209,25 +209,54 @@ class VerilatorSimulator:
         ValueError
             A name is no such stream of the component.
         """
+        targets = np.zeros(max(1, len(self._outputs)), np.uint64)
+        for name, count in counts.items():
+            targets[self._index(self._outputs, name)] = count
+        self._push(inputs)
+        status = self._advance(targets, max_cycles)
+        if status == _LIMIT and any(counts.values()):
+            raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few from {self._short(targets)}")
+        return self._take()
+
+    def advance(self, inputs: Mapping[str, Any], *, cycles: int) -> Transfers:
+        """Queue payloads for input streams and run for so many cycles, taking all that the output streams give.
+
+        Parameters
+        ----------
+        inputs : dict of sequences of payloads
+            As of :meth:`run`.
+        cycles : int
+
+        Raises
+        ------
+        SimulationError
+            A stream rule is broken.
+        InputError, ValueError
+            As :meth:`run`.
+        """
+        self._push(inputs)
+        endless = np.full(max(1, len(self._outputs)), np.iinfo(np.uint64).max)
+        self._advance(endless, cycles)
+        return self._take()
+
+    def _push(self, inputs: Mapping[str, Any]) -> None:
         packed = [
             (self._index(self._inputs, name), pack_beats(self._port(self._inputs, name).shape, values, path=name))
             for name, values in inputs.items()
         ]
-        targets = np.zeros(max(1, len(self._outputs)), np.uint64)
-        for name, count in counts.items():
-            targets[self._index(self._outputs, name)] = count
         for index, beats in packed:
             self._library.thresher_push(self._handle, index, beats.ctypes.data_as(_UINT32), len(beats))
-        left, status = max_cycles, _LIMIT
-        while left > 0 and status == _LIMIT:
-            status = self._library.thresher_run(self._handle, targets.ctypes.data_as(_UINT64), min(left, SLICE))
-            left -= SLICE
+
+    def _advance(self, targets: np.ndarray, cycles: int) -> int:
+        """Run until the outputs have their targets, or for so many cycles; how it ended."""
+        status = _LIMIT
+        while cycles > 0 and status == _LIMIT:
+            status = self._library.thresher_run(self._handle, targets.ctypes.data_as(_UINT64), min(cycles, SLICE))
+            cycles -= SLICE
         if status == _BROKEN:
             told = self._library.thresher_error(self._handle).decode().replace("___05F", "__")
             raise SimulationError(f"cycle {self.cycle - 1}, seed {self._seed}: stream {told}")
-        if status == _LIMIT and any(counts.values()):
-            raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few from {self._short(targets)}")
-        return self._take()
+        return status
 
     def _index(self, ports: list[StreamPort], name: str) -> int:
         names = [port.name for port in ports]

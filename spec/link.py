@@ -35,6 +35,7 @@ __all__ = [
     "CRC_BYTES",
     "CRC_INITIAL",
     "CRC_POLYNOMIAL",
+    "DEFAULT_BAUD",
     "HEADER_BYTES",
     "IDENTITY_BYTES",
     "IDENTITY_PORT",
@@ -75,6 +76,9 @@ payload."""
 IDENTITY_PORT = (1 << PORT_BITS) - 1
 """Reading it gives :func:`identity`."""
 IDENTITY_BYTES = 16
+
+DEFAULT_BAUD = 1_000_000
+"""Exact at all clocks of whole megahertz, and not too fast for the adapters on boards."""
 
 SILENCE_SECONDS = 0.02
 """A frame that pauses for at least this long is given up. USB adapters pause for some milliseconds."""

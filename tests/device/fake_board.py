@@ -65,13 +65,31 @@ class Board:
         return count.to_bytes(2, "little") + found
 
 
+def spoiled(frame: bytes, random: Random) -> bytes:
+    """Bytes without one of them, with another in its place, cut, doubled, or with noise before them."""
+    if not frame:
+        return frame
+    place = random.randrange(len(frame))
+    match random.randrange(5):
+        case 0:
+            return frame[:place] + frame[place + 1 :]
+        case 1:
+            return frame[:place] + bytes([frame[place] ^ 1 << random.randrange(8)]) + frame[place + 1 :]
+        case 2:
+            return frame[:place]
+        case 3:
+            return 2 * frame
+        case _:
+            return bytes(random.choice((0xA5, 0xC3, 0, 255)) for _ in range(place)) + frame
+
+
 class FakePort:
     """A line to a board.
 
     Parameters
     ----------
     spoil : float
-        Chance that a frame, either way, loses a byte, is changed in one, is cut, is doubled, or has noise before it.
+        Chance that a frame, either way, is :func:`spoiled`.
     """
 
     name, baud = "fake", 10_000_000
@@ -108,17 +126,4 @@ class FakePort:
             raise DeviceError("lost fake (no such device): plug the board in again and repeat the command")
 
     def _spoil(self, frame: bytes) -> bytes:
-        if not frame or self.random.random() >= self.spoil:
-            return frame
-        place = self.random.randrange(len(frame))
-        match self.random.randrange(5):
-            case 0:
-                return frame[:place] + frame[place + 1 :]
-            case 1:
-                return frame[:place] + bytes([frame[place] ^ 1 << self.random.randrange(8)]) + frame[place + 1 :]
-            case 2:
-                return frame[:place]
-            case 3:
-                return 2 * frame
-            case _:
-                return bytes(self.random.choice((0xA5, 0xC3, 0, 255)) for _ in range(place)) + frame
+        return spoiled(frame, self.random) if self.random.random() < self.spoil else frame

@@ -20,12 +20,9 @@ from .fake_board import TINY, Board, FakePort
 ECHO = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
 
-def connected(port: FakePort, **settings) -> Link:
-    return Link(port, first_wait=0.002, **settings)
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.002)
     monkeypatch.setattr(module, "QUIET", 0.001)
     monkeypatch.setattr(module, "NOISY", 0.01)
     monkeypatch.setattr(streams, "STUCK_SECONDS", 0.05)
@@ -35,9 +32,9 @@ def impatient(monkeypatch):
 def test_streams_over_a_bad_line(seed, monkeypatch):
     """Every byte arrives once and in order, though a third of the frames are spoiled."""
     monkeypatch.setattr(module, "ATTEMPTS", 40)
-    monkeypatch.setattr(module, "FIRST_WAIT", 0)
+    monkeypatch.setattr(module, "FIRST_WAIT", 1e-12)
     board = Board(room=300)
-    link = Link(FakePort(board, spoil=0.3, seed=seed), first_wait=1e-12)
+    link = Link(FakePort(board, spoil=0.3, seed=seed))
     link.greet(TINY)
     values = np.random.default_rng(seed).integers(0, 256, 1500).tolist()
     found = StreamDevice(link, ECHO).run({"i": values}, {"o": len(values)})
@@ -46,7 +43,7 @@ def test_streams_over_a_bad_line(seed, monkeypatch):
 
 def test_nothing_is_done_twice_or_asked_in_vain():
     board = Board(room=300)
-    link = connected(FakePort(board))
+    link = Link(FakePort(board))
     link.greet(TINY)
     StreamDevice(link, ECHO).run({"i": [5] * 510}, {"o": 510})
     reset, write, read = Operation
@@ -57,10 +54,10 @@ def test_nothing_is_done_twice_or_asked_in_vain():
 
 def test_another_configuration():
     other = dataclasses.replace(TINY, max_length=32)
-    link = connected(FakePort(Board(config=other)))
+    link = Link(FakePort(Board(config=other)))
     with pytest.raises(DeviceError, match=r"fake holds configuration [0-9a-f]{8}…: give the options"):
         link.greet(TINY)
-    link = connected(FakePort(Board(config=preset("edge", policy="hdp"))))
+    link = Link(FakePort(Board(config=preset("edge", policy="hdp"))))
     with pytest.raises(DeviceError, match="holds the hardware of --preset edge --policy hdp: give these options"):
         link.greet(TINY)
 
@@ -69,7 +66,7 @@ def test_another_version():
     board = Board()
     board.told = b"\x02" + board.told[1:]
     with pytest.raises(DeviceError, match="another version of the link"):
-        connected(FakePort(board)).greet(TINY)
+        Link(FakePort(board)).greet(TINY)
 
 
 def test_no_answer():
@@ -79,7 +76,7 @@ def test_no_answer():
 
     port = FakePort(Deaf())
     with pytest.raises(DeviceError, match="no answer from fake at 10000000 baud: check --baud"):
-        connected(port).greet(TINY)
+        Link(port).greet(TINY)
     assert port.sent == ATTEMPTS
 
 
@@ -89,17 +86,17 @@ def test_a_line_that_echoes_is_no_board():
             return data
 
     with pytest.raises(DeviceError, match="no answer"):
-        connected(FakePort(Echo())).greet(TINY)
+        Link(FakePort(Echo())).greet(TINY)
 
 
 def test_what_an_earlier_session_left():
     port = FakePort(Board())
-    link = connected(port)
+    link = Link(port)
     link.greet(TINY)
     link.write(0, b"abc")
     old = port.board.handle(b"")
     port.coming = old + b"\xa5\xc3\x01"
-    link = connected(port)
+    link = Link(port)
     link.greet(TINY)
     assert link.read(0, 9) == b""
 
@@ -110,12 +107,12 @@ def test_answers_with_more_than_was_asked_for_are_none():
             return super().act(operation, port, payload, count + 1)
 
     with pytest.raises(DeviceError, match="no answer"):
-        connected(FakePort(Generous())).read(63, 8)
+        Link(FakePort(Generous())).read(63, 8)
 
 
 def test_unplugged():
     port = FakePort(Board())
-    link = connected(port)
+    link = Link(port)
     link.greet(TINY)
     port.unplugged_after = port.sent + 1
     with pytest.raises(DeviceError, match="lost fake"):
@@ -123,7 +120,7 @@ def test_unplugged():
 
 
 def test_a_board_that_is_stuck():
-    link = connected(FakePort(Board(room=0)))
+    link = Link(FakePort(Board(room=0)))
     link.greet(TINY)
     with pytest.raises(DeviceError, match="stuck at i, o"):
         StreamDevice(link, ECHO).run({"i": [1]}, {"o": 1})

@@ -1,0 +1,182 @@
+"""What boards hold, in simulation, its serial line on a pseudo-terminal."""
+
+import contextlib
+import os
+import pty
+import select
+import threading
+import tty
+from collections.abc import Iterator
+from typing import Self
+
+from amaranth import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..hdl.link.linked_core import linked_core
+from ..hdl.link.uart import Receiver, Transmitter
+from ..spec.config import AttentionConfig
+from ..spec.link import LinkConfig
+from ..spec.spmm_config import SpmmConfig
+from .build import Design, Progress
+from .verilator import VerilatorSimulator
+
+__all__ = ["SIMULATED_LINK", "BoardSimulator", "BoardTerminal", "OnLine"]
+
+SIMULATED_LINK = LinkConfig(clocks_per_bit=4, payload_bytes=256, silence_bits=12)
+"""As few cycles as can be: the line takes most of the simulation's time."""
+
+STEP = 500
+"""Cycles between looks at the terminal."""
+LISTEN_SECONDS = 0.2
+"""How long the simulation waits for the terminal before it sees whether it is to end."""
+
+
+class OnLine(wiring.Component):
+    """A linked core, and at the other end of its line a host that sends and takes bytes.
+
+    Parameters
+    ----------
+    config : AttentionConfig or SpmmConfig
+    link : LinkConfig
+
+    Members
+    -------
+    i : In(stream(8))
+    o : Out(stream(8))
+        A byte that is not taken before the next comes is lost, as on every line.
+    """
+
+    SIGNATURE = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+
+    def __init__(self, config: AttentionConfig | SpmmConfig, link: LinkConfig):
+        self._config, self._link = config, link
+        super().__init__(self.SIGNATURE)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.board = board = linked_core(self._config, self._link)
+        m.submodules.transmitter = transmitter = Transmitter(self._link.clocks_per_bit)
+        m.submodules.receiver = receiver = Receiver(self._link.clocks_per_bit)
+        connect(m, flipped(self.i), transmitter.i)
+        m.d.comb += [board.rx.eq(transmitter.tx), receiver.rx.eq(board.tx)]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(receiver.byte_valid & (~self.o.valid | self.o.ready)):
+            m.d.sync += [self.o.payload.eq(receiver.byte), self.o.valid.eq(1)]
+        return m
+
+
+class BoardSimulator:
+    """A linked core's emitted Verilog under Verilator, bytes in and out.
+
+    Parameters
+    ----------
+    config : AttentionConfig or SpmmConfig
+    link : LinkConfig
+    on_progress : function of a line of text, optional
+        Called before anything that takes seconds.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed, or the cache cannot be written.
+    ConfigError
+        A beat of the core is longer than a payload.
+    """
+
+    def __init__(
+        self,
+        config: AttentionConfig | SpmmConfig,
+        *,
+        link: LinkConfig = SIMULATED_LINK,
+        on_progress: Progress | None = None,
+    ):
+        self.link = link
+        kind = type(config).__name__
+        design = Design(
+            signature=OnLine.SIGNATURE,
+            make=lambda: OnLine(config, link),
+            key=f"OnLine {kind} {config.to_json()} {link.to_json()}",
+        )
+        self._simulator = VerilatorSimulator(design, on_progress=on_progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._simulator.close()
+
+    def exchange(self, data: bytes, *, cycles: int) -> bytes:
+        """Queue bytes for the line, run for so many cycles, and give what came over it meanwhile."""
+        transfers = self._simulator.advance({"i": list(data)}, cycles=cycles)
+        return bytes(transfers.values["o"])
+
+
+class BoardTerminal:
+    """A simulated board at a pseudo-terminal, which programs open as they do a serial port.
+
+    Parameters
+    ----------
+    simulator : BoardSimulator
+
+    Attributes
+    ----------
+    path : str
+        Of the terminal.
+    """
+
+    def __init__(self, simulator: BoardSimulator):
+        self._simulator = simulator
+        # The second end stays open here, so that the first survives programs that come and go.
+        self._line, self._end = pty.openpty()
+        tty.setraw(self._end)
+        os.set_blocking(self._line, False)
+        self.path = os.ttyname(self._end)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the terminal, as if the board were unplugged."""
+        for descriptor in (self._line, self._end):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def serve(self, stop: threading.Event | None = None) -> None:
+        """Run until ``stop`` is set, or for ever. The simulation rests while nothing happens on the line."""
+        rest = 2 << self._simulator.link.silence_bits  # cycles after which the link waits for a request, whatever came
+        quiet = rest
+        while stop is None or not stop.is_set():
+            ready, _, _ = select.select([self._line], [], [], LISTEN_SECONDS if quiet >= rest else 0)
+            data = os.read(self._line, 4096) if ready else b""
+            if not data and quiet >= rest:
+                continue
+            answer = self._simulator.exchange(data, cycles=max(STEP, self._cycles(data)))
+            if answer:
+                with contextlib.suppress(BlockingIOError):  # nobody listens, as may be on every line
+                    os.write(self._line, answer)
+            quiet = 0 if data or answer else quiet + STEP
+
+    def _cycles(self, data: bytes) -> int:
+        """Cycles that bytes take on the line; what is answered meanwhile waits as long."""
+        return 10 * len(data) * self._simulator.link.clocks_per_bit
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve beside the program; gives the terminal's path."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self.serve, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield self.path
+        finally:
+            stop.set()
+            thread.join()

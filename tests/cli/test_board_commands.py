@@ -1,0 +1,72 @@
+"""The commands ``board`` and ``run --device``."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from thresher.device import link
+
+from .runner import refused
+
+SMALL = '{"max_length": 32, "max_head_dim": 64, "lanes": 8, "predictor_lanes": 16}'
+"""The configuration of tests/sim/test_board.py, so that its simulator is built once."""
+TEXT = ("run", "--text", "a film of rare warmth")
+
+
+def test_a_board_in_another_process(tmp_path):
+    """From the command's first line to the answer, and to the end by Ctrl-C."""
+    (tmp_path / "small.json").write_text(SMALL)
+    options = ("--preset", "tiny", "--config", "small.json", "--json")
+    thresher = (sys.executable, "-P", "-m", "thresher")
+    board = subprocess.Popen(
+        [*thresher, "board", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    try:
+        assert board.stdout is not None
+        told = "".join(iter(board.stdout.readline, "}\n")) + "}"
+        port = json.loads(told)["port"]
+        found = subprocess.run(
+            [*thresher, *TEXT, "--device", port, *options], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+        assert found.returncode == 0, found.stderr
+        result = json.loads(found.stdout)
+        assert (result["backend"], result["bit_exact"]) == ("device", True)
+        assert result["sentences"][0]["label"] == "positive"
+        assert result["sentences"][0]["cycles"] is None
+    finally:
+        board.send_signal(signal.SIGINT)
+        _, complaint = board.communicate(timeout=60)
+    assert board.returncode == 0, complaint
+    assert "Traceback" not in complaint
+
+
+def test_no_such_port():
+    assert "cannot open nowhere (No such file or directory)" in refused(*TEXT, "--device", "nowhere")
+
+
+def test_no_answer(monkeypatch):
+    """A wrong baud rate, a board without a bitstream, or another device."""
+    monkeypatch.setattr(link, "FIRST_WAIT", 0.001)
+    line, end = os.openpty()
+    try:
+        told = refused(*TEXT, "--device", os.ttyname(end), "--baud", 57600)
+    finally:
+        os.close(line)
+        os.close(end)
+    assert re.search(r"no answer from \S+ at 57600 baud: check --baud, and that the bitstream is loaded", told)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--backend", "rtl"], "leave it out beside --device"),
+        (["--trace", "x.vcd"], "needs --backend rtl"),
+        (["--config", "none.json"], "cannot read"),
+    ],
+)
+def test_refusals(options, told):
+    assert told in refused(*TEXT, "--device", "nowhere", *options)
