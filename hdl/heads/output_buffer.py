@@ -11,6 +11,7 @@ from ...spec.config import AttentionConfig
 from ...spec.formats import CYCLE_BITS, INT8_BITS
 from ..common.arithmetic import popcount
 from ..common.pipeline import index_bits
+from ..common.scratchpad import BLOCK_RAM
 from ..interface import output_layout, statistics_layout
 from ..normalise import output_words_layout
 from .head_table import finish_layout
@@ -62,9 +63,13 @@ class OutputBuffer(wiring.Component):
         chunk_bits = index_bits(config.chunks)
         word_bits = INT8_BITS * config.output_lanes
         m.submodules.memory = memory = Memory(
-            shape=data.ArrayLayout(unsigned(word_bits), groups), depth=BANKS << (exact_log2(b) + chunk_bits), init=[]
+            shape=data.ArrayLayout(unsigned(word_bits), groups),
+            depth=BANKS << (exact_log2(b) + chunk_bits),
+            init=[],
+            attrs=BLOCK_RAM if config.compact else {},
         )
-        write, read = memory.write_port(granularity=1), memory.read_port(domain="comb")
+        write = memory.write_port(granularity=1)
+        read = memory.read_port(domain="sync" if config.compact else "comb")
         saturations = self._collect(m, head, collecting, write, filled, rows_ready)
 
         # Rows out.
@@ -73,18 +78,23 @@ class OutputBuffer(wiring.Component):
         last_beat = chunk == head.last_chunk
         last_row = rows_left == 1
         sent = Signal()
+        place, following = Cat(chunk, query, bank), Signal(len(chunk) + len(query) + len(bank))
         m.d.comb += [
-            read.addr.eq(Cat(chunk, query, bank)),
+            following.eq(place),
+            # Block RAM is a cycle ahead. The first word of a block row is not the one that completes it.
+            read.addr.eq(following if config.compact else place),
             sent.eq(self.o_data.valid & self.o_data.ready),
             emptied.eq(sent & ~head.pruned & last_beat & (last_row | (query == b - 1))),
         ]
         m.d.comb += Value.cast(self.o_data.payload).eq(Mux(head.pruned, 0, Value.cast(read.data)))
         with m.If(sent):
-            m.d.sync += chunk.eq(Mux(last_beat, 0, chunk + 1))
+            m.d.comb += following[:chunk_bits].eq(Mux(last_beat, 0, chunk + 1))
             with m.If(last_beat):
-                m.d.sync += [query.eq(Mux(last_row, 0, query + 1)), rows_left.eq(rows_left - 1)]
+                m.d.comb += following[chunk_bits:-1].eq(Mux(last_row, 0, query + 1))
+                m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(emptied):
-            m.d.sync += bank.eq(bank + 1)
+            m.d.comb += following[-1].eq(bank + 1)
+        m.d.sync += place.eq(following)
 
         statistics = self.o_statistics.payload
         m.d.comb += [
@@ -93,6 +103,7 @@ class OutputBuffer(wiring.Component):
             statistics.kept_blocks.eq(head.kept_blocks),
             statistics.saturations.eq(saturations),
         ]
+        ends = Signal()
         with m.FSM(name="output"):
             with m.State("HEAD"):
                 m.d.comb += self.i_head.ready.eq(1)
@@ -100,24 +111,30 @@ class OutputBuffer(wiring.Component):
                     head.eq(self.i_head.payload),
                     rows_left.eq(self.i_head.payload.head.query_length),
                     saturations.eq(0),
-                    statistics.cycles.eq(self.now - self.i_head.payload.accepted),
+                    # The cycle of acceptance, until it is subtracted.
+                    statistics.cycles.eq(self.i_head.payload.accepted),
                 ]
                 with m.If(self.i_head.valid):
                     m.next = "ROWS"
                     with m.If(self.i_head.payload.error != CommandError.NONE):
-                        m.next = "STATISTICS"
+                        m.next = "REFUSED"
             with m.State("ROWS"):
                 m.d.comb += [
                     collecting.eq(~head.pruned),
                     self.o_data.valid.eq(head.pruned | (rows_ready != 0)),
                 ]
                 with m.If(sent & last_beat & last_row):
-                    m.d.sync += statistics.cycles.eq(self.now - head.accepted)
+                    m.d.comb += ends.eq(1)
                     m.next = "STATISTICS"
+            with m.State("REFUSED"):
+                m.d.comb += ends.eq(1)
+                m.next = "STATISTICS"
             with m.State("STATISTICS"):
                 m.d.comb += [self.o_statistics.valid.eq(1), self.release.eq(self.o_statistics.ready)]
                 with m.If(self.o_statistics.ready):
                     m.next = "HEAD"
+        with m.If(ends):
+            m.d.sync += statistics.cycles.eq(self.now - statistics.cycles)
         return m
 
     def _collect(self, m: Module, head, collecting, write, filled, rows_ready) -> Signal:

@@ -38,22 +38,44 @@ class ValueSums(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        running = Signal(data.ArrayLayout(self.sums.shape(), config.chunks))
         new = Signal(self.sums.shape())
+        beat, before = (self._in_memory if config.compact else self._in_registers)(m, new)
         for lane in range(config.lanes):
-            before = running[self.beat.chunk][lane]
-            m.d.comb += new[lane].eq(self.beat.values[lane] + Mux(self.beat.first, 0, before))
-        with m.If(self.beat.valid):
-            m.d.sync += running[self.beat.chunk].eq(new)
+            m.d.comb += new[lane].eq(beat.values[lane] + Mux(beat.first, 0, before[lane]))
         # Every beat writes its sum so far, so that the last one leaves the whole.
         width = config.lanes * config.value_sum_bits
         m.submodules.memory = memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
-            write.addr.eq(Cat(self.beat.chunk, self.beat.slot)),
+            write.addr.eq(Cat(beat.chunk, beat.slot)),
             write.data.eq(new),
-            write.en.eq(self.beat.valid),
+            write.en.eq(beat.valid),
             read.addr.eq(Cat(self.chunk, self.slot)),
             Value.cast(self.sums).eq(read.data),
         ]
         return m
+
+    def _in_registers(self, m: Module, new: Signal):
+        """A beat, and the sums so far of its columns, which become ``new``."""
+        running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
+        with m.If(self.beat.valid):
+            m.d.sync += running[self.beat.chunk].eq(new)
+        return self.beat, running[self.beat.chunk]
+
+    def _in_memory(self, m: Module, new: Signal):
+        """The same one cycle later, out of block RAM: a chunk may follow itself at once."""
+        depth = 1 << index_bits(self._config.chunks)
+        m.submodules.running = running = Memory(
+            shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}
+        )
+        write = running.write_port()
+        read = running.read_port(transparent_for=(write,))
+        beat = Signal.like(self.beat)
+        m.d.sync += beat.eq(self.beat)
+        m.d.comb += [
+            read.addr.eq(self.beat.chunk),
+            write.addr.eq(beat.chunk),
+            write.data.eq(new),
+            write.en.eq(beat.valid),
+        ]
+        return beat, read.data
