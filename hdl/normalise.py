@@ -14,7 +14,7 @@ from ..spec.formats import (
     RECIPROCAL_FRACTION,
 )
 from .common.pipeline import StreamFIFO, delay, index_bits
-from .requantize import Requantize
+from .requantize import Requantize, requantize_latency
 from .rows.denominator import normaliser_row_layout
 
 __all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
@@ -85,7 +85,8 @@ class Normalise(wiring.Component):
     def __init__(self, config: AttentionConfig):
         self._config = config
         self.block_cycles = config.block * config.lanes // config.output_lanes
-        self.latency = 5 + Requantize.latency
+        self._requantize_latency = requantize_latency(config.output_operand_bits)
+        self.latency = 5 + self._requantize_latency
         super().__init__(
             {
                 "i_row": In(stream.Signature(scaled_row_layout(config))),
@@ -117,7 +118,7 @@ class Normalise(wiring.Component):
                 words.i.payload.values[lane].eq(requantize.result),
                 words.i.payload.saturated[lane].eq(requantize.saturated),
             ]
-        valid = delay(m, step, 3 + Requantize.latency, enable=enable, name="valid")[-1]
+        valid = delay(m, step, 3 + self._requantize_latency, enable=enable, name="valid")[-1]
         m.d.comb += words.i.valid.eq(valid)
         return m
 

@@ -7,13 +7,22 @@ from amaranth.lib.wiring import In, Out
 from ..spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from .common.pipeline import delay
 
-__all__ = ["Requantize"]
+__all__ = ["Requantize", "requantize_latency"]
+
+FACTOR_BITS = 18
+"""Signed operands of a multiplier block."""
+
+
+def requantize_latency(value_bits: int) -> int:
+    """Enabled cycles from value to result; a value wider than a multiplier block takes one more."""
+    return 5 if value_bits > FACTOR_BITS else 4
 
 
 class Requantize(wiring.Component):
     """clip(round_half_up(value · multiplier / 2^(shift_base + shift)), −128, 127), a value per cycle.
 
-    One multiplier block while the value has at most 18 bits and the multiplier at most 17.
+    One multiplier block while the value has at most 18 bits and the multiplier at most 17, otherwise two and a cycle
+    more.
 
     Parameters
     ----------
@@ -39,11 +48,10 @@ class Requantize(wiring.Component):
         The result was clipped.
     """
 
-    latency = 4
-
     def __init__(self, *, value_bits: int, multiplier_bits: int, shift_bits: int, shift_base: int):
         assert shift_base >= 1
         self._shift_base = shift_base
+        self.latency = requantize_latency(value_bits)
         super().__init__(
             {
                 "enable": In(1),
@@ -57,8 +65,8 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shift = delay(m, self.shift, 1, enable=self.enable, name="shift")[1]
-        product = Signal(signed(len(self.value) + len(self.multiplier)))
+        shift = delay(m, self.shift, self.latency - 3, enable=self.enable, name="shift")[-1]
+        product = self._product(m)
         # Shifted to one bit below the result: rounding half up is then to add one and drop that bit.
         halves = Signal(signed(len(product) - self._shift_base + 1))
         rounded = Signal.like(halves)
@@ -66,10 +74,24 @@ class Requantize(wiring.Component):
         fits = ~above.any() | above.all()
         with m.If(self.enable):
             m.d.sync += [
-                product.eq(self.value * self.multiplier),
                 halves.eq(product[self._shift_base - 1 :].as_signed() >> shift),
                 rounded.eq((halves + 1) >> 1),
                 self.result.eq(Mux(fits, rounded, Mux(rounded[-1], INT8_MIN, INT8_MAX))),
                 self.saturated.eq(~fits),
             ]
         return m
+
+    def _product(self, m: Module) -> Signal:
+        """value · multiplier; a wide value in two parts, of which the lower is unsigned and one bit shorter."""
+        product = Signal(signed(len(self.value) + len(self.multiplier)))
+        if len(self.value) <= FACTOR_BITS:
+            with m.If(self.enable):
+                m.d.sync += product.eq(self.value * self.multiplier)
+            return product
+        low_bits = FACTOR_BITS - 1
+        parts = [self.value[:low_bits], self.value[low_bits:].as_signed()]
+        products = [Signal((part * self.multiplier).shape(), name=f"part_{i}") for i, part in enumerate(parts)]
+        with m.If(self.enable):
+            m.d.sync += [register.eq(part * self.multiplier) for register, part in zip(products, parts, strict=True)]
+            m.d.sync += product.eq(products[0] + (products[1] << low_bits))
+        return product

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.config import AttentionConfig
 from ...spec.formats import ceil_div
-from ..common.pipeline import index_bits
+from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import ReadPort
 
 __all__ = ["GROUPED", "QueryTables", "group_count", "query_row_layout", "sum_bits"]
@@ -130,32 +130,46 @@ class QueryTables(wiring.Component):
             m.d.sync += [filling.eq(0), half.eq(~half)]
         with m.If(take):
             m.d.sync += [row.eq(self.i_rows.payload), filling.eq(1), chunk.eq(0)]
+        step = Signal(data.StructLayout({"valid": 1, "last": 1, "entry": GROUPED, "chunk": len(chunk), "half": 1}))
+        m.d.comb += [
+            step.valid.eq(filling),
+            step.last.eq(last),
+            step.entry.eq(entry),
+            step.chunk.eq(chunk),
+            step.half.eq(half),
+        ]
+        # Block memory is slow to answer, and the tables lie far apart: a register before and behind the sums.
+        read, summed = delay(m, step, 2, enable=1, name="step")[1:]
+        words = Signal.like(self.q_read.data, name="words")
+        m.d.sync += words.eq(self.q_read.data)
         for i in range(2):
-            with m.If(last & (half == i)):
+            # The first lookup comes a cycle after the decision for it, the last sum a cycle after this.
+            with m.If(read.last & (read.half == i)):
                 m.d.sync += self.filled[i].eq(1)
             with m.Elif(self.release[i]):
                 m.d.sync += self.filled[i].eq(0)
         for group in range(group_count(self._config)):
-            self._table(m, group, filling, entry, Cat(chunk, half))
+            self._table(m, group, words, read, summed)
         return m
 
-    def _table(self, m: Module, group: int, filling: Signal, entry: Signal, place) -> None:
+    def _table(self, m: Module, group: int, words, read, summed) -> None:
         """Eight sums per chunk and half, for all queries of the block row."""
         config = self._config
+        place = Cat(summed.chunk, summed.half)
         columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
         shape = data.ArrayLayout(unsigned(sum_bits(config)), config.block)
         sums = Signal(shape, name=f"sums_{group}")
         for query in range(config.block):
-            chosen = [Mux(entry[i], self.q_read.data[query][column], 0) for i, column in enumerate(columns)]
-            m.d.comb += sums[query].eq(sum(chosen[1:], chosen[0]))
+            chosen = [Mux(read.entry[i], words[query][column], 0) for i, column in enumerate(columns)]
+            m.d.sync += sums[query].eq(sum(chosen[1:], chosen[0]))
         for lookup in range(self._lookups):
             # A copy for each lookup, as LUT RAM has one read port: a memory of many is more than Yosys can map.
             memory = Memory(shape=shape, depth=1 << (GROUPED + len(place)), init=[])
             m.submodules[f"table_{group}_{lookup}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
-                write.en.eq(filling),
-                write.addr.eq(Cat(entry, place)),
+                write.en.eq(summed.valid),
+                write.addr.eq(Cat(summed.entry, place)),
                 write.data.eq(sums),
                 read.addr.eq(Cat(self.bits[lookup][group], self.chunk, self.half)),
             ]

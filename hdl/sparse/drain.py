@@ -16,7 +16,7 @@ from ...spec.spmm_config import SpmmConfig
 from ..activation import Activation, TableWrite
 from ..common.arithmetic import popcount
 from ..common.pipeline import delay, index_bits
-from ..requantize import Requantize
+from ..requantize import Requantize, requantize_latency
 from .interface import command_layout
 from .row_engine import parameters_layout, sums_layout
 
@@ -77,10 +77,10 @@ class Drain(wiring.Component):
     table : In(TableWrite)
     """
 
-    latency = 2 + Requantize.latency + Activation.latency
-
     def __init__(self, config: SpmmConfig):
         self._config = config
+        self._requantize_latency = requantize_latency(config.biased_bits)
+        self.latency = 2 + self._requantize_latency + Activation.latency
         super().__init__(
             {
                 "i_sums": In(stream.Signature(sums_layout(config))).array(config.rows),
@@ -199,7 +199,7 @@ class Drain(wiring.Component):
             present.append(delay(m, lane.present, self.latency - 1, enable=1, name=f"present_{i}"))
             m.d.comb += out.values[i].eq(Mux(present[-1][-1], activation.results[i], 0))
         counted = Signal.like(out.saturated)
-        m.d.comb += counted.eq(popcount(saturated & Cat(stages[1 + Requantize.latency] for stages in present)))
+        m.d.comb += counted.eq(popcount(saturated & Cat(stages[1 + self._requantize_latency] for stages in present)))
         m.d.comb += [
             self.o_results.valid.eq(tags[-1].valid),
             out.engine.eq(tags[-1].engine),

@@ -23,8 +23,9 @@ __all__ = [
     "row_selection_layout",
 ]
 
-QUOTIENT_BITS_PER_CYCLE = 3
-"""Three subtractions in a row: with one, the divisions of backgrounds would bind short sequences."""
+QUOTIENT_BITS_PER_CYCLE = 2
+"""Subtractions in a row: with one, the divisions of backgrounds would bind short sequences; three would bind the
+clock."""
 
 ROWS_UNDER_WAY = 2
 """Rows between the start of their selection and their background: the division of one hides behind the next."""

@@ -16,7 +16,7 @@ __all__ = ["RowThreshold", "row_threshold_layout"]
 ONE = 1 << RHO_FRACTION
 
 MULTIPLIER_BITS_PER_CYCLE = 3
-QUOTIENT_BITS_PER_CYCLE = 3
+QUOTIENT_BITS_PER_CYCLE = 2
 """Few enough that a row's steps stay short beside a clock period, and enough that they hide behind its blocks."""
 
 
@@ -34,7 +34,7 @@ class RowThreshold(wiring.Component):
     Attributes
     ----------
     interval : int
-        Cycles from one row to the next.
+        Cycles from one row to the next: a row's products are formed while the row before is divided.
 
     Members
     -------
@@ -50,7 +50,8 @@ class RowThreshold(wiring.Component):
         self._divider = Divider(
             width_d=unsigned_bits(config.blocks), width_q=self._offset + 1, steps=QUOTIENT_BITS_PER_CYCLE
         )
-        self.interval = self._rounds + self._divider.latency + 2
+        # The divider's, or that of the two products beside it.
+        self.interval = max(self._divider.latency, 2 * self._rounds + 3)
         super().__init__(
             {
                 "i": In(stream.Signature(row_statistics_layout(config))),
@@ -62,20 +63,32 @@ class RowThreshold(wiring.Component):
         m = Module()
         m.submodules.divider = divider = self._divider
         config = self._config
-        row = Signal(row_statistics_layout(config))
+        layout = row_statistics_layout(config)
+        row, divided = Signal(layout), Signal(layout)
         blocks = Signal(unsigned_bits(config.blocks))
+        pending = Signal()
         multiply, multiplied, product = self._multiplier(m)
+        added = Signal.like(product)
         m.d.comb += [
             divider.i.payload.denominator.eq(blocks),
             # Rounded up: n − 1 more, which lies below n·2^offset.
             divider.i.payload.numerator.eq(product + ((blocks << self._offset) | (blocks - 1).as_unsigned())),
+            divider.o.ready.eq(pending & (~self.o.valid | self.o.ready)),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        with m.If(divider.o.ready & divider.o.valid):
+            threshold = added + divider.o.payload.quotient
+            m.d.sync += [
+                self.o.payload.row.eq(divided),
+                self.o.payload.threshold.eq(threshold >> RHO_FRACTION),
+                self.o.valid.eq(1),
+                pending.eq(0),
+            ]
         with m.FSM(name="row"):
             with m.State("ACCEPT"):
-                m.d.comb += self.i.ready.eq(1)
                 statistics = self.i.payload
+                m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
                     m.d.sync += [
                         row.eq(statistics),
@@ -84,22 +97,18 @@ class RowThreshold(wiring.Component):
                     multiply(statistics.importance_sum, ONE - statistics.magnitude)
                     m.next = "DIVIDE"
             with m.State("DIVIDE"), m.If(multiplied):
-                m.d.comb += divider.i.valid.eq(1)  # it is idle
-                multiply(row.extreme, row.magnitude)
-                m.next = "ADD"
-            with m.State("ADD"), m.If(divider.o.valid & (~self.o.valid | self.o.ready)):
-                m.d.comb += divider.o.ready.eq(1)
-                threshold = product + divider.o.payload.quotient - (1 << self._offset) + (ONE - 1)
-                m.d.sync += [
-                    self.o.payload.row.eq(row),
-                    self.o.payload.threshold.eq(threshold >> RHO_FRACTION),
-                    self.o.valid.eq(1),
-                ]
+                m.d.comb += divider.i.valid.eq(1)
+                with m.If(divider.i.ready):
+                    multiply(row.extreme, row.magnitude)
+                    m.next = "ADD"
+            with m.State("ADD"), m.If(multiplied):
+                # The division takes longer; what is left of it is one sum.
+                m.d.sync += [divided.eq(row), added.eq(product - (1 << self._offset) + (ONE - 1)), pending.eq(1)]
                 m.next = "ACCEPT"
         return m
 
     def _multiplier(self, m: Module):
-        """A few bits of the multiplier per cycle, highest first. It is done before the divider is."""
+        """A few bits of the multiplier per cycle, highest first."""
         layout = row_statistics_layout(self._config)
         factor = Signal(layout["importance_sum"].shape)
         multiplier = Signal(self._rounds * MULTIPLIER_BITS_PER_CYCLE)

@@ -115,7 +115,8 @@ def test_cycles_per_head(length, row_cycles):
     _, cycles = run(config, [(q, k)], seed=7, stall=0.0)
     rows = np.reshape(cycles, (length // 2, -1))
     assert np.diff(rows, axis=1).max() == 1
-    assert np.diff(rows[:, 0]).max() <= row_cycles
+    # Two halves of the tables take turns, so short rows may come in unlike pairs.
+    assert (rows[2:, 0] - rows[:-2, 0]).max(initial=0) <= 2 * row_cycles
 
 
 def test_heads_follow_without_a_pause():

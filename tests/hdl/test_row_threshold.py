@@ -71,6 +71,6 @@ def test_smallest_integer_that_reaches_it(importance, max_length, block):
 def test_interval():
     config = tiny()
     unit = RowThreshold(config)
-    rows = [row(config, magnitude=ONE, key_length=16, extreme=3, importance_sum=5)] * 5
-    taken = run_streams(unit, {"i": rows}, {"o": 5}, seed=0, stall=0.0).cycles["i"]
-    assert {b - a for a, b in itertools.pairwise(taken)} == {unit.interval}
+    rows = [row(config, magnitude=ONE, key_length=16, extreme=3, importance_sum=5)] * 7
+    taken = run_streams(unit, {"i": rows}, {"o": 7}, seed=0, stall=0.0).cycles["i"]
+    assert {b - a for a, b in itertools.pairwise(taken[2:])} == {unit.interval}  # once a division is before each
