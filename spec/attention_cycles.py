@@ -1,11 +1,12 @@
 """How many cycles an attention core takes for a head, without running it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 from .config import AttentionConfig, Fill, Normalise, Score
-from .formats import ceil_div, unsigned_bits
+from .formats import RECIPROCAL_FRACTION, RHO_FRACTION, ceil_div, unsigned_bits
 
 __all__ = ["HeadWork"]
 
@@ -16,6 +17,10 @@ TABLE_COLUMNS = 3
 """Predictor: columns that share a table; what the tables give is summed by a tree."""
 DIVIDER_BITS = 3
 """Sparsity engine: quotient bits per cycle of a background's division."""
+THRESHOLD_BITS = 2
+"""Sparsity engine: quotient bits per cycle of a threshold's division."""
+THRESHOLD_PRODUCTS = 9
+"""Sparsity engine: cycles of the products for a threshold, one row after another."""
 HOLD = 6
 """Main array: from the last weights of a pass until the accumulators are free for the next."""
 LIST_CYCLES = 3
@@ -24,17 +29,17 @@ RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 
 # Registers between the stages, found by running heads of `tiny` and `edge` alone.
-TO_DECISION = 20
+TO_DECISION = 37
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
 TO_BACKGROUND = 3
 """Sparsity engine: to and from the divider."""
-ROW_UNDER_WAY = 5
+ROW_UNDER_WAY = 11
 """Sparsity engine: from the start of a row's selection to its division, beside a cycle per key group."""
 TO_NEXT_PREDICTION = 6
 """Predictor: between heads."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
-TO_OUTPUT = 35
+TO_OUTPUT = 39
 """Kept blocks, main array, softmax and normaliser: from the list to the output, beside what depends on sizes."""
 TO_DENOMINATOR = 5
 """Softmax: from the last weights of a row's first pass to its reciprocal's shift."""
@@ -42,6 +47,16 @@ TO_PROBABILITY = 30
 """Softmax, ``early``: from the last of a row's weights to its first probabilities."""
 TO_RELEASE = 2
 """Output and head table: from a head's last output to the command of the next but one."""
+COMPACT_VALUE = 4
+"""Compact normaliser: cycles per value."""
+COMPACT_WALK = 15
+"""Compact softmax: from a row's last walk to the next row's first."""
+COMPACT_INVERSE = 10
+"""Compact softmax: cycles of a reciprocal beside two per bit."""
+COMPACT_RING = 36
+"""Compact softmax: how long scores wait for room where rows are as long as can be."""
+COMPACT_LATENCY = 0
+"""Compact softmax and normaliser: of a head beside their work."""
 HANDOVER = 6
 """Output: from a head's last output to the first word of the next, and back to the accumulators."""
 
@@ -57,8 +72,8 @@ class HeadWork:
     The stages of the core work on different heads or rows at the same time, so in a stream of equal heads a head takes
     as long as the longest of its :attr:`stages`. Kept blocks are taken as spread over the block rows by chance.
 
-    Of equal heads ``cycles`` is within 1 % or 10 cycles of RTL, ``alone`` within 1 % or 13. Streams of heads with
-    unlike masks take some per cent more where several stages bind about equally: not all of them bind at the same
+    Of equal heads ``cycles`` is within 1 % or 10 cycles of RTL (compact cores: 8 %), ``alone`` within 2.5 % or 15.
+    Streams of heads with unlike masks take some per cent more where several stages bind about equally: not all of them bind at the same
     heads. Not counted: with ``early`` normalisation, rows of many kept blocks wait for room in the softmax's ring.
 
     Parameters
@@ -115,7 +130,10 @@ class HeadWork:
                 "passes": self._passes_work + max(0, handed_over - 2 * (self._kept_per_row + HOLD)),
                 "list": self.kept_blocks + LIST_CYCLES * self._rows,
             }
-            if self.config.normalise is Normalise.EARLY:
+            if self.config.compact:
+                stages["softmax"] = self._rows * self._compact_softmax_row
+                stages["main array"] += self._ring_wait
+            elif self.config.normalise is Normalise.EARLY:
                 filled = self._rows * (self._row_has_pruned and self.config.fill is not Fill.SKIP)
                 stages["softmax"] = self.kept_blocks * (1 + self._chunks) + filled
         return stages
@@ -125,6 +143,7 @@ class HeadWork:
         """See the class."""
         decided = (self.query_length + self.key_length) * self._chunks + self._prediction
         decided += self._groups + TO_DECISION + self._predictor_tree
+        decided += _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
             decided += self._division + TO_BACKGROUND
         start = max(decided, self._load + 1)
@@ -137,12 +156,17 @@ class HeadWork:
         reciprocal = TO_DENOMINATOR + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS) + 3
         # The normaliser waits for the first reciprocal, and makes up for it wherever accumulators let it wait.
         idle = self._passes_work - self._passes * words
-        # Until the first row's weights come.
-        first = scored + (TO_PROBABILITY + kept if config.normalise is Normalise.EARLY else 0)
-        work = max(
-            first + self._passes_work + words + max(0, kept + reciprocal - words - idle),
-            2 * scored * self._rows + self._last_row + words,
-        )
+        if config.compact:
+            row, softmax = self._passes_work / self._rows, self._compact_softmax_row
+            array = 2 * scored + self._ring_wait / self._rows
+            work = scored + softmax + row + (self._rows - 1) * max(row, softmax, array) + COMPACT_LATENCY
+        else:
+            # Until the first row's weights come.
+            first = scored + (TO_PROBABILITY + kept if config.normalise is Normalise.EARLY else 0)
+            work = max(
+                first + self._passes_work + words + max(0, kept + reciprocal - words - idle),
+                2 * scored * self._rows + self._last_row + words,
+            )
         filled = self._row_has_pruned and config.fill is not Fill.SKIP
         registers = TO_OUTPUT + _levels(config.lanes) + (config.score is Score.APPROX) + filled
         return start + registers + work + self._last_rows * self._chunks
@@ -157,6 +181,12 @@ class HeadWork:
     def _rows(self) -> int:
         """Block rows."""
         return ceil_div(self.query_length, self.config.block)
+
+    @property
+    def _ring_wait(self) -> float:
+        """Compact softmax: scores of the next row but one find no room while those of a row become weights."""
+        entries = 1 << _levels(2 * self.config.blocks)
+        return self._rows * COMPACT_RING * max(0, 3 * self._kept_per_row - entries) / (entries / 2)
 
     @property
     def _last_rows(self) -> int:
@@ -179,14 +209,37 @@ class HeadWork:
 
     @cached_property
     def _passes_work(self) -> float:
-        """Of each pass the accumulators take a cycle per kept block and some, and then the normaliser one per word.
+        """Of each pass the accumulators take a cycle per kept block and some, and then the normaliser its own."""
+        return self._passes * self._mean(lambda kept: max(kept + HOLD, self._pass_words))
+
+    @cached_property
+    def _compact_softmax_row(self) -> float:
+        """Each query row's scores are walked for the maximum, and for the weights, whose sum must then be inverted."""
+        config = self.config
+        bits = max(RECIPROCAL_FRACTION - _levels(config.reciprocal_segments), config.length_bits)
+        # Of a sum of as many weights as there are keys, the largest of them: up to the highest bit, and about one more.
+        places = config.denominator_bits - config.weight_bits - _levels(self.key_length + 1) + 1
+        # The normaliser takes reciprocals at one of its turns.
+        turns = [ceil_div(2 * bits + COMPACT_INVERSE + each, COMPACT_VALUE) for each in (places, places + 1)]
+        inverse = COMPACT_VALUE * sum(turns) / len(turns)
+        background = self._row_has_pruned and config.fill is not Fill.SKIP
+        walks = 3 if config.normalise is Normalise.EARLY else 2
+
+        def row(kept: int) -> float:
+            walked = walks * (kept * config.block + background)
+            return (config.block - 1) * max(walked, inverse) + max(walked + COMPACT_WALK, inverse)
+
+        return self._mean(row)
+
+    def _mean(self, cycles: Callable[[int], float]) -> float:
+        """Mean over the block rows of what a number of kept blocks takes.
 
         A row keeps its largest block; each other one is taken as kept or not by chance, at odds that give the mean.
         """
-        words, others = self._pass_words, ceil_div(self.key_length, self.config.block) - 1
+        others = ceil_div(self.key_length, self.config.block) - 1
         share = (self._kept_per_row - 1) / others if others else 0.0
         chances = _binomial(others, min(max(share, 0.0), 1.0))
-        return self._passes * sum(chance * max(1 + kept + HOLD, words) for kept, chance in enumerate(chances))
+        return sum(chance * cycles(1 + kept) for kept, chance in enumerate(chances))
 
     @property
     def _row_has_pruned(self) -> bool:
@@ -204,8 +257,9 @@ class HeadWork:
 
     @property
     def _pass_words(self) -> int:
-        """Words that the normaliser makes of a pass."""
-        return self.config.block * self.config.lanes // self.config.output_lanes
+        """Cycles that the normaliser takes for a pass: one per word, or several per value."""
+        values = self.config.block * self.config.lanes
+        return COMPACT_VALUE * values if self.config.compact else values // self.config.output_lanes
 
     # -- stages --------------------------------------------------------------------------------
 
@@ -215,7 +269,14 @@ class HeadWork:
 
     @property
     def _predictor_tree(self) -> int:
-        return _levels(ceil_div(self.config.predictor_lanes, TABLE_COLUMNS))
+        lanes = self.config.predictor_lanes
+        return _levels(lanes if self.config.compact else ceil_div(lanes, TABLE_COLUMNS))
+
+    @property
+    def _threshold(self) -> int:
+        """Cycles from one row's threshold to the next."""
+        quotient = unsigned_bits(self.config.importance_peak << RHO_FRACTION) + 1
+        return max(ceil_div(quotient, THRESHOLD_BITS) + 1, THRESHOLD_PRODUCTS)
 
     @property
     def _division(self) -> int:
@@ -226,9 +287,9 @@ class HeadWork:
     def _prediction(self) -> float:
         """Tables of the first block row, then one row after another at the pace of predictor and backgrounds."""
         chunks = ceil_div(self.head_dim, self.config.predictor_lanes)
-        tables, beats = TABLE_CYCLES * chunks, self._groups * chunks
+        tables, beats = 0 if self.config.compact else TABLE_CYCLES * chunks, self._groups * chunks
         # Half of the tables are written while the other half is read, and change places in one more cycle.
-        row = max(tables, beats, (tables + beats + 1) / 2)
+        row = max(tables, beats, (tables + beats + 1) / 2, self._threshold)
         if self._has_background:
             # Two rows are between the start of their selection and their background.
             row = max(row, self._division + 1, (self._groups + self._division + ROW_UNDER_WAY) / 2)

@@ -28,7 +28,7 @@ def test_measured_rows(row):
     for kept, found in (("kept_blocks", "cycles_per_head"), ("blocks", "dense_cycles_per_head")):
         model = work(preset(row["preset"]), row["length"], row["head_dim"], row[kept])
         # Of short heads, single cycles of latency are more than 1 %.
-        assert model.cycles == pytest.approx(row[found], rel=0.01, abs=5 if row[found] < 200 else 0), model.stages
+        assert model.cycles == pytest.approx(row[found], rel=0.01, abs=5 if row[found] < 400 else 0), model.stages
 
 
 def test_limits_by_hand():
@@ -43,6 +43,8 @@ def test_limits_by_hand():
     assert 64 * 2 * 22 < work(EDGE, 128, 64, 64 * 16).stages["passes"] < 64 * 2 * 22.1
     assert dense.stages["list"] == 4096 + 64 * 3
     assert dense.stages["predictor"] == 8 + 64 * 32 + 6 + 5
+    # 16 keys are 4 groups: the threshold of a row, 22 quotient bits, takes longer than its tables and its groups.
+    assert work(EDGE, 16, 64, 64).stages["predictor"] == 8 + 7 * 12 + 4 + 6 + 5
     few = work(EDGE, 128, 64, 64)
     assert few.cycles == few.stages["two slots"] == (few.alone + 2) / 2
     assert few.alone > dense.stages["predictor"]
@@ -65,6 +67,18 @@ def test_more_blocks_never_cost_less(config, length):
         values = [getattr(each, attribute) for each in found]
         assert values == sorted(values)
     assert all(0 < each.cycles <= each.alone for each in found)
+
+
+def test_compact_cores_take_a_value_at_a_time():
+    """16×16, d = 8, one lane, all blocks kept: 8 block rows and chunks; the normaliser takes 8 cycles per pass."""
+    compact = AttentionConfig(max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, output_lanes=1, compact=True)
+    dense = work(compact, 16, 8, 64)
+    assert dense.stages["main array"] > 2 * 64 * 8  # scores wait for room
+    # Two walks over 16 scores, and 15 cycles more from row to row; a reciprocal takes 32 cycles, or 36.
+    assert dense.stages["softmax"] == pytest.approx(8 * (34 + 47))
+    # The words of the last rows before, 2 · 8 beats, hold the first passes up by 8.
+    assert work(compact, 16, 8, 8).stages["passes"] == pytest.approx(8 * 8 * 8 + 8)
+    assert 0 < dense.cycles < dense.alone
 
 
 def test_policy_counts():
