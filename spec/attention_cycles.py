@@ -33,8 +33,11 @@ TO_DECISION = 37
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
 TO_BACKGROUND = 3
 """Sparsity engine: to and from the divider."""
+TO_DIVISION = 4
+"""Sparsity engine: between the divisions of two rows."""
 ROW_UNDER_WAY = 11
-"""Sparsity engine: from the start of a row's selection to its division, beside a cycle per key group."""
+"""Sparsity engine: from the start of a row's selection to its division, beside a cycle per key group and the levels of
+a sum over the blocks of a beat."""
 TO_NEXT_PREDICTION = 6
 """Predictor: between heads."""
 TO_ZEROS = 3
@@ -72,9 +75,10 @@ class HeadWork:
     The stages of the core work on different heads or rows at the same time, so in a stream of equal heads a head takes
     as long as the longest of its :attr:`stages`. Kept blocks are taken as spread over the block rows by chance.
 
-    Of equal heads ``cycles`` is within 1 % or 10 cycles of RTL (compact cores: 8 %), ``alone`` within 2.5 % or 15.
-    Streams of heads with unlike masks take some per cent more where several stages bind about equally: not all of them bind at the same
-    heads. Not counted: with ``early`` normalisation, rows of many kept blocks wait for room in the softmax's ring.
+    Of equal heads ``cycles`` is within 1 % or 14 cycles of RTL (compact cores: 8 %), ``alone`` within 2.5 % or 16.
+    Streams of heads with unlike masks take some per cent more where several stages bind about equally: not all of them
+    bind at the same heads. Not counted: with ``early`` normalisation, rows of many kept blocks wait for room in the
+    softmax's ring.
 
     Parameters
     ----------
@@ -292,7 +296,8 @@ class HeadWork:
         row = max(tables, beats, (tables + beats + 1) / 2, self._threshold)
         if self._has_background:
             # Two rows are between the start of their selection and their background.
-            row = max(row, self._division + 1, (self._groups + self._division + ROW_UNDER_WAY) / 2)
+            under_way = self._groups + self._division + ROW_UNDER_WAY + _levels(self.config.predictor_blocks)
+            row = max(row, self._division + TO_DIVISION, under_way / 2)
         return tables + (self._rows - 1) * row + beats
 
 

@@ -18,7 +18,7 @@ CONFIGS = {
     ),
     "compact": AttentionConfig(max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, output_lanes=1, compact=True),
 }
-CYCLES = 10
+CYCLES = 14
 """What an estimate may be off however short the head."""
 
 
@@ -81,7 +81,7 @@ def test_heads_of_one_shape(simulator, case, rho):
     rel = tolerance(simulator.config)
     # Where pruned rows wait for their backgrounds, they add up.
     by = rel + 0.015
-    assert expected.alone == pytest.approx(alone.statistics.cycles, rel=by, abs=CYCLES + 5), f"seed {SEED} {shape}"
+    assert expected.alone == pytest.approx(alone.statistics.cycles, rel=by, abs=CYCLES + 2), f"seed {SEED} {shape}"
     simulator.reset()
     runs = simulator.run([one] * HEADS)
     # An even number of heads: two slots take turns, at unlike distances.
