@@ -10,6 +10,7 @@ from .common.scratchpad import Scratchpad
 from .compact.normalise import CompactNormalise
 from .compact.predictor import CompactPredictor
 from .compact.softmax import CompactSoftmax
+from .compact.sparsity_engine import CompactSparsityEngine
 from .heads.head_table import HeadTable
 from .heads.loader import Loader
 from .heads.output_buffer import OutputBuffer
@@ -60,7 +61,9 @@ class AttentionCore(wiring.Component):
         m.submodules.heads = heads = HeadTable(config)
         m.submodules.loader = loader = Loader(config)
         m.submodules.predictor = predictor = (CompactPredictor if config.compact else Predictor)(config)
-        m.submodules.sparsity_engine = sparsity_engine = SparsityEngine(config)
+        m.submodules.sparsity_engine = sparsity_engine = (CompactSparsityEngine if config.compact else SparsityEngine)(
+            config
+        )
         m.submodules.pe_array = pe_array = PEArray(config)
         m.submodules.softmax = softmax = (CompactSoftmax if config.compact else Softmax)(config)
         m.submodules.normalise = normalise = (CompactNormalise if config.compact else Normalise)(config)

@@ -11,7 +11,21 @@ from .sparsity.block_select import BlockSelect, decision_layout
 from .sparsity.block_statistics import BlockStatistics
 from .sparsity.kept_blocks import KeptBlocks, kept_block_layout, kept_row_layout
 
-__all__ = ["SparsityEngine"]
+__all__ = ["SparsityEngine", "sparsity_engine_signature"]
+
+
+def sparsity_engine_signature(config: AttentionConfig) -> wiring.Signature:
+    """The engine's streams; see :class:`SparsityEngine`."""
+    return wiring.Signature(
+        {
+            "i_head": In(stream.Signature(head_layout(config))),
+            "i_predictions": In(stream.Signature(predictions_layout(config))),
+            "o_decisions": Out(stream.Signature(decision_layout(config))),
+            "i_list": In(stream.Signature(head_layout(config))),
+            "o_rows": Out(stream.Signature(kept_row_layout(config))),
+            "o_blocks": Out(stream.Signature(kept_block_layout(config))),
+        }
+    )
 
 
 class SparsityEngine(wiring.Component):
@@ -32,16 +46,7 @@ class SparsityEngine(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        super().__init__(
-            {
-                "i_head": In(stream.Signature(head_layout(config))),
-                "i_predictions": In(stream.Signature(predictions_layout(config))),
-                "o_decisions": Out(stream.Signature(decision_layout(config))),
-                "i_list": In(stream.Signature(head_layout(config))),
-                "o_rows": Out(stream.Signature(kept_row_layout(config))),
-                "o_blocks": Out(stream.Signature(kept_block_layout(config))),
-            }
-        )
+        super().__init__(sparsity_engine_signature(config))
 
     def elaborate(self, platform):
         m = Module()

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 from thresher.golden.predictor import predict
 from thresher.golden.sparsity_engine import select
+from thresher.hdl.compact.sparsity_engine import CompactSparsityEngine
 from thresher.hdl.sparsity_engine import SparsityEngine
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, Importance
@@ -23,13 +24,16 @@ CONFIGS = {
     "long": tiny(max_length=72, predictor_blocks=4),
     "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
 }
+CONFIGS |= {
+    f"compact_{name}": dataclasses.replace(config, compact=True, output_lanes=1) for name, config in CONFIGS.items()
+}
 
 
 class ListAfterDecision(wiring.Component):
     """The engine with its second pass held back until the first has decided."""
 
     def __init__(self, config):
-        self._engine = SparsityEngine(config)
+        self._engine = (CompactSparsityEngine if config.compact else SparsityEngine)(config)
         super().__init__(self._engine.signature)
 
     def elaborate(self, platform):
@@ -153,9 +157,10 @@ def test_corners_and_head_threshold(name, corner):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("importance", list(Importance))
-def test_extreme_predictions(sign, importance):
+@pytest.mark.parametrize("name", ["long", "compact_long"])
+def test_extreme_predictions(sign, importance, name):
     """Every prediction at the edge of its range: the widths hold."""
-    config = dataclasses.replace(CONFIGS["long"], importance=importance)
+    config = dataclasses.replace(CONFIGS[name], importance=importance)
     ii = np.full((72, 72), sign * config.prediction_peak)
     ii[:, 36:] *= -1
     for rho in (-256, -128, 0, 255):
