@@ -13,6 +13,9 @@ from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_
 
 __all__ = ["Predictor", "nibble_address_bits"]
 
+BEATS_UNDER_WAY = 16
+"""From the walk to the consumer: more than there are registers on the way, and as many as a LUT RAM is deep."""
+
 
 def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
     """Address bits of a nibble scratchpad of ``rows`` words per chunk and slot."""
@@ -58,17 +61,20 @@ class Predictor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        enable = Signal()
-        m.d.comb += [
-            enable.eq(~self.o_predictions.valid | self.o_predictions.ready),
-            self.k_read.enable.eq(enable),
-        ]
         m.submodules.tables = tables = QueryTables(
             self._config, lookups=self._config.predictor_keys * self._config.integer_bits
         )
         connect(m, tables.q_read, flipped(self.q_read))
         heads = self._prepare(m, tables)
-        self._compute(m, enable, self._sequence(m, enable, heads, tables), tables)
+        room = Signal(range(BEATS_UNDER_WAY + 1), init=BEATS_UNDER_WAY)
+        tag = self._sequence(m, room != 0, heads, tables)
+        # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
+        # to reach every register of the block.
+        m.submodules.results = results = StreamFIFO(predictions_layout(self._config), depth=BEATS_UNDER_WAY)
+        connect(m, results.o, flipped(self.o_predictions))
+        self._compute(m, tag, tables, results.i)
+        begun = tag.valid & tag.last_chunk
+        m.d.sync += room.eq(room - begun + (results.o.valid & results.o.ready))
         return m
 
     def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:
@@ -101,7 +107,7 @@ class Predictor(wiring.Component):
                 m.d.sync += active.eq(0)
         return heads
 
-    def _sequence(self, m: Module, enable: Signal, heads: StreamFIFO, tables: QueryTables):
+    def _sequence(self, m: Module, room, heads: StreamFIFO, tables: QueryTables):
         """Walk chunks, key groups and block rows; the returned tag goes with the addresses."""
         config = self._config
         b, keys, lanes = config.block, config.predictor_keys, config.predictor_lanes
@@ -115,15 +121,18 @@ class Predictor(wiring.Component):
         last_chunk, last_group, last_row = (Signal(name=f"last_{x}") for x in ("chunk", "group", "row"))
         step = Signal()
         m.d.comb += [
-            step.eq(active & tables.filled.bit_select(half, 1)),
+            step.eq(active & room & tables.filled.bit_select(half, 1)),
             last_chunk.eq(dims_left <= lanes),
             last_group.eq(keys_left <= keys),
             last_row.eq(queries_left <= b),
             # The next head follows without a pause.
-            heads.o.ready.eq(~active | (step & enable & last_chunk & last_group & last_row)),
+            heads.o.ready.eq(~active | (step & last_chunk & last_group & last_row)),
             self.k_read.address.eq(Cat(chunk, group, head.slot)),
+            self.k_read.enable.eq(1),
+            # The last lookup comes in the next cycle, the first sum of another row later still.
+            tables.release.eq(Mux(step & last_chunk & last_group, Cat(~half, half), 0)),
         ]
-        with m.If(step & enable):
+        with m.If(step):
             m.d.sync += [chunk.eq(chunk + 1), dims_left.eq(dims_left - lanes)]
             with m.If(last_chunk):
                 m.d.sync += [
@@ -174,35 +183,27 @@ class Predictor(wiring.Component):
         m.d.comb += [tag.key_valid[j].eq(keys_left > j) for j in range(keys)]
         return tag
 
-    def _compute(self, m: Module, enable: Signal, tag, tables: QueryTables) -> None:
+    def _compute(self, m: Module, tag, tables: QueryTables, out) -> None:
         """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
         config = self._config
         trees = {}
         for j in range(config.predictor_keys):
             for bit in range(config.integer_bits):
-                self._look_up(m, enable, tables, trees, j, bit)
+                self._look_up(m, tables, trees, j, bit)
         # scratchpad, lookup, tree, bits joined
         before_sum = 3 + trees[0, 0, 0].latency
-        tags = delay(m, tag, before_sum + 1, enable=enable, name="tag")
-        fetched = tags[1]
-        done = enable & fetched.valid & fetched.last_chunk & fetched.last_group
-        m.d.comb += [
-            tables.half.eq(fetched.half),
-            tables.chunk.eq(fetched.chunk),
-            tables.release.eq(Mux(done, Cat(~fetched.half, fetched.half), 0)),
-        ]
-        out = self.o_predictions
+        tags = delay(m, tag, before_sum + 1, enable=1, name="tag")
+        m.d.comb += [tables.half.eq(tags[1].half), tables.chunk.eq(tags[1].chunk)]
         first_chunk = tags[before_sum].chunk == 0
         for i in range(config.block):
             for j in range(config.predictor_keys):
                 bits = [trees[i, j, bit].total << bit for bit in range(config.integer_bits)]
                 ii = out.payload.ii[i][j]
                 joined, total = (Signal.like(ii, name=f"{name}_{i}_{j}") for name in ("joined", "total"))
-                with m.If(enable):
-                    m.d.sync += [
-                        joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
-                        total.eq(joined + Mux(first_chunk, 0, total)),
-                    ]
+                m.d.sync += [
+                    joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
+                    total.eq(joined + Mux(first_chunk, 0, total)),
+                ]
                 m.d.comb += ii.eq(total)
         m.d.comb += [
             out.valid.eq(tags[-1].valid & tags[-1].last_chunk),
@@ -212,7 +213,7 @@ class Predictor(wiring.Component):
             out.payload.last_row.eq(tags[-1].last_row),
         ]
 
-    def _look_up(self, m: Module, enable: Signal, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
+    def _look_up(self, m: Module, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
         """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""
         config = self._config
         lookup = j * config.integer_bits + bit
@@ -222,9 +223,8 @@ class Predictor(wiring.Component):
         for i in range(config.block):
             tree = AdderTree(count=group_count(config), width=sum_bits(config))
             m.submodules[f"tree_{i}_{j}_{bit}"] = trees[i, j, bit] = tree
-            m.d.comb += tree.enable.eq(enable)
+            m.d.comb += tree.enable.eq(1)
             for group in range(group_count(config)):
                 found = Signal.like(tree.operands[group], name=f"found_{i}_{j}_{bit}_{group}")
-                with m.If(enable):
-                    m.d.sync += found.eq(tables.sums[lookup][group][i])
+                m.d.sync += found.eq(tables.sums[lookup][group][i])
                 m.d.comb += tree.operands[group].eq(found)
