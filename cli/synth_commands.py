@@ -7,10 +7,23 @@ from typing import Annotated, Any
 import typer
 
 from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
-from ..synth.devices import DEVICES, Family, device
+from ..spec.link import DEFAULT_BAUD
+from ..synth.boards import BOARDS, Board, board
+from ..synth.devices import DEVICES, Device, Family, device
 from ..synth.tools import Source
 from . import progress
-from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
+from .frame import (
+    EDGE,
+    BaudOption,
+    ConfigOption,
+    JsonOption,
+    PresetOption,
+    UnitName,
+    UnitPolicyOption,
+    app,
+    command,
+    print_json,
+)
 from .settings import unit_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
@@ -20,6 +33,13 @@ __all__ = ["estimate", "synth"]
 # Any: the type checker takes no enumeration made at run time.
 DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
 LFE5U_85F = DeviceName("lfe5u-85f")
+
+
+BoardName: Any = StrEnum("BoardName", {name: name for name in BOARDS})
+
+
+class TooSlow(ThresherError):
+    """What was placed does not reach its clock."""
 
 
 class TooLarge(ThresherError):
@@ -32,7 +52,19 @@ def synth(
         "attention"
     ),
     preset: PresetOption = EDGE,
-    device_name: Annotated[DeviceName, typer.Option("--device", help="What it is mapped to.")] = LFE5U_85F,
+    device_name: Annotated[
+        DeviceName | None,
+        typer.Option("--device", help="Chip that it is mapped to, out of context (lfe5u-85f)."),
+    ] = None,
+    board_name: Annotated[
+        BoardName | None,
+        typer.Option("--board", help="Make the bitstream of a board: attention or spmm behind a serial link."),
+    ] = None,
+    clock: Annotated[
+        float | None, typer.Option("--clock", help="MHz of the core on a board; the board's default unless given.")
+    ] = None,
+    baud: BaudOption = DEFAULT_BAUD,
+    slow: Annotated[bool, typer.Option("--allow-slow", help="Succeed even if the clock is not reached.")] = False,
     speed: Annotated[int | None, typer.Option("--speed", help="Speed grade; the slowest unless given.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of nextpnr, seeds 1 to N.")] = 1,
     no_pnr: Annotated[
@@ -51,40 +83,55 @@ def synth(
     ] = Source.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """Synthesise a part of the hardware with Yosys and nextpnr: resources by block, Fmax, critical path."""
+    """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
     from ..synth import flow, html
     from . import synth_jobs, synth_report
 
-    chosen = device(device_name.value)
     config = _configuration(unit, preset.value, policy, config_file)
-    folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{chosen.name}"
-    speedup = synth_jobs.speedup_75(config, name=preset.value)
+    target = _target(board_name, device_name, clock=clock, speed=speed)
+    folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{target.name}"
     with progress.steps() as steps:
-        measured = flow.measure(
-            config,
-            preset=preset.value,
-            unit=unit,
-            device=chosen,
-            folder=folder,
-            speed=speed,
-            seeds=range(1, seeds + 1),
-            place=not no_pnr,
-            depth=depth,
-            source=tools,
-            speedup_75=speedup.value,
-            speedup_source=speedup.source,
-            tell=steps.tell,
-            announce=steps.announce,
-        )
+        common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
+        common |= {"place": not no_pnr, "depth": depth, "source": tools}
+        common |= {"tell": steps.tell, "announce": steps.announce}
+        if isinstance(target, Board):
+            measured = flow.build(config, board=target, clock_mhz=clock, baud=baud, **common)
+        else:
+            speedup = synth_jobs.speedup_75(config, name=preset.value)
+            measured = flow.measure(
+                config,
+                device=target,
+                speed=speed,
+                speedup_75=speedup.value,
+                speedup_source=speedup.source,
+                **common,
+            )
         page = html.write(measured, folder / "report.html")
     told = measured.to_dict()
-    expected = synth_jobs.expected(config, unit=unit, measured=told) if chosen.family is Family.ECP5 else None
+    estimated = isinstance(target, Device) and target.family is Family.ECP5
+    expected = synth_jobs.expected(config, unit=unit, measured=told) if estimated else None
     if as_json:
         print_json({**told, "estimates": expected, "report": str(page)})
     else:
         synth_report.show(measured, page, expected)
     if measured.too_large and not no_pnr:
-        raise TooLarge(f"{unit} does not fit: " + synth_report.lacking(measured) + "; choose a larger --device")
+        larger = "smaller configuration" if isinstance(target, Board) else "larger --device"
+        raise TooLarge(f"{unit} does not fit: " + synth_report.lacking(measured) + f"; choose a {larger}")
+    if measured.board is not None and measured.board.timing_met is False and not slow:
+        raise TooSlow(synth_report.slowness(measured))
+
+
+def _target(board_name: Any, device_name: Any, *, clock: float | None, speed: int | None) -> Board | Device:
+    """What is built for: a board, or a chip without one."""
+    if board_name is None:
+        if clock is not None:
+            raise ConfigError("clock", clock, "only boards have one, give --board")
+        return device((device_name or LFE5U_85F).value)
+    if device_name is not None:
+        raise ConfigError("device", device_name.value, "leave it out beside --board")
+    if speed is not None:
+        raise ConfigError("speed", speed, "leave it out beside --board, whose chip has one")
+    return board(board_name.value)
 
 
 @command(app, "estimate")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Errors = dict[str, dict[str, float | None]]
 
-__all__ = ["estimate", "lacking", "show"]
+__all__ = ["estimate", "lacking", "show", "slowness"]
 
 NAMES = {"lut": "LUT", "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
 
@@ -27,12 +27,23 @@ def lacking(measured: "Measurement") -> str:
     return f"on {measured.device} " + ", ".join(parts)
 
 
+def slowness(measured: "Measurement") -> str:
+    """What is too slow, by how much, and what to do."""
+    assert measured.board is not None
+    reached = max(route.fmax_mhz for route in measured.routes.values())
+    wanted = f"{measured.board.clock_mhz:g} MHz are not reached, but {reached:.1f}"
+    return f"{wanted}: choose a slower --clock, more --seeds, or --allow-slow; the bitstream may give wrong results"
+
+
 def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> None:
     """Resources by block, shares of the device, Fmax, critical path."""
     console = make_console()
     grade = "" if measured.speed is None else f", speed grade {measured.speed}"
     tools = ", ".join(f"{name} {version}" for name, version in measured.tools.items())
     console.print(Text(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n"), soft_wrap=True)
+    if measured.board is not None:
+        rate = f"{measured.board.baud:,} baud ({abs(measured.board.achieved_baud / measured.board.baud - 1):.1%} off)"
+        console.print(Text(f"{measured.board.title}: {measured.board.clock_mhz:g} MHz, {rate}\n"), soft_wrap=True)
     _blocks(measured)
     if measured.fits:
         shares = ", ".join(
@@ -52,6 +63,9 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
         console.print(Text(note), soft_wrap=True)
     seconds = ", ".join(f"{step} {value:.1f} s" for step, value in measured.seconds.items())
     console.print(Text(f"\n{seconds}\nreport: {page}"), soft_wrap=True)
+    if measured.board is not None and measured.board.bitstream is not None:
+        told = f"bitstream: {measured.board.bitstream} (load it with `{measured.board.load}`)"
+        console.print(Text(told), soft_wrap=True)
 
 
 def _blocks(measured: "Measurement") -> None:

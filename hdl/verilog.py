@@ -12,7 +12,7 @@ from amaranth.back import verilog
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 
-__all__ = ["PlainPort", "StreamPort", "emit", "interface", "ports"]
+__all__ = ["PlainPort", "StreamPort", "emit", "interface", "ports", "tidy"]
 
 Direction = Literal["in", "out"]
 
@@ -111,6 +111,11 @@ def emit(component: wiring.Component, *, name: str) -> str:
     """
     with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    return tidy(text)
+
+
+def tidy(text: str) -> str:
+    """Verilog of Amaranth's back end, made fit for the tools that read it."""
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
     return _LINT_OFF + _UNIFORM_MEMORY.sub(_loop, text)

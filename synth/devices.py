@@ -1,5 +1,6 @@
 """The chips that hardware is mapped to, and what each of them holds."""
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,6 +95,12 @@ def _ecp5(size: str, lut: int, bram: int, dsp: int) -> Device:
     )
 
 
+def _ecp5_5g(size: str, lut: int, bram: int, dsp: int) -> Device:
+    """With serial transceivers, which nothing here uses."""
+    part = _ecp5(size, lut, bram, dsp)
+    return dataclasses.replace(part, name=f"lfe5um5g-{size}f", place=(f"--um5g-{size}k",), speeds=(8,))
+
+
 def _ice40(name: str, lut: int, bram: int, dsp: int, package: str) -> Device:
     return Device(
         name=f"ice40{name}",
@@ -115,6 +122,7 @@ DEVICES = {
         _ecp5("25", 24_288, 56, 28),
         _ecp5("45", 43_848, 108, 72),
         _ecp5("85", 83_640, 208, 156),
+        _ecp5_5g("85", 83_640, 208, 156),
         _ice40("up5k", 5_280, 30, 8, "sg48"),
         _ice40("hx8k", 7_680, 32, 0, "ct256"),
         _xilinx("xc7a35t", Family.XILINX7, 20_800, 50, 90),

@@ -1,10 +1,6 @@
 """From a configuration to a measurement: Verilog, Yosys, nextpnr."""
 
-import contextlib
 import dataclasses
-import hashlib
-import json
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,31 +10,26 @@ from typing import Any
 from ..hdl.verilog import emit
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError
+from ..spec.link import DEFAULT_BAUD
 from ..spec.spmm_config import SpmmConfig
+from .boards import Board
+from .boards.design import design
 from .devices import Device, Family
+from .devices import device as device_of
 from .netlist import Block, Resources, blocks, read_cells, scopes_of, total
+from .steps import PACKERS, PLACERS, Pins, Plan, Steps, Told
 from .timing import Route, Segment, by_block, read_report
-from .tools import Source, SynthesisError, Tool, find, run
+from .tools import Source, find
 from .units import make
 from .verilog import check_writable
 
-__all__ = ["Fit", "Measurement", "measure"]
+__all__ = ["Fit", "Measurement", "OnBoard", "build", "measure"]
 
-FREQUENCY_MHZ = 100
-"""What nextpnr is asked for; it reports what it reached."""
-
-SYNTHESIS = {
-    Family.ECP5: "synth_ecp5 -noiopad",
-    Family.ICE40: "synth_ice40",
-    Family.XILINX7: "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
-    Family.ULTRASCALE_PLUS: "synth_xilinx -family xcup -noiopad -noclkbuf -flatten",
-    Family.GENERIC: "synth -flatten",
-}
-PLACERS = {Family.ECP5: "nextpnr-ecp5", Family.ICE40: "nextpnr-ice40"}
-
-DETAILS = "yosys.details.log"
-
-Told = Callable[[str], None]
+WHOLE_UNITS = ("attention", "spmm")
+CORE_DEPTH = 2
+"""Levels of the hierarchy of a board above the parts of its core."""
+SUFFIXES = {Family.ECP5: "bit", Family.ICE40: "bin"}
+"""Of bitstreams."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +49,38 @@ class Fit:
     available: int
     share: float
     missing: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnBoard:
+    """What a complete design came to.
+
+    Attributes
+    ----------
+    name, title : str
+        Of the board.
+    clock_mhz : float
+        Of the core.
+    baud : int
+        As asked for.
+    achieved_baud : float
+        What the clock divides to.
+    bitstream : Path or None
+        Of the fastest seed; ``None`` if nothing was placed.
+    timing_met : bool or None
+        Whether that seed reaches the clock.
+    load : str or None
+        Command that loads the bitstream.
+    """
+
+    name: str
+    title: str
+    clock_mhz: float
+    baud: int
+    achieved_baud: float
+    bitstream: Path | None = None
+    timing_met: bool | None = None
+    load: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +114,8 @@ class Measurement:
         What was out of the ordinary.
     folder : Path
         Verilog, netlist, logs and reports.
+    board : OnBoard or None
+        The board that the unit was built for, with its link; ``None`` out of context.
     """
 
     preset: str
@@ -108,6 +133,7 @@ class Measurement:
     seconds: dict[str, float]
     notes: tuple[str, ...]
     folder: Path
+    board: OnBoard | None = None
 
     @property
     def fmax_mhz(self) -> float | None:
@@ -129,7 +155,7 @@ class Measurement:
     @property
     def gops_dense(self) -> float | None:
         """10⁹ operations per second at :attr:`fmax_mhz`, two per multiplier; ``None`` for parts of units."""
-        if self.fmax_mhz is None or self.unit not in ("attention", "spmm"):
+        if self.fmax_mhz is None or self.unit not in WHOLE_UNITS:
             return None
         return 2 * self.multipliers * self.fmax_mhz / 1000
 
@@ -178,6 +204,7 @@ class Measurement:
             "seconds": self.seconds,
             "notes": list(self.notes),
             "folder": str(self.folder),
+            "board": None if self.board is None else _plain(self.board),
         }
 
 
@@ -227,43 +254,145 @@ def measure(
     if not place and speed is not None:
         raise ConfigError("speed", speed, f"only timed designs have one: {_why_not_placed(device)}")
     speed = device.speed(speed) if place else None
-    yosys = find("yosys", source)
-    placer = find(PLACERS[device.family], source) if place else None
-    check_writable(folder)
-    tell(f"generating {unit}")
-    top, component = make(unit, config)
-    verilog = emit(component, name=top)
-    flow = _Flow(folder=folder.resolve(), top=top, device=device, tell=tell, announce=announce)
-    netlist = flow.synthesise(yosys, verilog)
-    cells = read_cells(flow.folder / netlist)
-    listed = blocks(cells, device.family, depth=depth)
-    fits = _fits(total(listed), device)
-    routes: dict[int, Route] = {}
-    notes: tuple[str, ...] = ()
-    short = {name: fit for name, fit in fits.items() if fit.missing}
-    if placer is not None and short:
-        notes = (f"not placed: {device.name} is too small",)
-    elif placer is not None:
-        for seed in seeds:
-            report = flow.route(placer, netlist, seed=seed, speed=speed)
-            routes[seed] = read_report(report, scopes_of(cells), depth=depth + 1)
-    return Measurement(
-        preset=preset,
-        unit=unit,
-        device=device.name,
-        speed=speed,
-        resources=total(listed),
-        blocks=tuple(listed),
-        fits=fits,
-        routes=routes,
-        multipliers=config.multipliers,
+
+    def plan() -> Plan:
+        tell(f"generating {unit}")
+        top, component = make(unit, config)
+        return Plan(top=top, verilog=emit(component, name=top), device=device, speed=speed)
+
+    work = _Work(folder=folder, seeds=seeds, place=place, source=source, depth=depth, tell=tell, announce=announce)
+    return dataclasses.replace(
+        work.measure(plan, device=device, preset=preset, unit=unit, multipliers=config.multipliers),
         speedup_75=speedup_75,
         speedup_source=speedup_source,
-        tools={tool.name: f"{tool.version} ({tool.source})" for tool in (yosys, placer) if tool is not None},
-        seconds=flow.seconds,
-        notes=notes,
-        folder=folder,
     )
+
+
+def build(
+    config: AttentionConfig | SpmmConfig,
+    *,
+    preset: str,
+    unit: str,
+    board: Board,
+    folder: Path,
+    clock_mhz: float | None = None,
+    baud: int = DEFAULT_BAUD,
+    seeds: Sequence[int] = (1,),
+    place: bool = True,
+    source: Source = Source.AUTO,
+    depth: int = 1,
+    tell: Told = lambda text: None,
+    announce: Told = lambda text: None,
+) -> Measurement:
+    """Make the bitstream of a core on a board, behind its link; of several seeds that of the fastest.
+
+    Parameters
+    ----------
+    clock_mhz : float, optional
+        Of the core; the board's default unless given.
+    baud : int
+        Of the link.
+
+    The others, and what is kept, as of :func:`measure`. Depth counts from within the core.
+
+    Raises
+    ------
+    ConfigError
+        The unit is only a part, no PLL makes the clock, or the clock does not divide to the baud rate.
+    OutputError, SynthesisError
+        As :func:`measure`.
+    """
+    if unit not in WHOLE_UNITS:
+        raise ConfigError("unit", unit, "boards hold one of " + ", ".join(WHOLE_UNITS))
+    device = device_of(board.device)
+    packer = find(PACKERS[device.family], source) if place else None
+    made = design(board, config, clock_mhz=clock_mhz, baud=baud, tell=tell)
+    pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
+    plan = Plan(top=made.top, verilog=made.verilog, device=device, speed=board.speed, pins=pins)
+    work = _Work(
+        folder=folder, seeds=seeds, place=place, source=source, depth=depth + CORE_DEPTH, tell=tell, announce=announce
+    )
+    measured = work.measure(lambda: plan, device=device, preset=preset, unit=unit, multipliers=config.multipliers)
+    result = OnBoard(
+        name=board.name,
+        title=board.title,
+        clock_mhz=made.clock_mhz,
+        baud=baud,
+        achieved_baud=made.achieved_baud,
+    )
+    if packer is None or not measured.routes:
+        return dataclasses.replace(measured, board=result)
+    seed, fastest = max(measured.routes.items(), key=lambda item: item[1].fmax_mhz)
+    steps = Steps(plan, folder.resolve(), tell=tell, announce=announce)
+    bitstream = steps.pack(packer, seed=seed, name=f"{board.name}.{SUFFIXES[device.family]}")
+    return dataclasses.replace(
+        measured,
+        tools={**measured.tools, packer.name: f"{packer.version} ({packer.source})"},
+        seconds={**measured.seconds, **steps.seconds},
+        board=dataclasses.replace(
+            result,
+            bitstream=folder / bitstream.name,
+            timing_met=fastest.fmax_mhz >= made.clock_mhz,
+            load=board.load.format(bitstream=folder / bitstream.name),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What all plans have in common: a folder, tools, and how much of them."""
+
+    folder: Path
+    seeds: Sequence[int]
+    place: bool
+    source: Source
+    depth: int
+    tell: Told
+    announce: Told
+
+    def measure(
+        self, plan: Callable[[], Plan], *, device: Device, preset: str, unit: str, multipliers: int
+    ) -> Measurement:
+        """Take a plan, which is only made when all tools are there, through the tools."""
+        yosys = find("yosys", self.source)
+        placer = find(PLACERS[device.family], self.source) if self.place else None
+        check_writable(self.folder)
+        planned = plan()
+        steps = Steps(planned, self.folder.resolve(), tell=self.tell, announce=self.announce)
+        netlist = steps.synthesise(yosys)
+        cells = read_cells(steps.folder / netlist)
+        listed = blocks(cells, device.family, depth=self.depth)
+        fits = _fits(total(listed), device)
+        routes: dict[int, Route] = {}
+        notes: tuple[str, ...] = ()
+        short = {name: fit for name, fit in fits.items() if fit.missing}
+        if placer is not None and short:
+            notes = (f"not placed: {device.name} is too small",)
+        elif placer is not None:
+            for seed in self.seeds:
+                report = steps.route(placer, netlist, seed=seed)
+                routes[seed] = read_report(report, scopes_of(cells), depth=self.depth + 1)
+        return Measurement(
+            preset=preset,
+            unit=unit,
+            device=device.name,
+            speed=planned.speed,
+            resources=total(listed),
+            blocks=tuple(listed),
+            fits=fits,
+            routes=routes,
+            multipliers=multipliers,
+            speedup_75=None,
+            speedup_source=None,
+            tools={tool.name: f"{tool.version} ({tool.source})" for tool in (yosys, placer) if tool is not None},
+            seconds=steps.seconds,
+            notes=notes,
+            folder=self.folder,
+        )
+
+
+def _plain(board: OnBoard) -> dict[str, Any]:
+    return {**dataclasses.asdict(board), "bitstream": None if board.bitstream is None else str(board.bitstream)}
 
 
 def _why_not_placed(device: Device) -> str:
@@ -279,110 +408,3 @@ def _fits(counts: Resources, device: Device) -> dict[str, Fit]:
         share = used / available if available else float(used > 0)
         found[name] = Fit(used=used, available=available, share=share, missing=max(0, used - available))
     return found
-
-
-class _Flow:
-    """One unit's steps in one folder."""
-
-    def __init__(self, *, folder: Path, top: str, device: Device, tell: Told, announce: Told):
-        self.folder, self.top, self.device = folder, top, device
-        self.tell, self.announce = tell, announce
-        self.seconds: dict[str, float] = {}
-        self._netlist_key = ""
-
-    def synthesise(self, yosys: Tool, verilog: str) -> str:
-        """Name of the netlist."""
-        command = SYNTHESIS[self.device.family]
-        if self.device.family is Family.ICE40 and self.device.capacity and self.device.capacity.dsp:
-            command += " -dsp"
-        netlist, source = f"{self.top}.netlist.json", f"{self.top}.v"
-        self._netlist_key = _digest(verilog, command, yosys.version, yosys.source)
-        kept = self._kept(netlist, self._netlist_key)
-        if kept is None:
-            (self.folder / source).write_text(_plain_names(verilog))
-            self.announce(f"Yosys {yosys.version} ({yosys.source}): {self.top} for {self.device.family}")
-            seconds = self._yosys(yosys, source, f"{command} -top {self.top}", netlist)
-            if self.device.family is Family.ICE40:
-                _drop_ports(self.folder / netlist)
-            kept = self._keep(netlist, self._netlist_key, seconds=seconds)
-        self.seconds["yosys"] = kept["seconds"]
-        return netlist
-
-    def _yosys(self, yosys: Tool, source: str, command: str, netlist: str) -> float:
-        script = f"read_verilog {source}; scratchpad -set abc9.verify 0; {command}; write_json {netlist}"
-
-        def progress(line: str) -> None:
-            found = re.match(r"[\d.]+ Executing (.*)", line)
-            if found:
-                self.tell(f"Yosys: {found[1].rstrip('.').removesuffix(' pass')[:60]}")
-
-        # -v 3: headings of passes, warnings and errors. What it says beside that is tens of megabytes.
-        arguments = ["-v", "3", "-l", DETAILS, "-p", script]
-        return run(yosys, arguments, folder=self.folder, log="yosys.log", details=DETAILS, on_line=progress)
-
-    def route(self, placer: Tool, netlist: str, *, seed: int, speed: int | None) -> Path:
-        """The report of nextpnr with a seed."""
-        grade = [] if speed is None else ["--speed", str(speed)]
-        options = [*self.device.place, *grade, "--timing-allow-fail", "--freq", str(FREQUENCY_MHZ), "--seed", str(seed)]
-        if self.device.family is Family.ECP5:
-            options.append("--out-of-context")
-        report = f"seed-{seed}.json"
-        key = _digest(self._netlist_key, placer.version, placer.source, *options)
-        kept = self._kept(report, key)
-        if kept is None:
-            self.announce(f"{placer.name} {placer.version} ({placer.source}): {self.device.name}, seed {seed}")
-            arguments = [*options, "--json", netlist, "--report", report]
-            log = f"seed-{seed}.log"
-            seconds = run(placer, arguments, folder=self.folder, log=log, on_line=lambda line: self._phase(seed, line))
-            kept = self._keep(report, key, seconds=seconds)
-        self.seconds[f"seed {seed}"] = kept["seconds"]
-        return self.folder / report
-
-    def _phase(self, seed: int, line: str) -> None:
-        text = line.removeprefix("Info:").strip()
-        if re.match(r"(Packing|Placing|Running|Routing|Creating|at iteration|Setting up)", text) or " | " in line:
-            self.tell(f"nextpnr, seed {seed}: {text[:60]}")
-
-    def _kept(self, name: str, key: str) -> dict[str, Any] | None:
-        """What was noted about a result, if it is there and of this key."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads((self.folder / f"{name}.key").read_text())
-            if note["key"] == key and (self.folder / name).exists():
-                self.tell(f"{name} is there already")
-                return note
-        return None
-
-    def _keep(self, name: str, key: str, *, seconds: float) -> dict[str, Any]:
-        if not (self.folder / name).exists():
-            raise SynthesisError(f"{name} was not written: read the logs in {self.folder}")
-        note = {"key": key, "seconds": round(seconds, 1)}
-        (self.folder / f"{name}.key").write_text(json.dumps(note))
-        return note
-
-
-def _drop_ports(netlist: Path) -> None:
-    """Leave no port but the clock.
-
-    nextpnr for iCE40 would give each a pin, and there are not as many. Wires without a driver are not routed; logic
-    behind them stays.
-    """
-    design = json.loads(netlist.read_text())
-    for module in design["modules"].values():
-        if int(str(module["attributes"].get("top", "0")), 2):
-            module["ports"] = {name: port for name, port in module["ports"].items() if name == "clk"}
-    netlist.write_text(json.dumps(design))
-
-
-def _plain_names(verilog: str) -> str:
-    """Verilog without brackets in names.
-
-    Names of fields, such as ``\\row[0]`` beside a signal ``row``, look like bits of it to Yosys' ABC9, which then dies.
-    """
-    return re.sub(r"\\\S+", lambda name: name[0].replace("[", "(").replace("]", ")"), verilog)
-
-
-def _digest(*parts: str) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(hashlib.sha256(part.encode()).digest())
-    return whole.hexdigest()

@@ -36,7 +36,8 @@ def write(measured: Measurement, path: Path) -> Path:
 
 def page(measured: Measurement) -> str:
     """The page as text."""
-    title = f"{measured.unit} of {measured.preset} on {measured.device}"
+    place = measured.device if measured.board is None else f"{measured.board.title}, {measured.board.clock_mhz:g} MHz"
+    title = f"{measured.unit} of {measured.preset} on {place}"
     parts = [f"<h1>{escape(title)}</h1>", _facts(measured), "<h2>Resources</h2>", _device(measured), _blocks(measured)]
     if measured.routes:
         parts += ["<h2>Fmax</h2>", _seeds(measured), "<h2>Critical path</h2>", _path(measured)]

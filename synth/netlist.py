@@ -105,8 +105,9 @@ _CELLS: dict[Family, Mapping[str, Resources]] = {
     Family.ULTRASCALE_PLUS: _XILINX,
     Family.GENERIC: {},
 }
-# Constants, buffers, and notes about the hierarchy.
+# Constants, buffers, notes about the hierarchy; what boards have beside logic.
 _NOTHING = {"$scopeinfo", "VCC", "GND", "VLO", "VHI", "BUFG", "IBUF", "OBUF"}
+_NOTHING |= {"EHXPLLL", "SGSR", "TRELLIS_IO", "SB_IO", "SB_GB_IO", "SB_PLL40_PAD"}
 _FREE = Resources()
 
 

