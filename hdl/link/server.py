@@ -141,6 +141,7 @@ class Server(wiring.Component):
             last=Signal(16),  # sequence and kind of the last request that was carried out
             position=Signal(link.count_bits),  # of a byte in a payload
             done=Signal(link.count_bits),  # bytes written or read
+            byte=Signal(8),  # on its way from a port
             index=Signal(range(8)),  # of a byte in a part of a frame
             timer=Signal(link.silence_bits + 1),  # cycles without progress
         )
@@ -253,18 +254,22 @@ class Server(wiring.Component):
             with m.If(self.write_whole):
                 m.d.sync += s.done.eq(s.position + 1)
             m.next = "WRITE"
-        with m.State("READ"):
-            m.d.comb += [
-                s.store.addr.eq(Cat(s.position, REPLY)),
-                s.store.data.eq(self.read_byte),
-                s.store.en.eq(self.read_ready),
-                self.read_ready.eq(self.read_valid & ~s.at_end),
-            ]
+        with m.State("READ"):  # the byte is being chosen, which takes its time in a wide core
+            m.d.sync += s.byte.eq(self.read_byte)
             with m.If(s.at_end | (~self.read_valid & impatient)):
                 m.d.sync += s.done.eq(s.position)
                 m.next = "SYNC REPLY"
             with m.Elif(self.read_valid):
-                m.d.sync += [s.position.eq(s.position + 1), s.timer.eq(0)]
+                m.next = "READ BYTE"
+        with m.State("READ BYTE"):
+            m.d.comb += [
+                s.store.addr.eq(Cat(s.position, REPLY)),
+                s.store.data.eq(s.byte),
+                s.store.en.eq(1),
+                self.read_ready.eq(1),
+            ]
+            m.d.sync += [s.position.eq(s.position + 1), s.timer.eq(0)]
+            m.next = "READ"
 
     def _answer(self, m: Module, s: SimpleNamespace) -> None:
         """A frame of what was done, from synchronisation bytes to CRC."""
