@@ -60,6 +60,10 @@ COMPACT_RING = 36
 """Compact softmax: how long scores wait for room where rows are as long as can be."""
 COMPACT_LATENCY = 0
 """Compact softmax and normaliser: of a head beside their work."""
+COMPACT_DECISION = 10
+"""As ``TO_DECISION``, of compact cores."""
+COMPACT_MEASURE, COMPACT_CHOICE, COMPACT_DIVISION = 4, 21, 4
+"""Compact sparsity engine: of a row beside its values, beside its blocks, and beside its division."""
 HANDOVER = 6
 """Output: from a head's last output to the first word of the next, and back to the accumulators."""
 
@@ -75,7 +79,7 @@ class HeadWork:
     The stages of the core work on different heads or rows at the same time, so in a stream of equal heads a head takes
     as long as the longest of its :attr:`stages`. Kept blocks are taken as spread over the block rows by chance.
 
-    Of equal heads ``cycles`` is within 1 % or 14 cycles of RTL (compact cores: 8 %), ``alone`` within 2.5 % or 16.
+    Of equal heads ``cycles`` is within 1 % or 14 cycles of RTL (compact cores: 6 %), ``alone`` within 2.5 % or 16.
     Streams of heads with unlike masks take some per cent more where several stages bind about equally: not all of them
     bind at the same heads. Not counted: with ``early`` normalisation, rows of many kept blocks wait for room in the
     softmax's ring.
@@ -146,8 +150,11 @@ class HeadWork:
     def alone(self) -> float:
         """See the class."""
         decided = (self.query_length + self.key_length) * self._chunks + self._prediction
-        decided += self._groups + TO_DECISION + self._predictor_tree
-        decided += _levels(self.config.predictor_blocks * self.config.block**2)
+        decided += self._groups + self._predictor_tree
+        if self.config.compact:
+            decided += COMPACT_DECISION
+        else:
+            decided += TO_DECISION + _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
             decided += self._division + TO_BACKGROUND
         start = max(decided, self._load + 1)
@@ -290,8 +297,10 @@ class HeadWork:
     @property
     def _prediction(self) -> float:
         """Tables of the first block row, then one row after another at the pace of predictor and backgrounds."""
+        if self.config.compact:
+            return self._rows * self._compact_prediction_row
         chunks = ceil_div(self.head_dim, self.config.predictor_lanes)
-        tables, beats = 0 if self.config.compact else TABLE_CYCLES * chunks, self._groups * chunks
+        tables, beats = TABLE_CYCLES * chunks, self._groups * chunks
         # Half of the tables are written while the other half is read, and change places in one more cycle.
         row = max(tables, beats, (tables + beats + 1) / 2, self._threshold)
         if self._has_background:
@@ -299,6 +308,17 @@ class HeadWork:
             under_way = self._groups + self._division + ROW_UNDER_WAY + _levels(self.config.predictor_blocks)
             row = max(row, self._division + TO_DIVISION, under_way / 2)
         return tables + (self._rows - 1) * row + beats
+
+    @property
+    def _compact_prediction_row(self) -> int:
+        """A beat waits while the values of the one before are measured, one by one; then blocks are chosen, too."""
+        config = self.config
+        chunks = ceil_div(self.head_dim, config.predictor_lanes)
+        measured = self._groups * (chunks + config.predictor_blocks * config.block**2 - 1) + COMPACT_MEASURE
+        chosen = ceil_div(self.key_length, config.block) + COMPACT_CHOICE
+        if self._has_background:
+            chosen += self._division + COMPACT_DIVISION
+        return max(measured, chosen)
 
 
 def _binomial(count: int, share: float) -> list[float]:

@@ -12,11 +12,11 @@ from thresher.spec.formats import RHO_FRACTION
 SEED = 20
 HEADS, SKIPPED = 9, 2
 CONFIGS = {
-    "tiny": preset("tiny"),
+    "small": AttentionConfig(max_length=16, max_head_dim=8, lanes=2, predictor_lanes=4),
     "wide": AttentionConfig(
         max_length=64, max_head_dim=32, lanes=8, predictor_lanes=16, predictor_blocks=2, output_lanes=2
     ),
-    "compact": AttentionConfig(max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, output_lanes=1, compact=True),
+    "tiny": preset("tiny"),
 }
 CYCLES = 14
 """What an estimate may be off however short the head."""
@@ -24,7 +24,7 @@ CYCLES = 14
 
 def tolerance(config: AttentionConfig) -> float:
     """The compact softmax' room for scores is estimated roughly."""
-    return 0.08 if config.compact else 0.01
+    return 0.06 if config.compact else 0.01
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -80,7 +80,7 @@ def test_heads_of_one_shape(simulator, case, rho):
     expected = model(simulator.config, one, alone)
     rel = tolerance(simulator.config)
     # Where pruned rows wait for their backgrounds, they add up.
-    by = rel + 0.015
+    by = rel + 0.015 + 0.02 * simulator.config.compact
     assert expected.alone == pytest.approx(alone.statistics.cycles, rel=by, abs=CYCLES + 2), f"seed {SEED} {shape}"
     simulator.reset()
     runs = simulator.run([one] * HEADS)
