@@ -1,7 +1,9 @@
 """Frames as bytes, found again in whatever surrounds them."""
 
 import zlib
+from pathlib import Path
 
+import thresher
 from hypothesis import given
 from hypothesis import strategies as st
 from thresher.device.frames import Reply, ReplyReader, request
@@ -66,6 +68,11 @@ def test_clear_forgets_half_a_frame():
     assert list(reader.feed(encoded(reply)[:7])) == []
     reader.clear()
     assert list(reader.feed(encoded(reply))) == [reply]
+
+
+def test_the_frame_on_the_page_about_boards():
+    page = (Path(thresher.__file__).parent / "docs" / "boards.md").read_text(encoding="utf-8")
+    assert f"    {request(1, Operation.READ, port=63, count=16).hex(' ')}\n" in page
 
 
 def test_request():

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
+import thresher
 from hypothesis import given
 from hypothesis import strategies as st
 from thresher.hdl.link.linked_core import LinkedCore
@@ -31,6 +33,7 @@ from . import fake_tools
 
 SMALL = AttentionConfig(max_length=4, max_head_dim=2, lanes=2, predictor_lanes=2, output_lanes=1)
 BAUD = 1_000_000
+PAGE = (Path(thresher.__file__).parent / "docs" / "boards.md").read_text(encoding="utf-8")
 ICEBREAKER_PINS = {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}
 ECPIX5_PINS = {"clk100_0__io": "K23", "rst_0__io": "AB1", "uart_0__rx__io": "R26", "uart_0__tx__io": "R24"}
 
@@ -141,6 +144,7 @@ def test_every_board_is_on_a_device_that_can_be_placed():
         assert chip.routable
         assert each.speed is None or each.speed in chip.speeds
         assert "{bitstream}" in each.load
+        assert f"| `{each.name}` | " in PAGE, "docs/boards.md does not have it"
     with pytest.raises(ConfigError, match="must be one of ulx3s-85f"):
         board("none")
 
