@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from thresher.cli.synth_jobs import expected
 from thresher.spec import preset, spmm_preset
 from thresher.synth.devices import device
 from thresher.synth.flow import measure
@@ -45,6 +46,16 @@ def count(name: str, unit: str, folder: Path, *, seeds: int = 0) -> dict[str, An
     row["lut4_by_block"] = {block["name"]: block["lut"] for block in told["blocks"]}
     row |= {"fmax_mhz": measured.fmax_mhz, "seeds": seeds, "speed": measured.speed, "tools": told["tools"]}
     return row
+
+
+def estimates(row: dict[str, Any]) -> str:
+    """What `thresher estimate` says, and how far it is off."""
+    told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], measured=row)
+    assert told is not None  # of whole units
+    return ", ".join(
+        f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
+        for name, entry in told.items()
+    )
 
 
 def differences(before: dict[str, Any] | None, row: dict[str, Any]) -> list[str]:
@@ -86,7 +97,7 @@ def main() -> int:
             row = count(name, unit, arguments.output / f"{name}-{unit}-{DEVICE}", seeds=arguments.seeds)
             before = rows.get((name, unit))
             told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
-            print(f"{name} {unit} on {DEVICE}: {told}", flush=True)
+            print(f"{name} {unit} on {DEVICE}: {told}; estimated {estimates(row)}", flush=True)
             for line in differences(before, row):
                 changed += 1
                 print(f"{name} {unit} {line}")

@@ -1,127 +1,322 @@
-"""How large a unit will be on an ECP5, and how many cycles it takes, in milliseconds and without running anything."""
+"""How large a unit will be on an ECP5, in milliseconds and without running anything.
+
+Multipliers and block memories follow from the configuration. Look-up tables and flip-flops of a block are sums of a few
+numbers that follow from it too, such as bits of registers, times factors fitted to counts of Yosys.
+"""
 
 import functools
 import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from amaranth import Shape
+
+from ..hdl.compact.block_measure import measured_row_layout, stored_block_layout
+from ..hdl.pe_array import operand_address_bits
+from ..hdl.prediction.query_tables import group_count, sum_bits
+from ..hdl.predictor import nibble_address_bits
+from ..hdl.rows.row_maximum import row_maximum_layout, score_block_layout
+from ..hdl.rows.row_walker import softmax_row_layout
+from ..hdl.softmax import weight_block_layout
+from ..hdl.sparse.interface import weights_layout
+from ..hdl.sparse.row_engine import parameters_layout
+from ..hdl.sparsity.block_select import (
+    mask_address_bits,
+    mask_word_bits,
+    row_address_bits,
+    row_selection_layout,
+)
+from ..hdl.sparsity.block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError
-from ..spec.formats import ceil_div
+from ..spec.formats import INT8_BITS, ceil_div
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from .netlist import TOP, Resources
+from .netlist import Resources
 
-__all__ = ["COEFFICIENTS", "FEATURES", "block_resources", "merged", "resources"]
+__all__ = ["COEFFICIENTS", "FEATURES", "FITTED", "Parts", "block_resources", "merged", "resources"]
 
 COEFFICIENTS = Path(__file__).with_name("estimates.json")
 """Fitted to counts of Yosys by ``bench/sizes.py``: by unit, block and count, a factor for each of the features."""
 
+FITTED = ("lut", "ff")
+"""The counts that are fitted."""
+
 Features = tuple[float, ...]
 
 
-def _memory(words: int, width: int, *, widest: int = 36) -> tuple[float, float]:
-    """DP16KD of a memory; or, where it is too small for one, cells of 16 × 4 bits.
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a block is made of.
+
+    Attributes
+    ----------
+    lut, ff : tuple of float
+        What look-up tables and flip-flops are sums of multiples of.
+    bram, dsp : int
+        Block memories and multipliers.
+    """
+
+    lut: Features
+    ff: Features
+    bram: int = 0
+    dsp: int = 0
+
+
+# -- memories ----------------------------------------------------------------------------------
+
+SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Words, and bits of a word, of a DP16KD."""
+BYTE = 9
+"""Its bits that are written together."""
+CELLS_PER_BLOCK = 20
+"""Cells of LUT RAM, of 16 × 4 bits, that Yosys takes before it takes a block memory."""
+
+
+def _width(layout: Any) -> int:
+    return Shape.cast(layout).width
+
+
+def _cells(words: int, width: int) -> int:
+    """Cells of LUT RAM."""
+    return ceil_div(words, 16) * ceil_div(width, 4)
+
+
+def _blocks(words: int, width: int, *, granules: int = 1, widest: int = 36) -> int:
+    """Block memories.
 
     Parameters
     ----------
-    words, width : int
+    granules : int
+        Parts of a word that are written one by one.
     widest : int
-        Bits of a word of one DP16KD: 18 where both of its ports have addresses of their own and read.
+        Bits of a word: 18 where both ports have addresses of their own and read.
     """
-    if words * width <= SMALLEST_BLOCK_MEMORY or words <= LUT_RAM_WORDS:
-        return 0.0, float(ceil_div(words, 16) * ceil_div(width, 4))
-    # Narrower words make deeper memories.
-    shapes = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-    return float(min(ceil_div(width, wide) * ceil_div(words, deep) for deep, wide in shapes if wide <= widest)), 0.0
+    found = []
+    for deep, wide in SHAPES:
+        if wide <= widest:
+            unit = min(wide, BYTE)  # of the bits of one granule
+            units = granules * ceil_div(width // granules, unit)
+            found.append(ceil_div(units, wide // unit) * ceil_div(words, deep))
+    return min(found)
 
 
-SMALLEST_BLOCK_MEMORY = 1024
-LUT_RAM_WORDS = 32
-BLOCK_ROW_BITS = 64
-"""What the sparsity engine keeps of a block row, about."""
+def _memory(words: int, width: int, *, granules: int = 1, widest: int = 36) -> tuple[int, int]:
+    """Block memories of a memory with a synchronous read port, or else its cells of LUT RAM."""
+    blocks = _blocks(words, width, granules=granules, widest=widest)
+    cells = granules * _cells(words, width // granules)
+    return (blocks, 0) if cells > CELLS_PER_BLOCK * blocks else (0, cells)
 
 
-def _array(config: AttentionConfig) -> Features:
-    return 1, config.multipliers, config.block * config.lanes * config.accumulator_bits, config.block**2
+# -- the attention core ------------------------------------------------------------------------
 
 
-def _predictor(config: AttentionConfig) -> Features:
-    keys, lanes = config.predictor_keys, config.predictor_lanes
-    products = config.block * keys * lanes
-    # Tables of sums are as deep as a row of queries has chunks.
-    return 1, products, products * config.predictor_chunks, keys * lanes, config.block * lanes
+def _array(config: AttentionConfig) -> Parts:
+    block, lanes = config.block, config.lanes
+    products = config.multipliers * (config.weight_bits + 1 + INT8_BITS)
+    trees = block**2 * (lanes - 1) * 2 * INT8_BITS
+    features = (1, products, trees, block * lanes * config.accumulator_bits, block**2 * config.score_bits)
+    return Parts(lut=features, ff=features, dsp=config.multipliers)
 
 
-def _sparsity_engine(config: AttentionConfig) -> Features:
-    rows, _ = _memory(2 * config.blocks, BLOCK_ROW_BITS)
-    masks, _ = _memory(2 * config.blocks, config.blocks)
-    return 1, config.predictor_blocks * config.block**2, config.importance_bits, config.length_bits, rows, masks
+def _predictor(config: AttentionConfig) -> Parts:
+    lookups, groups = config.predictor_keys * config.integer_bits, group_count(config)
+    sums = config.block * sum_bits(config)
+    # Of both halves of the tables; what cells give that are not as deep is chosen from.
+    words = 16 * config.predictor_chunks
+    blocks, cells = _memory(words, sums)
+    found = lookups * groups * sums
+    chosen = found * (words // 16 - 1) if cells else 0
+    totals = config.block * config.predictor_keys * config.prediction_bits
+    return Parts(
+        lut=(1, found, lookups * groups * cells, chosen, totals, groups * sums),
+        ff=(1, found, totals),
+        bram=lookups * groups * blocks,
+    )
 
 
-def _softmax(config: AttentionConfig) -> Features:
-    scores = config.block**2 * config.score_bits
-    return 1, scores, config.block * config.denominator_bits, config.block**2, *_memory(2 * config.blocks, scores)
+def _selections(config: AttentionConfig, store: tuple[int, int]) -> tuple[int, int]:
+    """Block memories and cells of a sparsity engine: what it stores of a row's blocks, masks, and what is told of
+    rows."""
+    memories = [
+        store,
+        _memory(1 << mask_address_bits(config), mask_word_bits(config)),
+        _memory(1 << row_address_bits(config), _width(row_selection_layout(config))),
+    ]
+    blocks, cells = zip(*memories, strict=True)
+    return sum(blocks), sum(cells)
 
 
-def _normalise(config: AttentionConfig) -> Features:
-    return 1, config.output_lanes * config.accumulator_bits, config.block * config.lanes * config.accumulator_bits
+def _sparsity_engine(config: AttentionConfig) -> Parts:
+    words = BANKS << (config.groups - 1).bit_length()
+    blocks, cells = _selections(config, _memory(words, _width(stored_blocks_layout(config))))
+    inside = config.predictor_blocks * config.block**2 * config.prediction_bits
+    features = (1, inside, _width(row_statistics_layout(config)), mask_word_bits(config))
+    return Parts(lut=(*features, cells), ff=features, bram=blocks)
 
 
-def _value_sums(config: AttentionConfig) -> Features:
+def _softmax(config: AttentionConfig) -> Parts:
+    block = config.block
+    scores, sums = block**2 * config.score_bits, block * config.denominator_bits
+    entries = 1 << (2 * config.blocks - 1).bit_length()
+    ring, cells = _memory(entries, _width(score_block_layout(config)) - 1)
+    queues = (weight_block_layout, softmax_row_layout, row_maximum_layout)
+    cells += sum(_cells(16, _width(layout(config))) for layout in queues)
+    context = _width(softmax_row_layout(config)) + _width(row_maximum_layout(config))
+    return Parts(
+        lut=(1, scores, block**2, sums, cells),
+        ff=(1, scores, block**2 * config.weight_bits, sums, context),
+        bram=ring,
+        # Two for each exponential, one for the pruned positions' share of a row sum, one for its reciprocal.
+        dsp=2 * block**2 + 2,
+    )
+
+
+def _normalise(config: AttentionConfig) -> Parts:
+    block = config.block * config.lanes * config.accumulator_bits
+    sums = config.lanes * config.value_sum_bits
+    values = config.output_lanes * config.accumulator_bits
+    features = (1, values, block, sums)
+    # The background's share and the scale of each value, and the factor that they share.
+    return Parts(lut=features, ff=features, dsp=2 * config.output_lanes + 1)
+
+
+def _value_sums(config: AttentionConfig) -> Parts:
     bits = config.lanes * config.value_sum_bits
-    return 1, bits, bits * config.chunks, config.lanes
+    blocks, cells = _memory(2 << (config.chunks - 1).bit_length(), bits)
+    return Parts(lut=(1, bits, bits * config.chunks, cells), ff=(1, bits * config.chunks), bram=blocks)
 
 
-def _scratchpads(config: AttentionConfig) -> Features:
+def _scratchpads(config: AttentionConfig) -> Parts:
     """Q, K and V twice, and what the predictor takes of Q and K."""
     block, lanes = config.block, config.lanes
-    slots = 2 * config.blocks
-    row = block * config.predictor_lanes * config.integer_bits
+    operands = 1 << operand_address_bits(config)
+    steps = config.predictor_lanes // lanes
+    row = config.predictor_lanes * config.integer_bits
     memories = [
-        _memory(slots * config.chunks, 8 * block * lanes),
-        _memory(2 * slots * config.chunks, 8 * block * lanes),
-        _memory(slots * config.predictor_chunks, row),
-        _memory(slots * config.predictor_chunks, row * config.predictor_blocks),
+        _memory(operands, INT8_BITS * block * lanes, granules=block),
+        _memory(2 * operands, INT8_BITS * block * lanes, granules=block),
     ]
-    return 1, sum(blocks for blocks, _ in memories), sum(cells for _, cells in memories)
+    for rows, count in ((block, config.blocks), (config.predictor_keys, config.groups)):
+        memories.append(_memory(1 << nibble_address_bits(config, count), rows * row, granules=rows * steps))
+    cells = sum(cells for _, cells in memories)
+    return Parts(lut=(1, block * row, cells), ff=(1, cells), bram=sum(blocks for blocks, _ in memories))
 
 
-def _around(config: AttentionConfig) -> Features:
-    return 1, config.lanes, config.predictor_lanes, config.length_bits
+def _around(config: AttentionConfig) -> Parts:
+    """Loader, head table, output."""
+    rows = _cells(2 * config.block << (config.chunks - 1).bit_length(), INT8_BITS * config.lanes)
+    features = (1, config.lanes, config.predictor_lanes, config.length_bits)
+    return Parts(lut=(*features, rows), ff=features)
 
 
-def _row_engines(config: SpmmConfig) -> Features:
+# -- compact attention cores -------------------------------------------------------------------
+
+
+def _compact_predictor(config: AttentionConfig) -> Parts:
+    products = config.block * config.predictor_keys * config.predictor_lanes
+    totals = config.block * config.predictor_keys * config.prediction_bits
+    return Parts(lut=(1, products, totals), ff=(1, products, totals))
+
+
+def _compact_sparsity_engine(config: AttentionConfig) -> Parts:
+    words = 2 << (config.groups * config.predictor_blocks - 1).bit_length()
+    blocks, cells = _selections(config, _memory(words, _width(stored_block_layout(config))))
+    # Few features here and below, since few configurations were counted.
+    features = (1, _width(measured_row_layout(config)) + config.head_sum_bits)
+    return Parts(lut=(*features, cells), ff=features, bram=blocks)
+
+
+def _compact_softmax(config: AttentionConfig) -> Parts:
+    """All memories are block RAM, however small."""
+    entries = 1 << (2 * config.blocks - 1).bit_length()
+    weights = config.block**2
+    blocks = (
+        _blocks(entries, _width(score_block_layout(config)) - (config.blocks - 1).bit_length()),
+        _blocks(entries, weights * (config.weight_bits + 1), granules=weights),
+        _blocks(entries, (config.blocks - 1).bit_length()),
+        _blocks(4, _width(softmax_row_layout(config))),
+        _blocks(2 * config.reciprocal_segments, 18),
+    )
+    features = (1, config.score_bits + config.denominator_bits)
+    return Parts(lut=features, ff=features, bram=sum(blocks), dsp=2)
+
+
+def _compact_normalise(config: AttentionConfig) -> Parts:
+    block = config.block * config.lanes * config.accumulator_bits
+    features = (1, block, config.lanes * config.value_sum_bits)
+    return Parts(lut=features, ff=features, bram=1, dsp=2)
+
+
+def _compact_around(config: AttentionConfig) -> Parts:
+    words = 2 * config.block << (config.chunks - 1).bit_length()
+    features = (1, config.lanes, config.length_bits)
+    rows = _blocks(words, INT8_BITS * config.lanes, granules=config.lanes // config.output_lanes)
+    return Parts(lut=features, ff=features, bram=rows)
+
+
+def _compact_value_sums(config: AttentionConfig) -> Parts:
+    """Of both slots, and those that are being summed."""
+    bits, words = config.lanes * config.value_sum_bits, 1 << (config.chunks - 1).bit_length()
+    blocks, cells = _memory(2 * words, bits)
+    return Parts(lut=(1, bits, cells), ff=(1, bits), bram=blocks + _blocks(words, bits))
+
+
+# -- the SpMM engine ---------------------------------------------------------------------------
+
+
+def _row_engines(config: SpmmConfig) -> Parts:
+    """All of them."""
     spreads = WeightFormat.BBS in config.formats
-    tree = config.lanes if spreads else 0
-    return tuple(config.rows * each for each in (1, config.lanes, tree, len(config.formats), config.banks))
+    sums = config.lanes * config.accumulator_bits
+    tree = config.lanes * 2 * INT8_BITS if spreads else 0
+    queues = _cells(16, sums) + _cells(16, _width(parameters_layout(config)))
+    banks = config.banks * (config.column_bits + INT8_BITS)
+    word = _width(weights_layout(config))
+    lut = (1, sums, tree, len(config.formats) * config.column_bits, banks, queues)
+    ff = (1, sums, tree, word, banks)
+    return Parts(
+        lut=tuple(config.rows * each for each in lut),
+        ff=tuple(config.rows * each for each in ff),
+        dsp=config.multipliers,
+    )
 
 
-def _drain(config: SpmmConfig) -> Features:
-    return 1, config.drain_lanes, config.rows * config.lanes, config.rows * config.drain_lanes
+def _drain(config: SpmmConfig) -> Parts:
+    lanes = config.drain_lanes
+    chosen = lanes * config.accumulator_bits * config.rows * config.beats_per_row
+    features = (1, lanes * config.biased_bits, chosen, config.rows * lanes)
+    # A table of its own for each lane, and a product of two parts.
+    return Parts(lut=features, ff=features, bram=lanes, dsp=2 * lanes)
 
 
-def _tile_memories(config: SpmmConfig) -> Features:
+def _tile_memories(config: SpmmConfig) -> Parts:
     # Two row engines share a copy; each has two slots of all banks.
-    copies = 2 * config.banks * ceil_div(config.rows, 2)
-    blocks, cells = _memory(config.max_columns, 8 * config.spread_tokens, widest=18)
-    return 1, ceil_div(config.rows, 2) * config.lanes, copies * blocks, copies * cells, config.lanes
+    pairs = ceil_div(config.rows, 2)
+    copies = 2 * config.banks * pairs
+    blocks, cells = _memory(config.max_columns, INT8_BITS * config.spread_tokens, widest=18)
+    return Parts(
+        lut=(1, config.rows * config.lanes, copies * blocks, copies * cells, copies),
+        ff=(1, copies * cells, config.rows),
+        bram=copies * blocks,
+    )
 
 
-def _collector(config: SpmmConfig) -> Features:
-    word = config.drain_lanes * 8 + config.drain_lanes.bit_length()
+def _collector(config: SpmmConfig) -> Parts:
+    word = config.drain_lanes * INT8_BITS + config.drain_lanes.bit_length()
     blocks, cells = _memory(config.rows * config.result_rows * config.beats_per_row, word)
-    return 1, config.drain_lanes, config.rows, blocks, cells
+    return Parts(lut=(1, word, config.rows, cells), ff=(1, word, config.rows), bram=blocks)
 
 
-def _queues(config: SpmmConfig) -> Features:
-    words = config.rows * config.result_rows
-    return 1, config.column_bits, words / 16, config.rows
+def _queues(config: SpmmConfig) -> Parts:
+    listed = _cells(config.rows * config.result_rows, config.rows.bit_length() + config.beats_per_row.bit_length() + 2)
+    return Parts(lut=(1, config.column_bits, listed, config.rows), ff=(1, config.lanes, config.column_bits))
 
 
-FEATURES: dict[str, dict[str, Callable[[Any], Features]]] = {
+FEATURES: dict[str, dict[str, Callable[[Any], Parts]]] = {
     "attention": {
         "predictor": _predictor,
         "sparsity_engine": _sparsity_engine,
@@ -130,7 +325,13 @@ FEATURES: dict[str, dict[str, Callable[[Any], Features]]] = {
         "normalise": _normalise,
         "value_sums": _value_sums,
         "scratchpads": _scratchpads,
+        "compact predictor": _compact_predictor,
+        "compact softmax": _compact_softmax,
+        "compact normalise": _compact_normalise,
+        "compact value_sums": _compact_value_sums,
+        "compact sparsity_engine": _compact_sparsity_engine,
         "rest": _around,
+        "compact rest": _compact_around,
     },
     "spmm": {
         "row_engines": _row_engines,
@@ -140,7 +341,9 @@ FEATURES: dict[str, dict[str, Callable[[Any], Features]]] = {
         "rest": _queues,
     },
 }
-"""By unit and block: what the size of the block is a sum of multiples of."""
+"""By unit and block: what the block is made of."""
+
+COMPACT = "compact "
 
 _KINDS = {
     r".*_scratchpad": "scratchpads",
@@ -149,16 +352,31 @@ _KINDS = {
 }
 
 
-def merged(blocks: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+def merged(config: AttentionConfig | SpmmConfig, blocks: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     """Counts of a netlist's blocks (see :func:`~thresher.synth.netlist.blocks`), by the blocks of :data:`FEATURES`."""
-    known = {name for unit in FEATURES.values() for name in unit} - {"rest"}
-    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    found: dict[str, dict[str, int]] = {name: defaultdict(int) for name in _parts_of(config)}
     for name, counts in blocks.items():
         kind = next((kind for pattern, kind in _KINDS.items() if re.fullmatch(pattern, name)), name)
-        target = found[kind if kind in known and name != TOP else "rest"]
+        kind = next(each for each in (COMPACT + kind, kind, COMPACT + "rest", "rest") if each in found)
         for each, value in counts.items():
-            target[each] += value
+            found[kind][each] += value
     return {name: dict(counts) for name, counts in found.items()}
+
+
+def unit_of(config: AttentionConfig | SpmmConfig) -> str:
+    """Name of the whole unit."""
+    return "attention" if isinstance(config, AttentionConfig) else "spmm"
+
+
+def _parts_of(config: AttentionConfig | SpmmConfig) -> dict[str, Callable[[Any], Parts]]:
+    """Those blocks that the configuration has."""
+    listed = FEATURES[unit_of(config)]
+    compact = isinstance(config, AttentionConfig) and config.compact
+    return {
+        name: parts
+        for name, parts in listed.items()
+        if (compact and COMPACT + name not in listed) or (not compact and not name.startswith(COMPACT))
+    }
 
 
 @functools.cache
@@ -166,29 +384,45 @@ def _coefficients() -> dict[str, Any]:
     return json.loads(COEFFICIENTS.read_text())
 
 
-def block_resources(config: AttentionConfig | SpmmConfig) -> dict[str, Resources]:
-    """Estimated counts of each block of the whole unit: ``lut``, ``ff``, ``bram`` and ``dsp`` on ECP5."""
-    unit = "attention" if isinstance(config, AttentionConfig) else "spmm"
+def block_resources(
+    config: AttentionConfig | SpmmConfig, *, coefficients: dict[str, Any] | None = None
+) -> dict[str, Resources]:
+    """Estimated counts of each block of the whole unit: ``lut``, ``ff``, ``bram`` and ``dsp`` on ECP5.
+
+    Parameters
+    ----------
+    coefficients : dict, optional
+        Others than those of :data:`COEFFICIENTS`.
+    """
+    unit = unit_of(config)
+    factors = (_coefficients() if coefficients is None else coefficients)[unit]
     found = {}
-    for block, features in FEATURES[unit].items():
-        values = features(config)
+    for block, parts_of in _parts_of(config).items():
+        parts = parts_of(config)
         counts = {
-            name: round(sum(factor * value for factor, value in zip(factors, values, strict=True)))
-            for name, factors in _coefficients()[unit][block].items()
+            name: round(sum(a * b for a, b in zip(factors[block][name], getattr(parts, name), strict=True)))
+            for name in FITTED
         }
-        found[block] = Resources(**counts)
+        found[block.removeprefix(COMPACT)] = Resources(**counts, bram=parts.bram, dsp=parts.dsp)
     return found
 
 
-def resources(config: AttentionConfig | SpmmConfig, unit: str | None = None) -> Resources:
+def resources(
+    config: AttentionConfig | SpmmConfig, unit: str | None = None, *, coefficients: dict[str, Any] | None = None
+) -> Resources:
     """Estimated counts of a unit, or of one of its parts.
+
+    Parameters
+    ----------
+    coefficients : dict, optional
+        See :func:`block_resources`.
 
     Raises
     ------
     ConfigError
         There is no estimate of the part.
     """
-    blocks = block_resources(config)
+    blocks = block_resources(config, coefficients=coefficients)
     if unit in (None, "attention", "spmm"):
         return sum(blocks.values(), Resources())
     if unit not in blocks:
