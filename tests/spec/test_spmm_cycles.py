@@ -1,15 +1,19 @@
 """The cycle model against an engine that is stepped cycle by cycle, and against cases worked out by hand."""
 
 import dataclasses
+import json
 import random
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
+import thresher
 from thresher.spec import SpmmConfig, WeightFormat, spmm_preset
 from thresher.spec.schedule import row_steps, schedule
 from thresher.spec.spmm_cycles import HARDWARE, Latencies, cycles
 
+BASELINE = json.loads((Path(thresher.__file__).parent / "bench" / "baselines" / "spmm.json").read_text())
 EDGE = spmm_preset("edge")
 TINY = spmm_preset("tiny")
 # With room for all results: the engine below has it.
@@ -155,3 +159,12 @@ def test_results_need_room():
     given: dict[str, Any] = dict(columns=4, tokens=1, lengths=[1] * 200, spread=True)
     assert cycles(tight, WeightFormat.BBS, **given) > 4.5 * 100
     assert cycles(ROOMY, WeightFormat.BBS, **given) < 100 + 40
+
+
+def test_committed_estimates_are_near_what_was_measured():
+    """Rows measured before estimates stood beside them have none."""
+    rows = [row for row in BASELINE if "estimate" in row]
+    assert rows
+    for row in rows:
+        assert row["estimate"] == pytest.approx(row["cycles"], rel=0.01), row
+        assert row["dense_estimate"] == pytest.approx(row["dense_cycles"], rel=0.01), row
