@@ -19,6 +19,10 @@ from .rows.denominator import normaliser_row_layout
 
 __all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
 
+WORDS_UNDER_WAY = 16
+"""From the shift registers to the consumer: more than there are registers on the way, and as many as a LUT RAM is
+deep."""
+
 
 def scaled_row_layout(config: AttentionConfig) -> data.StructLayout:
     """A block row's background weights and reciprocals, and the scale of its head's output."""
@@ -97,12 +101,13 @@ class Normalise(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Registered readiness: the enable below reaches every register of the block.
-        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=2)
+        # Nothing behind the shift registers stalls: a word leaves them only when there is room for it at the end.
+        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY)
         wiring.connect(m, words.o, wiring.flipped(self.o_words))
-        enable = words.i.ready
-        step, accumulators, value_sums, row = self._drain(m, enable)
-        operands, multiplier, shift = self._divide(m, enable, accumulators, value_sums, row)
+        room = Signal(range(WORDS_UNDER_WAY + 1), init=WORDS_UNDER_WAY)
+        step, accumulators, value_sums, row = self._drain(m, room != 0)
+        m.d.sync += room.eq(room - step + (words.o.valid & words.o.ready))
+        operands, multiplier, shift = self._divide(m, accumulators, value_sums, row)
         for lane in range(self._config.output_lanes):
             m.submodules[f"requantize_{lane}"] = requantize = Requantize(
                 value_bits=self._config.output_operand_bits,
@@ -111,18 +116,18 @@ class Normalise(wiring.Component):
                 shift_base=OUTPUT_FRACTION,
             )
             m.d.comb += [
-                requantize.enable.eq(enable),
+                requantize.enable.eq(1),
                 requantize.value.eq(operands[lane]),
                 requantize.multiplier.eq(multiplier),
                 requantize.shift.eq(shift),
                 words.i.payload.values[lane].eq(requantize.result),
                 words.i.payload.saturated[lane].eq(requantize.saturated),
             ]
-        valid = delay(m, step, 3 + self._requantize_latency, enable=enable, name="valid")[-1]
+        valid = delay(m, step, 3 + self._requantize_latency, enable=1, name="valid")[-1]
         m.d.comb += words.i.valid.eq(valid)
         return m
 
-    def _drain(self, m: Module, enable):
+    def _drain(self, m: Module, room):
         """Shift registers with the next word's accumulators in front, and the row that they belong to."""
         config = self._config
         block = self.i_block.payload
@@ -134,10 +139,10 @@ class Normalise(wiring.Component):
         step = Signal()
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
-        last = step & enable & (group == groups - 1) & (query == config.block - 1)
+        last = step & (group == groups - 1) & (query == config.block - 1)
         ends_row = last & last_chunk
         m.d.comb += [
-            step.eq(active & known),
+            step.eq(active & known & room),
             self.i_block.ready.eq(~active | last),
             self.i_row.ready.eq(~known | ends_row),
         ]
@@ -145,12 +150,12 @@ class Normalise(wiring.Component):
         take = self.i_block.valid & self.i_block.ready
         shifted = accumulators >> (config.output_lanes * config.accumulator_bits)
         rotated = value_sums.rotate_right(config.output_lanes * config.value_sum_bits)
-        with m.If(take | (step & enable)):
+        with m.If(take | step):
             m.d.sync += [
                 accumulators.eq(Mux(take, Cat(block.accumulators), shifted)),
                 value_sums.eq(Mux(take, Cat(block.value_sums), rotated)),
             ]
-        with m.If(step & enable):
+        with m.If(step):
             m.d.sync += group.eq(group + 1)
             with m.If(group == groups - 1):
                 m.d.sync += [group.eq(0), query.eq(query + 1)]
@@ -175,46 +180,41 @@ class Normalise(wiring.Component):
         }
         return step, *front, per_query
 
-    def _divide(self, m: Module, enable, accumulators, value_sums, row):
+    def _divide(self, m: Module, accumulators, value_sums, row):
         """Three stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal
         mantissa and the output's scale into one factor."""
         config = self._config
         late = config.normalise is Mode.LATE
         # Late exponents are at least that of weight_max; early ones are constant.
         least = config.weight_bits - 1 if late else config.weight_bits
-        places = delay(m, row["exponent"], 2, enable=enable, name="exponent")[1] - least
-        shift = delay(m, row["output_shift"], 3, enable=enable, name="output_shift")[3]
+        places = delay(m, row["exponent"], 2, enable=1, name="exponent")[1] - least
+        shift = delay(m, row["output_shift"], 3, enable=1, name="output_shift")[3]
         factor = Signal(RECIPROCAL_FRACTION + 1 + OUTPUT_MULTIPLIER_BITS)
         factor_rounded, factor_held = (Signal(OUTPUT_MULTIPLIER_BITS, name=f"factor_{n}") for n in (1, 2))
         places_held = Signal(index_bits(config.denominator_bits - least))
-        with m.If(enable):
-            m.d.sync += [
-                # A mantissa of exactly 1 leaves the output's scale as it is.
-                factor.eq(
-                    row["mantissa"] * row["output_multiplier"]
-                    if late
-                    else row["output_multiplier"] << RECIPROCAL_FRACTION
-                ),
-                factor_rounded.eq((factor[RECIPROCAL_FRACTION - 1 :] + 1) >> 1),
-                factor_held.eq(factor_rounded),
-                places_held.eq(places),
-            ]
+        m.d.sync += [
+            # A mantissa of exactly 1 leaves the output's scale as it is.
+            factor.eq(
+                row["mantissa"] * row["output_multiplier"] if late else row["output_multiplier"] << RECIPROCAL_FRACTION
+            ),
+            factor_rounded.eq((factor[RECIPROCAL_FRACTION - 1 :] + 1) >> 1),
+            factor_held.eq(factor_rounded),
+            places_held.eq(places),
+        ]
         operands = Signal(data.ArrayLayout(signed(config.output_operand_bits), config.output_lanes))
         for lane in range(config.output_lanes):
-            total = self._total(m, enable, accumulators[lane], value_sums[lane], row["background"], lane)
+            total = self._total(m, accumulators[lane], value_sums[lane], row["background"], lane)
             drop = least - OUTPUT_FRACTION
             scaled = total[drop:].as_signed() if drop >= 0 else Cat(Const(0, -drop), total).as_signed()
-            with m.If(enable):
-                m.d.sync += operands[lane].eq(scaled >> places_held if late else scaled)
+            m.d.sync += operands[lane].eq(scaled >> places_held if late else scaled)
         return operands, factor_held, shift
 
-    def _total(self, m: Module, enable, accumulator, value_sum, background, lane: int) -> Signal:
+    def _total(self, m: Module, accumulator, value_sum, background, lane: int) -> Signal:
         """Two stages: the sum over all positions, which those of pruned blocks enter with the background's weight."""
-        held = delay(m, accumulator, 2, enable=enable, name=f"accumulator_{lane}")
+        held = delay(m, accumulator, 2, enable=1, name=f"accumulator_{lane}")
         if self._config.fill is Fill.SKIP:
             return held[2]
         share = Signal(signed(self._config.accumulator_bits), name=f"share_{lane}")
         total = Signal(signed(self._config.accumulator_bits), name=f"total_{lane}")
-        with m.If(enable):
-            m.d.sync += [share.eq(background * value_sum), total.eq(held[1] + share)]
+        m.d.sync += [share.eq(background * value_sum), total.eq(held[1] + share)]
         return total
