@@ -13,10 +13,10 @@ from .port import DeviceError, Port
 __all__ = ["ATTEMPTS", "Link"]
 
 ATTEMPTS = 5
-"""Times that a request is sent before the board counts as gone; each waits twice as long as the one before."""
+"""Times that a request is sent before the board counts as gone; each is waited for twice as long as the one before."""
 FIRST_WAIT = 0.25
-"""Seconds, beside those that the bytes take on the line. Far more than any pause of hardware or adapter: a request
-that is sent again in vain costs nothing but time."""
+"""Seconds, beside those that the bytes take on the line: far more than any pause of hardware or adapter."""
+LONGEST_WAIT = 4.0
 QUIET = 0.05
 """Nothing comes from an earlier session after so many seconds of silence."""
 NOISY = 1.0
@@ -37,6 +37,7 @@ class Link:
         self._port = port
         self._reader = ReplyReader(longest=LONGEST_PAYLOAD)
         self._sequence = 0
+        self._wait = FIRST_WAIT
         self.longest_payload = IDENTITY_BYTES
         """Bytes that one request writes or reads at most."""
         self._drain()
@@ -93,17 +94,23 @@ class Link:
         frame = request(self._sequence, operation, port=port, payload=payload, count=count)
         most = len(payload) if operation is Operation.WRITE else count
         on_line = 10 * (len(frame) + count + 16) / self._port.baud
+        begun = time.monotonic()
         for attempt in range(ATTEMPTS):
             self._port.write(frame)
-            deadline = time.monotonic() + on_line + FIRST_WAIT * 2**attempt
+            deadline = time.monotonic() + on_line + min(self._wait * 2**attempt, LONGEST_WAIT)
             while (left := deadline - time.monotonic()) > 0:
                 for reply in self._reader.feed(self._port.read(left)):
                     expected = (reply.sequence, reply.kind) == (self._sequence, kind(operation, port))
                     if expected and reply.count <= most:  # others answer an earlier copy of an earlier request
+                        self._heard(time.monotonic() - begun)
                         return reply
             self._reader.clear()
         where = f"{self._port.name} at {self._port.baud} baud"
         raise DeviceError(f"no answer from {where}: check --baud, and that the bitstream is loaded")
+
+    def _heard(self, seconds: float) -> None:
+        """Wait longer where answers take long, as those of a simulation: copies sent too early would pile up."""
+        self._wait = max(FIRST_WAIT, 2 * seconds)
 
     def _drain(self) -> None:
         """Forget what an earlier session left on the line."""
