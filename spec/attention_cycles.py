@@ -56,8 +56,6 @@ COMPACT_WALK = 15
 """Compact softmax: from a row's last walk to the next row's first."""
 COMPACT_INVERSE = 10
 """Compact softmax: cycles of a reciprocal beside two per bit."""
-COMPACT_RING = 36
-"""Compact softmax: how long scores wait for room where rows are as long as can be."""
 COMPACT_LATENCY = 0
 """Compact softmax and normaliser: of a head beside their work."""
 COMPACT_DECISION = 10
@@ -140,7 +138,6 @@ class HeadWork:
             }
             if self.config.compact:
                 stages["softmax"] = self._rows * self._compact_softmax_row
-                stages["main array"] += self._ring_wait
             elif self.config.normalise is Normalise.EARLY:
                 filled = self._rows * (self._row_has_pruned and self.config.fill is not Fill.SKIP)
                 stages["softmax"] = self.kept_blocks * (1 + self._chunks) + filled
@@ -169,7 +166,7 @@ class HeadWork:
         idle = self._passes_work - self._passes * words
         if config.compact:
             row, softmax = self._passes_work / self._rows, self._compact_softmax_row
-            array = 2 * scored + self._ring_wait / self._rows
+            array = 2 * scored
             work = scored + softmax + row + (self._rows - 1) * max(row, softmax, array) + COMPACT_LATENCY
         else:
             # Until the first row's weights come.
@@ -192,12 +189,6 @@ class HeadWork:
     def _rows(self) -> int:
         """Block rows."""
         return ceil_div(self.query_length, self.config.block)
-
-    @property
-    def _ring_wait(self) -> float:
-        """Compact softmax: scores of the next row but one find no room while those of a row become weights."""
-        entries = 1 << _levels(2 * self.config.blocks)
-        return self._rows * COMPACT_RING * max(0, 3 * self._kept_per_row - entries) / (entries / 2)
 
     @property
     def _last_rows(self) -> int:

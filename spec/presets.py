@@ -29,9 +29,9 @@ POLICIES = {
 """``thresher``: what measured best. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
 
 PRESETS = {
-    # For tests and the smallest FPGAs: eight multipliers.
+    # An iCE40 UP5K, beside a serial link: four of its eight multipliers are lanes, the others convert and normalise.
     "tiny": AttentionConfig(
-        max_length=16, max_head_dim=8, lanes=2, predictor_lanes=4, predictor_blocks=1, output_lanes=2
+        max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, predictor_blocks=1, output_lanes=1, compact=True
     ),
     # An LFE5U-85F: 128 of its 156 multipliers are lanes. Two blocks are predicted per cycle, twice what
     # 75 % block sparsity needs, so that the predictor does not yet bind at 90 %.

@@ -34,7 +34,8 @@ class CompactSoftmax(wiring.Component):
     Attributes
     ----------
     entries : int
-        Blocks that scores and weights have places for: at least two full block rows.
+        Blocks that scores and weights have places for: at least four full block rows, so that one waits for its scores,
+        one for its turn and one to be converted while the array takes the weights of another.
 
     Members
     -------
@@ -55,7 +56,7 @@ class CompactSoftmax(wiring.Component):
     def __init__(self, config: AttentionConfig):
         self._config = config
         self._early = config.normalise is Normalise.EARLY
-        self.entries = 1 << index_bits(2 * config.blocks)
+        self.entries = 1 << index_bits(4 * config.blocks)
         super().__init__(
             {
                 "i_row": In(stream.Signature(softmax_row_layout(config))),

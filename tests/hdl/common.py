@@ -9,12 +9,17 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from thresher.spec import AttentionConfig, HeadCommand, preset
 
-TINY = preset("tiny")
+SMALL = dataclasses.replace(preset("tiny"), compact=False, lanes=2, predictor_lanes=4, output_lanes=2)
 
 
 def tiny(**changes) -> AttentionConfig:
-    """The smallest preset with some fields changed."""
-    return dataclasses.replace(TINY, **changes)
+    """The smallest preset as it would be with larger blocks of hardware, and some fields changed."""
+    return dataclasses.replace(SMALL, **changes)
+
+
+def compact(config: AttentionConfig) -> AttentionConfig:
+    """The same as a compact core."""
+    return dataclasses.replace(config, compact=True, output_lanes=1)
 
 
 def head_payload(command: HeadCommand, slot: int) -> dict:

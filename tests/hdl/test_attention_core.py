@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from thresher.hdl.attention_core import AttentionCore
 from thresher.sim.testbench import run_streams
-from thresher.spec import POLICIES, Fill, Importance, Normalise, Score, Split
+from thresher.spec import POLICIES, Fill, Importance, Normalise, Score, Split, preset
 from thresher.spec.formats import ceil_div
 
 from ..heads import edge_heads, golden_results, random_head, refused_heads
-from .common import tiny
+from .common import compact, tiny
 
 CONFIGS = {
     "thresher": tiny(**POLICIES["thresher"]),
@@ -27,6 +27,8 @@ CONFIGS = {
     "shortest": tiny(max_length=2, max_head_dim=2, predictor_lanes=2, reciprocal_segments=64, fraction_bits=6),
     "odd_sizes": tiny(max_length=22, max_head_dim=6, predictor_lanes=2, fraction_bits=2, weight_bits=10),
 }
+CONFIGS |= {f"compact_{name}": compact(config) for name, config in CONFIGS.items()}
+CONFIGS |= {"one_lane": tiny(lanes=1, output_lanes=1), "compact_one_lane": preset("tiny")}
 
 
 def beats(config, matrix, rng):

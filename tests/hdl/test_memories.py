@@ -15,6 +15,7 @@ from thresher.spec import preset, spmm_preset
 
 from .. import heads as attention
 from .. import products
+from .common import tiny
 
 
 @pytest.fixture
@@ -47,8 +48,9 @@ def poisoned(monkeypatch):
     return made
 
 
-def test_attention_core_uses_no_word_that_is_being_written(poisoned):
-    config, seed = preset("tiny"), 11
+@pytest.mark.parametrize("config", [tiny(), preset("tiny")], ids=["plain", "compact"])
+def test_attention_core_uses_no_word_that_is_being_written(poisoned, config):
+    seed = 11
     rng = np.random.default_rng(seed)
     heads = [*attention.edge_heads(config, rng), *(attention.random_head(config, rng) for _ in range(8))]
     for stall in (0.0, 0.4):

@@ -1,7 +1,5 @@
 """Draining, normalising and requantising against the golden model."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from thresher.golden.normalise import normalise as golden_normalise
@@ -11,9 +9,11 @@ from thresher.golden.requantize import requantize
 from thresher.hdl.compact.normalise import CompactNormalise
 from thresher.hdl.normalise import Normalise
 from thresher.sim.testbench import run_streams
-from thresher.spec import Fill, HeadCommand, preset
+from thresher.spec import Fill, HeadCommand
 from thresher.spec import Normalise as Mode
 from thresher.spec.formats import OUTPUT_FRACTION, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, RECIPROCAL_FRACTION
+
+from .common import tiny
 
 
 def random_row(config, rng, chunks, shifts=None):
@@ -108,7 +108,7 @@ CONFIGS = [
 @pytest.mark.parametrize("fields", CONFIGS)
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_words(mode, fill, fields, stall):
-    config = dataclasses.replace(preset("tiny"), predictor_lanes=8, normalise=mode, fill=fill, **fields)
+    config = tiny(predictor_lanes=8, normalise=mode, fill=fill, **fields)
     seed = fields["weight_bits"] + int(10 * stall)
     rng = np.random.default_rng(seed)
     rows = [random_row(config, rng, int(rng.integers(1, config.chunks + 1))) for _ in range(30)]
@@ -141,9 +141,7 @@ COMPACT = [
 @pytest.mark.parametrize("fields", COMPACT)
 @pytest.mark.parametrize("stall", [0.0, 0.4, 0.9])
 def test_words_of_the_compact_normaliser(mode, fill, fields, stall):
-    config = dataclasses.replace(
-        preset("tiny"), compact=True, output_lanes=1, predictor_lanes=8, normalise=mode, fill=fill, **fields
-    )
+    config = tiny(compact=True, output_lanes=1, predictor_lanes=8, normalise=mode, fill=fill, **fields)
     seed = fields["weight_bits"] + int(10 * stall)
     rng = np.random.default_rng(seed)
     shifts = [int(rng.integers(8, 11)), int(rng.integers(14, 18))]  # one that clips, one that does not

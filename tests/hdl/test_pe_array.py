@@ -17,6 +17,8 @@ from .common import CORNERS, WithMemories, int8, tiny
 
 CONFIGS = {
     "tiny": tiny(),
+    "compact": tiny(compact=True, output_lanes=1),
+    "one_lane": tiny(compact=True, lanes=1, output_lanes=1),
     "one_chunk": tiny(max_head_dim=4, lanes=4, predictor_lanes=4),
     "block4": tiny(block=4, lanes=4, weight_bits=8),
     "approx": tiny(score=Score.APPROX, split=Split.TRUNC, weight_bits=15),

@@ -8,6 +8,7 @@ from thresher.hdl.softmax import ROWS_AHEAD
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, Normalise, preset
 
+from .common import tiny
 from .softmax_bench import SCORE_LATENCY, GatedSoftmax, random_row
 
 
@@ -38,8 +39,7 @@ def run(config, rows, *, seed, stall, in_order=False, dut=None):
     [(12, 32, 2, 0.0), (12, 32, 2, 0.4), (8, 1, 4, 0.3), (15, 64, 2, 0.7)],
 )
 def test_random_rows(compact, normalise, fill, weight_bits, segments, block, stall):
-    config = dataclasses.replace(
-        preset("tiny"),
+    config = tiny(
         compact=compact,
         output_lanes=1,
         normalise=normalise,
@@ -60,7 +60,7 @@ def test_random_rows(compact, normalise, fill, weight_bits, segments, block, sta
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_single_blocks_pile_up_behind_a_slow_consumer(normalise, stall):
     # More rows than any queue holds, and their ends in order, so every credit runs out.
-    config = dataclasses.replace(preset("tiny"), normalise=normalise, block=4)
+    config = tiny(normalise=normalise, block=4)
     rng = np.random.default_rng(3)
     rows = [random_row(config, rng, n=1, chunks=1) for _ in range(3 * ROWS_AHEAD)]
     run(config, rows, seed=3, stall=stall, in_order=True)
@@ -77,7 +77,7 @@ def test_full_rows_fill_the_ring(policy):
 
 @pytest.mark.parametrize("normalise", list(Normalise))
 def test_weights_stalled_for_long(normalise):
-    config = dataclasses.replace(preset("tiny"), normalise=normalise)
+    config = tiny(normalise=normalise)
     rng = np.random.default_rng(5)
     rows = [random_row(config, rng, n=config.blocks) for _ in range(4)]
     run(config, rows, seed=5, stall=0.97, in_order=True)
@@ -94,7 +94,7 @@ def ends(result, rows):
 @pytest.mark.parametrize("pruned", [0, 3])
 def test_cycles_per_row_late(fill, n, chunks, pruned):
     # The bench gives a block of scores per cycle: chunks >= 1 passes are what limits.
-    config = dataclasses.replace(preset("tiny"), max_length=24, fill=fill)
+    config = tiny(max_length=24, fill=fill)
     rng = np.random.default_rng(1)
     row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
     rows = [row] * 24
@@ -106,7 +106,7 @@ def test_cycles_per_row_late(fill, n, chunks, pruned):
 @pytest.mark.parametrize(("n", "chunks"), [(1, 1), (2, 1), (3, 2), (8, 1), (8, 4), (12, 1), (12, 2)])
 @pytest.mark.parametrize("pruned", [0, 3])
 def test_cycles_per_row_early(n, chunks, pruned):
-    config = dataclasses.replace(preset("tiny"), max_length=24, normalise=Normalise.EARLY)
+    config = tiny(max_length=24, normalise=Normalise.EARLY)
     rng = np.random.default_rng(1)
     row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
     rows = [row] * 48
@@ -117,7 +117,7 @@ def test_cycles_per_row_early(n, chunks, pruned):
 
 
 def test_latency_late():
-    config = preset("tiny")
+    config = tiny()
     rng = np.random.default_rng(2)
     row = dataclasses.replace(random_row(config, rng, n=3), pruned_keys=0)
     dut = GatedSoftmax(config)

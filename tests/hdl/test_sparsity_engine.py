@@ -15,7 +15,7 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, Importance
 from thresher.spec.formats import ceil_div
 
-from .common import CORNERS, head_payload, int8, tiny
+from .common import CORNERS, compact, head_payload, int8, tiny
 
 CONFIGS = {
     "tiny": tiny(),
@@ -24,9 +24,7 @@ CONFIGS = {
     "long": tiny(max_length=72, predictor_blocks=4),
     "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
 }
-CONFIGS |= {
-    f"compact_{name}": dataclasses.replace(config, compact=True, output_lanes=1) for name, config in CONFIGS.items()
-}
+CONFIGS |= {f"compact_{name}": compact(config) for name, config in CONFIGS.items()}
 
 
 class ListAfterDecision(wiring.Component):

@@ -93,13 +93,13 @@ def test_refused_head_looks_at_no_operands(simulator):
 def test_output_beyond_the_head_dimension_must_be_zero():
     """A beat that holds more than the head must not slip through."""
     rng = np.random.default_rng(0)
-    width = attention.output_layout(TINY).length
-    assert width > 1
-    command = dataclasses.replace(refused_head(TINY, CommandError.HEAD_DIM)[0], head_dim=1)
+    config = dataclasses.replace(TINY, lanes=2)
+    width = attention.output_layout(config).length
+    command = dataclasses.replace(refused_head(config, CommandError.HEAD_DIM)[0], head_dim=1)
     beats = rng.integers(1, 5, (1, width)).astype(np.int8)
     fields = {"error": 0, "pruned": 0, "kept_blocks": 1, "saturations": 0, "cycles": 9}
     values = {"o_data": beats, "o_statistics": [fields]}
     cycles = {"i_command": [0], "o_data": [9], "o_statistics": [10]}
     one = np.zeros((1, 1), np.int8)
     with pytest.raises(SimulationError, match="head 0: output beyond head_dim=1 is not zero"):
-        attention.head_runs(TINY, [(command, one, one, one)], values, cycles)
+        attention.head_runs(config, [(command, one, one, one)], values, cycles)
