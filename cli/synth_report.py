@@ -58,6 +58,8 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
     if expected is not None:
         figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
         console.print(Text(f"estimated: {figures}"), soft_wrap=True)
+    else:
+        console.print(Text("no estimate: those of units of ECP5 and the policy thresher are fitted only"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)

@@ -48,7 +48,7 @@ def test_depth():
 
 
 def test_changed_configuration(tmp_path):
-    (tmp_path / "mine.json").write_text('{"lanes": 4, "output_lanes": 2}')
+    (tmp_path / "mine.json").write_text('{"lanes": 2}')
     result = invoke(*PART, "--no-pnr", "--json", "--config", tmp_path / "mine.json")
     assert json.loads(result.stdout)["lanes"] == 2 * PRESETS["tiny"].multipliers
 
