@@ -78,12 +78,15 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # 1: step registered, addresses (compact: at once); 2: scratchpads; 3: operands; 4: products.
-        addresses = 0 if self._config.compact else 1
-        tags = delay(m, self._choose(m), addresses + 3, enable=1, name="step")
-        self._read(m, tags[addresses])
-        products = self._multiply(m, tags[addresses + 1])
-        self._score(m, products, tags[-1])
+        # 1: step registered, addresses; 2: scratchpads; 3: what they hold; 4: operands; 5: products. Scratchpads fill
+        # the chip, so a register stands at either side of them; compact cores need neither.
+        far = 0 if self._config.compact else 1
+        tags = delay(m, self._choose(m), 2 * far + 3, enable=1, name="step")
+        self._read(m, tags[far])
+        q, kv = (delay(m, port.data, far, enable=1, name=name)[far] for name, port in (("q", self.q), ("kv", self.kv)))
+        products = self._multiply(m, tags[2 * far + 1], q, kv)
+        fractions = self._fraction_products(m, q, kv) if self._config.score is Score.APPROX else {}
+        self._score(m, products, fractions, tags[-1])
         self._accumulate(m, products, tags[-1])
         return m
 
@@ -159,7 +162,7 @@ class PEArray(wiring.Component):
             self.kv.address.eq(Cat(step.chunk, step.key_block, step.slot, step.value)),
         ]
 
-    def _multiply(self, m: Module, step) -> dict:
+    def _multiply(self, m: Module, step, q, kv) -> dict:
         """Operand and product registers, without a reset, so that multiplier blocks can take them in.
 
         Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j].
@@ -175,23 +178,23 @@ class PEArray(wiring.Component):
                     right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}", reset_less=True)
                     product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}", reset_less=True)
                     m.d.sync += [
-                        left.eq(Mux(step.value, weight, self.q.data[i][lane])),
-                        right.eq(self.kv.data[j][lane]),
+                        left.eq(Mux(step.value, weight, q[i][lane])),
+                        right.eq(kv[j][lane]),
                         product.eq(left * right),
                     ]
                     products[i, j, lane] = product
         return products
 
-    def _fraction_products(self, m: Module) -> dict:
+    def _fraction_products(self, m: Module, q, k) -> dict:
         """qf·kf of every lane, in step with the products."""
         config = self._config
         fractions = {}
-        for name, port in (("q", self.q), ("k", self.kv)):
+        for name, rows in (("q", q), ("k", k)):
             for i in range(config.block):
                 split = Split(config, count=config.lanes)
                 m.submodules[f"split_{name}_{i}"] = split
                 registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
-                m.d.comb += split.x.eq(port.data[i])
+                m.d.comb += split.x.eq(rows[i])
                 m.d.sync += registers.eq(split.fraction)
                 fractions[name, i] = registers
         products = {}
@@ -204,15 +207,14 @@ class PEArray(wiring.Component):
                     products[i, j, lane] = product
         return products
 
-    def _score(self, m: Module, products: dict, step) -> None:
+    def _score(self, m: Module, products: dict, fractions: dict, step) -> None:
         """Lanes summed by trees, chunks by accumulators."""
         config = self._config
         b, lanes = config.block, config.lanes
         peak = config.score_peak // config.max_head_dim
         width = signed_bits(-peak, peak)
         extra = 0
-        if config.score is Score.APPROX:
-            fractions = self._fraction_products(m)
+        if fractions:
             operands = {
                 (i, j, lane): Signal(signed(width), name=f"approximate_{i}_{j}_{lane}") for i, j, lane in products
             }

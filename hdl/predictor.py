@@ -129,7 +129,7 @@ class Predictor(wiring.Component):
             heads.o.ready.eq(~active | (step & last_chunk & last_group & last_row)),
             self.k_read.address.eq(Cat(chunk, group, head.slot)),
             self.k_read.enable.eq(1),
-            # The last lookup comes in the next cycle, the first sum of another row later still.
+            # The last lookup comes two cycles later, and the first sum of another row later still.
             tables.release.eq(Mux(step & last_chunk & last_group, Cat(~half, half), 0)),
         ]
         with m.If(step):
@@ -187,13 +187,14 @@ class Predictor(wiring.Component):
         """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
         config = self._config
         trees = {}
+        keys = delay(m, self.k_read.data, 1, enable=1, name="keys")[1]
         for j in range(config.predictor_keys):
             for bit in range(config.integer_bits):
-                self._look_up(m, tables, trees, j, bit)
-        # scratchpad, lookup, tree, bits joined
-        before_sum = 3 + trees[0, 0, 0].latency
+                self._look_up(m, keys, tables, trees, j, bit)
+        # scratchpad, what it holds, lookup, tree, bits joined
+        before_sum = 4 + trees[0, 0, 0].latency
         tags = delay(m, tag, before_sum + 1, enable=1, name="tag")
-        m.d.comb += [tables.half.eq(tags[1].half), tables.chunk.eq(tags[1].chunk)]
+        m.d.comb += [tables.half.eq(tags[2].half), tables.chunk.eq(tags[2].chunk)]
         first_chunk = tags[before_sum].chunk == 0
         for i in range(config.block):
             for j in range(config.predictor_keys):
@@ -213,13 +214,13 @@ class Predictor(wiring.Component):
             out.payload.last_row.eq(tags[-1].last_row),
         ]
 
-    def _look_up(self, m: Module, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
+    def _look_up(self, m: Module, keys, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
         """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""
         config = self._config
         lookup = j * config.integer_bits + bit
         for group in range(group_count(config)):
             columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
-            m.d.comb += tables.bits[lookup][group].eq(Cat(self.k_read.data[j][column][bit] for column in columns))
+            m.d.comb += tables.bits[lookup][group].eq(Cat(keys[j][column][bit] for column in columns))
         for i in range(config.block):
             tree = AdderTree(count=group_count(config), width=sum_bits(config))
             m.submodules[f"tree_{i}_{j}_{bit}"] = trees[i, j, bit] = tree

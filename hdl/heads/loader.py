@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from ...spec.config import AttentionConfig
 from ...spec.formats import INT8_BITS
-from ..common.pipeline import index_bits
+from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import WritePort
 from ..interface import data_layout, head_layout
 from ..pe_array import operand_address_bits
@@ -90,12 +90,13 @@ class Loader(wiring.Component):
             self.values.slot.eq(beat.slot),
             self.values.chunk.eq(beat.chunk),
             self.values.values.eq(beat.values),
-            self.loading_slot.eq(beat.slot),
         ]
-        # Late by one cycle, with the last word in its memory.
-        m.d.sync += [
-            self.keys_loaded.eq(beat.valid & beat.is_key & beat.last),
-            self.values_loaded.eq(beat.valid & beat.is_value & beat.last),
+        # Late by two cycles, with the last word in its memory.
+        written = delay(m, beat, 2, enable=1, name="written")[2]
+        m.d.comb += [
+            self.keys_loaded.eq(written.valid & written.is_key & written.last),
+            self.values_loaded.eq(written.valid & written.is_value & written.last),
+            self.loading_slot.eq(written.slot),
         ]
         return m
 
@@ -170,19 +171,21 @@ class Loader(wiring.Component):
         return beat
 
     def _write_operands(self, m: Module, beat) -> None:
+        """The memories fill the chip, so a register stands in front of them."""
         config = self._config
         inner = exact_log2(config.block)
         address = Cat(beat.chunk, beat.row[inner:], beat.slot)
-        m.d.comb += [self.q.address.eq(address), self.kv.address.eq(Cat(address, beat.is_value))]
+        values = Signal.like(beat.values, name="written_values")
+        m.d.sync += [
+            values.eq(beat.values),
+            self.q.address.eq(address),
+            self.kv.address.eq(Cat(address, beat.is_value)),
+        ]
         is_query = ~beat.is_key & ~beat.is_value
         for i in range(config.block):
             here = beat.valid & (beat.row[:inner] == i)
-            m.d.comb += [
-                self.q.data[i].eq(beat.values),
-                self.kv.data[i].eq(beat.values),
-                self.q.enable[i].eq(here & is_query),
-                self.kv.enable[i].eq(here & ~is_query),
-            ]
+            m.d.comb += [self.q.data[i].eq(values), self.kv.data[i].eq(values)]
+            m.d.sync += [self.q.enable[i].eq(here & is_query), self.kv.enable[i].eq(here & ~is_query)]
 
     def _write_nibbles(self, m: Module, beat) -> None:
         """A beat fills its columns of a predictor chunk and clears those after it, which may never come."""
@@ -190,17 +193,18 @@ class Loader(wiring.Component):
         m.submodules.split = split = Split(config, count=config.lanes)
         m.d.comb += split.x.eq(beat.values)
         is_query = ~beat.is_key & ~beat.is_value
+        nibbles = Signal(data.ArrayLayout(config.integer_bits * config.lanes, self._steps))
+        for step in range(self._steps):
+            m.d.sync += nibbles[step].eq(Mux(beat.step == step, Cat(split.integer), 0))
         for port, rows, wanted in (
             (self.q_nibbles, config.block, is_query),
             (self.k_nibbles, config.predictor_keys, beat.is_key),
         ):
             inner = exact_log2(rows)
-            m.d.comb += port.address.eq(Cat(beat.predictor_chunk, beat.row[inner:], beat.slot))
+            m.d.sync += port.address.eq(Cat(beat.predictor_chunk, beat.row[inner:], beat.slot))
             for i in range(rows):
                 here = beat.valid & wanted & (beat.row[:inner] == i)
                 for step in range(self._steps):
                     granule = i * self._steps + step
-                    m.d.comb += [
-                        port.data[granule].eq(Mux(beat.step == step, Cat(split.integer), 0)),
-                        port.enable[granule].eq(here & (beat.step <= step)),
-                    ]
+                    m.d.comb += port.data[granule].eq(nibbles[step])
+                    m.d.sync += port.enable[granule].eq(here & (beat.step <= step))

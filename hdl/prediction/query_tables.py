@@ -143,8 +143,8 @@ class QueryTables(wiring.Component):
         words = Signal.like(self.q_read.data, name="words")
         m.d.sync += words.eq(self.q_read.data)
         for i in range(2):
-            # The first lookup comes a cycle after the decision for it, the last sum a cycle after this.
-            with m.If(read.last & (read.half == i)):
+            # The first lookup comes two cycles after the decision for it, the last sum two cycles after this.
+            with m.If(last & (half == i)):
                 m.d.sync += self.filled[i].eq(1)
             with m.Elif(self.release[i]):
                 m.d.sync += self.filled[i].eq(0)
