@@ -43,7 +43,7 @@ class Latencies:
     to_release: int
 
 
-HARDWARE = Latencies(total=20, next_pass=1, to_row=6, to_order=18, to_room=10, to_release=18)
+HARDWARE = Latencies(total=22, next_pass=1, to_row=6, to_order=20, to_room=10, to_release=20)
 
 
 def cycles(

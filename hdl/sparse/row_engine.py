@@ -19,7 +19,7 @@ from ..front_ends.nm import Nm
 from .interface import command_layout, row_layout, weights_layout
 from .sequencer import Sequencer
 from .steps import spread_step_layout, step_layout
-from .tile_memory import TileRead
+from .tile_memory import READ_CYCLES, TileRead
 
 __all__ = ["ROWS_AHEAD", "RowEngine", "assigned_row_layout", "sums_layout"]
 
@@ -165,11 +165,12 @@ class RowEngine(wiring.Component):
         """Products, and their sums over a row."""
         config = self._config
         tag = {"valid": valid, "first": step.first, "last": step.last}
-        tag = {name: delay(m, value, 3, enable=1, name=name)[3] for name, value in tag.items()}
+        # Tokens fetched, operands, product.
+        tag = {name: delay(m, value, READ_CYCLES + 2, enable=1, name=name)[-1] for name, value in tag.items()}
         m.d.comb += [self.tile.slot.eq(step.slot), self.tile.columns.eq(step.columns)]
         products = []
         for bank in range(config.banks):
-            fetched = delay(m, step.values[bank], 1, enable=1, name=f"value_{bank}")[1]
+            fetched = delay(m, step.values[bank], READ_CYCLES, enable=1, name=f"value_{bank}")[-1]
             weight = Signal(signed(INT8_BITS), name=f"weight_{bank}")
             m.d.sync += weight.eq(fetched)
             for lane in range(bank * config.spread_tokens, (bank + 1) * config.spread_tokens):

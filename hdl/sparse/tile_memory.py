@@ -7,17 +7,22 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import SpmmConfig
+from ..common.pipeline import delay
 from ..common.scratchpad import NEVER_BOTH
 from .interface import input_layout
 
-__all__ = ["READERS", "TileMemory", "TileRead", "TileWrite"]
+__all__ = ["READERS", "READ_CYCLES", "TileMemory", "TileRead", "TileWrite"]
 
 READERS = 2
 """Row engines that share a tile memory: a block RAM has two ports."""
 
+READ_CYCLES = 3
+"""From a column to its tokens. The memories fill the chip, so a register stands at either side of them."""
+
 
 def TileRead(config: SpmmConfig) -> wiring.Signature:
-    """A row engine's read port, seen from the memory: ``data`` follows by one cycle. Lanes of a bank share a column."""
+    """A row engine's read port, seen from the memory: ``data`` follows by :data:`READ_CYCLES`. Lanes of a bank share a
+    column."""
     return wiring.Signature(
         {
             "slot": In(1),
@@ -72,13 +77,12 @@ class TileMemory(wiring.Component):
         m = Module()
         outputs = [[self._bank(m, slot, bank) for bank in range(config.banks)] for slot in range(2)]
         for index, read in enumerate(self.reads):
-            slot = Signal(name=f"slot_{index}")
-            m.d.sync += slot.eq(read.slot)
+            slot = delay(m, read.slot, 2, enable=1, name=f"slot_{index}")[2]
             for bank in range(config.banks):
                 for token in range(config.spread_tokens):
                     lane = read.data[bank * config.spread_tokens + token]
                     low, high = (outputs[half][bank][index][token] for half in range(2))
-                    m.d.comb += lane.eq(Mux(slot, high, low))
+                    m.d.sync += lane.eq(Mux(slot, high, low))
         return m
 
     def _bank(self, m: Module, slot: int, bank: int) -> list:
@@ -90,19 +94,21 @@ class TileMemory(wiring.Component):
             shape=word, depth=config.max_columns, init=[], attrs=NEVER_BOTH
         )
         write = memory.write_port()
+        begins = self.write.enable & (self.write.slot == slot)
         writing = Signal(name=f"writing_{slot}_{bank}")
-        address = Signal(config.column_bits, name=f"address_{slot}_{bank}")
-        m.d.comb += [
-            writing.eq(self.write.enable & (self.write.slot == slot)),
-            address.eq(Mux(writing, self.write.column, self.reads[0].columns[bank])),
-            write.en.eq(writing),
-            write.addr.eq(address),
-        ]
-        m.d.comb += [write.data[i].eq(self.write.data[bank * tokens + i]) for i in range(tokens)]
+        m.d.sync += writing.eq(begins)
+        m.d.sync += [write.data[i].eq(self.write.data[bank * tokens + i]) for i in range(tokens)]
+        m.d.comb += write.en.eq(writing)
         outputs = []
         for index, read in enumerate(self.reads):
             port = memory.read_port()
+            # The first reader shares its port with the loader.
+            m.d.sync += port.addr.eq(
+                Mux(begins, self.write.column, read.columns[bank]) if index == 0 else read.columns[bank]
+            )
             # Not while it is written: what a port shows then is nobody's business, and costs logic to define.
-            m.d.comb += [port.addr.eq(address if index == 0 else read.columns[bank]), port.en.eq(~writing)]
+            m.d.comb += port.en.eq(~writing)
+            if index == 0:
+                m.d.comb += write.addr.eq(port.addr)
             outputs.append(port.data)
         return outputs
