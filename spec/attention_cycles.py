@@ -15,13 +15,13 @@ TABLE_CYCLES = 8
 """Predictor: cycles per chunk to write the sums of a block row of queries."""
 TABLE_COLUMNS = 3
 """Predictor: columns that share a table; what the tables give is summed by a tree."""
-DIVIDER_BITS = 3
+DIVIDER_BITS = 2
 """Sparsity engine: quotient bits per cycle of a background's division."""
 THRESHOLD_BITS = 2
 """Sparsity engine: quotient bits per cycle of a threshold's division."""
 THRESHOLD_PRODUCTS = 9
 """Sparsity engine: cycles of the products for a threshold, one row after another."""
-HOLD = 6
+HOLD, COMPACT_HOLD = 7, 6
 """Main array: from the last weights of a pass until the accumulators are free for the next."""
 LIST_CYCLES = 3
 """Sparsity engine: cycles of a block row beside those of its kept blocks, while they are listed."""
@@ -29,20 +29,18 @@ RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 
 # Registers between the stages, found by running heads of `tiny` and `edge` alone.
-TO_DECISION = 37
+TO_DECISION = 39
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
-TO_BACKGROUND = 3
-"""Sparsity engine: to and from the divider."""
-TO_DIVISION = 4
+TO_DIVISION = 1
 """Sparsity engine: between the divisions of two rows."""
-ROW_UNDER_WAY = 11
+ROW_UNDER_WAY = 8
 """Sparsity engine: from the start of a row's selection to its division, beside a cycle per key group and the levels of
 a sum over the blocks of a beat."""
 TO_NEXT_PREDICTION = 6
 """Predictor: between heads."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
-TO_OUTPUT = 39
+TO_OUTPUT = 40
 """Kept blocks, main array, softmax and normaliser: from the list to the output, beside what depends on sizes."""
 TO_DENOMINATOR = 5
 """Softmax: from the last weights of a row's first pass to its reciprocal's shift."""
@@ -60,7 +58,7 @@ COMPACT_LATENCY = 0
 """Compact softmax and normaliser: of a head beside their work."""
 COMPACT_DECISION = 10
 """As ``TO_DECISION``, of compact cores."""
-COMPACT_MEASURE, COMPACT_CHOICE, COMPACT_DIVISION = 4, 21, 4
+COMPACT_MEASURE, COMPACT_CHOICE, COMPACT_DIVISION = 4, 21, 1
 """Compact sparsity engine: of a row beside its values, beside its blocks, and beside its division."""
 HANDOVER = 6
 """Output: from a head's last output to the first word of the next, and back to the accumulators."""
@@ -133,7 +131,7 @@ class HeadWork:
             handed_over = self._last_rows * self._chunks + HANDOVER
             stages |= {
                 "main array": 2 * self.kept_blocks * self._chunks,
-                "passes": self._passes_work + max(0, handed_over - 2 * (self._kept_per_row + HOLD)),
+                "passes": self._passes_work + max(0, handed_over - 2 * (self._kept_per_row + self._hold)),
                 "list": self.kept_blocks + LIST_CYCLES * self._rows,
             }
             if self.config.compact:
@@ -153,7 +151,7 @@ class HeadWork:
         else:
             decided += TO_DECISION + _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
-            decided += self._division + TO_BACKGROUND
+            decided += self._division
         start = max(decided, self._load + 1)
         if self.pruned:
             return start + TO_ZEROS + self.query_length * self._chunks
@@ -196,9 +194,13 @@ class HeadWork:
         return self.query_length - (self._rows - 1) * self.config.block
 
     @property
+    def _hold(self) -> int:
+        return COMPACT_HOLD if self.config.compact else HOLD
+
+    @property
     def _last_row(self) -> int:
         """Main array: cycles of the last block row's weights in which there are no scores left to do."""
-        return max(LAST_ROW, HOLD * self._chunks - LAST_SCORES)
+        return max(LAST_ROW, self._hold * self._chunks - LAST_SCORES)
 
     @property
     def _groups(self) -> int:
@@ -212,7 +214,7 @@ class HeadWork:
     @cached_property
     def _passes_work(self) -> float:
         """Of each pass the accumulators take a cycle per kept block and some, and then the normaliser its own."""
-        return self._passes * self._mean(lambda kept: max(kept + HOLD, self._pass_words))
+        return self._passes * self._mean(lambda kept: max(kept + self._hold, self._pass_words))
 
     @cached_property
     def _compact_softmax_row(self) -> float:
