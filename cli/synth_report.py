@@ -59,7 +59,7 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
         figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
         console.print(Text(f"estimated: {figures}"), soft_wrap=True)
     else:
-        console.print(Text("no estimate: those of units of ECP5 and the policy thresher are fitted only"), soft_wrap=True)
+        console.print(Text("no estimate: only units on ECP5 under the policy thresher are fitted"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)
