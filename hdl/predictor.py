@@ -118,13 +118,11 @@ class Predictor(wiring.Component):
         dims_left = Signal(config.head_dim_bits)
         keys_left = Signal(config.length_bits)
         queries_left = Signal(config.length_bits)
+        # Registers beside what is left, so that nothing is compared on the way to the memories.
         last_chunk, last_group, last_row = (Signal(name=f"last_{x}") for x in ("chunk", "group", "row"))
         step = Signal()
         m.d.comb += [
             step.eq(active & room & tables.filled.bit_select(half, 1)),
-            last_chunk.eq(dims_left <= lanes),
-            last_group.eq(keys_left <= keys),
-            last_row.eq(queries_left <= b),
             # The next head follows without a pause.
             heads.o.ready.eq(~active | (step & last_chunk & last_group & last_row)),
             self.k_read.address.eq(Cat(chunk, group, head.slot)),
@@ -133,20 +131,28 @@ class Predictor(wiring.Component):
             tables.release.eq(Mux(step & last_chunk & last_group, Cat(~half, half), 0)),
         ]
         with m.If(step):
-            m.d.sync += [chunk.eq(chunk + 1), dims_left.eq(dims_left - lanes)]
+            m.d.sync += [
+                chunk.eq(chunk + 1),
+                dims_left.eq(dims_left - lanes),
+                last_chunk.eq(dims_left <= 2 * lanes),
+            ]
             with m.If(last_chunk):
                 m.d.sync += [
                     chunk.eq(0),
                     dims_left.eq(head.head_dim),
+                    last_chunk.eq(head.head_dim <= lanes),
                     group.eq(group + 1),
                     keys_left.eq(keys_left - keys),
+                    last_group.eq(keys_left <= 2 * keys),
                 ]
                 with m.If(last_group):
                     m.d.sync += [
                         group.eq(0),
                         half.eq(~half),
                         keys_left.eq(head.key_length),
+                        last_group.eq(head.key_length <= keys),
                         queries_left.eq(queries_left - b),
+                        last_row.eq(queries_left <= 2 * b),
                     ]
         with m.If(heads.o.ready):
             new = heads.o.payload
@@ -154,8 +160,11 @@ class Predictor(wiring.Component):
                 active.eq(heads.o.valid),
                 head.eq(new),
                 dims_left.eq(new.head_dim),
+                last_chunk.eq(new.head_dim <= lanes),
                 keys_left.eq(new.key_length),
+                last_group.eq(new.key_length <= keys),
                 queries_left.eq(new.query_length),
+                last_row.eq(new.query_length <= b),
             ]
         tag = Signal(
             data.StructLayout(

@@ -143,6 +143,7 @@ class BlockSelect(wiring.Component):
         active = Signal()
         group = Signal(index_bits(config.groups))
         keys_left = Signal(config.length_bits)
+        last = Signal()  # a register beside what is left, so that nothing is compared on the way
         tag = Signal(
             data.StructLayout(
                 {
@@ -158,7 +159,7 @@ class BlockSelect(wiring.Component):
         m.d.comb += [
             tag.valid.eq(active),
             tag.first.eq(group == 0),
-            tag.last.eq(keys_left <= keys),
+            tag.last.eq(last),
             tag.group.eq(group),
             tag.row.eq(current.row),
             tag.threshold.eq(current.threshold),
@@ -174,11 +175,17 @@ class BlockSelect(wiring.Component):
             m.d.sync += [
                 current.eq(prepared.payload),
                 keys_left.eq(prepared.payload.row.key_length),
+                last.eq(prepared.payload.row.key_length <= keys),
                 group.eq(0),
                 active.eq(1),
             ]
         with m.Elif(active):
-            m.d.sync += [group.eq(group + 1), keys_left.eq(keys_left - keys), active.eq(~tag.last)]
+            m.d.sync += [
+                group.eq(group + 1),
+                keys_left.eq(keys_left - keys),
+                last.eq(keys_left <= 2 * keys),
+                active.eq(~last),
+            ]
         return tag
 
     def _compare(self, m: Module, tag, finished: stream.Interface) -> None:
