@@ -21,7 +21,7 @@ def _sparsity(heads, rho: int) -> float:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_other_rho_comes_nearer(seed):
-    heads = random_heads(TINY, length=15, head_dim=8, heads=4, seed=seed)
+    heads = random_heads(TINY, length=15, head_dim=8, heads=5, seed=seed)
     reached = {rho: _sparsity(heads, rho) for rho in range(-256, 256)}
     for wanted in (0.0, 0.1, 0.5, 0.8):
         best = min(abs(value - wanted) for value in reached.values())
@@ -29,11 +29,11 @@ def test_no_other_rho_comes_nearer(seed):
 
 
 def test_zero_is_dense():
-    heads = random_heads(TINY, length=16, head_dim=8, heads=4, seed=0)
+    heads = random_heads(TINY, length=16, head_dim=8, heads=5, seed=0)
     assert find_rho(TINY, heads, 0.0) == -256
 
 
 def test_beyond_one_block_per_row_is_refused():
-    heads = random_heads(TINY, length=16, head_dim=8, heads=4, seed=0)
+    heads = random_heads(TINY, length=16, head_dim=8, heads=5, seed=0)
     with pytest.raises(ConfigError, match=r"from 0 to 0\.875: a block row keeps"):
         find_rho(TINY, heads, 0.95)
