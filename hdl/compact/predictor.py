@@ -87,8 +87,10 @@ class CompactPredictor(wiring.Component):
             tag.last_chunk.eq(chunk == last_chunk),
             tag.last_group.eq(group == last_key >> exact_log2(keys)),
             tag.last_row.eq(row == last_query >> exact_log2(b)),
-            *(tag.key_valid[j].eq(~tag.last_group | (last_key[: exact_log2(keys)] >= j)) for j in range(keys)),
-            *(tag.query_valid[i].eq(~tag.last_row | (last_query[: exact_log2(b)] >= i)) for i in range(b)),
+            tag.key_valid[0].eq(1),
+            *(tag.key_valid[j].eq(~tag.last_group | (last_key[: exact_log2(keys)] >= j)) for j in range(1, keys)),
+            tag.query_valid[0].eq(1),
+            *(tag.query_valid[i].eq(~tag.last_row | (last_query[: exact_log2(b)] >= i)) for i in range(1, b)),
             self.i_head.ready.eq(~active),
         ]
         with m.If(active & enable):
