@@ -11,7 +11,7 @@ from .common.scratchpad import ReadPort
 from .interface import head_layout, predictions_layout
 from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
 
-__all__ = ["Predictor", "nibble_address_bits"]
+__all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
 
 BEATS_UNDER_WAY = 16
 """From the walk to the consumer: more than there are registers on the way, and as many as a LUT RAM is deep."""
@@ -20,6 +20,22 @@ BEATS_UNDER_WAY = 16
 def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
     """Address bits of a nibble scratchpad of ``rows`` words per chunk and slot."""
     return index_bits(config.predictor_chunks) + index_bits(rows) + 1
+
+
+def predictor_signature(config: AttentionConfig) -> wiring.Signature:
+    """Heads in, predictions out, integer parts read from the scratchpads; see :class:`Predictor`."""
+
+    def port(words: int, rows: int) -> wiring.Signature:
+        return ReadPort(address_bits=nibble_address_bits(config, words), layout=nibbles_layout(config, rows))
+
+    return wiring.Signature(
+        {
+            "i_head": In(stream.Signature(head_layout(config))),
+            "q_read": In(port(config.blocks, config.block)),
+            "k_read": In(port(config.groups, config.predictor_keys)),
+            "o_predictions": Out(stream.Signature(predictions_layout(config))),
+        }
+    )
 
 
 class Predictor(wiring.Component):
@@ -40,24 +56,7 @@ class Predictor(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        super().__init__(
-            {
-                "i_head": In(stream.Signature(head_layout(config))),
-                "q_read": In(
-                    ReadPort(
-                        address_bits=nibble_address_bits(config, config.blocks),
-                        layout=nibbles_layout(config, config.block),
-                    )
-                ),
-                "k_read": In(
-                    ReadPort(
-                        address_bits=nibble_address_bits(config, config.groups),
-                        layout=nibbles_layout(config, config.predictor_keys),
-                    )
-                ),
-                "o_predictions": Out(stream.Signature(predictions_layout(config))),
-            }
-        )
+        super().__init__(predictor_signature(config))
 
     def elaborate(self, platform):
         m = Module()

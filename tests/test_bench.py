@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import thresher
 
-BENCH = Path(thresher.__file__).parent / "bench"
+from .bench_scripts import BENCH
 
 
 @pytest.mark.parametrize("name", ["attention", "spmm"])

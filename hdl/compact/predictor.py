@@ -1,17 +1,13 @@
 """The predictor of the smallest FPGAs: nibbles multiplied where they are needed, without tables."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
 from amaranth.utils import exact_log2
 
 from ...spec.config import AttentionConfig
 from ..common.arithmetic import AdderTree, chosen_product
 from ..common.pipeline import delay, index_bits
-from ..common.scratchpad import ReadPort
-from ..interface import head_layout, predictions_layout
-from ..prediction.query_tables import nibbles_layout
-from ..predictor import nibble_address_bits
+from ..predictor import predictor_signature
 
 __all__ = ["CompactPredictor"]
 
@@ -32,20 +28,7 @@ class CompactPredictor(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        ports = {
-            name: In(ReadPort(address_bits=nibble_address_bits(config, words), layout=nibbles_layout(config, rows)))
-            for name, words, rows in (
-                ("q_read", config.blocks, config.block),
-                ("k_read", config.groups, config.predictor_keys),
-            )
-        }
-        super().__init__(
-            {
-                "i_head": In(stream.Signature(head_layout(config))),
-                **ports,
-                "o_predictions": Out(stream.Signature(predictions_layout(config))),
-            }
-        )
+        super().__init__(predictor_signature(config))
 
     def elaborate(self, platform):
         m = Module()

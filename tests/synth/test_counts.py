@@ -1,26 +1,10 @@
 """The size of the smallest preset, by Yosys, against the committed figures."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-import thresher
 
+from ..bench_scripts import bench_script
 
-def _bench():
-    """``bench/synth.py``, which belongs to no package."""
-    path = Path(thresher.__file__).parent / "bench" / "synth.py"
-    spec = importlib.util.spec_from_file_location("bench_synth", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = _bench()
+bench = bench_script("synth")
 
 
 @pytest.mark.parametrize("unit", list(bench.UNITS))

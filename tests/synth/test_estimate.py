@@ -1,33 +1,18 @@
 """Estimates of size: near what Yosys counts, at once, and growing with the hardware."""
 
 import dataclasses
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
-import thresher
 from thresher.spec import PRESETS, SPMM_PRESETS, AttentionConfig, ConfigError
 from thresher.synth.estimate import COEFFICIENTS, block_resources, merged, resources
 from thresher.synth.netlist import Resources
 
+from ..bench_scripts import bench_script
+
 COMPACT = AttentionConfig(max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, output_lanes=1, compact=True)
 
-
-def _bench():
-    """``bench/sizes.py``, which belongs to no package."""
-    path = Path(thresher.__file__).parent / "bench" / "sizes.py"
-    spec = importlib.util.spec_from_file_location("bench_sizes", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = _bench()
+bench = bench_script("sizes")
 ROWS = json.loads(bench.SIZES.read_text())
 FITTED = [row for row in ROWS if bench.fits(row)]
 
