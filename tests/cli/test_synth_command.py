@@ -116,10 +116,10 @@ def test_speedup_of_other_configurations_is_computed():
 
 
 def test_an_estimate_takes_milliseconds():
-    begun = time.perf_counter()
+    begun = time.thread_time()  # not the clock on the wall: the machine may be busy with other things
     for name, config in SPMM_PRESETS.items():
         estimate_of(config, unit="spmm", name=name)
-    assert time.perf_counter() - begun < 1  # three presets, on a machine that may be busy
+    assert time.thread_time() - begun < 1  # three presets
 
 
 def test_errors():

@@ -1,6 +1,5 @@
-"""A board made of Python: two streams behind the link, and a line that spoils what is on it."""
+"""A board made of Python: two streams behind the link, a line that spoils what is on it, and a clock of their own."""
 
-import time
 import zlib
 from collections import deque
 from random import Random
@@ -10,6 +9,19 @@ from thresher.spec import AttentionConfig, preset
 from thresher.spec.link import IDENTITY_PORT, SYNC_REPLY, SYNC_REQUEST, Operation, identity
 
 TINY = preset("tiny")
+
+
+class Clock:
+    """Stands for the module ``time``: nothing passes but what the line takes, however busy the machine is."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
 
 
 class Board:
@@ -84,7 +96,7 @@ def spoiled(frame: bytes, random: Random) -> bytes:
 
 
 class FakePort:
-    """A line to a board.
+    """A line to a board. What it takes passes on :data:`CLOCK`.
 
     Parameters
     ----------
@@ -92,7 +104,7 @@ class FakePort:
         Chance that a frame, either way, is :func:`spoiled`.
     """
 
-    name, baud = "fake", 10_000_000
+    name, baud = "fake", 115_200
 
     def __init__(self, board: Board, *, spoil: float = 0.0, seed: int = 0):
         self.board, self.spoil, self.random = board, spoil, Random(seed)
@@ -104,6 +116,7 @@ class FakePort:
     def write(self, data: bytes) -> None:
         self._check()
         self.sent += 1
+        CLOCK.now += 10 * len(data) / self.baud
         heard = self._spoil(data)
         self.coming += self._spoil(self.board.handle(heard))
         if heard == 2 * data:  # the board hears the second copy, too
@@ -112,7 +125,7 @@ class FakePort:
     def read(self, timeout: float) -> bytes:
         self._check()
         if not self.coming:
-            time.sleep(timeout)
+            CLOCK.now += timeout
             return b""
         size = self.random.randrange(1, len(self.coming) + 1)
         found, self.coming = self.coming[:size], self.coming[size:]

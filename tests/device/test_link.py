@@ -9,30 +9,30 @@ from amaranth.lib.wiring import In, Out
 from thresher.device import link as module
 from thresher.device import streams
 from thresher.device.attention import AttentionDevice
+from thresher.device.frames import request
 from thresher.device.link import ATTEMPTS, Link
 from thresher.device.port import DeviceError, SerialPort
 from thresher.device.streams import StreamDevice
 from thresher.spec import preset
 from thresher.spec.link import Operation
 
-from .fake_board import TINY, Board, FakePort
+from .fake_board import CLOCK, TINY, Board, FakePort
 
 ECHO = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.002)
-    monkeypatch.setattr(module, "QUIET", 0.001)
-    monkeypatch.setattr(module, "NOISY", 0.01)
-    monkeypatch.setattr(streams, "STUCK_SECONDS", 0.05)
+def _time_of_the_line(monkeypatch):
+    """Waiting takes no time, and a machine that is busy no patience."""
+    monkeypatch.setattr(module, "time", CLOCK)
+    monkeypatch.setattr(streams, "time", CLOCK)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_streams_over_a_bad_line(seed, monkeypatch):
     """Every byte arrives once and in order, though a third of the frames are spoiled."""
     monkeypatch.setattr(module, "ATTEMPTS", 40)
-    monkeypatch.setattr(module, "FIRST_WAIT", 1e-12)
+    monkeypatch.setattr(streams, "STUCK_SECONDS", 1000)  # a single request may need many of the attempts
     board = Board(room=300)
     link = Link(FakePort(board, spoil=0.3, seed=seed))
     link.greet(TINY)
@@ -75,7 +75,7 @@ def test_no_answer():
             return b""
 
     port = FakePort(Deaf())
-    with pytest.raises(DeviceError, match="no answer from fake at 10000000 baud: check --baud"):
+    with pytest.raises(DeviceError, match="no answer from fake at 115200 baud: check --baud"):
         Link(port).greet(TINY)
     assert port.sent == ATTEMPTS
 
@@ -94,7 +94,8 @@ def test_what_an_earlier_session_left():
     link = Link(port)
     link.greet(TINY)
     link.write(0, b"abc")
-    old = port.board.handle(b"")
+    old = port.board.handle(request(3, Operation.WRITE, port=0, payload=b"abc"))
+    assert old
     port.coming = old + b"\xa5\xc3\x01"
     link = Link(port)
     link.greet(TINY)

@@ -303,8 +303,8 @@ def test_a_large_matrix_packs_at_once(weight_format):
     rng = np.random.default_rng(0)
     weights = rng.integers(1, 128, (1536, 384), dtype=np.int8)
     weights[:, 1::2] = 0
-    start = time.perf_counter()
+    start = time.thread_time()  # not the clock on the wall: the machine may be busy with other things
     packed = pack(weights, weight_format, banks=32)
-    took = time.perf_counter() - start
+    took = time.thread_time() - start
     assert took < 0.5, f"{weight_format} took {took:.2f} s (seed 0)"
     assert np.array_equal(unpack(packed).toarray(), weights)
