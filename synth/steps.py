@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .devices import Device, Family
+from .multiplier_registers import take_registers_in
 from .tools import SynthesisError, Tool, run
 
 __all__ = ["FREQUENCY_MHZ", "PACKERS", "PLACERS", "Pins", "Plan", "Steps", "Told"]
@@ -29,6 +30,9 @@ PACKERS = {Family.ECP5: "ecppack", Family.ICE40: "icepack"}
 CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr that names the file of what it placed, and how such files end."""
+
+NETLISTS = "2"
+"""Counts up when netlists of the same Verilog change, so that those from before are made again."""
 
 DETAILS = "yosys.details.log"
 
@@ -99,14 +103,17 @@ class Steps:
         if device.family is Family.ICE40 and device.capacity and device.capacity.dsp:
             command += " -dsp"
         netlist, source = f"{top}.netlist.json", f"{top}.v"
-        self._netlist_key = _digest(self.plan.verilog, command, yosys.version, yosys.source)
+        self._netlist_key = _digest(NETLISTS, self.plan.verilog, command, yosys.version, yosys.source)
         kept = self._kept(netlist, self._netlist_key)
         if kept is None:
             (self.folder / source).write_text(_plain_names(self.plan.verilog))
             self.announce(f"Yosys {yosys.version} ({yosys.source}): {top} for {device.family}")
             seconds = self._yosys(yosys, source, f"{command} -top {top}", netlist)
             if device.family is Family.ICE40 and self.plan.pins is None:
-                _drop_ports(self.folder / netlist)
+                _change(self.folder / netlist, _drop_ports)
+            if device.family is Family.ECP5:
+                self.tell("taking registers into multipliers")
+                _change(self.folder / netlist, take_registers_in)
             kept = self._keep(netlist, self._netlist_key, seconds=seconds)
         self.seconds["yosys"] = kept["seconds"]
         return netlist
@@ -201,17 +208,22 @@ class Steps:
         return note
 
 
-def _drop_ports(netlist: Path) -> None:
+def _change(netlist: Path, change: Callable[[Any], object]) -> None:
+    """Apply a change to the top module of a netlist."""
+    design = json.loads(netlist.read_text())
+    for module in design["modules"].values():
+        if int(str(module["attributes"].get("top", "0")), 2):
+            change(module)
+    netlist.write_text(json.dumps(design))
+
+
+def _drop_ports(module: Any) -> None:
     """Leave no port but the clock.
 
     nextpnr for iCE40 would give each a pin, and there are not as many. Wires without a driver are not routed; logic
     behind them stays.
     """
-    design = json.loads(netlist.read_text())
-    for module in design["modules"].values():
-        if int(str(module["attributes"].get("top", "0")), 2):
-            module["ports"] = {name: port for name, port in module["ports"].items() if name == "clk"}
-    netlist.write_text(json.dumps(design))
+    module["ports"] = {name: port for name, port in module["ports"].items() if name == "clk"}
 
 
 def _plain_names(verilog: str) -> str:

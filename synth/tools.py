@@ -172,7 +172,7 @@ def _error_in(log: Path) -> str | None:
     """The first error in a log."""
     with contextlib.suppress(OSError), log.open(errors="replace") as lines:
         for line in lines:
-            found = re.match(r"\s*ERROR:\s*(.*\S)", line)
+            found = re.match(r"\s*(?:\S+:\d+: )?ERROR:\s*(.*\S)", line)
             if found:
                 return found[1]
     return None

@@ -54,8 +54,8 @@ def test_changed_configuration(tmp_path):
 
 
 def test_too_large_says_by_how_much_of_what(monkeypatch):
-    many = {f"m{i}": {"type": "DP16KD"} for i in range(60)}
-    monkeypatch.setenv("FAKE_NETLIST", json.dumps({"modules": {"u": {"attributes": {"top": "1"}, "cells": many}}}))
+    many = {f"m{i}": fake_tools.cell("DP16KD") for i in range(60)}
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(many))
     result = invoke(*PART, "--device", "lfe5u-12f")
     assert result.exit_code == 1
     assert "60 of 56 block memories (107.1%)" in result.stdout

@@ -4,6 +4,18 @@ import json
 import sys
 from pathlib import Path
 
+
+def cell(kind: str) -> dict[str, object]:
+    wires = {"CLK": [2], "DI": [3], "Q": [4]} if kind == "TRELLIS_FF" else {}
+    directions = {name: "output" if name == "Q" else "input" for name in wires}
+    return {"type": kind, "parameters": {}, "port_directions": directions, "connections": wires}
+
+
+def netlist(cells: dict[str, dict[str, object]]) -> str:
+    """For the variable ``FAKE_NETLIST``: a netlist of these cells."""
+    return json.dumps({"modules": {"unit": {"attributes": {"top": "1"}, "ports": {}, "cells": cells}}})
+
+
 NETLIST = {
     "modules": {
         "LUT4": {"attributes": {"blackbox": "00000000000000000000000000000001"}, "cells": {}},
@@ -11,23 +23,23 @@ NETLIST = {
             "attributes": {"top": "00000000000000000000000000000001"},
             "ports": {"clk": {"direction": "input", "bits": [2]}, "i__valid": {"direction": "input", "bits": [3]}},
             "cells": {
-                "softmax$12": {"type": "$scopeinfo"},
-                "softmax$12.tree$3": {"type": "$scopeinfo"},
-                "softmax$12.tree$3.sum_CCU2C": {"type": "CCU2C"},
-                "softmax$12.row.field[0]_LUT4": {"type": "LUT4"},
-                "softmax$12.row.field[1]_LUT4": {"type": "LUT4"},
-                "softmax$12.queue_FF": {"type": "TRELLIS_FF"},
-                "memory.0.0": {"type": "TRELLIS_DPR16X4"},
-                "wide": {"type": "PFUMX"},
-                "product": {"type": "MULT18X18D"},
-                "operands": {"type": "DP16KD"},
+                "softmax$12": cell("$scopeinfo"),
+                "softmax$12.tree$3": cell("$scopeinfo"),
+                "softmax$12.tree$3.sum_CCU2C": cell("CCU2C"),
+                "softmax$12.row.field[0]_LUT4": cell("LUT4"),
+                "softmax$12.row.field[1]_LUT4": cell("LUT4"),
+                "softmax$12.queue_FF": cell("TRELLIS_FF"),
+                "memory.0.0": cell("TRELLIS_DPR16X4"),
+                "wide": cell("PFUMX"),
+                "product": cell("MULT18X18D"),
+                "operands": cell("DP16KD"),
             },
         },
     }
 }
 """On ECP5: 2 + 2 tables in softmax, of which its tree has two, and 4 beside."""
 
-ICE40_CELLS = {"a": {"type": "SB_LUT4"}, "b": {"type": "SB_DFFESR"}, "c": {"type": "SB_CARRY"}}
+ICE40_CELLS = {"a": cell("SB_LUT4"), "b": cell("SB_DFFESR"), "c": cell("SB_CARRY")}
 
 
 def _step(kind: str, delay: float, cell: str, to: str) -> dict[str, object]:

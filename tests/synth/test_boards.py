@@ -273,8 +273,8 @@ def test_a_clock_that_is_not_reached():
 
 @pytest.mark.usefixtures("tools", "small")
 def test_too_large_for_a_board(monkeypatch):
-    many = {f"m{i}": {"type": "MULT18X18D"} for i in range(200)}
-    monkeypatch.setenv("FAKE_NETLIST", json.dumps({"modules": {"u": {"attributes": {"top": "1"}, "cells": many}}}))
+    many = {f"m{i}": fake_tools.cell("MULT18X18D") for i in range(200)}
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(many))
     result = invoke(*COMMAND)
     assert result.exit_code == 1
     assert "44 multipliers too many (200 of 156); choose a smaller configuration" in result.stderr

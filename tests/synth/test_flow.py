@@ -122,9 +122,8 @@ def test_devices_that_are_only_counted(tmp_path, monkeypatch):
 
 
 def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
-    many = {f"m{i}": {"type": "MULT18X18D"} for i in range(30)}
-    design = {"modules": {"unit": {"attributes": {"top": "1"}, "cells": many}}}
-    monkeypatch.setenv("FAKE_NETLIST", json.dumps(design))
+    many = {f"m{i}": fake_tools.cell("MULT18X18D") for i in range(30)}
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(many))
     result = run(tmp_path, name="lfe5u-25f")
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
     assert {name: fit.missing for name, fit in result.too_large.items()} == {"dsp": 2}

@@ -1,0 +1,125 @@
+"""Registers beside multipliers of an ECP5, taken into them.
+
+A MULT18X18D has registers of its own at its inputs and at its product, of which Yosys uses none. Outside, each costs a
+way across the chip as long as that to the multiplier, and a flip-flop per bit.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+__all__ = ["take_registers_in"]
+
+OPERAND_BITS = 18
+PRODUCT_BITS = 36
+ZEROS = ("0", "x")
+OPERANDS = [f"{operand}{bit}" for operand in "AB" for bit in range(OPERAND_BITS)]
+PRODUCT = [f"P{bit}" for bit in range(PRODUCT_BITS)]
+
+
+def take_registers_in(module: dict[str, Any]) -> int:
+    """Move flip-flops of a flat module in Yosys' JSON into its multipliers, in place.
+
+    Both operands of a multiplier are taken in or neither, since nextpnr times nothing else; its product is independent
+    of that. Registers need the same clock, no enable, no reset, and zero as initial value. One that feeds other cells,
+    too, stays for these.
+
+    Returns
+    -------
+    int
+        Flip-flops that are gone.
+    """
+    netlist = _Netlist(module)
+    before = len(module["cells"])
+    multipliers = [name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D"]
+    # A register between two multipliers serves the first.
+    for take in (netlist.take_product, netlist.take_operands):
+        for name in multipliers:
+            take(name)
+    netlist.drop_unread()
+    return before - len(module["cells"])
+
+
+class _Netlist:
+    """Which register drives each bit, who reads it, (cell, port), and which bits multipliers have of their own now."""
+
+    def __init__(self, module: dict[str, Any]):
+        self.cells = module["cells"]
+        self.registers: dict[Any, str] = {}
+        self.readers: dict[Any, set[tuple[str, str]]] = defaultdict(set)
+        self.taken: set[Any] = set()
+        for name, cell in self.cells.items():
+            for port, bits in cell["connections"].items():
+                if cell["port_directions"][port] != "output":
+                    for bit in bits:
+                        self.readers[bit].add((name, port))
+            if _is_plain(cell):
+                self.registers[cell["connections"]["Q"][0]] = name
+        for port in module["ports"].values():
+            for bit in port["bits"]:
+                self.readers[bit].add(("", ""))
+
+    def take_operands(self, name: str) -> None:
+        multiplier = self.cells[name]
+        wires = multiplier["connections"]
+        places = [place for place in OPERANDS if wires.get(place, ["0"])[0] not in ZEROS]
+        if not places or any(wires[place][0] not in self.registers for place in places):
+            return
+        found = {place: self.cells[self.registers[wires[place][0]]]["connections"] for place in places}
+        clocks = {wire["CLK"][0] for wire in found.values()}
+        if len(clocks) > 1:
+            return
+        for place, wire in found.items():
+            self.readers[wire["Q"][0]].discard((name, place))
+            self.readers[wire["DI"][0]].add((name, place))
+            self.taken.add(wire["Q"][0])
+            wires[place] = list(wire["DI"])
+        _clock(multiplier, clocks.pop(), "REG_INPUTA", "REG_INPUTB")
+
+    def take_product(self, name: str) -> None:
+        multiplier = self.cells[name]
+        wires = multiplier["connections"]
+        found: dict[str, str] = {}
+        for place in PRODUCT:
+            bits = wires.get(place, [])
+            readers = self.readers[bits[0]] if bits else set()
+            if not readers:
+                continue
+            reader, port = next(iter(readers))
+            if len(readers) > 1 or port != "DI" or not _is_plain(self.cells[reader]):
+                return
+            found[place] = reader
+        clocks = {self.cells[reader]["connections"]["CLK"][0] for reader in found.values()}
+        if not found or len(clocks | set(wires.get("CLK0", ()))) > 1:
+            return
+        for place, reader in found.items():
+            wires[place] = self.cells.pop(reader)["connections"]["Q"]
+            self.registers.pop(wires[place][0])
+        _clock(multiplier, clocks.pop(), "REG_OUTPUT")
+
+    def drop_unread(self) -> None:
+        for bit in self.taken:
+            if not self.readers[bit]:
+                del self.cells[self.registers[bit]]
+
+
+def _is_plain(cell: dict[str, Any]) -> bool:
+    """A flip-flop that takes its input in at every rising edge."""
+    if cell["type"] != "TRELLIS_FF":
+        return False
+    settings, wires = cell["parameters"], cell["connections"]
+    return (
+        settings.get("CEMUX", "1").strip() == "1"
+        and settings.get("CLKMUX", "CLK") == "CLK"
+        and settings.get("REGSET", "RESET") == "RESET"
+        and wires.get("LSR", ["0"])[0] in ZEROS
+    )
+
+
+def _clock(multiplier: dict[str, Any], clock: Any, *registers: str) -> None:
+    """Use registers of a multiplier, always enabled and never reset."""
+    for register in registers:
+        for kind in ("CLK", "CE", "RST"):
+            multiplier["parameters"][f"{register}_{kind}"] = f"{kind}0"
+    for wire, bit in (("CLK0", clock), ("CE0", "1"), ("RST0", "0")):
+        multiplier["connections"][wire] = [bit]
+        multiplier["port_directions"][wire] = "input"

@@ -1,0 +1,138 @@
+"""Registers taken into multipliers: which, and that the netlist does what it did, by Yosys' SAT solver."""
+
+import json
+
+import pytest
+from thresher.synth.multiplier_registers import take_registers_in
+from thresher.synth.tools import Source, find, run
+
+CYCLES = 7
+"""More than any of the designs remembers."""
+
+# Ports of MULT18X18D that Yosys or the change connect; its registers are reset by nothing and always enabled.
+MODEL = """
+module MULT18X18D({ports}, output {outputs});
+  parameter REG_INPUTA_CLK = "NONE", REG_INPUTA_CE = "CE0", REG_INPUTA_RST = "RST0";
+  parameter REG_INPUTB_CLK = "NONE", REG_INPUTB_CE = "CE0", REG_INPUTB_RST = "RST0";
+  parameter REG_OUTPUT_CLK = "NONE", REG_OUTPUT_CE = "CE0", REG_OUTPUT_RST = "RST0";
+  wire signed [17:0] a_in = {{{a}}}, b_in = {{{b}}};
+  reg signed [17:0] a_held = 0, b_held = 0;
+  reg signed [35:0] p_held = 0;
+  wire signed [17:0] a = REG_INPUTA_CLK == "NONE" ? a_in : a_held;
+  wire signed [17:0] b = REG_INPUTB_CLK == "NONE" ? b_in : b_held;
+  wire signed [18:0] wide_a = {{SIGNEDA & a[17], a}}, wide_b = {{SIGNEDB & b[17], b}};
+  wire signed [35:0] product = wide_a * wide_b;
+  always @(posedge CLK0) begin
+    if (CE0) a_held <= RST0 ? 18'd0 : a_in;
+    if (CE0) b_held <= RST0 ? 18'd0 : b_in;
+    if (CE0) p_held <= RST0 ? 36'd0 : product;
+  end
+  assign {{{p}}} = REG_OUTPUT_CLK == "NONE" ? product : p_held;
+endmodule
+"""
+
+HEAD = "module top(input clk, input rst, input en, input signed [2:0] a, b, c, output reg signed [5:0] p, q);\n"
+PLAIN = """
+  reg signed [2:0] x = 0, y = 0;
+  initial {p, q} = 0;
+  always @(posedge clk) begin x <= a; y <= b; p <= x * y; end
+"""
+DESIGNS = {
+    # name: body, multipliers whose operands and whose products are taken in
+    "plain": (PLAIN + "always @* q = 0;", 1, 1),
+    "another reader of an operand": (PLAIN + "always @(posedge clk) q <= x;", 1, 1),
+    "shared operand": (
+        "reg signed [2:0] x = 0, y = 0, z = 0; initial {p, q} = 0;"
+        "always @(posedge clk) begin x <= a; y <= b; z <= c; p <= x * y; q <= x * z; end",
+        2,
+        2,
+    ),
+    "chain": (
+        "reg signed [2:0] x = 0, y = 0, z = 0; initial {p, q} = 0;"
+        "always @(posedge clk) begin x <= a; y <= b; z <= c; p <= x * y; q <= p[2:0] * z; end",
+        1,
+        2,
+    ),
+    "reset": (
+        "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(posedge clk) begin x <= a; if (rst) y <= 0; else y <= b; p <= x * y; end",
+        0,
+        1,
+    ),
+    "enable": (
+        "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(posedge clk) begin x <= a; y <= b; if (en) p <= x * y; end",
+        1,
+        0,
+    ),
+    "initial value": (
+        "reg signed [2:0] x = 1, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(posedge clk) begin x <= a; y <= b; p <= x * y; end",
+        0,
+        1,
+    ),
+    "other edge": (
+        "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(negedge clk) begin x <= a; y <= b; end always @(posedge clk) p <= x * y;",
+        0,
+        1,
+    ),
+    "only some of the product": (
+        "reg signed [2:0] x = 0, y = 0; reg signed [5:0] r; initial {p, q} = 0; always @* q = 0;"
+        "always @* r = x * y; always @(posedge clk) begin x <= a; y <= b; p <= r >>> 2; end",
+        1,
+        1,
+    ),
+    "product read at once, too": (
+        "reg signed [2:0] x = 0, y = 0; initial p = 0;"
+        "always @* q = x * y; always @(posedge clk) begin x <= a; y <= b; p <= x * y; end",
+        1,
+        0,
+    ),
+}
+
+
+def model() -> str:
+    def bits(letter: str, count: int) -> list[str]:
+        return [f"{letter}{i}" for i in range(count)]
+
+    a, b, c, p = bits("A", 18), bits("B", 18), bits("C", 18), bits("P", 36)
+    others = ["SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0"]
+    return MODEL.format(
+        ports=", ".join(f"input {name}" for name in [*a, *b, *c, *others]),
+        outputs=", ".join(p),
+        a=", ".join(reversed(a)),
+        b=", ".join(reversed(b)),
+        p=", ".join(reversed(p)),
+    )
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_it_does_what_it_did(tmp_path, name):
+    body, operands, products = DESIGNS[name]
+    yosys = find("yosys", Source.AUTO)
+    (tmp_path / "top.v").write_text(f"{HEAD}{body}\nendmodule\n")
+    (tmp_path / "model.v").write_text(model())
+    script = "read_verilog top.v; synth_ecp5 -noiopad -top top; write_json mapped.json"
+    run(yosys, ["-p", script], folder=tmp_path, log="map.log")
+    design = json.loads((tmp_path / "mapped.json").read_text())
+    module = design["modules"]["top"]
+    take_registers_in(module)
+    multipliers = [cell["parameters"] for cell in module["cells"].values() if cell["type"] == "MULT18X18D"]
+    assert sum("REG_INPUTA_CLK" in each for each in multipliers) == operands
+    assert sum("REG_INPUTB_CLK" in each for each in multipliers) == operands
+    assert sum("REG_OUTPUT_CLK" in each for each in multipliers) == products
+    if "negedge" in body:
+        return  # the solver knows one edge only
+    design["modules"] = {"top": module}
+    (tmp_path / "changed.json").write_text(json.dumps(design))
+    check = (
+        "read_verilog top.v; prep -top top; rename top gold; design -stash gold; "
+        "read_json changed.json; read_verilog model.v; "
+        "read_verilog -overwrite +/lattice/cells_sim_ecp5.v; "
+        "hierarchy -top top; prep -flatten -top top; rename top gate; design -stash gate; "
+        "design -copy-from gold gold; design -copy-from gate gate; "
+        "miter -equiv -flatten -make_outputs gold gate miter; hierarchy -top miter; "
+        f"dffunmap; sat -verify -prove trigger 0 -seq {CYCLES} -set-init-zero miter"
+    )
+    run(yosys, ["-p", check], folder=tmp_path, log="check.log")
