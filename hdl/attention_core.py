@@ -1,12 +1,13 @@
 """The attention core: heads in, INT8 attention out."""
 
-from amaranth import Module
+from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from ..spec.config import AttentionConfig
-from .common.pipeline import StreamFIFO
+from .common.pipeline import HalfBuffer, StreamFIFO
 from .common.scratchpad import Scratchpad
+from .common.streams import StreamRegister
 from .compact.normalise import CompactNormalise
 from .compact.predictor import CompactPredictor
 from .compact.softmax import CompactSoftmax
@@ -15,7 +16,7 @@ from .heads.head_table import HeadTable
 from .heads.loader import Loader
 from .heads.output_buffer import OutputBuffer
 from .heads.value_sums import ValueSums
-from .interface import attention_signature
+from .interface import attention_signature, head_layout, predictions_layout
 from .normalise import Normalise
 from .pe_array import PEArray
 from .predictor import Predictor
@@ -70,7 +71,7 @@ class AttentionCore(wiring.Component):
         m.submodules.output = output = OutputBuffer(config)
         self._connect_heads(m, heads, loader, predictor, sparsity_engine, output)
         self._connect_scratchpads(m, loader, predictor, pe_array)
-        connect(m, predictor.o_predictions, sparsity_engine.i_predictions)
+        self._connect_predictions(m, predictor.o_predictions, sparsity_engine.i_predictions)
         self._connect_attention(m, heads, sparsity_engine, pe_array, softmax)
         self._connect_output(m, heads, loader, pe_array, softmax, normalise, output)
         return m
@@ -91,13 +92,32 @@ class AttentionCore(wiring.Component):
             heads.loading_slot.eq(loader.loading_slot),
             heads.release.eq(output.release),
             output.now.eq(heads.now),
-            # Predictor and sparsity engine begin a head together.
-            predictor.i_head.payload.eq(heads.o_predict.payload),
-            sparsity_engine.i_head.payload.eq(heads.o_predict.payload),
-            predictor.i_head.valid.eq(heads.o_predict.valid & sparsity_engine.i_head.ready),
-            sparsity_engine.i_head.valid.eq(heads.o_predict.valid & predictor.i_head.ready),
-            heads.o_predict.ready.eq(predictor.i_head.ready & sparsity_engine.i_head.ready),
         ]
+        self._connect_selection(m, heads.o_predict, predictor.i_head, sparsity_engine.i_head)
+
+    def _connect_predictions(self, m: Module, predictions, stage) -> None:
+        """The predictor's results to the sparsity engine, which is far away unless compact."""
+        if self.config.compact:
+            connect(m, predictions, stage)
+        else:
+            m.submodules.predictions = register = StreamRegister(predictions_layout(self.config))
+            connect(m, predictions, register.i)
+            connect(m, register.o, stage)
+
+    def _connect_selection(self, m: Module, head, *stages) -> None:
+        """A head to predictor and sparsity engine at the same time, which are far apart unless compact."""
+        entrances = []
+        for stage, name in zip(stages, ("predicted_head", "selected_head"), strict=True):
+            if self.config.compact:
+                entrances.append(stage)
+            else:
+                m.submodules[name] = held = HalfBuffer(head_layout(self.config))
+                connect(m, held.o, stage)
+                entrances.append(held.i)
+        every = Cat(entrance.ready for entrance in entrances).all()
+        m.d.comb += head.ready.eq(every)
+        for entrance in entrances:
+            m.d.comb += [entrance.valid.eq(head.valid & every), entrance.payload.eq(head.payload)]
 
     def _connect_scratchpads(self, m: Module, loader, predictor, pe_array) -> None:
         for name, write, read in (

@@ -72,7 +72,7 @@ class Exponential(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stages = 0 if self._steady_scale else 2
-        multiplier = delay(m, self.score_multiplier, stages, enable=self.enable, name="multiplier")[-1]
+        multiplier = delay(m, self.score_multiplier, stages, enable=self.enable, name="multiplier", reset_less=True)[-1]
         for i in range(self._count):
             t = self._exponent(m, self.difference[i], multiplier, i)
             mantissa, places = self._mantissa(m, t, i)
@@ -105,7 +105,7 @@ class Exponential(wiring.Component):
         scales in one shift of the product.
         """
         numerator, denominator = EXP_CURVATURE
-        f = delay(m, t[:EXP_FRACTION], 2, enable=self.enable, name=f"f_{i}")
+        f = delay(m, t[:EXP_FRACTION], 2, enable=self.enable, name=f"f_{i}", reset_less=True)
         whole = delay(m, t[EXP_FRACTION:], 3, enable=self.enable, name=f"whole_{i}")
         *low, high = [f[0] << k for k in range(numerator.bit_length()) if numerator >> k & 1]
         slope_bits = numerator.bit_length() + EXP_FRACTION

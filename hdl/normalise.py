@@ -13,7 +13,8 @@ from ..spec.formats import (
     OUTPUT_SHIFT_BITS,
     RECIPROCAL_FRACTION,
 )
-from .common.pipeline import StreamFIFO, delay, index_bits
+from .common.pipeline import HalfBuffer, StreamFIFO, delay, index_bits
+from .common.streams import nonzero
 from .requantize import Requantize, requantize_latency
 from .rows.denominator import normaliser_row_layout
 
@@ -90,7 +91,7 @@ class Normalise(wiring.Component):
         self._config = config
         self.block_cycles = config.block * config.lanes // config.output_lanes
         self._requantize_latency = requantize_latency(config.output_operand_bits)
-        self.latency = 5 + self._requantize_latency
+        self.latency = 9 + self._requantize_latency
         super().__init__(
             {
                 "i_row": In(stream.Signature(scaled_row_layout(config))),
@@ -104,9 +105,10 @@ class Normalise(wiring.Component):
         # Nothing behind the shift registers stalls: a word leaves them only when there is room for it at the end.
         m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY)
         wiring.connect(m, words.o, wiring.flipped(self.o_words))
-        room = Signal(range(WORDS_UNDER_WAY + 1), init=WORDS_UNDER_WAY)
-        step, accumulators, value_sums, row = self._drain(m, room != 0)
-        m.d.sync += room.eq(room - step + (words.o.valid & words.o.ready))
+        step = Signal()
+        left = words.o.valid & words.o.ready
+        room = nonzero(m, init=WORDS_UNDER_WAY, limit=WORDS_UNDER_WAY, up=left, down=step, name="room")
+        moved, accumulators, value_sums, row = self._drain(m, step, room)
         operands, multiplier, shift = self._divide(m, accumulators, value_sums, row)
         for lane in range(self._config.output_lanes):
             m.submodules[f"requantize_{lane}"] = requantize = Requantize(
@@ -123,38 +125,33 @@ class Normalise(wiring.Component):
                 words.i.payload.values[lane].eq(requantize.result),
                 words.i.payload.saturated[lane].eq(requantize.saturated),
             ]
-        valid = delay(m, step, 3 + self._requantize_latency, enable=1, name="valid")[-1]
+        valid = delay(m, moved, 4 + self._requantize_latency, enable=1, name="valid")[-1]
         m.d.comb += words.i.valid.eq(valid)
         return m
 
-    def _drain(self, m: Module, room):
-        """Shift registers with the next word's accumulators in front, and the row that they belong to."""
+    def _drain(self, m: Module, step, room):
+        """Shift registers with the next word's accumulators in front, and the row that they belong to.
+
+        What happens is decided a cycle before the registers move: they are thousands of bits, all over the chip.
+        """
         config = self._config
-        block = self.i_block.payload
         groups = config.lanes // config.output_lanes
         row = Signal(scaled_row_layout(config))
-        accumulators = Signal.like(Cat(block.accumulators), reset_less=True)
-        value_sums = Signal.like(Cat(block.value_sums), reset_less=True)
         active, last_chunk, known = Signal(), Signal(), Signal()
-        step = Signal()
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
-        last = step & (group == groups - 1) & (query == config.block - 1)
+        last = Signal()
+        # The main array's accumulators are free as soon as the block is here.
+        m.submodules.held = held = HalfBuffer(self.i_block.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i_block), held.i)
+        take = held.o.valid & held.o.ready
         ends_row = last & last_chunk
         m.d.comb += [
             step.eq(active & known & room),
-            self.i_block.ready.eq(~active | last),
+            last.eq(step & (group == groups - 1) & (query == config.block - 1)),
+            held.o.ready.eq(~active | last),
             self.i_row.ready.eq(~known | ends_row),
         ]
-        # One enable and one choice per bit: the registers are thousands of bits.
-        take = self.i_block.valid & self.i_block.ready
-        shifted = accumulators >> (config.output_lanes * config.accumulator_bits)
-        rotated = value_sums.rotate_right(config.output_lanes * config.value_sum_bits)
-        with m.If(take | step):
-            m.d.sync += [
-                accumulators.eq(Mux(take, Cat(block.accumulators), shifted)),
-                value_sums.eq(Mux(take, Cat(block.value_sums), rotated)),
-            ]
         with m.If(step):
             m.d.sync += group.eq(group + 1)
             with m.If(group == groups - 1):
@@ -162,15 +159,11 @@ class Normalise(wiring.Component):
         with m.If(last):
             m.d.sync += active.eq(0)
         with m.If(take):
-            m.d.sync += [active.eq(1), last_chunk.eq(block.last_chunk)]
+            m.d.sync += [active.eq(1), last_chunk.eq(held.o.payload.last_chunk)]
         with m.If(ends_row):
             m.d.sync += known.eq(0)
         with m.If(self.i_row.valid & self.i_row.ready):
             m.d.sync += [known.eq(1), row.eq(self.i_row.payload)]
-        front = [
-            data.View(data.ArrayLayout(signed(bits), config.output_lanes), register[: bits * config.output_lanes])
-            for bits, register in ((config.accumulator_bits, accumulators), (config.value_sum_bits, value_sums))
-        ]
         per_query = {
             "background": row.background[query],
             "mantissa": row.mantissa[query],
@@ -178,18 +171,45 @@ class Normalise(wiring.Component):
             "output_multiplier": row.output_multiplier,
             "output_shift": row.output_shift,
         }
-        return step, *front, per_query
+        moved = delay(m, step, 1, enable=1, name="step")[1]
+        fronts = self._shift(m, held.o.payload, take=take, step=step)
+        # Registers that multiplier blocks can take in.
+        fronts = [
+            [delay(m, value, 1, enable=1, name=f"{name}_{i}", reset_less=True)[1] for i, value in enumerate(front)]
+            for front, name in zip(fronts, ("front", "front_sum"), strict=True)
+        ]
+        now = {name: delay(m, value, 2, enable=1, name=name, reset_less=True)[2] for name, value in per_query.items()}
+        return delay(m, moved, 1, enable=1, name="moved")[1], *fronts, now
+
+    def _shift(self, m: Module, held, *, take, step) -> list:
+        """The front word of the accumulators and of the sums of V, a cycle after it was decided that it moves."""
+        config = self._config
+        accumulators = Signal.like(Cat(held.accumulators), reset_less=True)
+        value_sums = Signal.like(Cat(held.value_sums), reset_less=True)
+        # One enable and one choice per bit, either a register. The block stays where it was for this cycle.
+        taken, moves = Signal(), Signal()
+        m.d.sync += [taken.eq(take), moves.eq(take | step)]
+        with m.If(moves):
+            for register, new, bits in (
+                (accumulators, held.accumulators, config.accumulator_bits),
+                (value_sums, held.value_sums, config.value_sum_bits),
+            ):
+                m.d.sync += register.eq(Mux(taken, Cat(new), register.rotate_right(config.output_lanes * bits)))
+        return [
+            data.View(data.ArrayLayout(signed(bits), config.output_lanes), register[: bits * config.output_lanes])
+            for bits, register in ((config.accumulator_bits, accumulators), (config.value_sum_bits, value_sums))
+        ]
 
     def _divide(self, m: Module, accumulators, value_sums, row):
-        """Three stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal
-        mantissa and the output's scale into one factor."""
+        """Four stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal mantissa
+        and the output's scale into one factor; last, registers that multiplier blocks can take in."""
         config = self._config
         late = config.normalise is Mode.LATE
         # Late exponents are at least that of weight_max; early ones are constant.
         least = config.weight_bits - 1 if late else config.weight_bits
         places = delay(m, row["exponent"], 2, enable=1, name="exponent")[1] - least
-        shift = delay(m, row["output_shift"], 3, enable=1, name="output_shift")[3]
-        factor = Signal(RECIPROCAL_FRACTION + 1 + OUTPUT_MULTIPLIER_BITS)
+        shift = delay(m, row["output_shift"], 4, enable=1, name="output_shift")[4]
+        factor = Signal(RECIPROCAL_FRACTION + 1 + OUTPUT_MULTIPLIER_BITS, reset_less=True)
         factor_rounded, factor_held = (Signal(OUTPUT_MULTIPLIER_BITS, name=f"factor_{n}") for n in (1, 2))
         places_held = Signal(index_bits(config.denominator_bits - least))
         m.d.sync += [
@@ -207,14 +227,18 @@ class Normalise(wiring.Component):
             drop = least - OUTPUT_FRACTION
             scaled = total[drop:].as_signed() if drop >= 0 else Cat(Const(0, -drop), total).as_signed()
             m.d.sync += operands[lane].eq(scaled >> places_held if late else scaled)
-        return operands, factor_held, shift
+        near = [
+            delay(m, value, 1, enable=1, name=f"operand_{lane}", reset_less=True)[1]
+            for lane, value in enumerate(operands)
+        ]
+        return near, delay(m, factor_held, 1, enable=1, name="factor", reset_less=True)[1], shift
 
     def _total(self, m: Module, accumulator, value_sum, background, lane: int) -> Signal:
         """Two stages: the sum over all positions, which those of pruned blocks enter with the background's weight."""
         held = delay(m, accumulator, 2, enable=1, name=f"accumulator_{lane}")
         if self._config.fill is Fill.SKIP:
             return held[2]
-        share = Signal(signed(self._config.accumulator_bits), name=f"share_{lane}")
+        share = Signal(signed(self._config.accumulator_bits), name=f"share_{lane}", reset_less=True)
         total = Signal(signed(self._config.accumulator_bits), name=f"total_{lane}")
         m.d.sync += [share.eq(background * value_sum), total.eq(held[1] + share)]
         return total

@@ -60,6 +60,7 @@ class PEArray(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
+        self._far = 0 if config.compact else 1
         rows = data.ArrayLayout(data.ArrayLayout(signed(INT8_BITS), config.lanes), config.block)
         bits = operand_address_bits(config)
         super().__init__(
@@ -78,10 +79,11 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # 1: step registered, addresses; 2: scratchpads; 3: what they hold; 4: operands; 5: products. Scratchpads fill
-        # the chip, so a register stands at either side of them; compact cores need neither.
-        far = 0 if self._config.compact else 1
-        tags = delay(m, self._choose(m), 2 * far + 3, enable=1, name="step")
+        # 1: step registered, addresses; 2: scratchpads; 3: what they hold; 4: operands; 5: the multipliers' own
+        # operand registers; 6: products. Scratchpads and multipliers are spread over the chip, so a register stands at
+        # either side of the ways there; compact cores need none of these.
+        far = self._far
+        tags = delay(m, self._choose(m), 3 * far + 3, enable=1, name="step")
         self._read(m, tags[far])
         q, kv = (delay(m, port.data, far, enable=1, name=name)[far] for name, port in (("q", self.q), ("kv", self.kv)))
         products = self._multiply(m, tags[2 * far + 1], q, kv)
@@ -177,11 +179,9 @@ class PEArray(wiring.Component):
                     left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}", reset_less=True)
                     right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}", reset_less=True)
                     product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}", reset_less=True)
-                    m.d.sync += [
-                        left.eq(Mux(step.value, weight, q[i][lane])),
-                        right.eq(kv[j][lane]),
-                        product.eq(left * right),
-                    ]
+                    m.d.sync += [left.eq(Mux(step.value, weight, q[i][lane])), right.eq(kv[j][lane])]
+                    near = [delay(m, each, self._far, enable=1, name=each.name)[-1] for each in (left, right)]
+                    m.d.sync += product.eq(near[0] * near[1])
                     products[i, j, lane] = product
         return products
 
@@ -196,7 +196,7 @@ class PEArray(wiring.Component):
                 registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
                 m.d.comb += split.x.eq(rows[i])
                 m.d.sync += registers.eq(split.fraction)
-                fractions[name, i] = registers
+                fractions[name, i] = delay(m, registers, self._far, enable=1, name=f"fraction_{name}_{i}")[-1]
         products = {}
         for i in range(config.block):
             for j in range(config.block):

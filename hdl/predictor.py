@@ -8,6 +8,7 @@ from ..spec.config import AttentionConfig
 from .common.arithmetic import AdderTree
 from .common.pipeline import StreamFIFO, delay, index_bits
 from .common.scratchpad import ReadPort
+from .common.streams import nonzero
 from .interface import head_layout, predictions_layout
 from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
 
@@ -65,15 +66,15 @@ class Predictor(wiring.Component):
         )
         connect(m, tables.q_read, flipped(self.q_read))
         heads = self._prepare(m, tables)
-        room = Signal(range(BEATS_UNDER_WAY + 1), init=BEATS_UNDER_WAY)
-        tag = self._sequence(m, room != 0, heads, tables)
+        begun, left = Signal(), Signal()
+        room = nonzero(m, init=BEATS_UNDER_WAY, limit=BEATS_UNDER_WAY, up=left, down=begun, name="room")
+        tag = self._sequence(m, room, heads, tables)
         # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
         # to reach every register of the block.
         m.submodules.results = results = StreamFIFO(predictions_layout(self._config), depth=BEATS_UNDER_WAY)
         connect(m, results.o, flipped(self.o_predictions))
         self._compute(m, tag, tables, results.i)
-        begun = tag.valid & tag.last_chunk
-        m.d.sync += room.eq(room - begun + (results.o.valid & results.o.ready))
+        m.d.comb += [begun.eq(tag.valid & tag.last_chunk), left.eq(results.o.valid & results.o.ready)]
         return m
 
     def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:

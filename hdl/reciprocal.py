@@ -84,9 +84,9 @@ class Reciprocal(wiring.Component):
         segment = x[within_bits:]
         offset_bits, drop_bits = (unsigned_bits(max(column)) for column in zip(*table, strict=True))
         offset, offset_1 = Signal(offset_bits), Signal(offset_bits)
-        drop = Signal(drop_bits)
-        within = Signal(within_bits)
-        product = Signal(drop_bits + within_bits)
+        drop = Signal(drop_bits, reset_less=True)
+        within = Signal(within_bits, reset_less=True)
+        product = Signal(drop_bits + within_bits, reset_less=True)
         exponent_1, exponent_2 = Signal.like(exponent), Signal.like(exponent)
         m.d.sync += [
             offset.eq(Array(Const(value, offset_bits) for value, _ in table)[segment]),

@@ -8,6 +8,7 @@ from ..spec.config import AttentionConfig, Fill, Normalise
 from ..spec.formats import unsigned_bits
 from .common.pipeline import StreamFIFO, delay, index_bits
 from .common.scratchpad import NEVER_BOTH
+from .common.streams import nonzero
 from .exponential import Exponential
 from .rows.denominator import Denominator, normaliser_row_layout
 from .rows.probability import Probability
@@ -130,8 +131,15 @@ class Softmax(wiring.Component):
         m.submodules.denominator = self._denominator
         wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
         wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
-        # Registered readiness: it freezes every register from the ring to the weights.
-        enable = weights.i.ready
+        # A register that freezes every other one from the ring to the weights.
+        enable = nonzero(
+            m,
+            init=WEIGHTS_AHEAD,
+            limit=WEIGHTS_AHEAD,
+            up=weights.o.valid & weights.o.ready,
+            down=weights.i.valid & weights.i.ready,
+            name="enable",
+        )
         step, valid, address = self._walk(m, enable, self._complete_rows(m))
         block = self._ring(m, enable, step, valid, address)
         self._exponentials(m, enable, step, valid, block, weights.i)

@@ -21,7 +21,7 @@ THRESHOLD_BITS = 2
 """Sparsity engine: quotient bits per cycle of a threshold's division."""
 THRESHOLD_PRODUCTS = 9
 """Sparsity engine: cycles of the products for a threshold, one row after another."""
-HOLD, COMPACT_HOLD = 7, 6
+HOLD, COMPACT_HOLD = 8, 6
 """Main array: from the last weights of a pass until the accumulators are free for the next."""
 LIST_CYCLES = 3
 """Sparsity engine: cycles of a block row beside those of its kept blocks, while they are listed."""
@@ -29,18 +29,18 @@ RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 
 # Registers between the stages, found by running heads of `tiny` and `edge` alone.
-TO_DECISION = 39
+TO_DECISION = 41
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
 TO_DIVISION = 1
 """Sparsity engine: between the divisions of two rows."""
 ROW_UNDER_WAY = 8
 """Sparsity engine: from the start of a row's selection to its division, beside a cycle per key group and the levels of
 a sum over the blocks of a beat."""
-TO_NEXT_PREDICTION = 6
-"""Predictor: between heads."""
+COMPACT_TO_NEXT = 6
+"""Compact predictor: between heads."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
-TO_OUTPUT = 40
+TO_OUTPUT, COMPACT_TO_OUTPUT = 46, 40
 """Kept blocks, main array, softmax and normaliser: from the list to the output, beside what depends on sizes."""
 TO_DENOMINATOR = 5
 """Softmax: from the last weights of a row's first pass to its reciprocal's shift."""
@@ -54,9 +54,7 @@ COMPACT_WALK = 15
 """Compact softmax: from a row's last walk to the next row's first."""
 COMPACT_INVERSE = 10
 """Compact softmax: cycles of a reciprocal beside two per bit."""
-COMPACT_LATENCY = 0
-"""Compact softmax and normaliser: of a head beside their work."""
-COMPACT_DECISION = 10
+COMPACT_DECISION = 11
 """As ``TO_DECISION``, of compact cores."""
 COMPACT_MEASURE, COMPACT_CHOICE, COMPACT_DIVISION = 4, 21, 1
 """Compact sparsity engine: of a row beside its values, beside its blocks, and beside its division."""
@@ -121,7 +119,7 @@ class HeadWork:
         """See the class."""
         stages: dict[str, float] = {
             "load": self._load + 1,
-            "predictor": self._prediction + TO_NEXT_PREDICTION + self._predictor_tree,
+            "predictor": self._prediction_pace,
             "output": self.query_length * self._chunks + TO_RELEASE,
             # Two heads are inside at a time, and each gives its place up after its last output.
             "two slots": (self.alone + TO_RELEASE) / 2,
@@ -152,7 +150,7 @@ class HeadWork:
             decided += TO_DECISION + _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
             decided += self._division
-        start = max(decided, self._load + 1)
+        start = max(decided, self._load + 2)
         if self.pruned:
             return start + TO_ZEROS + self.query_length * self._chunks
 
@@ -165,7 +163,7 @@ class HeadWork:
         if config.compact:
             row, softmax = self._passes_work / self._rows, self._compact_softmax_row
             array = 2 * scored
-            work = scored + softmax + row + (self._rows - 1) * max(row, softmax, array) + COMPACT_LATENCY
+            work = scored + softmax + row + (self._rows - 1) * max(row, softmax, array)
         else:
             # Until the first row's weights come.
             first = scored + (TO_PROBABILITY + kept if config.normalise is Normalise.EARLY else 0)
@@ -174,7 +172,8 @@ class HeadWork:
                 2 * scored * self._rows + self._last_row + words,
             )
         filled = self._row_has_pruned and config.fill is not Fill.SKIP
-        registers = TO_OUTPUT + _levels(config.lanes) + (config.score is Score.APPROX) + filled
+        registers = COMPACT_TO_OUTPUT if config.compact else TO_OUTPUT
+        registers += _levels(config.lanes) + (config.score is Score.APPROX) + filled
         return start + registers + work + self._last_rows * self._chunks
 
     # -- sizes ---------------------------------------------------------------------------------
@@ -293,6 +292,18 @@ class HeadWork:
         if self.config.compact:
             return self._rows * self._compact_prediction_row
         chunks = ceil_div(self.head_dim, self.config.predictor_lanes)
+        return TABLE_CYCLES * chunks + (self._rows - 1) * self._prediction_row + self._groups * chunks
+
+    @property
+    def _prediction_pace(self) -> float:
+        """Of one head after another: the tables of the next are written while the last row of one is predicted."""
+        if self.config.compact:
+            return self._prediction + COMPACT_TO_NEXT + self._predictor_tree
+        return self._rows * self._prediction_row
+
+    @property
+    def _prediction_row(self) -> float:
+        chunks = ceil_div(self.head_dim, self.config.predictor_lanes)
         tables, beats = TABLE_CYCLES * chunks, self._groups * chunks
         # Half of the tables are written while the other half is read, and change places in one more cycle.
         row = max(tables, beats, (tables + beats + 1) / 2, self._threshold)
@@ -300,7 +311,7 @@ class HeadWork:
             # Two rows are between the start of their selection and their background.
             under_way = self._groups + self._division + ROW_UNDER_WAY + _levels(self.config.predictor_blocks)
             row = max(row, self._division + TO_DIVISION, under_way / 2)
-        return tables + (self._rows - 1) * row + beats
+        return row
 
     @property
     def _compact_prediction_row(self) -> int:

@@ -20,7 +20,7 @@ def take_registers_in(module: dict[str, Any]) -> int:
     """Move flip-flops of a flat module in Yosys' JSON into its multipliers, in place.
 
     Both operands of a multiplier are taken in or neither, since nextpnr times nothing else; its product is independent
-    of that. Registers need the same clock, no enable, no reset, and zero as initial value. One that feeds other cells,
+    of that. Registers need the same clock and enable, no reset, and zero as initial value. One that feeds other cells,
     too, stays for these.
 
     Returns
@@ -65,15 +65,15 @@ class _Netlist:
         if not places or any(wires[place][0] not in self.registers for place in places):
             return
         found = {place: self.cells[self.registers[wires[place][0]]]["connections"] for place in places}
-        clocks = {wire["CLK"][0] for wire in found.values()}
-        if len(clocks) > 1:
+        controls = {_control(self.cells[self.registers[wire["Q"][0]]]) for wire in found.values()}
+        if len(controls) > 1:
             return
         for place, wire in found.items():
             self.readers[wire["Q"][0]].discard((name, place))
             self.readers[wire["DI"][0]].add((name, place))
             self.taken.add(wire["Q"][0])
             wires[place] = list(wire["DI"])
-        _clock(multiplier, clocks.pop(), "REG_INPUTA", "REG_INPUTB")
+        _use(multiplier, controls.pop(), 0, "REG_INPUTA", "REG_INPUTB")
 
     def take_product(self, name: str) -> None:
         multiplier = self.cells[name]
@@ -88,13 +88,13 @@ class _Netlist:
             if len(readers) > 1 or port != "DI" or not _is_plain(self.cells[reader]):
                 return
             found[place] = reader
-        clocks = {self.cells[reader]["connections"]["CLK"][0] for reader in found.values()}
-        if not found or len(clocks | set(wires.get("CLK0", ()))) > 1:
+        controls = {_control(self.cells[reader]) for reader in found.values()}
+        if len(controls) != 1:
             return
         for place, reader in found.items():
             wires[place] = self.cells.pop(reader)["connections"]["Q"]
             self.registers.pop(wires[place][0])
-        _clock(multiplier, clocks.pop(), "REG_OUTPUT")
+        _use(multiplier, controls.pop(), 1, "REG_OUTPUT")
 
     def drop_unread(self) -> None:
         for bit in self.taken:
@@ -103,23 +103,31 @@ class _Netlist:
 
 
 def _is_plain(cell: dict[str, Any]) -> bool:
-    """A flip-flop that takes its input in at every rising edge."""
+    """A flip-flop that takes its input in at every rising edge at which it is enabled."""
     if cell["type"] != "TRELLIS_FF":
         return False
     settings, wires = cell["parameters"], cell["connections"]
     return (
-        settings.get("CEMUX", "1").strip() == "1"
+        settings.get("CEMUX", "1").strip() in ("1", "CE")
         and settings.get("CLKMUX", "CLK") == "CLK"
         and settings.get("REGSET", "RESET") == "RESET"
         and wires.get("LSR", ["0"])[0] in ZEROS
     )
 
 
-def _clock(multiplier: dict[str, Any], clock: Any, *registers: str) -> None:
-    """Use registers of a multiplier, always enabled and never reset."""
-    for register in registers:
-        for kind in ("CLK", "CE", "RST"):
-            multiplier["parameters"][f"{register}_{kind}"] = f"{kind}0"
-    for wire, bit in (("CLK0", clock), ("CE0", "1"), ("RST0", "0")):
+def _control(register: dict[str, Any]) -> tuple[Any, Any]:
+    """Clock and enable."""
+    wires = register["connections"]
+    enabled = register["parameters"].get("CEMUX", "1").strip() == "1"
+    return wires["CLK"][0], "1" if enabled else wires["CE"][0]
+
+
+def _use(multiplier: dict[str, Any], control: tuple[Any, Any], index: int, *registers: str) -> None:
+    """Use registers of a multiplier, never reset, with the clock, enable and reset of a number."""
+    bits = dict(zip(("CLK", "CE", "RST"), (*control, "0"), strict=True))
+    for kind, bit in bits.items():
+        wire = f"{kind}{index}"
         multiplier["connections"][wire] = [bit]
         multiplier["port_directions"][wire] = "input"
+        for register in registers:
+            multiplier["parameters"][f"{register}_{kind}"] = wire

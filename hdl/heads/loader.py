@@ -101,7 +101,7 @@ class Loader(wiring.Component):
         return m
 
     def _take(self, m: Module) -> Signal:
-        """Count beats, blank what lies beyond d, and register the beat with its place."""
+        """Count beats, register each with its place, and blank what lies beyond d."""
         config = self._config
         head = Signal(head_layout(config))
         active, is_key, is_value = Signal(), Signal(), Signal()
@@ -119,8 +119,9 @@ class Loader(wiring.Component):
             )
         )
         taken = Signal()
-        last_chunk = dims_left <= config.lanes
-        last = last_chunk & (rows_left == 1)
+        # Registers beside what is left, so that nothing is compared on the way to other registers.
+        last_chunk, last_row = Signal(), Signal()
+        last = last_chunk & last_row
         m.d.comb += [
             self.i_head.ready.eq(~active),
             self.i_data.ready.eq(active),
@@ -134,21 +135,28 @@ class Loader(wiring.Component):
             beat.slot.eq(head.slot),
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
-        m.d.sync += [
-            beat.values[lane].eq(Mux(dims_left > lane, self.i_data.payload[lane], 0)) for lane in range(config.lanes)
-        ]
+        inside = Signal(config.lanes)
+        m.d.sync += [beat.values.eq(self.i_data.payload)]
+        m.d.sync += [inside[lane].eq(dims_left > lane) for lane in range(config.lanes)]
         with m.If(self.i_head.valid & self.i_head.ready):
             new = self.i_head.payload
             m.d.sync += [
                 head.eq(new),
                 dims_left.eq(new.head_dim),
                 rows_left.eq(new.query_length),
+                last_chunk.eq(new.head_dim <= config.lanes),
+                last_row.eq(new.query_length == 1),
                 active.eq(1),
                 is_key.eq(0),
                 is_value.eq(0),
             ]
         with m.If(taken):
-            m.d.sync += [chunk.eq(chunk + 1), step.eq(step + 1), dims_left.eq(dims_left - config.lanes)]
+            m.d.sync += [
+                chunk.eq(chunk + 1),
+                step.eq(step + 1),
+                dims_left.eq(dims_left - config.lanes),
+                last_chunk.eq(dims_left <= 2 * config.lanes),
+            ]
             with m.If(step == self._steps - 1):
                 m.d.sync += [step.eq(0), predictor_chunk.eq(predictor_chunk + 1)]
             with m.If(last_chunk):
@@ -157,18 +165,24 @@ class Loader(wiring.Component):
                     step.eq(0),
                     predictor_chunk.eq(0),
                     dims_left.eq(head.head_dim),
+                    last_chunk.eq(head.head_dim <= config.lanes),
                     row.eq(row + 1),
                     rows_left.eq(rows_left - 1),
+                    last_row.eq(rows_left == 2),
                 ]
             with m.If(last):
                 m.d.sync += [
                     row.eq(0),
                     rows_left.eq(head.key_length),
+                    last_row.eq(head.key_length == 1),
                     is_key.eq(~is_key & ~is_value),
                     is_value.eq(is_key),
                     active.eq(~is_value),
                 ]
-        return beat
+        blanked = Signal.like(beat)
+        m.d.sync += blanked.eq(beat)
+        m.d.sync += [blanked.values[lane].eq(Mux(inside[lane], beat.values[lane], 0)) for lane in range(config.lanes)]
+        return blanked
 
     def _write_operands(self, m: Module, beat) -> None:
         """The memories fill the chip, so a register stands in front of them."""

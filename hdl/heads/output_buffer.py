@@ -54,7 +54,7 @@ class OutputBuffer(wiring.Component):
         config = self._config
         b = config.block
         head = Signal(finish_layout(config))
-        collecting = Signal()
+        expected = Signal()  # words of further rows
         rows_ready = Signal(range(BANKS + 1))
         filled, emptied = Signal(), Signal()
         m.d.sync += rows_ready.eq(rows_ready + filled - emptied)
@@ -70,7 +70,7 @@ class OutputBuffer(wiring.Component):
         )
         write = memory.write_port(granularity=1)
         read = memory.read_port(domain="sync" if config.compact else "comb")
-        saturations = self._collect(m, head, collecting, write, filled, rows_ready)
+        saturations = self._collect(m, head, expected, write, filled, rows_ready)
 
         # Rows out.
         bank, query, chunk = Signal(1), Signal(index_bits(b)), Signal(chunk_bits)
@@ -115,14 +115,14 @@ class OutputBuffer(wiring.Component):
                     statistics.cycles.eq(self.i_head.payload.accepted),
                 ]
                 with m.If(self.i_head.valid):
+                    m.d.sync += expected.eq(
+                        ~self.i_head.payload.pruned & (self.i_head.payload.error == CommandError.NONE)
+                    )
                     m.next = "ROWS"
                     with m.If(self.i_head.payload.error != CommandError.NONE):
                         m.next = "REFUSED"
             with m.State("ROWS"):
-                m.d.comb += [
-                    collecting.eq(~head.pruned),
-                    self.o_data.valid.eq(head.pruned | (rows_ready != 0)),
-                ]
+                m.d.comb += self.o_data.valid.eq(head.pruned | (rows_ready != 0))
                 with m.If(sent & last_beat & last_row):
                     m.d.comb += ends.eq(1)
                     m.next = "STATISTICS"
@@ -137,7 +137,7 @@ class OutputBuffer(wiring.Component):
             m.d.sync += statistics.cycles.eq(self.now - statistics.cycles)
         return m
 
-    def _collect(self, m: Module, head, collecting, write, filled, rows_ready) -> Signal:
+    def _collect(self, m: Module, head, expected, write, filled, rows_ready) -> Signal:
         """Words into the bank that fills: by columns, query rows and chunks. Counts what was clipped."""
         config = self._config
         groups = config.lanes // config.output_lanes
@@ -152,7 +152,6 @@ class OutputBuffer(wiring.Component):
         last_query = query == config.block - 1
         last_chunk = chunk == head.last_chunk
         # Words of the next head may already wait while the last rows of this one leave.
-        expected = collecting & (row < head.head.query_length)
         m.d.comb += [
             self.i_words.ready.eq(expected & (rows_ready != BANKS)),
             taken.eq(self.i_words.valid & self.i_words.ready),
@@ -170,7 +169,11 @@ class OutputBuffer(wiring.Component):
             with m.If(row + query < head.head.query_length):
                 m.d.sync += saturations.eq(saturations + popcount(self.i_words.payload.saturated))
         with m.If(filled):
-            m.d.sync += [bank.eq(bank + 1), row.eq(row + config.block)]
-        with m.If(~collecting):
+            m.d.sync += [
+                bank.eq(bank + 1),
+                row.eq(row + config.block),
+                expected.eq(head.head.query_length > row + config.block),
+            ]
+        with m.If(self.i_head.ready):
             m.d.sync += row.eq(0)
         return saturations

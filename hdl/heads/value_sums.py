@@ -56,14 +56,16 @@ class ValueSums(wiring.Component):
         return m
 
     def _in_registers(self, m: Module, new: Signal):
-        """A beat, and the sums so far of its columns, which become ``new``."""
+        """A beat one cycle later, and the sums so far of its columns, which become ``new``."""
         running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
-        with m.If(self.beat.valid):
-            m.d.sync += running[self.beat.chunk].eq(new)
-        return self.beat, running[self.beat.chunk]
+        beat = Signal.like(self.beat)
+        m.d.sync += beat.eq(self.beat)
+        with m.If(beat.valid):
+            m.d.sync += running[beat.chunk].eq(new)
+        return beat, running[beat.chunk]
 
     def _in_memory(self, m: Module, new: Signal):
-        """The same one cycle later, out of block RAM: a chunk may follow itself at once."""
+        """The same out of block RAM: a chunk may follow itself at once."""
         depth = 1 << index_bits(self._config.chunks)
         m.submodules.running = running = Memory(
             shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}

@@ -112,13 +112,15 @@ class QueryTables(wiring.Component):
         free, target = Signal(), Signal()
         m.d.comb += [
             target.eq(half ^ last),
-            free.eq((~filling | last) & ~(self.filled & ~self.release).bit_select(target, 1)),
+            free.eq((~filling | last) & ~self.filled.bit_select(target, 1)),
             self.i_rows.ready.eq(free),
         ]
         take = self.i_rows.valid & free
         following = Signal(query_row_layout(self._config))
         m.d.comb += following.eq(Mux(take, self.i_rows.payload, row))
-        m.d.comb += [
+        # Block memory is far away and slow to answer, and the tables lie far apart: a register before and behind it,
+        # and one behind the sums.
+        m.d.sync += [
             self.q_read.enable.eq(take | (filling & entry.all())),
             self.q_read.address.eq(Cat(Mux(take, 0, chunk + 1)[: len(chunk)], following.row, following.slot)),
         ]
@@ -138,13 +140,12 @@ class QueryTables(wiring.Component):
             step.chunk.eq(chunk),
             step.half.eq(half),
         ]
-        # Block memory is slow to answer, and the tables lie far apart: a register before and behind the sums.
-        read, summed = delay(m, step, 2, enable=1, name="step")[1:]
+        _, addressed, read, summed = delay(m, step, 3, enable=1, name="step")
         words = Signal.like(self.q_read.data, name="words")
         m.d.sync += words.eq(self.q_read.data)
         for i in range(2):
             # The first lookup comes two cycles after the decision for it, the last sum two cycles after this.
-            with m.If(last & (half == i)):
+            with m.If(addressed.last & (addressed.half == i)):
                 m.d.sync += self.filled[i].eq(1)
             with m.Elif(self.release[i]):
                 m.d.sync += self.filled[i].eq(0)

@@ -128,8 +128,8 @@ class BlockStatistics(wiring.Component):
             m.d.comb += tag[name].eq(register)
             match name:
                 case "head":
-                    with m.If(self.i_head.ready & self.i_head.valid):
-                        m.d.sync += [register.eq(self.i_head.payload), active.eq(1)]
+                    with m.If(~active):
+                        m.d.sync += [register.eq(self.i_head.payload), active.eq(self.i_head.valid)]
                 case "group":
                     with m.If(tag.valid):
                         m.d.sync += register.eq(Mux(ends, 0, register + 1))

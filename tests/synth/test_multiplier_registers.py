@@ -9,12 +9,12 @@ from thresher.synth.tools import Source, find, run
 CYCLES = 7
 """More than any of the designs remembers."""
 
-# Ports of MULT18X18D that Yosys or the change connect; its registers are reset by nothing and always enabled.
+# Ports of MULT18X18D that Yosys or the change connect.
 MODEL = """
 module MULT18X18D({ports}, output {outputs});
   parameter REG_INPUTA_CLK = "NONE", REG_INPUTA_CE = "CE0", REG_INPUTA_RST = "RST0";
   parameter REG_INPUTB_CLK = "NONE", REG_INPUTB_CE = "CE0", REG_INPUTB_RST = "RST0";
-  parameter REG_OUTPUT_CLK = "NONE", REG_OUTPUT_CE = "CE0", REG_OUTPUT_RST = "RST0";
+  parameter REG_OUTPUT_CLK = "NONE", REG_OUTPUT_CE = "CE1", REG_OUTPUT_RST = "RST1";
   wire signed [17:0] a_in = {{{a}}}, b_in = {{{b}}};
   reg signed [17:0] a_held = 0, b_held = 0;
   reg signed [35:0] p_held = 0;
@@ -22,11 +22,9 @@ module MULT18X18D({ports}, output {outputs});
   wire signed [17:0] b = REG_INPUTB_CLK == "NONE" ? b_in : b_held;
   wire signed [18:0] wide_a = {{SIGNEDA & a[17], a}}, wide_b = {{SIGNEDB & b[17], b}};
   wire signed [35:0] product = wide_a * wide_b;
-  always @(posedge CLK0) begin
-    if (CE0) a_held <= RST0 ? 18'd0 : a_in;
-    if (CE0) b_held <= RST0 ? 18'd0 : b_in;
-    if (CE0) p_held <= RST0 ? 36'd0 : product;
-  end
+  always @(posedge CLK0) if (CE0) a_held <= RST0 ? 18'd0 : a_in;
+  always @(posedge CLK0) if (CE0) b_held <= RST0 ? 18'd0 : b_in;
+  always @(posedge CLK1) if (CE1) p_held <= RST1 ? 36'd0 : product;
   assign {{{p}}} = REG_OUTPUT_CLK == "NONE" ? product : p_held;
 endmodule
 """
@@ -63,7 +61,19 @@ DESIGNS = {
         "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
         "always @(posedge clk) begin x <= a; y <= b; if (en) p <= x * y; end",
         1,
+        1,
+    ),
+    "two enables": (
+        "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(posedge clk) begin if (en) x <= a; if (rst) y <= b; p <= x * y; end",
         0,
+        1,
+    ),
+    "everything enabled": (
+        "reg signed [2:0] x = 0, y = 0; initial {p, q} = 0; always @* q = 0;"
+        "always @(posedge clk) if (en) begin x <= a; y <= b; p <= x * y; end",
+        1,
+        1,
     ),
     "initial value": (
         "reg signed [2:0] x = 1, y = 0; initial {p, q} = 0; always @* q = 0;"
@@ -97,7 +107,7 @@ def model() -> str:
         return [f"{letter}{i}" for i in range(count)]
 
     a, b, c, p = bits("A", 18), bits("B", 18), bits("C", 18), bits("P", 36)
-    others = ["SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0"]
+    others = ["SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0", "CLK1", "CE1", "RST1"]
     return MODEL.format(
         ports=", ".join(f"input {name}" for name in [*a, *b, *c, *others]),
         outputs=", ".join(p),
