@@ -6,10 +6,13 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples on every machine and run: a failure here is a failure everywhere. print_blob shows the seed.
-settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+# The same examples on every machine and run, however slow or busy it is: a failure here is a failure everywhere.
+# print_blob shows the seed.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 settings.load_profile("repeatable")
 
 

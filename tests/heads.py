@@ -32,17 +32,18 @@ def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:
 
 
 def edge_heads(config: AttentionConfig, rng: np.random.Generator) -> list[Head]:
-    """The ends of every size, dense and sparse, one after another."""
+    """The ends of every size, dense and sparse, one after another; those that take long in one of the two ways."""
     heads = []
     longest, deepest = config.max_length, config.max_head_dim
-    for lq, lk, d in (
-        (longest, longest, deepest),
-        (1, 1, 1),
-        (1, longest, deepest),
-        (longest, 1, 1),
-        (longest - 1, longest - 1, max(1, deepest - 1)),
+    both = (-1.0, 0.5)
+    for lq, lk, d, rhos in (
+        (longest, longest, deepest, (-1.0,)),
+        (1, 1, 1, both),
+        (1, longest, deepest, both),
+        (longest, 1, 1, both),
+        (longest - 1, longest - 1, max(1, deepest - 1), (0.5,)),
     ):
-        for rho in (-1.0, 0.5):
+        for rho in rhos:
             q, k, v = int8(rng, lq, d), int8(rng, lk, d), int8(rng, lk, d)
             command = head_command(
                 config,

@@ -52,23 +52,22 @@ def poisoned(monkeypatch):
 def test_attention_core_uses_no_word_that_is_being_written(poisoned, config):
     seed = 11
     rng = np.random.default_rng(seed)
-    heads = [*attention.edge_heads(config, rng), *(attention.random_head(config, rng) for _ in range(8))]
-    for stall in (0.0, 0.4):
+    edges, random = attention.edge_heads(config, rng), [attention.random_head(config, rng) for _ in range(8)]
+    for heads, stall in ((edges, 0.0), (random, 0.4)):
         runs = simulate_heads(config, heads, seed=seed, stall=stall)
         for index, (run, result) in enumerate(zip(runs, attention.golden_results(config, heads), strict=True)):
             np.testing.assert_array_equal(run.output, result.output, err_msg=f"head {index}, seed {seed}")
     assert poisoned
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_spmm_engine_uses_no_word_that_is_being_written(poisoned, seed):
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.4), (2, 0.4)])
+def test_spmm_engine_uses_no_word_that_is_being_written(poisoned, seed, stall):
     config = spmm_preset("tiny")
     jobs = products.random_jobs(config, count=8, seed=seed)
-    for stall in (0.0, 0.4):
-        runs = simulate_products(config, jobs, seed=seed, stall=stall)
-        for index, (run, result) in enumerate(zip(runs, products.golden_results(config, jobs), strict=True)):
-            if result is not None:
-                np.testing.assert_array_equal(run.output, result.output, err_msg=f"product {index}, seed {seed}")
+    runs = simulate_products(config, jobs, seed=seed, stall=stall)
+    for index, (run, result) in enumerate(zip(runs, products.golden_results(config, jobs), strict=True)):
+        if result is not None:
+            np.testing.assert_array_equal(run.output, result.output, err_msg=f"product {index}, seed {seed}")
     assert poisoned
 
 
