@@ -29,14 +29,14 @@ class Activation(wiring.Component):
     Members
     -------
     kind : In
-        See :class:`~thresher.spec.spmm_command.Activation`; constant while values are inside.
+        See :class:`~thresher.spec.spmm_command.Activation`; constant while values are inside, and from a cycle before.
     values : In(ArrayLayout(signed(8), count))
     results : Out(ArrayLayout(signed(8), count))
     table : In(TableWrite)
         Not while values are inside.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, *, count: int):
         self._count = count
@@ -45,23 +45,24 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        looks_up, clips = Signal(), Signal()
+        m.d.sync += [looks_up.eq(self.kind == Kind.TABLE), clips.eq(self.kind == Kind.RELU)]
         for i in range(self._count):
             # A table for each value: block RAM has few ports, and a table is a small part of one.
             m.submodules[f"table_{i}"] = memory = Memory(
                 shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[], attrs=NEVER_BOTH
             )
             write, read = memory.write_port(), memory.read_port()
-            value = delay(m, self.values[i], 1, enable=1, name=f"value_{i}")[1]
+            value = delay(m, self.values[i], 2, enable=1, name=f"value_{i}")[2]
+            # Block RAM is slow: a register before anything else.
             looked_up = Signal(signed(INT8_BITS), name=f"looked_up_{i}")
+            m.d.sync += looked_up.eq(read.data)
             m.d.comb += [
                 write.en.eq(self.table.enable),
                 write.addr.eq(self.table.address),
                 write.data.eq(self.table.data),
                 read.addr.eq(self.values[i].as_unsigned()),
                 read.en.eq(~self.table.enable),
-                looked_up.eq(read.data),
             ]
-            m.d.sync += self.results[i].eq(
-                Mux(self.kind == Kind.TABLE, looked_up, Mux((self.kind == Kind.RELU) & (value < 0), 0, value))
-            )
+            m.d.sync += self.results[i].eq(Mux(looks_up, looked_up, Mux(clips & (value < 0), 0, value)))
         return m

@@ -83,14 +83,17 @@ class Requantize(wiring.Component):
 
     def _product(self, m: Module) -> Signal:
         """value · multiplier; a wide value in two parts, of which the lower is unsigned and one bit shorter."""
-        product = Signal(signed(len(self.value) + len(self.multiplier)))
+        # Without reset, the registers behind a multiplier block are its own.
+        product = Signal(signed(len(self.value) + len(self.multiplier)), reset_less=True)
         if len(self.value) <= FACTOR_BITS:
             with m.If(self.enable):
                 m.d.sync += product.eq(self.value * self.multiplier)
             return product
         low_bits = FACTOR_BITS - 1
         parts = [self.value[:low_bits], self.value[low_bits:].as_signed()]
-        products = [Signal((part * self.multiplier).shape(), name=f"part_{i}") for i, part in enumerate(parts)]
+        products = [
+            Signal((part * self.multiplier).shape(), name=f"part_{i}", reset_less=True) for i, part in enumerate(parts)
+        ]
         with m.If(self.enable):
             m.d.sync += [register.eq(part * self.multiplier) for register, part in zip(products, parts, strict=True)]
             m.d.sync += product.eq(products[0] + (products[1] << low_bits))

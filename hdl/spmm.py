@@ -8,6 +8,7 @@ from ..spec.formats import CYCLE_BITS
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .common.pipeline import StreamFIFO
+from .common.streams import StreamRegister
 from .sparse.collector import Collector
 from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
 from .sparse.drain import Drain
@@ -70,11 +71,9 @@ class Spmm(wiring.Component):
         self._connect_results(m, dispatcher, drain, collector)
         return m
 
-    def _refusal(self, m: Module) -> Signal:
-        """Why the command at the door is refused: the first reason that holds."""
+    def _refusal(self, m: Module, command, table_loaded: Signal) -> Signal:
+        """Why a command is refused: the first reason that holds."""
         config = self.config
-        command = self.i_command.payload
-        table_loaded = Signal()
         formats = [command.format == FORMAT_CODES[item] for item in config.formats]
         known = Signal()
         m.d.comb += known.eq(sum(formats[1:], formats[0]))
@@ -92,31 +91,39 @@ class Spmm(wiring.Component):
         for value, refused in reversed(refusals.items()):
             reason = Mux(refused, value, reason)
         m.d.comb += error.eq(reason)
-        accepted = self.i_command.valid & self.i_command.ready & (error == SpmmError.NONE)
-        with m.If(accepted & command.load_table):
-            m.d.sync += table_loaded.eq(1)
         return error
 
     def _accept(self, m: Module, loader, dispatcher, collector) -> None:
-        """A command to all who work on it, when all have room."""
-        error = self._refusal(m)
+        """A command to all who work on it, when all have room: first it is looked at, then passed on."""
         now = Signal(CYCLE_BITS)
         m.d.sync += now.eq(now + 1)
         m.d.comb += collector.now.eq(now)
-        command = self.i_command
-        m.submodules.loads = loads = StreamFIFO(command.payload.shape(), depth=COMMANDS_AHEAD)
+        m.submodules.loads = loads = StreamFIFO(self.i_command.payload.shape(), depth=COMMANDS_AHEAD)
         m.submodules.products = products = StreamFIFO(checked_command_layout(self.config), depth=COMMANDS_AHEAD)
         m.submodules.times = times = StreamFIFO(CYCLE_BITS, depth=2 * COMMANDS_AHEAD)
         for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, collector.i_accepted)):
             connect(m, queue.o, out)
+        command = Signal.like(self.i_command.payload)
+        looked, passed = Signal(), Signal()
+        table_loaded = Signal()
+        error = self._refusal(m, command, table_loaded)
+        held = Signal.like(error)
+        taken = self.i_command.valid & self.i_command.ready
+        good = passed & (held == SpmmError.NONE)
+        with m.If(taken):
+            m.d.sync += command.eq(self.i_command.payload)
+        with m.If(good & command.load_table):
+            m.d.sync += table_loaded.eq(1)
+        m.d.sync += [looked.eq(taken), passed.eq(looked), held.eq(error)]
         m.d.comb += [
-            command.ready.eq(loads.i.ready & products.i.ready & times.i.ready),
-            loads.i.valid.eq(command.valid & command.ready & (error == SpmmError.NONE)),
-            products.i.valid.eq(command.valid & command.ready),
-            times.i.valid.eq(command.valid & command.ready),
-            loads.i.payload.eq(command.payload),
-            products.i.payload.command.eq(command.payload),
-            products.i.payload.error.eq(error),
+            # Only one is on its way, so that there is still room for it when it comes.
+            self.i_command.ready.eq(~looked & ~passed & loads.i.ready & products.i.ready & times.i.ready),
+            loads.i.valid.eq(good),
+            products.i.valid.eq(passed),
+            times.i.valid.eq(taken),
+            loads.i.payload.eq(command),
+            products.i.payload.command.eq(command),
+            products.i.payload.error.eq(held),
             times.i.payload.eq(now),
         ]
 
@@ -135,8 +142,11 @@ class Spmm(wiring.Component):
                 connect(m, dispatcher.o_rows[index], engine.i_rows)
                 connect(m, flipped(self.i_weights[index]), engine.i_words)
                 connect(m, engine.tile, memory.reads[reader])
-                connect(m, engine.o_sums, drain.i_sums[index])
+                connect(m, engine.o_finished, drain.i_finished[index])
                 m.d.comb += [
+                    drain.sums[index].eq(engine.sums),
+                    drain.parameters[index].eq(engine.parameters),
+                    dispatcher.left[index].eq(engine.left),
                     engine.format.eq(dispatcher.format),
                     engine.spread.eq(dispatcher.spread),
                     engine.bank_columns.eq(dispatcher.bank_columns),
@@ -146,7 +156,9 @@ class Spmm(wiring.Component):
         config = self.config
         m.submodules.order = order = StreamFIFO(order_layout(config), depth=config.rows * config.result_rows)
         connect(m, dispatcher.o_order, order.i)
-        connect(m, order.o, collector.i_order)
+        m.submodules.next = following = StreamRegister(order_layout(config))
+        connect(m, order.o, following.i)
+        connect(m, following.o, collector.i_order)
         connect(m, collector.o_data, flipped(self.o_data))
         connect(m, collector.o_statistics, flipped(self.o_statistics))
         results = drain.o_results
@@ -158,6 +170,8 @@ class Spmm(wiring.Component):
             collector.reserve.eq(drain.reserve),
             collector.i_results.valid.eq(results.valid),
             collector.i_results.payload.eq(results.payload),
+        ]
+        m.d.sync += [
             dispatcher.drained.eq(results.valid & results.payload.last),
             dispatcher.drained_slot.eq(results.payload.slot),
         ]

@@ -13,6 +13,9 @@ __all__ = ["HARDWARE", "ROWS_AHEAD", "Latencies", "cycles"]
 ROWS_AHEAD = 16
 """Rows that a row engine has on hand, from their arrival to the drain."""
 
+BESIDE_THE_LIST = 4
+"""Rows that stand in the registers on either side of the dispatcher's list of rows under way."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
@@ -26,13 +29,15 @@ class Latencies:
     next_pass : int
         Dispatcher: between the rows of two passes.
     to_row : int
-        Engine: from a row's results to the row that takes its place among :data:`ROWS_AHEAD`.
+        Engine: from a row's first step to the row that takes its place among :data:`ROWS_AHEAD`.
     to_order : int
         From a step to the result, and on to the dispatcher, whose list of rows under way has a place again.
     to_room : int
         Drain and collector: from a row that begins to be drained to the one that takes its place for results.
     to_release : int
         Drain and loader: from a pass's last results to the X that takes the place of its own.
+    passed_by : int
+        Registers that a step of spread lanes does not need, of those that the others count.
     """
 
     total: int
@@ -41,9 +46,10 @@ class Latencies:
     to_order: int
     to_room: int
     to_release: int
+    passed_by: int = 0
 
 
-HARDWARE = Latencies(total=22, next_pass=1, to_row=6, to_order=20, to_room=10, to_release=20)
+HARDWARE = Latencies(total=39, next_pass=1, to_row=16, to_order=31, to_room=14, to_release=32, passed_by=2)
 
 
 def cycles(
@@ -113,7 +119,7 @@ class _Rows:
     Attributes
     ----------
     levels : int
-        Registers of the adder tree of spread lanes.
+        Registers on the way of a step that only spread lanes have: their adder tree, less those they pass by.
     left : int
         When the last results left.
     """
@@ -124,20 +130,20 @@ class _Rows:
         # Of each group the engine whose room for results it takes, spread the first's, its steps, and those of others.
         rows = list(zip(engines, steps, strict=True))
         self._groups = [(*rows[i], rows[i + 1 : i + together]) for i in range(0, len(rows), together)]
-        self.levels = (config.banks - 1).bit_length() if spread else 0
+        self.levels = (config.banks - 1).bit_length() - latencies.passed_by if spread else 0
         self._latencies = latencies
         self.left, self._sent = 0, 0
         self._free = [0] * config.rows
         self._ahead = [_places(ROWS_AHEAD) for _ in range(config.rows)]
         self._stored = [_places(config.result_rows) for _ in range(config.rows)]
-        self._listed = _places(config.rows * config.result_rows)
+        self._listed = _places(config.rows * config.result_rows + BESIDE_THE_LIST)
 
     def take(self, loaded: int, beats: int) -> int:
         """All rows of a pass whose X is loaded; gives when their results have left."""
         free, listed, left = self._free, self._listed, self.left
         to_room = self._latencies.to_room
         to_order = self._latencies.to_order + self.levels - 1
-        to_row = self._latencies.to_row - 1
+        to_row = self._latencies.to_row + self.levels - 1
         sent = max(self._sent + self._latencies.next_pass, loaded)
         # A loop over all rows of all passes: comparisons are several times faster than max().
         for engine, steps, others in self._groups:

@@ -13,7 +13,8 @@ __all__ = ["Bbs"]
 
 
 class Bbs(FrontEnd):
-    """Without ``spread``, ``banks`` steps per word on ``o_steps``; with it, one on ``o_spread_steps``.
+    """Without ``spread``, ``banks`` steps per word on ``o_steps``; with it, one on ``o_spread_steps``, in the cycle of
+    its word.
 
     Members
     -------
@@ -37,13 +38,13 @@ class Bbs(FrontEnd):
         m = Module()
         config = self._config
         word, tag = self._word, self.i_words.payload.tag
-        step, spread_step = self.o_steps.payload, self.o_spread_steps.payload
+        spread_step = self.o_spread_steps.payload
         bank = Signal(range(config.banks))
+        last_bank = Signal()  # known before the words' register asks for it
         start = Signal(config.column_bits)  # of the bank
-        last = self.spread | (bank == config.banks - 1)
-        self._tag_step(m, first=bank == 0, last=last)
+        step = self._tag_step(m, first=bank == 0, last=self.spread | last_bank)
+        m.d.sync += self.o_steps.valid.eq(self.i_words.valid & ~self.spread)
         m.d.comb += [
-            self.o_steps.valid.eq(self.i_words.valid & ~self.spread),
             self.o_spread_steps.valid.eq(self.i_words.valid & self.spread),
             step.column.eq(start + word.indices[bank]),
             step.value.eq(Mux(tag.empty, 0, word.values[bank])),
@@ -57,7 +58,11 @@ class Bbs(FrontEnd):
                 spread_step.values[i].eq(Mux(tag.empty, 0, word.values[i])),
             ]
         with m.If(self.i_words.valid):
-            m.d.sync += [bank.eq(bank + 1), start.eq(start + self.bank_columns)]
+            m.d.sync += [
+                bank.eq(bank + 1),
+                last_bank.eq(bank == config.banks - 2),
+                start.eq(start + self.bank_columns),
+            ]
             with m.If(self.i_words.ready):
-                m.d.sync += [bank.eq(0), start.eq(0)]
+                m.d.sync += [bank.eq(0), last_bank.eq(0), start.eq(0)]
         return m

@@ -15,8 +15,7 @@ class Csr(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        self._tag_step(m)
-        step = self.o_steps.payload
+        step = self._tag_step(m)
         m.d.comb += [
             step.column.eq(self._word.indices[0]),
             step.value.eq(Mux(self.i_words.payload.tag.empty, 0, self._word.values[0])),

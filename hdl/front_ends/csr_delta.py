@@ -16,8 +16,7 @@ class CsrDelta(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        self._tag_step(m)
-        step, tag = self.o_steps.payload, self.i_words.payload.tag
+        step, tag = self._tag_step(m), self.i_words.payload.tag
         # The column after the last value, or after what the last escape skipped.
         following = Signal(self._config.column_bits)
         delta = self._word.indices[0]

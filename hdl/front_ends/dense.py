@@ -15,8 +15,7 @@ class Dense(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        self._tag_step(m)
-        step, tag = self.o_steps.payload, self.i_words.payload.tag
+        step, tag = self._tag_step(m), self.i_words.payload.tag
         following = Signal(self._config.column_bits)
         m.d.comb += [
             step.column.eq(Mux(tag.first, 0, following)),

@@ -17,19 +17,19 @@ class Nm(FrontEnd):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        step, tag = self.o_steps.payload, self.i_words.payload.tag
+        tag = self.i_words.payload.tag
         place = Signal(unsigned_bits(config.kept - 1))
         following = Signal(config.column_bits)  # the group after this one; more bits than it can need
         group = Signal.like(following)
-        last = place == config.kept - 1
-        self._tag_step(m, first=place == 0, last=last)
+        last = Signal(init=config.kept == 1)  # known before the words' register asks for it
+        step = self._tag_step(m, first=place == 0, last=last)
         m.d.comb += [
             group.eq(Mux(tag.first, 0, following)),
             step.column.eq(Cat(self._word.indices[place], group)),
             step.value.eq(Mux(tag.empty, 0, self._word.values[place])),
         ]
         with m.If(self.i_words.valid):
-            m.d.sync += place.eq(place + 1)
+            m.d.sync += [place.eq(place + 1), last.eq(place == config.kept - 2)]
             with m.If(self.i_words.ready):
-                m.d.sync += [place.eq(0), following.eq(group + 1)]
+                m.d.sync += [place.eq(0), last.eq(config.kept == 1), following.eq(group + 1)]
         return m

@@ -3,21 +3,25 @@
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
-from ..common.pipeline import StreamFIFO, index_bits
+from ..common.pipeline import StreamFIFO, delay, index_bits
 from ..common.scratchpad import NEVER_BOTH
+from ..common.streams import StreamRegister, nonzero
 from .dispatcher import order_layout
 from .drain import result_layout
 from .interface import output_layout, statistics_layout
 
 __all__ = ["Collector"]
 
-BEATS_AHEAD = 4
-"""Beats that wait to be taken, so that the memory's latency costs no cycle."""
+BEATS_AHEAD = 6
+"""Beats that are read or wait to be taken, so that the memory's latency costs no cycle."""
+
+BEAT_CYCLES = 2
+"""From the choice of a beat to it: block RAM is slow, so a register stands behind it."""
 
 
 class Collector(wiring.Component):
@@ -65,48 +69,51 @@ class Collector(wiring.Component):
         )
         leaving = data.StructLayout({"beat": beat, "end": 1, "error": order_layout(config)["error"].shape})
         m.submodules.leaving = queue = StreamFIFO(leaving, depth=BEATS_AHEAD)
-        room = Signal(range(BEATS_AHEAD + 1), init=BEATS_AHEAD)
-        take = self._take(m, room != 0)
-        stored = self._store(m, beat, take)
-        with m.If(take["any"] & ~(queue.o.valid & queue.o.ready)):
-            m.d.sync += room.eq(room - 1)
-        with m.If(~take["any"] & queue.o.valid & queue.o.ready):
-            m.d.sync += room.eq(room + 1)
+        m.submodules.out = out = StreamRegister(leaving)
+        connect(m, queue.o, out.i)
+        read, left = Signal(), Signal()
+        room = nonzero(m, init=BEATS_AHEAD, limit=BEATS_AHEAD, up=left, down=read, name="room_ahead")
+        take = self._take(m, room)
+        m.d.comb += [read.eq(take["any"]), left.eq(queue.o.valid & queue.o.ready)]
+        m.d.comb += queue.i.payload.beat.eq(self._store(m, beat, take))
         for name, value in (("valid", take["any"]), ("end", take["end"]), ("error", take["error"])):
-            held = Signal.like(value, name=f"held_{name}")
-            m.d.sync += held.eq(value)
+            held = delay(m, value, BEAT_CYCLES, enable=1, name=f"held_{name}")[-1]
             m.d.comb += (queue.i.valid if name == "valid" else queue.i.payload[name]).eq(held)
-        m.d.comb += queue.i.payload.beat.eq(stored)
-        self._leave(m, queue)
+        self._leave(m, out)
         return m
 
-    def _take(self, m: Module, room) -> dict:
+    def _take(self, m: Module, room_ahead: Signal) -> dict:
         """The beat that is read in this cycle."""
         config = self._config
         order = self.i_order.payload
-        levels = Array(
-            Signal(range(config.result_rows * config.beats_per_row + 1), name=f"level_{i}") for i in range(config.rows)
-        )
+        beats = config.result_rows * config.beats_per_row
         beat = Signal.like(order.last_beat)
         engine, some, refused = Signal.like(order.engine), Signal(), Signal()
         last = Signal()
+        rows = self.i_results
+        there = []
+        for i in range(config.rows):
+            read = some & (engine == i)
+            arrives = rows.valid & (rows.payload.engine == i)
+            there.append(nonzero(m, init=0, limit=beats, up=arrives, down=read, name=f"there_{i}"))
+            room = nonzero(
+                m,
+                init=config.result_rows,
+                limit=config.result_rows,
+                up=read & last,
+                down=self.reserve[i],
+                name=f"room_{i}",
+            )
+            m.d.comb += self.room[i].eq(room)
         m.d.comb += [
             engine.eq(order.engine),
-            refused.eq(self.i_order.valid & room & (order.error != SpmmError.NONE)),
-            some.eq(self.i_order.valid & room & (order.error == SpmmError.NONE) & (levels[engine] != 0)),
+            refused.eq(self.i_order.valid & room_ahead & (order.error != SpmmError.NONE)),
+            some.eq(self.i_order.valid & room_ahead & (order.error == SpmmError.NONE) & Array(there)[engine]),
             last.eq(beat == order.last_beat),
             self.i_order.ready.eq(refused | (some & last)),
         ]
         with m.If(some):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        rows = self.i_results
-        for i, level in enumerate(levels):
-            used = Signal(range(config.result_rows + 1), name=f"used_{i}")
-            m.d.sync += [
-                level.eq(level + (rows.valid & (rows.payload.engine == i)) - (some & (engine == i))),
-                used.eq(used + self.reserve[i] - (some & last & (engine == i))),
-            ]
-            m.d.comb += self.room[i].eq(used != config.result_rows)
         taken = {"engine": engine, "some": some, "any": Signal(), "end": Signal(), "error": Signal.like(order.error)}
         m.d.comb += [
             taken["any"].eq(some | refused),
@@ -116,7 +123,7 @@ class Collector(wiring.Component):
         return taken
 
     def _store(self, m: Module, layout: data.Layout, take: dict) -> data.View:
-        """The queues' memory; gives the beat that was taken in the cycle before."""
+        """The queues' memory; gives the beat that was taken BEAT_CYCLES before."""
         config = self._config
         depth = config.result_rows * config.beats_per_row
         bits = index_bits(depth)
@@ -134,9 +141,11 @@ class Collector(wiring.Component):
             with m.If(advance):
                 m.d.sync += places[engine].eq(places[engine] + 1)
         m.d.comb += [write.data.values.eq(result.values), write.data.saturated.eq(result.saturated)]
-        return read.data
+        stored = Signal(layout)
+        m.d.sync += stored.eq(read.data)
+        return stored
 
-    def _leave(self, m: Module, queue: StreamFIFO) -> None:
+    def _leave(self, m: Module, queue: StreamRegister) -> None:
         """Beats out; with a product's last, or for one that was refused, its statistics."""
         out, statistics = queue.o.payload, self.o_statistics
         refused, leave, ending = Signal(), Signal(), Signal()

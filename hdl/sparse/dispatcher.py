@@ -1,14 +1,15 @@
 """Rows of W to their engines, pass after pass, and the order in which their results are to leave."""
 
-from amaranth import Array, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.formats import INT8_BITS, INT8_MIN, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
 from ..activation import TableWrite
 from ..common.pipeline import index_bits
+from ..common.streams import StreamRegister, nonzero
 from .interface import command_layout, rows_layout, table_layout
 from .loader import bank_columns, pass_count
 from .row_engine import ROWS_AHEAD, assigned_row_layout
@@ -36,6 +37,8 @@ def order_layout(config: SpmmConfig) -> data.StructLayout:
 class Dispatcher(wiring.Component):
     """A row per cycle or, spread, one for every engine. A product begins when all rows of the one before are drained.
 
+    An engine is so far away that it cannot be asked for room in the cycle of a row: its rows are counted here.
+
     Members
     -------
     i_command : In(stream(checked_command_layout))
@@ -48,7 +51,9 @@ class Dispatcher(wiring.Component):
         High for a cycle when they are no longer needed.
     drained, drained_slot : In(1)
         A row (spread: of every engine) has left the drain.
-    o_rows : Out(stream(assigned_row_layout)) × rows
+    o_rows : Out(stream(assigned_row_layout, always_ready)) × rows
+    left : In(rows)
+        High for a cycle when an engine has one row less.
     o_order : Out(stream(order_layout))
     format, spread, activation, bank_columns, tail_tokens : Out
         Of the product under way; ``tail_tokens`` are those of its last pass.
@@ -67,7 +72,8 @@ class Dispatcher(wiring.Component):
                 "release": Out(data.ArrayLayout(unsigned(1), 2)),
                 "drained": In(1),
                 "drained_slot": In(1),
-                "o_rows": Out(stream.Signature(assigned_row_layout(config))).array(config.rows),
+                "o_rows": Out(stream.Signature(assigned_row_layout(config), always_ready=True)).array(config.rows),
+                "left": In(config.rows),
                 "o_order": Out(stream.Signature(order_layout(config))),
                 **{name: Out(command[name].shape) for name in ("format", "spread", "activation")},
                 "bank_columns": Out(unsigned_bits(config.max_bank_columns)),
@@ -79,30 +85,43 @@ class Dispatcher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        command = self.i_command.payload.command
+        command = Signal(command_layout(config))
+        error = Signal.like(self.i_command.payload.error)
         passes = Signal(unsigned_bits(config.max_tokens))
         slot = Signal()
         tail = Signal()
         last_pass = Signal.like(passes)
-        m.d.comb += [self.format.eq(command.format), self.spread.eq(command.spread)]
-        m.d.comb += [self.activation.eq(command.activation), tail.eq(passes == last_pass)]
-        # Registered in the cycle before they are needed: the command has been there since.
+        # Each in the cycle after what it is made of; the states below leave the time.
         per_pass = Mux(command.spread, config.spread_tokens, config.lanes)
         m.d.sync += [
+            command.eq(self.i_command.payload.command),
+            error.eq(self.i_command.payload.error),
             last_pass.eq(pass_count(config, command) - 1),
+            tail.eq(passes == last_pass),
             self.bank_columns.eq(bank_columns(config, command.columns)),
             self.tail_tokens.eq(((command.tokens - 1) & (per_pass - 1)) + 1),
         ]
-        idle, dispatched = self._track(m, slot)
+        m.d.comb += [getattr(self, name).eq(command[name]) for name in ("format", "spread", "activation")]
+        m.submodules.order = order = StreamRegister(order_layout(config))
+        connect(m, order.o, flipped(self.o_order))
+        sending, done = Signal(), Signal()
+        fetched = self._dispatch(m, command, order.i, sending, slot, tail, done)
+        idle, dispatched = self._track(m, slot, fetched)
         with m.FSM():
             with m.State("IDLE"), m.If(self.i_command.valid):
-                with m.If(self.i_command.payload.error != SpmmError.NONE):
+                m.next = "LIMITS"
+            with m.State("LIMITS"):
+                m.next = "BEGIN"
+            with m.State("BEGIN"):
+                with m.If(error != SpmmError.NONE):
                     m.d.comb += [
-                        self.o_order.valid.eq(1),
-                        self.o_order.payload.error.eq(self.i_command.payload.error),
-                        self.o_order.payload.end.eq(1),
-                        self.i_command.ready.eq(self.o_order.ready),
+                        order.i.valid.eq(1),
+                        order.i.payload.error.eq(error),
+                        order.i.payload.end.eq(1),
+                        self.i_command.ready.eq(order.i.ready),
                     ]
+                    with m.If(order.i.ready):
+                        m.next = "IDLE"
                 with m.Elif(command.load_table):
                     m.next = "TABLE"
                 with m.Else():
@@ -111,29 +130,37 @@ class Dispatcher(wiring.Component):
                 self._load_table(m)
             with m.State("PASS"), m.If(self.loaded[slot] & ~dispatched[slot]):
                 m.next = "ROWS"
-            with m.State("ROWS"), m.If(self._dispatch(m, slot, tail)):
-                m.d.sync += [dispatched[slot].eq(1), slot.eq(~slot), passes.eq(passes + 1)]
-                m.next = "PASS"
-                with m.If(tail):
-                    m.d.sync += passes.eq(0)
-                    m.next = "DRAIN"
+            with m.State("ROWS"):
+                m.d.comb += sending.eq(1)
+                with m.If(done):
+                    m.d.sync += [dispatched[slot].eq(1), slot.eq(~slot), passes.eq(passes + 1)]
+                    m.next = "PASS"
+                    with m.If(tail):
+                        m.d.sync += passes.eq(0)
+                        m.next = "DRAIN"
             with m.State("DRAIN"), m.If(idle):
                 m.d.comb += self.i_command.ready.eq(1)
                 m.next = "IDLE"
         return m
 
-    def _track(self, m: Module, slot: Signal) -> tuple[Signal, Signal]:
+    def _track(self, m: Module, slot: Signal, fetched: Signal) -> tuple[Signal, Signal]:
         """Rows inside, by slot; a slot whose rows were all dispatched and drained is released."""
         config = self._config
         idle = Signal()
         dispatched = Signal(data.ArrayLayout(unsigned(1), 2))
-        # The engines' queues and the drain's stages, generously.
-        inside = [Signal(range(2 * ROWS_AHEAD * config.rows + 32), name=f"inside_{i}") for i in range(2)]
-        m.d.comb += idle.eq((inside[0] == 0) & (inside[1] == 0) & ~dispatched[0] & ~dispatched[1])
-        sent = self.o_order.valid & self.o_order.ready & (self.o_order.payload.error == SpmmError.NONE)
-        for i, count in enumerate(inside):
-            m.d.sync += count.eq(count + (sent & (slot == i)) - (self.drained & (self.drained_slot == i)))
-            m.d.comb += self.release[i].eq(dispatched[i] & (count == 0))
+        m.d.comb += idle.eq(~dispatched[0] & ~dispatched[1])
+        for i in range(2):
+            some = nonzero(
+                m,
+                init=0,
+                # The engines' queues and the stages on either side, generously.
+                limit=2 * ROWS_AHEAD * config.rows + 32,
+                up=fetched & (slot == i),
+                down=self.drained & (self.drained_slot == i),
+                name=f"inside_{i}",
+            )
+            # The loader forgets the slot in the cycle in which its mark here goes.
+            m.d.sync += self.release[i].eq(dispatched[i] & ~some & ~self.release[i])
             with m.If(self.release[i]):
                 m.d.sync += dispatched[i].eq(0)
         return idle, dispatched
@@ -151,55 +178,61 @@ class Dispatcher(wiring.Component):
             with m.If(entry.all()):
                 m.next = "PASS"
 
-    def _dispatch(self, m: Module, slot: Signal, tail: Signal) -> Signal:
-        """One row, or one for every engine; high when it is the pass's last."""
+    def _dispatch(self, m: Module, command, order, sending: Signal, slot: Signal, tail: Signal, done: Signal) -> Signal:
+        """One row, or one for every engine: fetched into a register, and sent from there to engines that have room.
+        High when it is fetched, ``done`` with the pass's last."""
         config = self._config
-        command = self.i_command.payload.command
-        row = Signal.like(command.rows)  # of those before
+        left = Signal.like(command.rows)  # rows of the pass
         place = Signal(unsigned_bits(config.rows - 1))  # in the beat
-        after = Signal(len(row) + index_bits(config.rows) + 1)
-        sent, last = Signal(), Signal()
+        fetch, last = Signal(), Signal()
+        valid, sent = Signal(), Signal()
         chosen = Signal.like(self.i_rows.payload[0])
-        order = self.o_order.payload
         m.d.comb += [
             chosen.eq(self.i_rows.payload[place if config.rows > 1 else 0]),
-            after.eq(row + Mux(self.spread, config.rows, 1)),
-            last.eq(after >= command.rows),
-            order.last_beat.eq(
-                Mux(tail, (self.tail_tokens - 1) >> index_bits(config.drain_lanes), config.beats_per_row - 1)
-            ),
-            order.engine.eq(chosen.engine),
-            order.end.eq(last & tail),
-            sent.eq(self.o_order.valid & self.o_order.ready),
-            self.i_rows.ready.eq(sent & (last | self.spread | (place == config.rows - 1))),
+            last.eq(Mux(command.spread, left <= config.rows, left == 1)),
+            fetch.eq(sending & self.i_rows.valid & (~valid | sent)),
+            done.eq(fetch & last),
+            self.i_rows.ready.eq(fetch & (last | command.spread | (place == config.rows - 1))),
         ]
-        with m.If(self.spread):
-            m.d.comb += [order.last_beat.eq(0), order.engine.eq(0)]
-        taken = Array(rows.ready for rows in self.o_rows)[chosen.engine]
-        if config.banks > 1:
-            every = Signal(config.rows)
-            m.d.comb += [every[i].eq(rows.ready) for i, rows in enumerate(self.o_rows)]
-            taken = Mux(self.spread, every.all(), taken)
-        m.d.comb += self.o_order.valid.eq(self.i_rows.valid & taken)
-        for i, rows in enumerate(self.o_rows):
-            m.d.comb += [
-                rows.valid.eq(sent & (self.spread | (chosen.engine == i))),
-                rows.payload.slot.eq(slot),
-                rows.payload.tail.eq(tail),
-                rows.payload.present.eq(1),
-                rows.payload.row.eq(chosen),
-            ]
-            with m.If(self.spread):
-                m.d.comb += [
-                    rows.payload.row.eq(self.i_rows.payload[i]),
-                    rows.payload.present.eq(row + i < command.rows),
-                ]
-        with m.If(sent):
-            m.d.sync += [row.eq(after), place.eq(place + 1)]
+        with m.If(~sending):
+            m.d.sync += left.eq(command.rows)
+        with m.If(fetch):
+            m.d.sync += [left.eq(left - Mux(command.spread, config.rows, 1)), place.eq(place + 1)]
             with m.If(self.i_rows.ready):
                 m.d.sync += place.eq(0)
-            with m.If(last):
-                m.d.sync += row.eq(0)
-        done = Signal()
-        m.d.comb += done.eq(sent & last)
-        return done
+        targets = Signal(config.rows)
+        held = Signal.like(order.payload, name="held_order")
+        rows = [Signal.like(port.payload, name=f"row_{i}") for i, port in enumerate(self.o_rows)]
+        with m.If(fetch):
+            m.d.sync += [
+                targets.eq(Mux(command.spread, -1, 1 << chosen.engine)),
+                held.engine.eq(Mux(command.spread, 0, chosen.engine)),
+                held.last_beat.eq(
+                    Mux(
+                        tail & ~command.spread,
+                        (self.tail_tokens - 1) >> index_bits(config.drain_lanes),
+                        Mux(command.spread, 0, config.beats_per_row - 1),
+                    )
+                ),
+                held.end.eq(last & tail),
+            ]
+            for i, row in enumerate(rows):
+                m.d.sync += [
+                    row.slot.eq(slot),
+                    row.tail.eq(tail),
+                    row.present.eq(~command.spread | (left > i)),
+                    row.row.eq(Mux(command.spread, Cat(self.i_rows.payload[i]), Cat(chosen))),
+                ]
+        with m.If(sent | ~valid):
+            m.d.sync += valid.eq(fetch)
+        room = Signal(config.rows)
+        for i, port in enumerate(self.o_rows):
+            goes = sent & targets[i]
+            some = nonzero(m, init=ROWS_AHEAD, limit=ROWS_AHEAD, up=self.left[i], down=goes, name=f"room_{i}")
+            m.d.comb += [room[i].eq(some), port.valid.eq(goes), port.payload.eq(rows[i])]
+        m.d.comb += [
+            order.valid.eq(valid & (~targets | room).all()),
+            order.payload.eq(held),
+            sent.eq(order.valid & order.ready & valid),
+        ]
+        return fetch

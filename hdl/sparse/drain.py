@@ -2,7 +2,7 @@
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import (
     BIAS_BITS,
@@ -18,9 +18,15 @@ from ..common.arithmetic import popcount
 from ..common.pipeline import delay, index_bits
 from ..requantize import Requantize, requantize_latency
 from .interface import command_layout
-from .row_engine import parameters_layout, sums_layout
+from .row_engine import finished_layout, parameters_layout, sums_layout
 
 __all__ = ["Drain", "result_layout"]
+
+CHOSEN_CYCLES = 3
+"""From the choice of a row to its sums and parameters in the lanes: on their way from the engines and among them."""
+
+BIASED_CYCLES = 2
+"""From a lane's sum to that with the bias at the requantiser: the adder's register, and a multiplier block's own."""
 
 
 def result_layout(config: SpmmConfig) -> data.StructLayout:
@@ -60,11 +66,14 @@ class Drain(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from sums to results.
+        Cycles from a lane's sum to its result.
 
     Members
     -------
-    i_sums : In(stream(sums_layout)) × rows
+    i_finished : In(stream(finished_layout)) × rows
+    sums : In(sums_layout) × rows
+    parameters : In(parameters_layout) × rows
+        Of the row that ``i_finished`` offered one cycle before.
     room : In(rows)
         Engines for whose next row the results have a place.
     reserve : Out(rows)
@@ -80,10 +89,12 @@ class Drain(wiring.Component):
     def __init__(self, config: SpmmConfig):
         self._config = config
         self._requantize_latency = requantize_latency(config.biased_bits)
-        self.latency = 2 + self._requantize_latency + Activation.latency
+        self.latency = BIASED_CYCLES + self._requantize_latency + Activation.latency
         super().__init__(
             {
-                "i_sums": In(stream.Signature(sums_layout(config))).array(config.rows),
+                "i_finished": In(stream.Signature(finished_layout())).array(config.rows),
+                "sums": In(sums_layout(config)).array(config.rows),
+                "parameters": In(parameters_layout(config)).array(config.rows),
                 "room": In(config.rows),
                 "reserve": Out(config.rows),
                 "spread": In(1),
@@ -97,30 +108,28 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes))
         tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
-        engine, chunk, valid, last = self._choose(m)
-        m.d.comb += [
-            tag.valid.eq(valid),
-            tag.last.eq(last),
-            tag.engine.eq(engine),
-            tag.slot.eq(Cat(sums.payload.parameters.slot for sums in self.i_sums).bit_select(engine, 1)),
-        ]
-        for i in range(config.drain_lanes):
-            self._take_lane(m, i, lanes[i], engine, chunk)
-        self._finish(m, lanes, delay(m, tag, self.latency, enable=1, name="tag"))
+        tail, chunk = Signal(), Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
+        # The command's, near the lanes.
+        spread, tail_tokens = Signal(), Signal.like(self.tail_tokens)
+        m.d.sync += [spread.eq(self.spread), tail_tokens.eq(self.tail_tokens)]
+        self._choose(m, tag, tail, chunk, spread, tail_tokens)
+        tags = delay(m, tag, CHOSEN_CYCLES + self.latency, enable=1, name="tag")
+        tails = delay(m, tail, CHOSEN_CYCLES - 1, enable=1, name="tail")
+        chunks = delay(m, chunk, CHOSEN_CYCLES - 1, enable=1, name="chunk")
+        lanes = self._take_lanes(m, tags, tails, chunks, spread, tail_tokens)
+        self._finish(m, lanes, tags[CHOSEN_CYCLES:])
         return m
 
-    def _choose(self, m: Module):
+    def _choose(self, m: Module, tag, tail: Signal, chunk: Signal, spread: Signal, tail_tokens: Signal) -> None:
         """The engine whose row is drained: the one that was begun, else the next in turn that has a row and room.
         Spread: all of them, as soon as all have a row."""
         config = self._config
         ready = Signal(config.rows)
-        turn = Signal(unsigned_bits(config.rows - 1))
+        turn = Signal.like(tag.engine)
         begun = Signal()
-        chunk = Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
         engine, found, last = Signal.like(turn), Signal(), Signal()
-        m.d.comb += [ready[i].eq(self.i_sums[i].valid & self.room[i]) for i in range(config.rows)]
+        m.d.comb += [ready[i].eq(row.valid & self.room[i]) for i, row in enumerate(self.i_finished)]
         # Candidates from the turn onwards, the last assignment wins.
         for distance in reversed(range(config.rows)):
             candidate = Signal(index_bits(config.rows), name=f"candidate_{distance}")
@@ -129,52 +138,81 @@ class Drain(wiring.Component):
                 m.d.comb += [engine.eq(candidate), found.eq(1)]
         with m.If(begun):
             m.d.comb += [engine.eq(turn), found.eq(1)]
-        tail = Cat(sums.payload.parameters.tail for sums in self.i_sums).bit_select(engine, 1)
-        tail_chunk = (self.tail_tokens - 1) >> index_bits(config.drain_lanes)
-        m.d.comb += last.eq(chunk == Mux(tail, tail_chunk, config.beats_per_row - 1))
-        every = Cat(sums.valid for sums in self.i_sums).all() & self.room[0]
-        with m.If(self.spread):
+        tail_chunk = Signal.like(chunk)
+        m.d.sync += tail_chunk.eq((tail_tokens - 1) >> index_bits(config.drain_lanes))
+        # Of each engine's row, while it is found which.
+        lasts = [chunk == Mux(row.payload.tail, tail_chunk, config.beats_per_row - 1) for row in self.i_finished]
+        m.d.comb += last.eq(Cat(lasts).bit_select(engine, 1))
+        every = Cat(row.valid for row in self.i_finished).all() & self.room[0]
+        with m.If(spread):
             m.d.comb += self.reserve.eq(every)
-            m.d.comb += [sums.ready.eq(every) for sums in self.i_sums]
+            m.d.comb += [row.ready.eq(every) for row in self.i_finished]
         with m.Elif(found):
             m.d.sync += [turn.eq(engine), begun.eq(~last), chunk.eq(chunk + 1)]
             m.d.comb += self.reserve.eq(Mux(begun, 0, 1 << engine))
             with m.If(last):
                 m.d.sync += [turn.eq(engine + 1 if config.rows > 1 else 0), chunk.eq(0)]
-                m.d.comb += [sums.ready.eq(engine == i) for i, sums in enumerate(self.i_sums)]
-        return Mux(self.spread, 0, engine), chunk, Mux(self.spread, every, found), self.spread | last
-
-    def _take_lane(self, m: Module, i: int, lane, engine: Signal, chunk: Signal) -> None:
-        """A sum of the chosen engine's chunk, or of the engine that the lane belongs to, which has put it there."""
-        config = self._config
-        home = min(i // config.spread_tokens, config.rows - 1)
-        source = Signal(unsigned_bits(config.rows - 1), name=f"source_{i}")
-        part = Signal(index_bits(config.beats_per_row), name=f"part_{i}")
-        m.d.comb += [source.eq(Mux(self.spread, home, engine)), part.eq(Mux(self.spread, 0, chunk))]
-        totals, parameters = [], []
-        for sums in self.i_sums:
-            totals += [sums.payload.sums[beat * config.drain_lanes + i] for beat in range(config.beats_per_row)]
-            parameters.append(Cat(sums.payload.parameters))
-        index = Cat(part, source[: index_bits(config.rows)])
-        chosen = Cat(parameters).word_select(source[: index_bits(config.rows)], len(parameters[0]))
-        row = Signal(parameters_layout(config), name=f"row_{i}")
-        m.d.comb += row.eq(chosen)
-        token = Mux(self.spread, i % config.spread_tokens, (chunk << index_bits(config.drain_lanes)) + i)
-        inside = ~self.spread | (row.present if i < config.rows * config.spread_tokens else 0)
-        m.d.sync += [
-            lane.total.eq(Cat(totals).word_select(index, config.accumulator_bits)),
-            lane.bias.eq(row.bias),
-            lane.multiplier.eq(row.multiplier),
-            lane.shift.eq(row.shift),
-            lane.present.eq(inside & (~row.tail | (token < self.tail_tokens))),
+                m.d.comb += [row.ready.eq(engine == i) for i, row in enumerate(self.i_finished)]
+        m.d.comb += [
+            tag.valid.eq(Mux(spread, every, found)),
+            tag.engine.eq(Mux(spread, 0, engine)),
+            tag.last.eq(spread | last),
+            tag.slot.eq(Cat(row.payload.slot for row in self.i_finished).bit_select(tag.engine, 1)),
+            tail.eq(Cat(row.payload.tail for row in self.i_finished).bit_select(tag.engine, 1)),
         ]
+
+    def _take_lanes(self, m: Module, tags, tails, chunks, spread: Signal, tail_tokens: Signal) -> data.View:
+        """A sum for each lane: of the chosen engine's chunk or, spread, of the engine that the lane belongs to, which
+        has put it into the first chunk."""
+        config = self._config
+        lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes))
+        bits = index_bits(config.rows)
+        # One cycle after the choice, the engines show sums and parameters of the row. First a chunk of each engine.
+        part = chunks[1][: index_bits(config.beats_per_row)]
+        chosen = Signal(parameters_layout(config))
+        own = Signal(data.ArrayLayout(parameters_layout(config), config.rows))
+        parameters = [Cat(row) for row in self.parameters]
+        m.d.sync += [
+            chosen.eq(Cat(parameters).word_select(tags[1].engine[:bits], len(parameters[0]))),
+            Cat(own).eq(Cat(parameters)),
+        ]
+        for i in range(config.drain_lanes):
+            lane = lanes[i]
+            home = min(i // config.spread_tokens, config.rows - 1)
+            totals = []
+            for index, sums in enumerate(self.sums):
+                total = Signal(config.accumulator_bits, name=f"total_{i}_{index}")
+                beats = [sums[beat * config.drain_lanes + i] for beat in range(config.beats_per_row)]
+                m.d.sync += total.eq(Cat(beats).word_select(part, config.accumulator_bits))
+                totals.append(total)
+            # Then of one engine.
+            source = Signal(bits, name=f"source_{i}")
+            m.d.sync += source.eq(Mux(spread, home, tags[1].engine))
+            row = Signal(parameters_layout(config), name=f"row_{i}")
+            m.d.comb += row.eq(chosen)
+            token = Mux(spread, i % config.spread_tokens, (chunks[2] << index_bits(config.drain_lanes)) + i)
+            inside = ~spread
+            if i < config.rows * config.spread_tokens:
+                with m.If(spread):
+                    m.d.comb += row.eq(own[home])
+                inside = row.present
+            m.d.sync += [
+                lane.total.eq(Cat(totals).word_select(source, config.accumulator_bits)),
+                lane.bias.eq(row.bias),
+                lane.multiplier.eq(row.multiplier),
+                lane.shift.eq(row.shift),
+                lane.present.eq(inside & (~tails[2] | (token < tail_tokens))),
+            ]
+        return lanes
 
     def _finish(self, m: Module, lanes, tags: list) -> None:
         """From registered sums to results."""
         config = self._config
         m.submodules.activation = activation = Activation(count=config.drain_lanes)
-        connect(m, flipped(self.table), activation.table)
         m.d.comb += activation.kind.eq(self.activation)
+        m.d.sync += [
+            getattr(activation.table, name).eq(getattr(self.table, name)) for name in self.table.signature.members
+        ]
         out = self.o_results.payload
         saturated = Signal(config.drain_lanes)
         present = []
@@ -186,20 +224,22 @@ class Drain(wiring.Component):
                 shift_bits=ROW_SHIFT_BITS,
                 shift_base=ROW_SHIFT_BASE,
             )
-            biased = Signal(signed(config.biased_bits), name=f"biased_{i}")
-            m.d.sync += biased.eq(lane.total + lane.bias)
+            biased = Signal(signed(config.biased_bits), name=f"biased_{i}", reset_less=True)
+            multiplier = Signal(ROW_MULTIPLIER_BITS, name=f"multiplier_{i}", reset_less=True)
+            m.d.sync += [biased.eq(lane.total + lane.bias), multiplier.eq(lane.multiplier)]
             m.d.comb += [
                 requantize.enable.eq(1),
-                requantize.value.eq(biased),
-                requantize.multiplier.eq(delay(m, lane.multiplier, 1, enable=1, name=f"multiplier_{i}")[1]),
-                requantize.shift.eq(delay(m, lane.shift, 1, enable=1, name=f"shift_{i}")[1]),
+                requantize.value.eq(delay(m, biased, 1, enable=1, name=f"value_{i}")[1]),
+                requantize.multiplier.eq(delay(m, multiplier, 1, enable=1, name=f"factor_{i}")[1]),
+                requantize.shift.eq(delay(m, lane.shift, BIASED_CYCLES, enable=1, name=f"shift_{i}")[-1]),
                 activation.values[i].eq(requantize.result),
                 saturated[i].eq(requantize.saturated),
             ]
-            present.append(delay(m, lane.present, self.latency - 1, enable=1, name=f"present_{i}"))
+            present.append(delay(m, lane.present, self.latency, enable=1, name=f"present_{i}"))
             m.d.comb += out.values[i].eq(Mux(present[-1][-1], activation.results[i], 0))
         counted = Signal.like(out.saturated)
-        m.d.comb += counted.eq(popcount(saturated & Cat(stages[1 + self._requantize_latency] for stages in present)))
+        inside = Cat(stages[BIASED_CYCLES + self._requantize_latency] for stages in present)
+        m.d.comb += counted.eq(popcount(saturated & inside))
         m.d.comb += [
             self.o_results.valid.eq(tags[-1].valid),
             out.engine.eq(tags[-1].engine),

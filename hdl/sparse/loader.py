@@ -60,17 +60,20 @@ class Loader(wiring.Component):
         command = self.i_command.payload
         slot = Signal()
         column = Signal(config.column_bits)
-        last_column = Signal.like(column)
-        done_passes = Signal(unsigned_bits(config.max_tokens))
+        columns = Signal(unsigned_bits(config.max_columns))
+        left = Signal.like(columns)  # columns of the pass
+        passes = Signal(unsigned_bits(config.max_tokens))  # that are left, this one among them
+        # What decides in a cycle is known from registers.
+        open_, last_column, last_pass = Signal(), Signal(), Signal()
         take, last = Signal(), Signal()
         m.d.comb += [
-            last_column.eq(Mux(command.spread, bank_columns(config, command.columns), command.columns) - 1),
             take.eq(self.i_inputs.valid & self.i_inputs.ready),
-            last.eq(take & (column == last_column)),
-            self.i_inputs.ready.eq(self.i_command.valid & ~self.loaded[slot]),
-            self.i_command.ready.eq(last & (done_passes + 1 == pass_count(config, command))),
+            last.eq(take & last_column),
+            self.i_inputs.ready.eq(open_ & ~self.loaded[slot]),
+            self.i_command.ready.eq(last & last_pass),
         ]
         m.d.sync += [
+            columns.eq(Mux(command.spread, bank_columns(config, command.columns), command.columns)),
             self.write.enable.eq(take),
             self.write.slot.eq(slot),
             self.write.column.eq(column),
@@ -80,12 +83,32 @@ class Loader(wiring.Component):
             with m.If(self.release[i]):
                 m.d.sync += self.loaded[i].eq(0)
         with m.If(take):
-            m.d.sync += column.eq(column + 1)
+            m.d.sync += [column.eq(column + 1), left.eq(left - 1), last_column.eq(left == 2)]
         with m.If(last):
             m.d.sync += [
                 self.loaded[slot].eq(1),
                 slot.eq(~slot),
                 column.eq(0),
-                done_passes.eq(Mux(self.i_command.ready, 0, done_passes + 1)),
+                left.eq(columns),
+                last_column.eq(columns == 1),
+                passes.eq(passes - 1),
+                last_pass.eq(passes == 2),
             ]
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.i_command.valid):
+                m.next = "LIMITS"
+            with m.State("LIMITS"):
+                m.d.sync += passes.eq(pass_count(config, command))
+                m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.sync += [
+                    left.eq(columns),
+                    last_column.eq(columns == 1),
+                    last_pass.eq(passes == 1),
+                    open_.eq(1),
+                ]
+                m.next = "LOAD"
+            with m.State("LOAD"), m.If(self.i_command.ready):
+                m.d.sync += open_.eq(0)
+                m.next = "IDLE"
         return m

@@ -4,6 +4,7 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.formats import INT8_BITS, unsigned_bits
@@ -11,6 +12,7 @@ from ...spec.spmm_command import FORMAT_CODES
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..common.arithmetic import AdderTree
 from ..common.pipeline import StreamFIFO, delay
+from ..common.streams import StreamRegister, nonzero
 from ..front_ends.bbs import Bbs
 from ..front_ends.csr import Csr
 from ..front_ends.csr_delta import CsrDelta
@@ -21,7 +23,7 @@ from .sequencer import Sequencer
 from .steps import spread_step_layout, step_layout
 from .tile_memory import READ_CYCLES, TileRead
 
-__all__ = ["ROWS_AHEAD", "RowEngine", "assigned_row_layout", "sums_layout"]
+__all__ = ["ROWS_AHEAD", "RowEngine", "assigned_row_layout", "finished_layout", "sums_layout"]
 
 ROWS_AHEAD = 16
 """Rows that an engine has on hand, from their arrival to the drain: as many as a LUT RAM is deep."""
@@ -38,28 +40,28 @@ def assigned_row_layout(config: SpmmConfig) -> data.StructLayout:
     return data.StructLayout({"slot": 1, "tail": 1, "present": 1, "row": row_layout(config)})
 
 
+def finished_layout() -> data.StructLayout:
+    """What the drain needs to know of a row before it chooses it; see :func:`assigned_row_layout`."""
+    return data.StructLayout({"slot": 1, "tail": 1})
+
+
 def parameters_layout(config: SpmmConfig) -> data.StructLayout:
-    """What the drain needs to know of a row."""
+    """What the drain needs to know of a row that it has chosen."""
     row = row_layout(config)
-    kept = {name: row[name].shape for name in ("bias", "multiplier", "shift")}
-    return data.StructLayout({"slot": 1, "tail": 1, "present": 1, **kept})
+    return data.StructLayout({"present": 1, **{name: row[name].shape for name in ("bias", "multiplier", "shift")}})
 
 
-def sums_layout(config: SpmmConfig) -> data.StructLayout:
-    """A row's sums, a token per lane, and its parameters. Spread, the lanes / banks tokens stand where the drain puts
-    those of this engine."""
-    return data.StructLayout(
-        {
-            "sums": data.ArrayLayout(signed(config.accumulator_bits), config.lanes),
-            "parameters": parameters_layout(config),
-        }
-    )
+def sums_layout(config: SpmmConfig) -> data.ArrayLayout:
+    """A row's sums, a token per lane. Spread, the lanes / banks tokens stand where the drain puts those of this
+    engine."""
+    return data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
 
 
 class RowEngine(wiring.Component):
     """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
 
-    No stage behind the sequencer ever stalls: a row enters only when there is room for its sums.
+    No stage behind the sequencer ever stalls, and none before its queues: at most :data:`ROWS_AHEAD` rows may be
+    inside, from their arrival until they are taken from ``o_finished``.
 
     Parameters
     ----------
@@ -69,15 +71,20 @@ class RowEngine(wiring.Component):
 
     Members
     -------
-    i_rows : In(stream(assigned_row_layout))
+    i_rows : In(stream(assigned_row_layout, always_ready))
     i_words : In(stream(weights_layout))
     format, spread : In
         Of the command; constant while rows are inside.
     bank_columns : In
         Columns of a bank.
     tile : Out(TileRead)
-    o_sums : Out(stream(sums_layout))
-        In the order of the rows.
+    o_finished : Out(stream(finished_layout))
+        Rows whose sums are complete, in their order.
+    sums : Out(sums_layout)
+    parameters : Out(parameters_layout)
+        Of the row that ``o_finished`` offered one cycle before.
+    left : Out(1)
+        High for a cycle after a row was taken from ``o_finished``.
     """
 
     def __init__(self, config: SpmmConfig, *, index: int):
@@ -85,13 +92,16 @@ class RowEngine(wiring.Component):
         self._index = index
         super().__init__(
             {
-                "i_rows": In(stream.Signature(assigned_row_layout(config))),
+                "i_rows": In(stream.Signature(assigned_row_layout(config), always_ready=True)),
                 "i_words": In(stream.Signature(weights_layout(config))),
                 "format": In(command_layout(config)["format"].shape),
                 "spread": In(1),
                 "bank_columns": In(unsigned_bits(config.max_bank_columns)),
                 "tile": Out(TileRead(config).flip()),
-                "o_sums": Out(stream.Signature(sums_layout(config))),
+                "o_finished": Out(stream.Signature(finished_layout())),
+                "sums": Out(sums_layout(config)),
+                "parameters": Out(parameters_layout(config)),
+                "left": Out(1),
             }
         )
 
@@ -99,55 +109,79 @@ class RowEngine(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         connect(m, flipped(self.i_words), sequencer.i_words)
-        parameters = self._split_rows(m, sequencer)
-        step, valid = self._front_ends(m, sequencer.o_words)
-        sums = self._multiply(m, step, valid)
-        m.d.comb += [
-            self.o_sums.valid.eq(sums.o.valid),
-            self.o_sums.payload.sums.eq(sums.o.payload),
-            self.o_sums.payload.parameters.eq(parameters.o.payload),
-            sums.o.ready.eq(self.o_sums.ready),
-            # A row's parameters came before its sums.
-            parameters.o.ready.eq(self.o_sums.valid & self.o_sums.ready),
-        ]
+        # The command's, near the engine.
+        settings = {name: Signal.like(getattr(self, name), name=name) for name in ("format", "spread", "bank_columns")}
+        m.d.sync += [near.eq(getattr(self, name)) for name, near in settings.items()]
+        place = self._finish(m)
+        self._enter(m, sequencer, place)
+        step, valid = self._front_ends(m, sequencer.o_words, **settings)
+        self._multiply(m, step, valid, settings["spread"], place)
         return m
 
-    def _split_rows(self, m: Module, sequencer: Sequencer) -> StreamFIFO:
-        """Lengths to the sequencer, parameters to the drain. The latter hold a row's place among ROWS_AHEAD."""
-        row = self.i_rows.payload
-        m.submodules.work = work = StreamFIFO(sequencer.i_work.payload.shape(), depth=ROWS_AHEAD)
-        m.submodules.parameters = parameters = StreamFIFO(parameters_layout(self._config), depth=ROWS_AHEAD)
-        connect(m, work.o, sequencer.i_work)
-        m.d.comb += [
-            # The queue of parameters is the fuller one.
-            self.i_rows.ready.eq(parameters.i.ready),
-            work.i.valid.eq(self.i_rows.valid & parameters.i.ready),
-            work.i.payload.length.eq(row.row.length),
-            work.i.payload.slot.eq(row.slot),
-            parameters.i.valid.eq(self.i_rows.valid),
-        ]
-        for name in ("slot", "tail", "present"):
-            m.d.comb += parameters.i.payload[name].eq(row[name])
-        for name in ("bias", "multiplier", "shift"):
-            m.d.comb += parameters.i.payload[name].eq(row.row[name])
-        return parameters
+    def _finish(self, m: Module) -> Signal:
+        """Where the sums and parameters of the row that is offered stand among ROWS_AHEAD."""
+        place = Signal(range(ROWS_AHEAD))
+        taken = self.o_finished.valid & self.o_finished.ready
+        m.d.sync += [self.left.eq(taken), place.eq(place + taken)]
+        return place
 
-    def _front_ends(self, m: Module, words) -> tuple[Any, Signal]:
+    def _enter(self, m: Module, sequencer: Sequencer, place: Signal) -> None:
+        """Lengths to the sequencer, all else to where the drain finds it."""
+        row = Signal.like(self.i_rows.payload)
+        valid = Signal()
+        m.d.sync += [valid.eq(self.i_rows.valid), row.eq(self.i_rows.payload)]
+        m.submodules.work_queue = work_queue = StreamFIFO(sequencer.i_work.payload.shape(), depth=ROWS_AHEAD)
+        m.submodules.work = work = StreamRegister(sequencer.i_work.payload.shape())
+        m.submodules.finished_queue = finished_queue = StreamFIFO(finished_layout(), depth=ROWS_AHEAD)
+        m.submodules.finished = finished = StreamRegister(finished_layout())
+        connect(m, work_queue.o, work.i)
+        connect(m, work.o, sequencer.i_work)
+        connect(m, finished_queue.o, finished.i)
+        m.d.comb += [
+            work_queue.i.valid.eq(valid),
+            work_queue.i.payload.length.eq(row.row.length),
+            work_queue.i.payload.slot.eq(row.slot),
+            finished_queue.i.valid.eq(valid),
+            finished_queue.i.payload.slot.eq(row.slot),
+            finished_queue.i.payload.tail.eq(row.tail),
+            # It has been there for long when the row's sums are complete.
+            self.o_finished.payload.eq(finished.o.payload),
+            finished.o.ready.eq(self.o_finished.valid & self.o_finished.ready),
+        ]
+        layout = parameters_layout(self._config)
+        parameters = Signal(layout)
+        m.d.comb += parameters.present.eq(row.present)
+        m.d.comb += [parameters[name].eq(row.row[name]) for name in ("bias", "multiplier", "shift")]
+        m.d.sync += self.parameters.eq(self._kept(m, layout, valid, parameters, place, name="parameters"))
+
+    def _kept(self, m: Module, layout, valid: Signal, payload, place: Signal, *, name: str):
+        """A LUT RAM of what comes with each row; gives that of the row at ``place``."""
+        m.submodules[f"{name}_kept"] = memory = Memory(shape=layout, depth=ROWS_AHEAD, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        written = Signal(range(ROWS_AHEAD), name=f"{name}_written")
+        m.d.sync += written.eq(written + valid)
+        m.d.comb += [write.en.eq(valid), write.addr.eq(written), write.data.eq(payload), read.addr.eq(place)]
+        return read.data
+
+    def _front_ends(self, m: Module, words, *, format: Signal, spread, bank_columns) -> tuple[Any, Signal]:
         """The step of the front end that the command names, with a column and a value for each bank; registered."""
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
         scalar = Signal(step_layout(config))
         valid = Signal()
+        m.d.sync += valid.eq(0)
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
             m.d.comb += front_end.i_words.payload.eq(words.payload)
-            with m.If(self.format == FORMAT_CODES[weight_format]):
-                m.d.comb += [
-                    front_end.i_words.valid.eq(words.valid),
-                    words.ready.eq(front_end.i_words.ready),
-                    scalar.eq(front_end.o_steps.payload),
-                    valid.eq(front_end.o_steps.valid),
-                ]
+        with m.Switch(format):
+            for weight_format, front_end in front_ends.items():
+                with m.Case(FORMAT_CODES[weight_format]):
+                    m.d.comb += [
+                        front_end.i_words.valid.eq(words.valid),
+                        words.ready.eq(front_end.i_words.ready),
+                    ]
+                    m.d.sync += [scalar.eq(front_end.o_steps.payload), valid.eq(front_end.o_steps.valid)]
+        # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))
         step_valid = Signal()
         m.d.sync += [step[name].eq(scalar[name]) for name in ("first", "last", "slot")]
@@ -156,12 +190,12 @@ class RowEngine(wiring.Component):
             m.d.sync += [step.columns[bank].eq(scalar.column), step.values[bank].eq(scalar.value)]
         if WeightFormat.BBS in front_ends:
             bbs = front_ends[WeightFormat.BBS]
-            m.d.comb += [bbs.spread.eq(self.spread), bbs.bank_columns.eq(self.bank_columns)]
-            with m.If(bbs.o_spread_steps.valid):
-                m.d.sync += [step.eq(bbs.o_spread_steps.payload), step_valid.eq(1)]
+            m.d.comb += [bbs.spread.eq(spread), bbs.bank_columns.eq(bank_columns)]
+            with m.If(spread):
+                m.d.sync += [step.eq(bbs.o_spread_steps.payload), step_valid.eq(bbs.o_spread_steps.valid)]
         return step, step_valid
 
-    def _multiply(self, m: Module, step, valid: Signal) -> StreamFIFO:
+    def _multiply(self, m: Module, step, valid: Signal, spread: Signal, place: Signal) -> None:
         """Products, and their sums over a row."""
         config = self._config
         tag = {"valid": valid, "first": step.first, "last": step.last}
@@ -171,23 +205,30 @@ class RowEngine(wiring.Component):
         products = []
         for bank in range(config.banks):
             fetched = delay(m, step.values[bank], READ_CYCLES, enable=1, name=f"value_{bank}")[-1]
-            weight = Signal(signed(INT8_BITS), name=f"weight_{bank}")
+            # Without reset, the registers on either side of a multiplier block are its own.
+            weight = Signal(signed(INT8_BITS), name=f"weight_{bank}", reset_less=True)
             m.d.sync += weight.eq(fetched)
             for lane in range(bank * config.spread_tokens, (bank + 1) * config.spread_tokens):
-                token = Signal(signed(INT8_BITS), name=f"token_{lane}")
-                product = Signal(signed(2 * INT8_BITS), name=f"product_{lane}")
+                token = Signal(signed(INT8_BITS), name=f"token_{lane}", reset_less=True)
+                product = Signal(signed(2 * INT8_BITS), name=f"product_{lane}", reset_less=True)
                 m.d.sync += [token.eq(self.tile.data[lane]), product.eq(weight * token)]
                 products.append(product)
-        m.submodules.sums = queue = StreamFIFO(sums_layout(config)["sums"].shape, depth=ROWS_AHEAD)
-        done, sums = self._accumulate(m, products, tag, name="lane")
-        for lane in range(config.lanes):
-            m.d.comb += queue.i.payload[lane].eq(sums[lane])
-        m.d.comb += queue.i.valid.eq(done & ~self.spread)
+        completes, lane_sums = self._accumulate(m, products, tag, name="lane")
+        sums = Signal(sums_layout(config))
+        complete = Signal()
+        m.d.comb += [sums[lane].eq(total) for lane, total in enumerate(lane_sums)]
+        m.d.sync += complete.eq(completes)
         if config.banks > 1:
-            self._spread_sums(m, products, tag, queue)
-        return queue
+            completes, totals = self._spread_sums(m, products, tag)
+            with m.If(spread):
+                m.d.sync += complete.eq(completes)
+                m.d.comb += [sums[self._index * len(totals) + i].eq(total) for i, total in enumerate(totals)]
+        m.d.sync += self.sums.eq(self._kept(m, sums_layout(config), complete, sums, place, name="sums"))
+        taken = self.o_finished.valid & self.o_finished.ready
+        some = nonzero(m, init=0, limit=ROWS_AHEAD, up=complete, down=taken, name="some_finished")
+        m.d.comb += self.o_finished.valid.eq(some)
 
-    def _spread_sums(self, m: Module, products: list, tag: dict, queue: StreamFIFO) -> None:
+    def _spread_sums(self, m: Module, products: list, tag: dict) -> tuple[Signal, list]:
         """The products of all banks summed, for each token."""
         config = self._config
         tokens = config.spread_tokens
@@ -200,19 +241,15 @@ class RowEngine(wiring.Component):
             m.d.comb += [tree.operands[i].eq(product) for i, product in enumerate(products[token::tokens])]
             totals.append(tree.total)
         delayed = {name: delay(m, value, latency, enable=1, name=f"spread_{name}")[-1] for name, value in tag.items()}
-        done, sums = self._accumulate(m, totals, delayed, name="spread")
-        with m.If(self.spread):
-            m.d.comb += queue.i.valid.eq(done)
-            m.d.comb += [queue.i.payload[self._index * tokens + i].eq(total) for i, total in enumerate(sums)]
+        return self._accumulate(m, totals, delayed, name="spread")
 
     def _accumulate(self, m: Module, terms: list, tag: dict, *, name: str) -> tuple[Signal, list]:
-        """Sums over the steps of a row, and when they are complete. The next row's may start in that very cycle."""
-        done = Signal(name=f"{name}_done")
-        m.d.sync += done.eq(tag["valid"] & tag["last"])
+        """Sums over the steps of a row, and whether they are complete in the next cycle. The next row's may start in
+        that very cycle."""
         sums = []
         for i, term in enumerate(terms):
             total = Signal(signed(self._config.accumulator_bits), name=f"{name}_sum_{i}")
             with m.If(tag["valid"]):
                 m.d.sync += total.eq(term + Mux(tag["first"], 0, total))
             sums.append(total)
-        return done, sums
+        return tag["valid"] & tag["last"], sums

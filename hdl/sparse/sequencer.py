@@ -39,26 +39,36 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         work, out = self.i_work.payload, self.o_words
-        place = Signal.like(work.length)
-        empty, last, free = Signal(), Signal(), Signal()
+        # Of the row under way; what decides is known from registers.
+        active, empty, first, last = Signal(), Signal(), Signal(), Signal()
+        slot = Signal()
+        left = Signal.like(work.length)
+        free, there, begin = Signal(), Signal(), Signal()
         m.d.comb += [
-            empty.eq(work.length == 0),
-            last.eq(place + 1 == work.length),
             free.eq(~out.valid | out.ready),
-            self.i_words.ready.eq(free & self.i_work.valid & ~empty),
-            self.i_work.ready.eq(free & (empty | (self.i_words.valid & last))),
+            there.eq(active & (empty | self.i_words.valid)),
+            begin.eq(~active | (there & free & last)),
+            self.i_words.ready.eq(free & active & ~empty),
+            self.i_work.ready.eq(begin),
         ]
         with m.If(free):
             m.d.sync += [
-                out.valid.eq(self.i_work.valid & (empty | self.i_words.valid)),
+                out.valid.eq(there),
                 out.payload.word.eq(Cat(self.i_words.payload)),
-                out.payload.tag.first.eq(place == 0),
-                out.payload.tag.last.eq(last | empty),
+                out.payload.tag.first.eq(first),
+                out.payload.tag.last.eq(last),
                 out.payload.tag.empty.eq(empty),
-                out.payload.tag.slot.eq(work.slot),
+                out.payload.tag.slot.eq(slot),
             ]
-            with m.If(self.i_words.valid & self.i_words.ready):
-                m.d.sync += place.eq(place + 1)
-            with m.If(self.i_work.valid & self.i_work.ready):
-                m.d.sync += place.eq(0)
+        with m.If(begin):
+            m.d.sync += [
+                active.eq(self.i_work.valid),
+                empty.eq(work.length == 0),
+                first.eq(1),
+                last.eq(work.length <= 1),
+                left.eq(work.length),
+                slot.eq(work.slot),
+            ]
+        with m.Elif(there & free):
+            m.d.sync += [first.eq(0), last.eq(left == 2), left.eq(left - 1)]
         return m
