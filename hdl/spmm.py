@@ -129,13 +129,13 @@ class Spmm(wiring.Component):
 
     def _connect_engines(self, m: Module, loader, dispatcher, drain) -> None:
         config = self.config
+        written = loader.write
         for first in range(0, config.rows, READERS):
             readers = min(READERS, config.rows - first)
             m.submodules[f"tile_memory_{first // READERS}"] = memory = TileMemory(config, readers=readers)
-            # One loader writes them all.
-            m.d.comb += [
-                getattr(memory.write, name).eq(getattr(loader.write, name)) for name in loader.write.signature.members
-            ]
+            # One loader writes them all, each a cycle later than the one before.
+            m.d.comb += [getattr(memory.write, name).eq(getattr(written, name)) for name in written.signature.members]
+            written = memory.passed
             for reader in range(readers):
                 index = first + reader
                 m.submodules[f"row_engine_{index}"] = engine = RowEngine(config, index=index)
@@ -155,7 +155,9 @@ class Spmm(wiring.Component):
     def _connect_results(self, m: Module, dispatcher, drain, collector) -> None:
         config = self.config
         m.submodules.order = order = StreamFIFO(order_layout(config), depth=config.rows * config.result_rows)
-        connect(m, dispatcher.o_order, order.i)
+        # The dispatcher counts what is on the list.
+        m.d.comb += [order.i.valid.eq(dispatcher.o_order.valid), order.i.payload.eq(dispatcher.o_order.payload)]
+        m.d.sync += dispatcher.order_left.eq(order.o.valid & order.o.ready)
         m.submodules.next = following = StreamRegister(order_layout(config))
         connect(m, order.o, following.i)
         connect(m, following.o, collector.i_order)

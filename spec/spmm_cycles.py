@@ -13,8 +13,8 @@ __all__ = ["HARDWARE", "ROWS_AHEAD", "Latencies", "cycles"]
 ROWS_AHEAD = 16
 """Rows that a row engine has on hand, from their arrival to the drain."""
 
-BESIDE_THE_LIST = 4
-"""Rows that stand in the registers on either side of the dispatcher's list of rows under way."""
+BESIDE_THE_LIST = 2
+"""Rows that stand in the registers behind the dispatcher's list of rows under way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Latencies:
     passed_by: int = 0
 
 
-HARDWARE = Latencies(total=39, next_pass=1, to_row=16, to_order=31, to_room=14, to_release=32, passed_by=2)
+HARDWARE = Latencies(total=42, next_pass=1, to_row=20, to_order=35, to_room=14, to_release=35, passed_by=2)
 
 
 def cycles(

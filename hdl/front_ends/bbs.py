@@ -1,6 +1,6 @@
 """Bank-balanced: a word has a weight of every bank."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -42,12 +42,11 @@ class Bbs(FrontEnd):
         bank = Signal(range(config.banks))
         last_bank = Signal()  # known before the words' register asks for it
         start = Signal(config.column_bits)  # of the bank
-        step = self._tag_step(m, first=bank == 0, last=self.spread | last_bank)
-        m.d.sync += self.o_steps.valid.eq(self.i_words.valid & ~self.spread)
+        step = self._tag_step(m, first=bank == 0, last=self.spread | last_bank, valid=~self.spread, base=start)
         m.d.comb += [
             self.o_spread_steps.valid.eq(self.i_words.valid & self.spread),
-            step.column.eq(start + word.indices[bank]),
-            step.value.eq(Mux(tag.empty, 0, word.values[bank])),
+            step.column.eq(word.indices[bank]),
+            step.value.eq(self._weight(word.values[bank])),
             spread_step.first.eq(tag.first),
             spread_step.last.eq(tag.last),
             spread_step.slot.eq(tag.slot),
@@ -55,7 +54,7 @@ class Bbs(FrontEnd):
         for i in range(config.banks):
             m.d.comb += [
                 spread_step.columns[i].eq(word.indices[i]),
-                spread_step.values[i].eq(Mux(tag.empty, 0, word.values[i])),
+                spread_step.values[i].eq(self._weight(word.values[i])),
             ]
         with m.If(self.i_words.valid):
             m.d.sync += [

@@ -1,6 +1,6 @@
 """CSR with absolute column indices."""
 
-from amaranth import Module, Mux
+from amaranth import Module
 
 from ...spec.spmm_config import WeightFormat
 from .front_end import FrontEnd
@@ -18,6 +18,6 @@ class Csr(FrontEnd):
         step = self._tag_step(m)
         m.d.comb += [
             step.column.eq(self._word.indices[0]),
-            step.value.eq(Mux(self.i_words.payload.tag.empty, 0, self._word.values[0])),
+            step.value.eq(self._weight(self._word.values[0])),
         ]
         return m

@@ -2,6 +2,7 @@
 
 from amaranth import Module, Mux, Signal
 
+from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import WeightFormat
 from ...spec.weight_words import ESCAPE
 from .front_end import FrontEnd
@@ -23,7 +24,7 @@ class CsrDelta(FrontEnd):
         escape = delta == ESCAPE
         m.d.comb += [
             step.column.eq(Mux(tag.first, 0, following) + delta),
-            step.value.eq(Mux(escape | tag.empty, 0, self._word.values[0])),
+            step.value.eq(self._weight(self._word.values[0]) & ~escape.replicate(INT8_BITS)),
         ]
         with m.If(self.i_words.valid):
             m.d.sync += following.eq(step.column + ~escape)

@@ -19,7 +19,7 @@ class Dense(FrontEnd):
         following = Signal(self._config.column_bits)
         m.d.comb += [
             step.column.eq(Mux(tag.first, 0, following)),
-            step.value.eq(Mux(tag.empty, 0, self._word.values[0])),
+            step.value.eq(self._weight(self._word.values[0])),
         ]
         with m.If(self.i_words.valid):
             m.d.sync += following.eq(step.column + 1)

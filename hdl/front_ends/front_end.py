@@ -1,9 +1,10 @@
 """What all front ends have in common."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..sparse.interface import word_layout
 from ..sparse.steps import step_layout, tagged_word_layout
@@ -12,7 +13,7 @@ __all__ = ["FrontEnd"]
 
 
 class FrontEnd(wiring.Component):
-    """Turns the words of one weight format into steps. A step is offered one cycle after its word is.
+    """Turns the words of one weight format into steps. A step is offered two cycles after its word is.
 
     Members
     -------
@@ -40,16 +41,30 @@ class FrontEnd(wiring.Component):
         layout = word_layout(self._config, self.weight_format)
         return data.View(layout, self.i_words.payload.word[: layout.size])
 
-    def _tag_step(self, m: Module, *, first=1, last=1) -> data.View:
-        """The step before its register, with all but ``column`` and ``value``. Of the several steps of a word, the one
-        for which ``first`` (``last``) is high is the row's first (last)."""
+    def _weight(self, value) -> Value:
+        """A weight of the word; 0 of an empty row's. By logic: as a choice it would become the reset of a register,
+        which is further away than a table's input."""
+        return value.as_unsigned() & ~self.i_words.payload.tag.empty.replicate(INT8_BITS)
+
+    def _tag_step(self, m: Module, *, first=1, last=1, valid=1, base: Value | int = 0) -> data.View:
+        """The step before its registers, with all but ``column`` and ``value``. Of the several steps of a word, the one
+        for which ``first`` (``last``) is high is the row's first (last). Without ``valid`` there is none; ``base`` is
+        added to its column between the registers."""
         tag = self.i_words.payload.tag
         step = Signal.like(self.o_steps.payload, name="step")
+        held, held_base, offered = Signal.like(step, name="held"), Signal(self._config.column_bits), Signal()
         m.d.comb += [
             self.i_words.ready.eq(last | tag.empty),
             step.first.eq(tag.first & (first | tag.empty)),
             step.last.eq(tag.last & (last | tag.empty)),
             step.slot.eq(tag.slot),
         ]
-        m.d.sync += [self.o_steps.valid.eq(self.i_words.valid), self.o_steps.payload.eq(step)]
+        m.d.sync += [
+            offered.eq(self.i_words.valid & valid),
+            held.eq(step),
+            held_base.eq(base),
+            self.o_steps.valid.eq(offered),
+            self.o_steps.payload.eq(held),
+            self.o_steps.payload.column.eq(held.column + held_base),
+        ]
         return step

@@ -26,7 +26,7 @@ class Nm(FrontEnd):
         m.d.comb += [
             group.eq(Mux(tag.first, 0, following)),
             step.column.eq(Cat(self._word.indices[place], group)),
-            step.value.eq(Mux(tag.empty, 0, self._word.values[place])),
+            step.value.eq(self._weight(self._word.values[place])),
         ]
         with m.If(self.i_words.valid):
             m.d.sync += [place.eq(place + 1), last.eq(place == config.kept - 2)]

@@ -2,14 +2,14 @@
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import INT8_BITS, INT8_MIN, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
 from ..activation import TableWrite
 from ..common.pipeline import index_bits
-from ..common.streams import StreamRegister, nonzero
+from ..common.streams import nonzero
 from .interface import command_layout, rows_layout, table_layout
 from .loader import bank_columns, pass_count
 from .row_engine import ROWS_AHEAD, assigned_row_layout
@@ -54,7 +54,9 @@ class Dispatcher(wiring.Component):
     o_rows : Out(stream(assigned_row_layout, always_ready)) × rows
     left : In(rows)
         High for a cycle when an engine has one row less.
-    o_order : Out(stream(order_layout))
+    o_order : Out(stream(order_layout, always_ready))
+    order_left : In(1)
+        High for a cycle when one has left the list, which is ``rows * result_rows`` long.
     format, spread, activation, bank_columns, tail_tokens : Out
         Of the product under way; ``tail_tokens`` are those of its last pass.
     table : Out(TableWrite)
@@ -74,7 +76,8 @@ class Dispatcher(wiring.Component):
                 "drained_slot": In(1),
                 "o_rows": Out(stream.Signature(assigned_row_layout(config), always_ready=True)).array(config.rows),
                 "left": In(config.rows),
-                "o_order": Out(stream.Signature(order_layout(config))),
+                "o_order": Out(stream.Signature(order_layout(config), always_ready=True)),
+                "order_left": In(1),
                 **{name: Out(command[name].shape) for name in ("format", "spread", "activation")},
                 "bank_columns": Out(unsigned_bits(config.max_bank_columns)),
                 "tail_tokens": Out(unsigned_bits(config.lanes)),
@@ -102,11 +105,14 @@ class Dispatcher(wiring.Component):
             self.tail_tokens.eq(((command.tokens - 1) & (per_pass - 1)) + 1),
         ]
         m.d.comb += [getattr(self, name).eq(command[name]) for name in ("format", "spread", "activation")]
-        m.submodules.order = order = StreamRegister(order_layout(config))
-        connect(m, order.o, flipped(self.o_order))
-        sending, done = Signal(), Signal()
-        fetched = self._dispatch(m, command, order.i, sending, slot, tail, done)
-        idle, dispatched = self._track(m, slot, fetched)
+        listed = Signal()  # in this cycle, what is registered in ``o_order``
+        m.d.sync += self.o_order.valid.eq(listed)
+        places = config.rows * config.result_rows
+        room = nonzero(m, init=places, limit=places, up=self.order_left, down=listed, name="order_room")
+        sending = Signal()
+        fetch, last = self._dispatch(m, command, room, sending, slot, tail)
+        m.d.comb += listed.eq(fetch)
+        idle, dispatched = self._track(m, slot, fetch)
         with m.FSM():
             with m.State("IDLE"), m.If(self.i_command.valid):
                 m.next = "LIMITS"
@@ -114,13 +120,9 @@ class Dispatcher(wiring.Component):
                 m.next = "BEGIN"
             with m.State("BEGIN"):
                 with m.If(error != SpmmError.NONE):
-                    m.d.comb += [
-                        order.i.valid.eq(1),
-                        order.i.payload.error.eq(error),
-                        order.i.payload.end.eq(1),
-                        self.i_command.ready.eq(order.i.ready),
-                    ]
-                    with m.If(order.i.ready):
+                    m.d.sync += [self.o_order.payload.error.eq(error), self.o_order.payload.end.eq(1)]
+                    m.d.comb += [listed.eq(room), self.i_command.ready.eq(room)]
+                    with m.If(room):
                         m.next = "IDLE"
                 with m.Elif(command.load_table):
                     m.next = "TABLE"
@@ -132,7 +134,7 @@ class Dispatcher(wiring.Component):
                 m.next = "ROWS"
             with m.State("ROWS"):
                 m.d.comb += sending.eq(1)
-                with m.If(done):
+                with m.If(fetch & last):
                     m.d.sync += [dispatched[slot].eq(1), slot.eq(~slot), passes.eq(passes + 1)]
                     m.next = "PASS"
                     with m.If(tail):
@@ -143,7 +145,7 @@ class Dispatcher(wiring.Component):
                 m.next = "IDLE"
         return m
 
-    def _track(self, m: Module, slot: Signal, fetched: Signal) -> tuple[Signal, Signal]:
+    def _track(self, m: Module, slot: Signal, fetch: Signal) -> tuple[Signal, Signal]:
         """Rows inside, by slot; a slot whose rows were all dispatched and drained is released."""
         config = self._config
         idle = Signal()
@@ -155,7 +157,7 @@ class Dispatcher(wiring.Component):
                 init=0,
                 # The engines' queues and the stages on either side, generously.
                 limit=2 * ROWS_AHEAD * config.rows + 32,
-                up=fetched & (slot == i),
+                up=fetch & (slot == i),
                 down=self.drained & (self.drained_slot == i),
                 name=f"inside_{i}",
             )
@@ -178,20 +180,24 @@ class Dispatcher(wiring.Component):
             with m.If(entry.all()):
                 m.next = "PASS"
 
-    def _dispatch(self, m: Module, command, order, sending: Signal, slot: Signal, tail: Signal, done: Signal) -> Signal:
-        """One row, or one for every engine: fetched into a register, and sent from there to engines that have room.
-        High when it is fetched, ``done`` with the pass's last."""
+    def _dispatch(self, m: Module, command, listable: Signal, sending: Signal, slot: Signal, tail: Signal):
+        """One row, or one for every engine, whenever there is room for it: whether it is fetched in this cycle, and
+        whether it is the pass's last. The registers behind that wait for nothing."""
         config = self._config
         left = Signal.like(command.rows)  # rows of the pass
         place = Signal(unsigned_bits(config.rows - 1))  # in the beat
         fetch, last = Signal(), Signal()
-        valid, sent = Signal(), Signal()
         chosen = Signal.like(self.i_rows.payload[0])
+        room = Signal(config.rows)
         m.d.comb += [
             chosen.eq(self.i_rows.payload[place if config.rows > 1 else 0]),
             last.eq(Mux(command.spread, left <= config.rows, left == 1)),
-            fetch.eq(sending & self.i_rows.valid & (~valid | sent)),
-            done.eq(fetch & last),
+            fetch.eq(
+                sending
+                & self.i_rows.valid
+                & listable
+                & Mux(command.spread, room.all(), room.bit_select(chosen.engine, 1))
+            ),
             self.i_rows.ready.eq(fetch & (last | command.spread | (place == config.rows - 1))),
         ]
         with m.If(~sending):
@@ -200,39 +206,24 @@ class Dispatcher(wiring.Component):
             m.d.sync += [left.eq(left - Mux(command.spread, config.rows, 1)), place.eq(place + 1)]
             with m.If(self.i_rows.ready):
                 m.d.sync += place.eq(0)
-        targets = Signal(config.rows)
-        held = Signal.like(order.payload, name="held_order")
-        rows = [Signal.like(port.payload, name=f"row_{i}") for i, port in enumerate(self.o_rows)]
-        with m.If(fetch):
-            m.d.sync += [
-                targets.eq(Mux(command.spread, -1, 1 << chosen.engine)),
-                held.engine.eq(Mux(command.spread, 0, chosen.engine)),
-                held.last_beat.eq(
-                    Mux(
-                        tail & ~command.spread,
-                        (self.tail_tokens - 1) >> index_bits(config.drain_lanes),
-                        Mux(command.spread, 0, config.beats_per_row - 1),
-                    )
-                ),
-                held.end.eq(last & tail),
-            ]
-            for i, row in enumerate(rows):
-                m.d.sync += [
-                    row.slot.eq(slot),
-                    row.tail.eq(tail),
-                    row.present.eq(~command.spread | (left > i)),
-                    row.row.eq(Mux(command.spread, Cat(self.i_rows.payload[i]), Cat(chosen))),
-                ]
-        with m.If(sent | ~valid):
-            m.d.sync += valid.eq(fetch)
-        room = Signal(config.rows)
-        for i, port in enumerate(self.o_rows):
-            goes = sent & targets[i]
-            some = nonzero(m, init=ROWS_AHEAD, limit=ROWS_AHEAD, up=self.left[i], down=goes, name=f"room_{i}")
-            m.d.comb += [room[i].eq(some), port.valid.eq(goes), port.payload.eq(rows[i])]
-        m.d.comb += [
-            order.valid.eq(valid & (~targets | room).all()),
-            order.payload.eq(held),
-            sent.eq(order.valid & order.ready & valid),
+        order = self.o_order.payload
+        last_beat = Mux(tail, (self.tail_tokens - 1) >> index_bits(config.drain_lanes), config.beats_per_row - 1)
+        m.d.sync += [
+            order.engine.eq(Mux(command.spread, 0, chosen.engine)),
+            order.last_beat.eq(Mux(command.spread, 0, last_beat)),
+            order.end.eq(last & tail),
+            order.error.eq(SpmmError.NONE),
         ]
-        return fetch
+        for i, port in enumerate(self.o_rows):
+            goes = fetch & (command.spread | (chosen.engine == i))
+            some = nonzero(m, init=ROWS_AHEAD, limit=ROWS_AHEAD, up=self.left[i], down=goes, name=f"room_{i}")
+            row = port.payload
+            m.d.comb += room[i].eq(some)
+            m.d.sync += [
+                port.valid.eq(goes),
+                row.slot.eq(slot),
+                row.tail.eq(tail),
+                row.present.eq(~command.spread | (left > i)),
+                row.row.eq(Mux(command.spread, Cat(self.i_rows.payload[i]), Cat(chosen))),
+            ]
+        return fetch, last

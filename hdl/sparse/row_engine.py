@@ -28,6 +28,12 @@ __all__ = ["ROWS_AHEAD", "RowEngine", "assigned_row_layout", "finished_layout", 
 ROWS_AHEAD = 16
 """Rows that an engine has on hand, from their arrival to the drain: as many as a LUT RAM is deep."""
 
+OPERAND_CYCLES = 2
+"""Registers before a product: one on the way, and the multiplier block's own."""
+
+PRODUCT_CYCLES = 2
+"""Registers behind it: the multiplier block's own, and one on the way."""
+
 FRONT_ENDS = {front_end.weight_format: front_end for front_end in (Csr, CsrDelta, Bbs, Nm, Dense)}
 
 
@@ -57,6 +63,15 @@ def sums_layout(config: SpmmConfig) -> data.ArrayLayout:
     return data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
 
 
+def _operand(m: Module, value, name: str) -> Signal:
+    """A value OPERAND_CYCLES later. Without reset, the last register can be the multiplier block's own."""
+    for stage in range(OPERAND_CYCLES):
+        register = Signal(signed(INT8_BITS), name=f"{name}_{stage}", reset_less=True)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
 class RowEngine(wiring.Component):
     """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
 
@@ -74,9 +89,9 @@ class RowEngine(wiring.Component):
     i_rows : In(stream(assigned_row_layout, always_ready))
     i_words : In(stream(weights_layout))
     format, spread : In
-        Of the command; constant while rows are inside.
+        Of the command; taken with its rows.
     bank_columns : In
-        Columns of a bank.
+        Columns of a bank, likewise.
     tile : Out(TileRead)
     o_finished : Out(stream(finished_layout))
         Rows whose sums are complete, in their order.
@@ -109,13 +124,23 @@ class RowEngine(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         connect(m, flipped(self.i_words), sequencer.i_words)
-        # The command's, near the engine.
-        settings = {name: Signal.like(getattr(self, name), name=name) for name in ("format", "spread", "bank_columns")}
-        m.d.sync += [near.eq(getattr(self, name)) for name, near in settings.items()]
+        # The command's, near the engine: taken with a row, since registers that are alike in all engines become one.
+        names = ("format", "spread", "bank_columns")
+        near = {name: Signal.like(getattr(self, name), name=name) for name in names}
+        more_steps = Signal.like(sequencer.more_steps)
+        with m.If(self.i_rows.valid):
+            m.d.sync += [near[name].eq(getattr(self, name)) for name in names]
+            m.d.sync += more_steps.eq(0)
+            with m.Switch(self.format):
+                with m.Case(FORMAT_CODES[WeightFormat.BBS]):
+                    m.d.sync += more_steps.eq(Mux(self.spread, 0, self._config.banks - 1))
+                with m.Case(FORMAT_CODES[WeightFormat.NM]):
+                    m.d.sync += more_steps.eq(self._config.kept - 1)
+        m.d.comb += sequencer.more_steps.eq(more_steps)
         place = self._finish(m)
         self._enter(m, sequencer, place)
-        step, valid = self._front_ends(m, sequencer.o_words, **settings)
-        self._multiply(m, step, valid, settings["spread"], place)
+        step, valid = self._front_ends(m, sequencer.o_words, **near)
+        self._multiply(m, step, valid, near["spread"], place)
         return m
 
     def _finish(self, m: Module) -> Signal:
@@ -172,14 +197,11 @@ class RowEngine(wiring.Component):
         m.d.sync += valid.eq(0)
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
-            m.d.comb += front_end.i_words.payload.eq(words.payload)
+            named = format == FORMAT_CODES[weight_format]
+            m.d.comb += [front_end.i_words.payload.eq(words.payload), front_end.i_words.valid.eq(words.valid & named)]
         with m.Switch(format):
             for weight_format, front_end in front_ends.items():
                 with m.Case(FORMAT_CODES[weight_format]):
-                    m.d.comb += [
-                        front_end.i_words.valid.eq(words.valid),
-                        words.ready.eq(front_end.i_words.ready),
-                    ]
                     m.d.sync += [scalar.eq(front_end.o_steps.payload), valid.eq(front_end.o_steps.valid)]
         # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))
@@ -191,28 +213,30 @@ class RowEngine(wiring.Component):
         if WeightFormat.BBS in front_ends:
             bbs = front_ends[WeightFormat.BBS]
             m.d.comb += [bbs.spread.eq(spread), bbs.bank_columns.eq(bank_columns)]
+            spread_step = Signal.like(step)
+            spread_valid = Signal()
+            m.d.sync += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
             with m.If(spread):
-                m.d.sync += [step.eq(bbs.o_spread_steps.payload), step_valid.eq(bbs.o_spread_steps.valid)]
+                m.d.sync += [step.eq(spread_step), step_valid.eq(spread_valid)]
         return step, step_valid
 
     def _multiply(self, m: Module, step, valid: Signal, spread: Signal, place: Signal) -> None:
         """Products, and their sums over a row."""
         config = self._config
         tag = {"valid": valid, "first": step.first, "last": step.last}
-        # Tokens fetched, operands, product.
-        tag = {name: delay(m, value, READ_CYCLES + 2, enable=1, name=name)[-1] for name, value in tag.items()}
+        latency = READ_CYCLES + OPERAND_CYCLES + PRODUCT_CYCLES
+        tag = {name: delay(m, value, latency, enable=1, name=name)[-1] for name, value in tag.items()}
         m.d.comb += [self.tile.slot.eq(step.slot), self.tile.columns.eq(step.columns)]
         products = []
         for bank in range(config.banks):
             fetched = delay(m, step.values[bank], READ_CYCLES, enable=1, name=f"value_{bank}")[-1]
-            # Without reset, the registers on either side of a multiplier block are its own.
-            weight = Signal(signed(INT8_BITS), name=f"weight_{bank}", reset_less=True)
-            m.d.sync += weight.eq(fetched)
+            weight = _operand(m, fetched, f"weight_{bank}")
             for lane in range(bank * config.spread_tokens, (bank + 1) * config.spread_tokens):
-                token = Signal(signed(INT8_BITS), name=f"token_{lane}", reset_less=True)
+                token = _operand(m, self.tile.data[lane], f"token_{lane}")
+                # Without reset, as its operands.
                 product = Signal(signed(2 * INT8_BITS), name=f"product_{lane}", reset_less=True)
-                m.d.sync += [token.eq(self.tile.data[lane]), product.eq(weight * token)]
-                products.append(product)
+                m.d.sync += product.eq(weight * token)
+                products.append(delay(m, product, PRODUCT_CYCLES - 1, enable=1, name=f"product_{lane}")[-1])
         completes, lane_sums = self._accumulate(m, products, tag, name="lane")
         sums = Signal(sums_layout(config))
         complete = Signal()

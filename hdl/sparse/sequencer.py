@@ -17,14 +17,18 @@ def work_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 class Sequencer(wiring.Component):
-    """Counts a row's words. Rows follow each other without a pause; one without words takes one cycle.
+    """Counts a row's words, and the steps of each: it knows how many the front end makes of a word, since to be asked
+    for the next in time would be too far a way. Rows follow each other without a pause; one without words takes one
+    cycle.
 
     Members
     -------
     i_work : In(stream(work_layout))
     i_words : In(stream(weights_layout))
-    o_words : Out(stream(tagged_word_layout))
-        Registered.
+    more_steps : In
+        Steps of a word after its first.
+    o_words : Out(stream(tagged_word_layout, always_ready))
+        Registered. A word is offered for as many cycles as it has steps.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -32,7 +36,8 @@ class Sequencer(wiring.Component):
             {
                 "i_work": In(stream.Signature(work_layout(config))),
                 "i_words": In(stream.Signature(weights_layout(config))),
-                "o_words": Out(stream.Signature(tagged_word_layout(config))),
+                "more_steps": In(range(max(config.banks, config.kept, 2))),
+                "o_words": Out(stream.Signature(tagged_word_layout(config), always_ready=True)),
             }
         )
 
@@ -43,16 +48,19 @@ class Sequencer(wiring.Component):
         active, empty, first, last = Signal(), Signal(), Signal(), Signal()
         slot = Signal()
         left = Signal.like(work.length)
-        free, there, begin = Signal(), Signal(), Signal()
+        steps_left = Signal.like(self.more_steps)
+        free, there, begin = Signal(init=1), Signal(), Signal()
         m.d.comb += [
-            free.eq(~out.valid | out.ready),
             there.eq(active & (empty | self.i_words.valid)),
             begin.eq(~active | (there & free & last)),
             self.i_words.ready.eq(free & active & ~empty),
             self.i_work.ready.eq(begin),
         ]
+        m.d.sync += [steps_left.eq(steps_left - 1), free.eq(free | (steps_left == 1))]
         with m.If(free):
             m.d.sync += [
+                steps_left.eq(self.more_steps),
+                free.eq(~there | empty | (self.more_steps == 0)),
                 out.valid.eq(there),
                 out.payload.word.eq(Cat(self.i_words.payload)),
                 out.payload.tag.first.eq(first),

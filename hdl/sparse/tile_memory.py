@@ -59,6 +59,8 @@ class TileMemory(wiring.Component):
     Members
     -------
     write : In(TileWrite)
+    passed : Out(TileWrite)
+        The same one cycle later, for the next memory: from the loader to all of them it is too far.
     reads : In(TileRead) × readers
     """
 
@@ -68,6 +70,7 @@ class TileMemory(wiring.Component):
         super().__init__(
             {
                 "write": In(TileWrite(config)),
+                "passed": Out(TileWrite(config)),
                 "reads": Out(TileRead(config)).array(readers),
             }
         )
@@ -75,7 +78,10 @@ class TileMemory(wiring.Component):
     def elaborate(self, platform):
         config = self._config
         m = Module()
-        outputs = [[self._bank(m, slot, bank) for bank in range(config.banks)] for slot in range(2)]
+        m.d.sync += [getattr(self.passed, name).eq(getattr(self.write, name)) for name in self.write.signature.members]
+        begins = Signal(2)
+        m.d.sync += [begins[slot].eq(self.write.enable & (self.write.slot == slot)) for slot in range(2)]
+        outputs = [[self._bank(m, slot, bank, begins[slot]) for bank in range(config.banks)] for slot in range(2)]
         for index, read in enumerate(self.reads):
             slot = delay(m, read.slot, 2, enable=1, name=f"slot_{index}")[2]
             for bank in range(config.banks):
@@ -85,8 +91,8 @@ class TileMemory(wiring.Component):
                     m.d.sync += lane.eq(Mux(slot, high, low))
         return m
 
-    def _bank(self, m: Module, slot: int, bank: int) -> list:
-        """The memory of one bank in one slot; gives the data of every reader."""
+    def _bank(self, m: Module, slot: int, bank: int, begins) -> list:
+        """The memory of one bank in one slot, which ``begins`` to be written; gives the data of every reader."""
         config = self._config
         tokens = config.spread_tokens
         word = data.ArrayLayout(signed(INT8_BITS), tokens)
@@ -94,21 +100,21 @@ class TileMemory(wiring.Component):
             shape=word, depth=config.max_columns, init=[], attrs=NEVER_BOTH
         )
         write = memory.write_port()
-        begins = self.write.enable & (self.write.slot == slot)
         writing = Signal(name=f"writing_{slot}_{bank}")
         m.d.sync += writing.eq(begins)
-        m.d.sync += [write.data[i].eq(self.write.data[bank * tokens + i]) for i in range(tokens)]
+        m.d.sync += [write.data[i].eq(self.passed.data[bank * tokens + i]) for i in range(tokens)]
         m.d.comb += write.en.eq(writing)
         outputs = []
         for index, read in enumerate(self.reads):
             port = memory.read_port()
             # The first reader shares its port with the loader.
             m.d.sync += port.addr.eq(
-                Mux(begins, self.write.column, read.columns[bank]) if index == 0 else read.columns[bank]
+                Mux(begins, self.passed.column, read.columns[bank]) if index == 0 else read.columns[bank]
             )
-            # Not while it is written: what a port shows then is nobody's business, and costs logic to define.
-            m.d.comb += port.en.eq(~writing)
             if index == 0:
-                m.d.comb += write.addr.eq(port.addr)
+                # Never both at once, so that it is one port.
+                m.d.comb += [port.en.eq(~writing), write.addr.eq(port.addr)]
+            else:
+                m.d.comb += port.en.eq(1)
             outputs.append(port.data)
         return outputs
