@@ -1,6 +1,6 @@
 """Bank-balanced: a word has a weight of every bank."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -54,7 +54,7 @@ class Bbs(FrontEnd):
         for i in range(config.banks):
             m.d.comb += [
                 spread_step.columns[i].eq(word.indices[i]),
-                spread_step.values[i].eq(self._weight(word.values[i])),
+                spread_step.values[i].eq(Mux(tag.empty, 0, word.values[i])),
             ]
         with m.If(self.i_words.valid):
             m.d.sync += [

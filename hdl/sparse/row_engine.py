@@ -213,7 +213,8 @@ class RowEngine(wiring.Component):
         if WeightFormat.BBS in front_ends:
             bbs = front_ends[WeightFormat.BBS]
             m.d.comb += [bbs.spread.eq(spread), bbs.bank_columns.eq(bank_columns)]
-            spread_step = Signal.like(step)
+            # An empty row resets its values: nothing else may, since all of them hang on that one wire.
+            spread_step = Signal.like(step, reset_less=True)
             spread_valid = Signal()
             m.d.sync += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
             with m.If(spread):
