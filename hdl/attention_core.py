@@ -100,9 +100,11 @@ class AttentionCore(wiring.Component):
         if self.config.compact:
             connect(m, predictions, stage)
         else:
-            m.submodules.predictions = register = StreamRegister(predictions_layout(self.config))
-            connect(m, predictions, register.i)
-            connect(m, register.o, stage)
+            for name in ("predicted", "measured"):
+                m.submodules[name] = register = StreamRegister(predictions_layout(self.config))
+                connect(m, predictions, register.i)
+                predictions = register.o
+            connect(m, predictions, stage)
 
     def _connect_selection(self, m: Module, head, *stages) -> None:
         """A head to predictor and sparsity engine at the same time, which are far apart unless compact."""

@@ -14,7 +14,7 @@ from ..spec.formats import (
     RECIPROCAL_FRACTION,
 )
 from .common.pipeline import HalfBuffer, StreamFIFO, delay, index_bits
-from .common.streams import nonzero
+from .common.streams import StreamRegister, nonzero
 from .requantize import Requantize, requantize_latency
 from .rows.denominator import normaliser_row_layout
 
@@ -91,7 +91,7 @@ class Normalise(wiring.Component):
         self._config = config
         self.block_cycles = config.block * config.lanes // config.output_lanes
         self._requantize_latency = requantize_latency(config.output_operand_bits)
-        self.latency = 9 + self._requantize_latency
+        self.latency = 10 + self._requantize_latency
         super().__init__(
             {
                 "i_row": In(stream.Signature(scaled_row_layout(config))),
@@ -104,7 +104,9 @@ class Normalise(wiring.Component):
         m = Module()
         # Nothing behind the shift registers stalls: a word leaves them only when there is room for it at the end.
         m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY)
-        wiring.connect(m, words.o, wiring.flipped(self.o_words))
+        m.submodules.out = out = StreamRegister(output_words_layout(self._config))
+        wiring.connect(m, words.o, out.i)
+        wiring.connect(m, out.o, wiring.flipped(self.o_words))
         step = Signal()
         left = words.o.valid & words.o.ready
         room = nonzero(m, init=WORDS_UNDER_WAY, limit=WORDS_UNDER_WAY, up=left, down=step, name="room")

@@ -187,8 +187,8 @@ class Softmax(wiring.Component):
         m.d.comb += [
             closes.eq(valid & enable & step.adds & step.last),
             rows.take.eq(closes),
-            rows.give.eq(self.o_rows.valid & self.o_rows.ready),
         ]
+        m.d.sync += rows.give.eq(self.o_rows.valid & self.o_rows.ready)
         with m.If(closes):
             m.d.sync += distance.eq(config.block - 1)
         with m.Elif(enable & (distance != 0)):

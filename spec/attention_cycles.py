@@ -29,7 +29,7 @@ RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 
 # Registers between the stages, found by running heads of `tiny` and `edge` alone.
-TO_DECISION = 41
+TO_DECISION = 43
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
 TO_DIVISION = 1
 """Sparsity engine: between the divisions of two rows."""
@@ -40,9 +40,9 @@ COMPACT_TO_NEXT = 6
 """Compact predictor: between heads."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
-TO_OUTPUT, COMPACT_TO_OUTPUT = 46, 40
+TO_OUTPUT, COMPACT_TO_OUTPUT = 47, 40
 """Kept blocks, main array, softmax and normaliser: from the list to the output, beside what depends on sizes."""
-TO_DENOMINATOR = 5
+TO_DENOMINATOR = 6
 """Softmax: from the last weights of a row's first pass to its reciprocal's shift."""
 TO_PROBABILITY = 30
 """Softmax, ``early``: from the last of a row's weights to its first probabilities."""
@@ -54,7 +54,7 @@ COMPACT_WALK = 15
 """Compact softmax: from a row's last walk to the next row's first."""
 COMPACT_INVERSE = 10
 """Compact softmax: cycles of a reciprocal beside two per bit."""
-COMPACT_DECISION = 11
+COMPACT_DECISION = 12
 """As ``TO_DECISION``, of compact cores."""
 COMPACT_MEASURE, COMPACT_CHOICE, COMPACT_DIVISION = 4, 21, 1
 """Compact sparsity engine: of a row beside its values, beside its blocks, and beside its division."""
@@ -150,7 +150,7 @@ class HeadWork:
             decided += TO_DECISION + _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
             decided += self._division
-        start = max(decided, self._load + 2)
+        start = max(decided, self._load + 3)
         if self.pruned:
             return start + TO_ZEROS + self.query_length * self._chunks
 

@@ -148,9 +148,10 @@ class HeadTable(wiring.Component):
             with m.If(self.release & (finishing == i)):
                 m.d.sync += slots[i].eq(0)
             with m.If(self.i_command.valid & self.i_command.ready & (turn == i)):
+                m.d.sync += [slots[i].eq(0), slots[i].busy.eq(1)]
+            # Whatever is offered is held while there is room: an enable that is a register.
+            with m.If(~slots[i].busy):
                 m.d.sync += [
-                    slots[i].eq(0),
-                    slots[i].busy.eq(1),
                     entries[i].eq(0),
                     entries[i].head.slot.eq(i),
                     entries[i].error.eq(error),

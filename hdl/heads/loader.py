@@ -119,6 +119,7 @@ class Loader(wiring.Component):
             )
         )
         taken = Signal()
+        ends_row = Signal()  # beside ``beat``
         # Registers beside what is left, so that nothing is compared on the way to other registers.
         last_chunk, last_row = Signal(), Signal()
         last = last_chunk & last_row
@@ -135,9 +136,7 @@ class Loader(wiring.Component):
             beat.slot.eq(head.slot),
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
-        inside = Signal(config.lanes)
-        m.d.sync += [beat.values.eq(self.i_data.payload)]
-        m.d.sync += [inside[lane].eq(dims_left > lane) for lane in range(config.lanes)]
+        m.d.sync += [beat.values.eq(self.i_data.payload), ends_row.eq(last_chunk)]
         with m.If(self.i_head.valid & self.i_head.ready):
             new = self.i_head.payload
             m.d.sync += [
@@ -179,9 +178,21 @@ class Loader(wiring.Component):
                     is_value.eq(is_key),
                     active.eq(~is_value),
                 ]
-        blanked = Signal.like(beat)
-        m.d.sync += blanked.eq(beat)
-        m.d.sync += [blanked.values[lane].eq(Mux(inside[lane], beat.values[lane], 0)) for lane in range(config.lanes)]
+        return self._blank(m, beat, head.head_dim, ends_row)
+
+    def _blank(self, m: Module, beat, head_dim, ends_row) -> Signal:
+        """Clear what lies beyond d. What clears a lane is a register, as the lanes are far apart."""
+        lanes = self._config.lanes
+        used = ((head_dim - 1) & (lanes - 1)) + 1  # of a row's last beat
+        inside, clear = Signal(lanes), Signal(lanes)
+        waiting, blanked = Signal.like(beat), Signal.like(beat)
+        m.d.sync += [waiting.eq(beat), blanked.eq(waiting)]
+        for lane in range(lanes):
+            m.d.sync += [
+                inside[lane].eq(used > lane),
+                clear[lane].eq(ends_row & ~inside[lane]),
+                blanked.values[lane].eq(Mux(clear[lane], 0, waiting.values[lane])),
+            ]
         return blanked
 
     def _write_operands(self, m: Module, beat) -> None:

@@ -12,6 +12,7 @@ from ...spec.formats import CYCLE_BITS, INT8_BITS
 from ..common.arithmetic import popcount
 from ..common.pipeline import index_bits
 from ..common.scratchpad import BLOCK_RAM
+from ..common.streams import nonzero
 from ..interface import output_layout, statistics_layout
 from ..normalise import output_words_layout
 from .head_table import finish_layout
@@ -55,9 +56,9 @@ class OutputBuffer(wiring.Component):
         b = config.block
         head = Signal(finish_layout(config))
         expected = Signal()  # words of further rows
-        rows_ready = Signal(range(BANKS + 1))
         filled, emptied = Signal(), Signal()
-        m.d.sync += rows_ready.eq(rows_ready + filled - emptied)
+        bank_free = nonzero(m, init=BANKS, limit=BANKS, up=emptied, down=filled, name="bank_free")
+        row_ready = nonzero(m, init=0, limit=BANKS, up=filled, down=emptied, name="row_ready")
 
         groups = config.lanes // config.output_lanes
         chunk_bits = index_bits(config.chunks)
@@ -70,7 +71,7 @@ class OutputBuffer(wiring.Component):
         )
         write = memory.write_port(granularity=1)
         read = memory.read_port(domain="sync" if config.compact else "comb")
-        saturations = self._collect(m, head, expected, write, filled, rows_ready)
+        saturations = self._collect(m, head, expected, write, filled, bank_free)
 
         # Rows out.
         bank, query, chunk = Signal(1), Signal(index_bits(b)), Signal(chunk_bits)
@@ -122,7 +123,7 @@ class OutputBuffer(wiring.Component):
                     with m.If(self.i_head.payload.error != CommandError.NONE):
                         m.next = "REFUSED"
             with m.State("ROWS"):
-                m.d.comb += self.o_data.valid.eq(head.pruned | (rows_ready != 0))
+                m.d.comb += self.o_data.valid.eq(head.pruned | row_ready)
                 with m.If(sent & last_beat & last_row):
                     m.d.comb += ends.eq(1)
                     m.next = "STATISTICS"
@@ -137,7 +138,7 @@ class OutputBuffer(wiring.Component):
             m.d.sync += statistics.cycles.eq(self.now - statistics.cycles)
         return m
 
-    def _collect(self, m: Module, head, expected, write, filled, rows_ready) -> Signal:
+    def _collect(self, m: Module, head, expected, write, filled, bank_free) -> Signal:
         """Words into the bank that fills: by columns, query rows and chunks. Counts what was clipped."""
         config = self._config
         groups = config.lanes // config.output_lanes
@@ -153,7 +154,7 @@ class OutputBuffer(wiring.Component):
         last_chunk = chunk == head.last_chunk
         # Words of the next head may already wait while the last rows of this one leave.
         m.d.comb += [
-            self.i_words.ready.eq(expected & (rows_ready != BANKS)),
+            self.i_words.ready.eq(expected & bank_free),
             taken.eq(self.i_words.valid & self.i_words.ready),
             filled.eq(taken & last_group & last_query & last_chunk),
             write.addr.eq(Cat(chunk, query, bank)),

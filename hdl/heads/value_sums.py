@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ...spec.config import AttentionConfig
-from ..common.pipeline import index_bits
+from ..common.pipeline import delay, index_bits
 from .loader import value_beat_layout
 
 __all__ = ["ValueSums"]
@@ -56,16 +56,16 @@ class ValueSums(wiring.Component):
         return m
 
     def _in_registers(self, m: Module, new: Signal):
-        """A beat one cycle later, and the sums so far of its columns, which become ``new``."""
+        """A beat two cycles later, and the sums so far of its columns, which become ``new``."""
         running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
-        beat = Signal.like(self.beat)
-        m.d.sync += beat.eq(self.beat)
+        # The loader is far away.
+        beat = delay(m, self.beat, 2, enable=1, name="beat")[2]
         with m.If(beat.valid):
             m.d.sync += running[beat.chunk].eq(new)
         return beat, running[beat.chunk]
 
     def _in_memory(self, m: Module, new: Signal):
-        """The same out of block RAM: a chunk may follow itself at once."""
+        """The same one cycle later, out of block RAM: a chunk may follow itself at once."""
         depth = 1 << index_bits(self._config.chunks)
         m.submodules.running = running = Memory(
             shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}

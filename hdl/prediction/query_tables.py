@@ -106,8 +106,9 @@ class QueryTables(wiring.Component):
         half, filling = Signal(), Signal()
         chunk = Signal.like(self.chunk)
         entry = Signal(GROUPED)
-        last = Signal()
-        m.d.comb += last.eq(filling & entry.all() & (chunk == row.last_chunk))
+        last = Signal()  # known a cycle ahead
+        ending = entry == (1 << GROUPED) - 2
+        m.d.sync += last.eq(filling & ending & (chunk == row.last_chunk))
         # The next row may begin in the cycle after the last entry of this one.
         free, target = Signal(), Signal()
         m.d.comb += [
@@ -120,10 +121,11 @@ class QueryTables(wiring.Component):
         m.d.comb += following.eq(Mux(take, self.i_rows.payload, row))
         # Block memory is far away and slow to answer, and the tables lie far apart: a register before and behind it,
         # and one behind the sums.
-        m.d.sync += [
-            self.q_read.enable.eq(take | (filling & entry.all())),
-            self.q_read.address.eq(Cat(Mux(take, 0, chunk + 1)[: len(chunk)], following.row, following.slot)),
-        ]
+        m.d.comb += self.q_read.enable.eq(1)
+        with m.If(take | (filling & entry.all())):
+            m.d.sync += self.q_read.address.eq(
+                Cat(Mux(take, 0, chunk + 1)[: len(chunk)], following.row, following.slot)
+            )
         with m.If(filling):
             m.d.sync += entry.eq(entry + 1)
             with m.If(entry.all()):

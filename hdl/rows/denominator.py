@@ -70,7 +70,7 @@ class Denominator(wiring.Component):
         self._depth = depth
         self._early = config.normalise is Normalise.EARLY
         self._reciprocal = Reciprocal(config)
-        self.latency = config.block + 3 + self._reciprocal.latency + (Probability.latency if self._early else 0)
+        self.latency = config.block + 4 + self._reciprocal.latency + (Probability.latency if self._early else 0)
         members = {
             "i": In(stream.Signature(row_sums_layout(config))),
             "o_rows": Out(stream.Signature(normaliser_row_layout(config))),
@@ -125,7 +125,10 @@ class Denominator(wiring.Component):
         config = self._config
         row = Signal(row_sums_layout(config))
         left = Signal(range(config.block + 1))
-        product = Signal(config.weight_bits + config.length_bits)
+        # Registers that a multiplier block can take in.
+        background = Signal(config.weight_bits, reset_less=True)
+        pruned_keys = Signal(config.length_bits, reset_less=True)
+        product = Signal(config.weight_bits + config.length_bits, reset_less=True)
         total, denominator = Signal(config.denominator_bits), Signal(config.denominator_bits)
         m.d.comb += self.i.ready.eq(left <= 1)
         with m.If(left != 0):
@@ -137,12 +140,14 @@ class Denominator(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.payload), left.eq(config.block)]
         m.d.sync += [
-            product.eq(row.background[0] * row.pruned_keys),
-            total.eq(row.sums[0]),
+            background.eq(row.background[0]),
+            pruned_keys.eq(row.pruned_keys),
+            product.eq(background * pruned_keys),
+            total.eq(delay(m, row.sums[0], 1, enable=1, name="sum")[1]),
             denominator.eq(total + product),
         ]
-        valid = delay(m, left != 0, 2, enable=1, name="valid")[2]
-        return valid, denominator, delay(m, row.background[0], 2, enable=1, name="background")[2]
+        valid = delay(m, left != 0, 3, enable=1, name="valid")[3]
+        return valid, denominator, delay(m, background, 2, enable=1, name="background")[2]
 
     def _reciprocals(self, m: Module, valid, denominator, background):
         """One query row per cycle: whether there is one, its reciprocal, and with ``early`` the background's

@@ -10,6 +10,7 @@ from ...spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
 from ..common.arithmetic import AdderTree, extreme, maximum, popcount
 from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import WritePort
+from ..common.streams import nonzero
 from ..interface import head_layout, predictions_layout
 
 __all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
@@ -111,18 +112,17 @@ class BlockStatistics(wiring.Component):
         }
         tag = Signal(data.StructLayout(tag_layout))
         active, row_started = Signal(), Signal()
-        rows = Signal(range(BANKS + 1))  # under way
+        bank_free = nonzero(m, init=BANKS, limit=BANKS, up=self.release, down=tag.first_group, name="bank_free")
         ends = Signal()
         predictions = self.i_predictions
         m.d.comb += [
             self.i_head.ready.eq(~active),
-            predictions.ready.eq(active & (row_started | (rows != BANKS))),
+            predictions.ready.eq(active & (row_started | bank_free)),
             tag.valid.eq(predictions.ready & predictions.valid),
             tag.first_group.eq(tag.valid & ~row_started),
             tag.predictions.eq(predictions.payload),
             ends.eq(tag.valid & predictions.payload.last_group),
         ]
-        m.d.sync += rows.eq(rows + tag.first_group - self.release)
         for name in ("bank", "group", "row", "head"):
             register = Signal(tag_layout[name], name=name)
             m.d.comb += tag[name].eq(register)

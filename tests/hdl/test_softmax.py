@@ -50,21 +50,20 @@ def test_random_rows(compact, normalise, fill, weight_bits, segments, block, sta
     )
     seed = weight_bits + int(10 * stall)
     rng = np.random.default_rng(seed)
-    rows = [random_row(config, rng) for _ in range(14)]
+    rows = [random_row(config, rng) for _ in range(10)]
     rows += [random_row(config, rng, n=1, chunks=1) for _ in range(4)]
-    rows += [random_row(config, rng, n=config.blocks) for _ in range(3)]
+    rows += [random_row(config, rng, n=config.blocks) for _ in range(2)]
     run(config, rows, seed=seed, stall=stall, in_order=stall == 0.4 and not compact)
 
 
 @pytest.mark.parametrize("normalise", list(Normalise))
-@pytest.mark.parametrize("stall", [0.0, 0.3])
-def test_single_blocks_pile_up_behind_a_slow_consumer(normalise, stall):
+@pytest.mark.parametrize(("stall", "in_order"), [(0.0, True), (0.3, True), (0.9, False)])
+def test_single_blocks_pile_up_behind_a_slow_consumer(normalise, stall, in_order):
     # More rows than any queue holds, and their ends in order, so every credit runs out.
     config = tiny(normalise=normalise, block=4)
     rng = np.random.default_rng(3)
     rows = [random_row(config, rng, n=1, chunks=1) for _ in range(3 * ROWS_AHEAD)]
-    run(config, rows, seed=3, stall=stall, in_order=True)
-    run(config, rows, seed=4, stall=0.9)
+    run(config, rows, seed=3, stall=stall, in_order=in_order)
 
 
 @pytest.mark.parametrize("policy", ["thresher", "hdp"])
@@ -112,8 +111,8 @@ def test_cycles_per_row_early(n, chunks, pruned):
     rows = [row] * 48
     cycles = ends(run(config, rows, seed=1, stall=0), rows)
     print(n, chunks, pruned, np.diff(cycles))
-    # Three cycles more where reciprocals are waited for: the ring holds too few rows, or the queues too few short ones.
-    assert (cycles[40] - cycles[8]) / 32 <= (1 + chunks) * n + (pruned > 0) + 3, f"periods {np.diff(cycles)}"
+    # Four cycles more where reciprocals are waited for: the ring holds too few rows, or the queues too few short ones.
+    assert (cycles[40] - cycles[8]) / 32 <= (1 + chunks) * n + (pruned > 0) + 4, f"periods {np.diff(cycles)}"
 
 
 def test_latency_late():
