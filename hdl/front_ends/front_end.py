@@ -20,7 +20,7 @@ class FrontEnd(wiring.Component):
     i_words : In(stream(tagged_word_layout))
         Taken with its last step.
     o_steps : Out(stream(step_layout, always_ready))
-        Registered.
+        Registered; all zero without a step, so that those of several front ends need no choice.
     """
 
     weight_format: WeightFormat
@@ -64,7 +64,8 @@ class FrontEnd(wiring.Component):
             held.eq(step),
             held_base.eq(base),
             self.o_steps.valid.eq(offered),
-            self.o_steps.payload.eq(held),
-            self.o_steps.payload.column.eq(held.column + held_base),
+            self.o_steps.payload.eq(0),
         ]
+        with m.If(offered):
+            m.d.sync += [self.o_steps.payload.eq(held), self.o_steps.payload.column.eq(held.column + held_base)]
         return step

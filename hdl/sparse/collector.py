@@ -96,11 +96,13 @@ class Collector(wiring.Component):
             read = some & (engine == i)
             arrives = rows.valid & (rows.payload.engine == i)
             there.append(nonzero(m, init=0, limit=beats, up=arrives, down=read, name=f"there_{i}"))
+            left = Signal(name=f"left_{i}")
+            m.d.sync += left.eq(read & last)
             room = nonzero(
                 m,
                 init=config.result_rows,
                 limit=config.result_rows,
-                up=read & last,
+                up=left,
                 down=self.reserve[i],
                 name=f"room_{i}",
             )

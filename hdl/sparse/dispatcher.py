@@ -109,9 +109,12 @@ class Dispatcher(wiring.Component):
         m.d.sync += self.o_order.valid.eq(listed)
         places = config.rows * config.result_rows
         room = nonzero(m, init=places, limit=places, up=self.order_left, down=listed, name="order_room")
-        sending = Signal()
+        sending, done = Signal(), Signal()
         fetch, last = self._dispatch(m, command, room, sending, slot, tail)
         m.d.comb += listed.eq(fetch)
+        m.d.sync += done.eq(fetch & last)
+        with m.If(fetch & last):
+            m.d.sync += sending.eq(0)
         idle, dispatched = self._track(m, slot, fetch)
         with m.FSM():
             with m.State("IDLE"), m.If(self.i_command.valid):
@@ -131,15 +134,14 @@ class Dispatcher(wiring.Component):
             with m.State("TABLE"):
                 self._load_table(m)
             with m.State("PASS"), m.If(self.loaded[slot] & ~dispatched[slot]):
+                m.d.sync += sending.eq(1)
                 m.next = "ROWS"
-            with m.State("ROWS"):
-                m.d.comb += sending.eq(1)
-                with m.If(fetch & last):
-                    m.d.sync += [dispatched[slot].eq(1), slot.eq(~slot), passes.eq(passes + 1)]
-                    m.next = "PASS"
-                    with m.If(tail):
-                        m.d.sync += passes.eq(0)
-                        m.next = "DRAIN"
+            with m.State("ROWS"), m.If(done):
+                m.d.sync += [dispatched[slot].eq(1), slot.eq(~slot), passes.eq(passes + 1)]
+                m.next = "PASS"
+                with m.If(tail):
+                    m.d.sync += passes.eq(0)
+                    m.next = "DRAIN"
             with m.State("DRAIN"), m.If(idle):
                 m.d.comb += self.i_command.ready.eq(1)
                 m.next = "IDLE"

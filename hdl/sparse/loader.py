@@ -1,6 +1,6 @@
 """X into the tile memories, pass after pass."""
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,7 +33,7 @@ class Loader(wiring.Component):
     Members
     -------
     i_command : In(stream(command_layout))
-        Taken with its last beat of X.
+        Taken after its last beat of X.
     i_inputs : In(stream(input_layout))
     release : In(2)
         High for a cycle when a slot's tokens are no longer needed.
@@ -64,31 +64,35 @@ class Loader(wiring.Component):
         left = Signal.like(columns)  # columns of the pass
         passes = Signal(unsigned_bits(config.max_tokens))  # that are left, this one among them
         # What decides in a cycle is known from registers.
-        open_, last_column, last_pass = Signal(), Signal(), Signal()
-        take, last = Signal(), Signal()
+        ready, loading, begin, last_column, last_pass = Signal(), Signal(), Signal(), Signal(), Signal()
+        take, last, written_last = Signal(), Signal(), Signal()
+        free = Signal(2)  # in the next cycle, unless this one fills it
         m.d.comb += [
-            take.eq(self.i_inputs.valid & self.i_inputs.ready),
+            self.i_inputs.ready.eq(ready),
+            take.eq(self.i_inputs.valid & ready),
             last.eq(take & last_column),
-            self.i_inputs.ready.eq(open_ & ~self.loaded[slot]),
-            self.i_command.ready.eq(last & last_pass),
+            free.eq(~Cat(self.loaded) | self.release),
+            self.write.column.eq(column),
         ]
         m.d.sync += [
+            ready.eq((begin | (loading & ~(last & last_pass))) & free.bit_select(slot ^ last, 1)),
             columns.eq(Mux(command.spread, bank_columns(config, command.columns), command.columns)),
             self.write.enable.eq(take),
             self.write.slot.eq(slot),
-            self.write.column.eq(column),
             self.write.data.eq(self.i_inputs.payload),
+            written_last.eq(last_column),
         ]
+        with m.If(self.write.enable):
+            m.d.sync += column.eq(Mux(written_last, 0, column + 1))
         for i in range(2):
             with m.If(self.release[i]):
                 m.d.sync += self.loaded[i].eq(0)
         with m.If(take):
-            m.d.sync += [column.eq(column + 1), left.eq(left - 1), last_column.eq(left == 2)]
+            m.d.sync += [left.eq(left - 1), last_column.eq(left == 2)]
         with m.If(last):
             m.d.sync += [
                 self.loaded[slot].eq(1),
                 slot.eq(~slot),
-                column.eq(0),
                 left.eq(columns),
                 last_column.eq(columns == 1),
                 passes.eq(passes - 1),
@@ -101,14 +105,14 @@ class Loader(wiring.Component):
                 m.d.sync += passes.eq(pass_count(config, command))
                 m.next = "BEGIN"
             with m.State("BEGIN"):
-                m.d.sync += [
-                    left.eq(columns),
-                    last_column.eq(columns == 1),
-                    last_pass.eq(passes == 1),
-                    open_.eq(1),
-                ]
+                m.d.comb += begin.eq(1)
+                m.d.sync += [left.eq(columns), last_column.eq(columns == 1), last_pass.eq(passes == 1)]
                 m.next = "LOAD"
-            with m.State("LOAD"), m.If(self.i_command.ready):
-                m.d.sync += open_.eq(0)
+            with m.State("LOAD"):
+                m.d.comb += loading.eq(1)
+                with m.If(last & last_pass):
+                    m.next = "END"
+            with m.State("END"):
+                m.d.comb += self.i_command.ready.eq(1)
                 m.next = "IDLE"
         return m

@@ -1,8 +1,10 @@
 """A row engine: the weights of one row after another times the tokens in its lanes."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -194,15 +196,16 @@ class RowEngine(wiring.Component):
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
         scalar = Signal(step_layout(config))
         valid = Signal()
-        m.d.sync += valid.eq(0)
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
             named = format == FORMAT_CODES[weight_format]
             m.d.comb += [front_end.i_words.payload.eq(words.payload), front_end.i_words.valid.eq(words.valid & named)]
-        with m.Switch(format):
-            for weight_format, front_end in front_ends.items():
-                with m.Case(FORMAT_CODES[weight_format]):
-                    m.d.sync += [scalar.eq(front_end.o_steps.payload), valid.eq(front_end.o_steps.valid)]
+        # Those that the command does not name offer nothing, in zeros.
+        steps = [front_end.o_steps for front_end in front_ends.values()]
+        m.d.sync += [
+            Cat(scalar).eq(reduce(or_, (Cat(step.payload) for step in steps))),
+            valid.eq(reduce(or_, (step.valid for step in steps))),
+        ]
         # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))
         step_valid = Signal()

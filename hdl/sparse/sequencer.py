@@ -56,13 +56,18 @@ class Sequencer(wiring.Component):
             self.i_words.ready.eq(free & active & ~empty),
             self.i_work.ready.eq(begin),
         ]
-        m.d.sync += [steps_left.eq(steps_left - 1), free.eq(free | (steps_left == 1))]
+        # The word's many registers have one of their own for this, the other way round: two that are alike would become
+        # one, in the middle between them and what decides.
+        hold, free_next = Signal(), Signal()
+        m.d.comb += free_next.eq(free | (steps_left == 1))
+        m.d.sync += [steps_left.eq(steps_left - 1), free.eq(free_next), hold.eq(~free_next)]
+        with m.If(~hold):
+            m.d.sync += out.payload.word.eq(Cat(self.i_words.payload))
         with m.If(free):
+            m.d.comb += free_next.eq(~there | empty | (self.more_steps == 0))
             m.d.sync += [
                 steps_left.eq(self.more_steps),
-                free.eq(~there | empty | (self.more_steps == 0)),
                 out.valid.eq(there),
-                out.payload.word.eq(Cat(self.i_words.payload)),
                 out.payload.tag.first.eq(first),
                 out.payload.tag.last.eq(last),
                 out.payload.tag.empty.eq(empty),
