@@ -118,7 +118,7 @@ def check(config, heads, seed, stall=0.3):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("rho", [-256, -255, -100, 0, 60, 128, 255])
+@pytest.mark.parametrize("rho", [-256, -255, -100, 0, 60, 255])
 def test_random_heads(name, rho):
     config = CONFIGS[name]
     seed = 1000 + rho
@@ -157,13 +157,13 @@ def test_corners_and_head_threshold(name, corner):
 @pytest.mark.parametrize("importance", list(Importance))
 @pytest.mark.parametrize("name", ["long", "compact_long"])
 def test_extreme_predictions(sign, importance, name):
-    """Every prediction at the edge of its range: the widths hold."""
+    """Every prediction at the edge of its range: the widths hold. The head's sum needs every row, a threshold one."""
     config = dataclasses.replace(CONFIGS[name], importance=importance)
     ii = np.full((72, 72), sign * config.prediction_peak)
     ii[:, 36:] *= -1
-    for rho in (-256, -128, 0, 255):
-        command = HeadCommand(query_length=72, key_length=72, head_dim=8, rho=rho)
-        check(config, [(command, ii)], seed=5)
+    for rho, rows in ((-256, config.block), (-128, config.block), (0, 72), (255, config.block)):
+        command = HeadCommand(query_length=rows, key_length=72, head_dim=8, rho=rho)
+        check(config, [(command, ii[:rows])], seed=5)
 
 
 def test_cycles():
