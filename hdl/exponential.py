@@ -34,8 +34,8 @@ class Exponential(wiring.Component):
     ----------
     config : AttentionConfig
     count : int
-    steady_scale : bool
-        Scale and shift do not change while differences are under way: no registers for them.
+    compact : bool
+        Scale and shift do not change while differences are under way, and multipliers are near: no registers for them.
 
     Attributes
     ----------
@@ -53,12 +53,15 @@ class Exponential(wiring.Component):
     weight : Out(ArrayLayout(unsigned(weight_bits), count))
     """
 
-    latency = 9
+    latency = 11
 
-    def __init__(self, config: AttentionConfig, count: int, *, steady_scale: bool = False):
+    def __init__(self, config: AttentionConfig, count: int, *, compact: bool = False):
         self._config = config
         self._count = count
-        self._steady_scale = steady_scale
+        self._compact = compact
+        self._far = 0 if compact else 1
+        if compact:
+            self.latency = 9
         super().__init__(
             {
                 "enable": In(1),
@@ -71,7 +74,7 @@ class Exponential(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stages = 0 if self._steady_scale else 2
+        stages = 0 if self._compact else 2
         multiplier = delay(m, self.score_multiplier, stages, enable=self.enable, name="multiplier", reset_less=True)[-1]
         for i in range(self._count):
             t = self._exponent(m, self.difference[i], multiplier, i)
@@ -98,29 +101,34 @@ class Exponential(wiring.Component):
         return self._register(m, f"t_{i}", WHOLE_BITS + EXP_FRACTION, (saturated * multiplier)[SCALE_FRACTION:])
 
     def _mantissa(self, m: Module, t: Signal, i: int) -> tuple[Signal, Signal]:
-        """Four stages: t to 2^−frac(t), in (1/2, 1] with EXP_UNIT fraction bits, and to the places that its whole
-        part shifts that.
+        """Four stages, or six: t to 2^−frac(t), in (1/2, 1] with EXP_UNIT fraction bits, and to the places that its
+        whole part shifts that.
 
         c·f·(1−f) is f times c·(1−f), the constant's numerator in shifts and subtractions, its denominator and all
         scales in one shift of the product.
         """
         numerator, denominator = EXP_CURVATURE
-        f = delay(m, t[:EXP_FRACTION], 2, enable=self.enable, name=f"f_{i}", reset_less=True)
-        whole = delay(m, t[EXP_FRACTION:], 3, enable=self.enable, name=f"whole_{i}")
+        f = delay(m, t[:EXP_FRACTION], 2 + self._far, enable=self.enable, name=f"f_{i}", reset_less=True)
+        whole = delay(m, t[EXP_FRACTION:], 3 + 2 * self._far, enable=self.enable, name=f"whole_{i}")
         *low, high = [f[0] << k for k in range(numerator.bit_length()) if numerator >> k & 1]
         slope_bits = numerator.bit_length() + EXP_FRACTION
         small = self._register(m, f"small_{i}", slope_bits, sum(low))
         large = self._register(m, f"large_{i}", slope_bits, (numerator << EXP_FRACTION) - high)
         slope = self._register(m, f"slope_{i}", slope_bits, large - small)
-        product = self._register(m, f"product_{i}", EXP_FRACTION + slope_bits, f[2] * slope)
-        line = self._register(m, f"line_{i}", EXP_UNIT + 1, (1 << EXP_UNIT) - (f[2] << (EXP_UNIT - EXP_FRACTION - 1)))
+        near = delay(m, slope, self._far, enable=self.enable, name=f"near_slope_{i}")[-1]
+        product = self._register(m, f"product_{i}", EXP_FRACTION + slope_bits, f[-1] * near)
+        line = self._register(m, f"line_{i}", EXP_UNIT + 1, (1 << EXP_UNIT) - (f[-1] << (EXP_UNIT - EXP_FRACTION - 1)))
+        line, product = (
+            delay(m, value, self._far, enable=self.enable, name=f"{name}_{i}")[-1]
+            for value, name in ((line, "near_line"), (product, "near_product"))
+        )
         drop = 2 * EXP_FRACTION + denominator.bit_length() - 1 - EXP_UNIT
         mantissa = self._register(m, f"mantissa_{i}", EXP_UNIT + 1, line - product[drop:])
         places = self._register(
             m,
             f"places_{i}",
             PLACES_BITS,
-            Mux(whole[3][PLACES_BITS:].any(), (1 << PLACES_BITS) - 1, whole[3]),
+            Mux(whole[-1][PLACES_BITS:].any(), (1 << PLACES_BITS) - 1, whole[-1]),
         )
         return mantissa, places
 

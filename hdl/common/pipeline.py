@@ -1,7 +1,8 @@
 """Registers that carry a value alongside a pipeline, and streams that hold one payload or a few."""
 
-from amaranth import Cat, Module, Shape, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth import Cat, Module, Mux, Shape, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["HalfBuffer", "StreamFIFO", "delay", "index_bits"]
@@ -59,7 +60,8 @@ class HalfBuffer(wiring.Component):
 
 
 class StreamFIFO(wiring.Component):
-    """Queue of a few payloads in LUT RAM.
+    """Queue of a few payloads in LUT RAM. Registers tell both sides whether there is a payload, or room for one;
+    Amaranth's own queue compares its level on the way there.
 
     Parameters
     ----------
@@ -81,13 +83,23 @@ class StreamFIFO(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = Shape.cast(self.i.payload.shape()).width
-        m.submodules.queue = queue = fifo.SyncFIFO(width=width, depth=self._depth)
+        m.submodules.storage = storage = Memory(shape=width, depth=self._depth, init=[])
+        write, read = storage.write_port(), storage.read_port(domain="comb")
+        push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        level = Signal(range(self._depth + 1))
+        ready = Signal(init=1)
+        m.d.sync += [
+            level.eq(level + push - pop),
+            ready.eq(pop | Mux(push, level != self._depth - 1, ready)),
+            self.o.valid.eq(push | Mux(pop, level[1:].any(), self.o.valid)),
+        ]
+        for address, moves in ((write.addr, push), (read.addr, pop)):
+            with m.If(moves):
+                m.d.sync += address.eq(Mux(address == self._depth - 1, 0, address + 1))
         m.d.comb += [
-            queue.w_data.eq(self.i.payload),
-            queue.w_en.eq(self.i.valid),
-            self.i.ready.eq(queue.w_rdy),
-            Cat(self.o.payload).eq(queue.r_data),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
+            self.i.ready.eq(ready),
+            write.en.eq(push),
+            write.data.eq(self.i.payload),
+            Cat(self.o.payload).eq(read.data),
         ]
         return m

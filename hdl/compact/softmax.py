@@ -99,7 +99,7 @@ class CompactSoftmax(wiring.Component):
             m.d.sync += maximum.eq(step.score)
         difference = Signal(config.score_bits, reset_less=True)
         m.d.sync += difference.eq(maximum - step.score)
-        m.submodules.exponential = exponential = Exponential(config, 1, steady_scale=True)
+        m.submodules.exponential = exponential = Exponential(config, 1, compact=True)
         m.d.comb += [
             exponential.enable.eq(1),
             exponential.score_multiplier.eq(walk.row.score_multiplier),

@@ -105,9 +105,16 @@ class HeadTable(wiring.Component):
         pruned = [refused[i] | (slots[i].decided & slots[i].pruned) for i in range(SLOTS)]
         stage("load", self.o_load, self.heads, lambda i: 1, lambda i: refused[i])
         stage("predict", self.o_predict, self.heads, lambda i: slots[i].keys, lambda i: refused[i])
-        stage("list", self.o_list, self.heads, lambda i: slots[i].decided & slots[i].values, lambda i: pruned[i])
-        # A pruned head's V may still be loading into the slot.
-        done = [refused[i] | (slots[i].decided & slots[i].values) for i in range(SLOTS)]
+        # A pruned head's V may still be loading into the slot. These may be late: between two heads a slot is empty.
+        loaded, passed, done = (Signal(SLOTS, name=name) for name in ("loaded", "passed", "done"))
+        for i, slot in enumerate(slots):
+            here = slot.busy & slot.decided & slot.values
+            m.d.sync += [
+                loaded[i].eq(here),
+                passed[i].eq(slot.busy & pruned[i]),
+                done[i].eq(here | (slot.busy & refused[i])),
+            ]
+        stage("list", self.o_list, self.heads, lambda i: loaded[i], lambda i: passed[i])
         stage("finish", self.o_finish, entries, lambda i: done[i], lambda i: 0)
 
         for i in range(SLOTS):

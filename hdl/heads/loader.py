@@ -120,6 +120,7 @@ class Loader(wiring.Component):
         )
         taken = Signal()
         ends_row = Signal()  # beside ``beat``
+        last_lane = Signal(index_bits(config.lanes))  # of a row's last beat
         # Registers beside what is left, so that nothing is compared on the way to other registers.
         last_chunk, last_row = Signal(), Signal()
         last = last_chunk & last_row
@@ -145,6 +146,7 @@ class Loader(wiring.Component):
                 rows_left.eq(new.query_length),
                 last_chunk.eq(new.head_dim <= config.lanes),
                 last_row.eq(new.query_length == 1),
+                last_lane.eq(new.head_dim - 1),
                 active.eq(1),
                 is_key.eq(0),
                 is_value.eq(0),
@@ -178,18 +180,18 @@ class Loader(wiring.Component):
                     is_value.eq(is_key),
                     active.eq(~is_value),
                 ]
-        return self._blank(m, beat, head.head_dim, ends_row)
+        return self._blank(m, beat, last_lane, ends_row)
 
-    def _blank(self, m: Module, beat, head_dim, ends_row) -> Signal:
-        """Clear what lies beyond d. What clears a lane is a register, as the lanes are far apart."""
+    def _blank(self, m: Module, beat, last_lane, ends_row) -> Signal:
+        """Clear what lies beyond d, in a row's last beat the lanes behind ``last_lane``. What clears a lane is a
+        register, as the lanes are far apart."""
         lanes = self._config.lanes
-        used = ((head_dim - 1) & (lanes - 1)) + 1  # of a row's last beat
         inside, clear = Signal(lanes), Signal(lanes)
         waiting, blanked = Signal.like(beat), Signal.like(beat)
         m.d.sync += [waiting.eq(beat), blanked.eq(waiting)]
         for lane in range(lanes):
             m.d.sync += [
-                inside[lane].eq(used > lane),
+                inside[lane].eq(last_lane >= lane),
                 clear[lane].eq(ends_row & ~inside[lane]),
                 blanked.values[lane].eq(Mux(clear[lane], 0, waiting.values[lane])),
             ]

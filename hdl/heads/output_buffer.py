@@ -104,7 +104,6 @@ class OutputBuffer(wiring.Component):
             statistics.kept_blocks.eq(head.kept_blocks),
             statistics.saturations.eq(saturations),
         ]
-        ends = Signal()
         with m.FSM(name="output"):
             with m.State("HEAD"):
                 m.d.comb += self.i_head.ready.eq(1)
@@ -112,8 +111,7 @@ class OutputBuffer(wiring.Component):
                     head.eq(self.i_head.payload),
                     rows_left.eq(self.i_head.payload.head.query_length),
                     saturations.eq(0),
-                    # The cycle of acceptance, until it is subtracted.
-                    statistics.cycles.eq(self.i_head.payload.accepted),
+                    statistics.cycles.eq(self.now - self.i_head.payload.accepted),
                 ]
                 with m.If(self.i_head.valid):
                     m.d.sync += expected.eq(
@@ -123,19 +121,17 @@ class OutputBuffer(wiring.Component):
                     with m.If(self.i_head.payload.error != CommandError.NONE):
                         m.next = "REFUSED"
             with m.State("ROWS"):
+                m.d.sync += statistics.cycles.eq(statistics.cycles + 1)
                 m.d.comb += self.o_data.valid.eq(head.pruned | row_ready)
                 with m.If(sent & last_beat & last_row):
-                    m.d.comb += ends.eq(1)
                     m.next = "STATISTICS"
             with m.State("REFUSED"):
-                m.d.comb += ends.eq(1)
+                m.d.sync += statistics.cycles.eq(statistics.cycles + 1)
                 m.next = "STATISTICS"
             with m.State("STATISTICS"):
                 m.d.comb += [self.o_statistics.valid.eq(1), self.release.eq(self.o_statistics.ready)]
                 with m.If(self.o_statistics.ready):
                     m.next = "HEAD"
-        with m.If(ends):
-            m.d.sync += statistics.cycles.eq(self.now - statistics.cycles)
         return m
 
     def _collect(self, m: Module, head, expected, write, filled, bank_free) -> Signal:
