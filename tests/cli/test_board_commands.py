@@ -1,5 +1,6 @@
 """The commands ``board`` and ``run --device``."""
 
+import functools
 import json
 import os
 import re
@@ -23,7 +24,13 @@ def test_a_board_in_another_process(tmp_path):
     options = ("--preset", "tiny", "--config", "small.json", "--json")
     thresher = (sys.executable, "-P", "-m", "thresher")
     board = subprocess.Popen(
-        [*thresher, "board", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        [*thresher, "board", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # Where the tests run in the background of a shell, interrupts are ignored, and children inherit that.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert board.stdout is not None

@@ -100,7 +100,8 @@ def test_global_ranking_meets_the_target_over_all_matrices(make_model, tmp_path)
 def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
     report = packed(make_model(), tmp_path / "weights", WeightFormat.BBS, tokens=1)
     assert all(figures.spread for figures in report.matrices)
-    assert report.total.speedup > 3
+    # The engine's latency takes half of the cycles of matrices as small as these.
+    assert report.total.speedup > 2.5
 
 
 def test_same_model_same_bytes_and_prefix_makes_no_difference(make_model, tmp_path):
