@@ -53,7 +53,7 @@ class Exponential(wiring.Component):
     weight : Out(ArrayLayout(unsigned(weight_bits), count))
     """
 
-    latency = 11
+    latency = 12
 
     def __init__(self, config: AttentionConfig, count: int, *, compact: bool = False):
         self._config = config
@@ -74,7 +74,7 @@ class Exponential(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stages = 0 if self._compact else 2
+        stages = 0 if self._compact else 3
         multiplier = delay(m, self.score_multiplier, stages, enable=self.enable, name="multiplier", reset_less=True)[-1]
         for i in range(self._count):
             t = self._exponent(m, self.difference[i], multiplier, i)
@@ -90,7 +90,7 @@ class Exponential(wiring.Component):
         return register
 
     def _exponent(self, m: Module, difference, multiplier: Signal, i: int) -> Signal:
-        """Three stages: difference to t."""
+        """Three stages, or four: difference to t."""
         shifted = self._register(m, f"shifted_{i}", len(difference), difference >> self.score_shift)
         saturated = self._register(
             m,
@@ -98,7 +98,8 @@ class Exponential(wiring.Component):
             DIFFERENCE_BITS,
             Mux(shifted[DIFFERENCE_BITS:].any(), (1 << DIFFERENCE_BITS) - 1, shifted),
         )
-        return self._register(m, f"t_{i}", WHOLE_BITS + EXP_FRACTION, (saturated * multiplier)[SCALE_FRACTION:])
+        near = delay(m, saturated, self._far, enable=self.enable, name=f"near_{i}")[-1]
+        return self._register(m, f"t_{i}", WHOLE_BITS + EXP_FRACTION, (near * multiplier)[SCALE_FRACTION:])
 
     def _mantissa(self, m: Module, t: Signal, i: int) -> tuple[Signal, Signal]:
         """Four stages, or six: t to 2^−frac(t), in (1/2, 1] with EXP_UNIT fraction bits, and to the places that its

@@ -103,7 +103,7 @@ class Normalise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Nothing behind the shift registers stalls: a word leaves them only when there is room for it at the end.
-        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY)
+        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY, counted=True)
         m.submodules.out = out = StreamRegister(output_words_layout(self._config))
         wiring.connect(m, words.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o_words))
@@ -145,14 +145,16 @@ class Normalise(wiring.Component):
         last = Signal()
         # The main array's accumulators are free as soon as the block is here.
         m.submodules.held = held = HalfBuffer(self.i_block.payload.shape())
+        m.submodules.next_row = next_row = HalfBuffer(scaled_row_layout(config))
         wiring.connect(m, wiring.flipped(self.i_block), held.i)
+        wiring.connect(m, wiring.flipped(self.i_row), next_row.i)
         take = held.o.valid & held.o.ready
         ends_row = last & last_chunk
         m.d.comb += [
             step.eq(active & known & room),
             last.eq(step & (group == groups - 1) & (query == config.block - 1)),
             held.o.ready.eq(~active | last),
-            self.i_row.ready.eq(~known | ends_row),
+            next_row.o.ready.eq(~known | ends_row),
         ]
         with m.If(step):
             m.d.sync += group.eq(group + 1)
@@ -164,8 +166,8 @@ class Normalise(wiring.Component):
             m.d.sync += [active.eq(1), last_chunk.eq(held.o.payload.last_chunk)]
         with m.If(ends_row):
             m.d.sync += known.eq(0)
-        with m.If(self.i_row.valid & self.i_row.ready):
-            m.d.sync += [known.eq(1), row.eq(self.i_row.payload)]
+        with m.If(next_row.o.valid & next_row.o.ready):
+            m.d.sync += [known.eq(1), row.eq(next_row.o.payload)]
         per_query = {
             "background": row.background[query],
             "mantissa": row.mantissa[query],

@@ -71,7 +71,9 @@ class Predictor(wiring.Component):
         tag = self._sequence(m, room, heads, tables)
         # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
         # to reach every register of the block.
-        m.submodules.results = results = StreamFIFO(predictions_layout(self._config), depth=BEATS_UNDER_WAY)
+        m.submodules.results = results = StreamFIFO(
+            predictions_layout(self._config), depth=BEATS_UNDER_WAY, counted=True
+        )
         connect(m, results.o, flipped(self.o_predictions))
         self._compute(m, tag, tables, results.i)
         m.d.comb += [begun.eq(tag.valid & tag.last_chunk), left.eq(results.o.valid & results.o.ready)]

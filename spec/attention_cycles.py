@@ -40,7 +40,7 @@ COMPACT_TO_NEXT = 6
 """Compact predictor: between heads."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
-TO_OUTPUT, COMPACT_TO_OUTPUT = 50, 41
+TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 41
 """Kept blocks, main array, softmax and normaliser: from the list to the output, beside what depends on sizes."""
 TO_DENOMINATOR = 6
 """Softmax: from the last weights of a row's first pass to its reciprocal's shift."""

@@ -69,6 +69,8 @@ class StreamFIFO(wiring.Component):
         Payload.
     depth : int
         Payloads it holds, at least 1.
+    counted : bool
+        Whoever fills it counts the room in it, and offers nothing when there is none: ``i.ready`` is constant.
 
     Members
     -------
@@ -76,8 +78,9 @@ class StreamFIFO(wiring.Component):
         A payload is offered one cycle after it was taken.
     """
 
-    def __init__(self, layout, *, depth: int):
+    def __init__(self, layout, *, depth: int, counted: bool = False):
         self._depth = depth
+        self._counted = counted
         super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
     def elaborate(self, platform):
@@ -88,9 +91,10 @@ class StreamFIFO(wiring.Component):
         push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         level = Signal(range(self._depth + 1))
         ready = Signal(init=1)
+        if not self._counted:
+            m.d.sync += ready.eq(pop | Mux(push, level != self._depth - 1, ready))
         m.d.sync += [
             level.eq(level + push - pop),
-            ready.eq(pop | Mux(push, level != self._depth - 1, ready)),
             self.o.valid.eq(push | Mux(pop, level[1:].any(), self.o.valid)),
         ]
         for address, moves in ((write.addr, push), (read.addr, pop)):
