@@ -7,7 +7,6 @@ from amaranth.lib.wiring import connect, flipped
 from ..spec.config import AttentionConfig
 from .common.pipeline import HalfBuffer, StreamFIFO
 from .common.scratchpad import Scratchpad
-from .common.streams import StreamRegister
 from .compact.normalise import CompactNormalise
 from .compact.predictor import CompactPredictor
 from .compact.softmax import CompactSoftmax
@@ -16,7 +15,7 @@ from .heads.head_table import HeadTable
 from .heads.loader import Loader
 from .heads.output_buffer import OutputBuffer
 from .heads.value_sums import ValueSums
-from .interface import attention_signature, head_layout, predictions_layout
+from .interface import attention_signature, head_layout
 from .normalise import Normalise
 from .pe_array import PEArray
 from .predictor import Predictor
@@ -71,7 +70,7 @@ class AttentionCore(wiring.Component):
         m.submodules.output = output = OutputBuffer(config)
         self._connect_heads(m, heads, loader, predictor, sparsity_engine, output)
         self._connect_scratchpads(m, loader, predictor, pe_array)
-        self._connect_predictions(m, predictor.o_predictions, sparsity_engine.i_predictions)
+        connect(m, predictor.o_predictions, sparsity_engine.i_predictions)
         self._connect_attention(m, heads, sparsity_engine, pe_array, softmax)
         self._connect_output(m, heads, loader, pe_array, softmax, normalise, output)
         return m
@@ -94,17 +93,6 @@ class AttentionCore(wiring.Component):
             output.now.eq(heads.now),
         ]
         self._connect_selection(m, heads.o_predict, predictor.i_head, sparsity_engine.i_head)
-
-    def _connect_predictions(self, m: Module, predictions, stage) -> None:
-        """The predictor's results to the sparsity engine, which is far away unless compact."""
-        if self.config.compact:
-            connect(m, predictions, stage)
-        else:
-            for name in ("predicted", "measured"):
-                m.submodules[name] = register = StreamRegister(predictions_layout(self.config))
-                connect(m, predictions, register.i)
-                predictions = register.o
-            connect(m, predictions, stage)
 
     def _connect_selection(self, m: Module, head, *stages) -> None:
         """A head to predictor and sparsity engine at the same time, which are far apart unless compact."""

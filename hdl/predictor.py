@@ -15,7 +15,11 @@ from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_
 __all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
 
 BEATS_UNDER_WAY = 16
-"""From the walk to the consumer: more than there are registers on the way, and as many as a LUT RAM is deep."""
+"""From the walk to the consumer: more than there are registers on the way and back, and as many as a LUT RAM is
+deep."""
+
+TO_QUEUE = 2
+"""Registers between the sums and the queue of results."""
 
 
 def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
@@ -71,12 +75,20 @@ class Predictor(wiring.Component):
         tag = self._sequence(m, room, heads, tables)
         # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
         # to reach every register of the block.
-        m.submodules.results = results = StreamFIFO(
-            predictions_layout(self._config), depth=BEATS_UNDER_WAY, counted=True
-        )
+        predictions = predictions_layout(self._config)
+        m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_UNDER_WAY, counted=True)
         connect(m, results.o, flipped(self.o_predictions))
-        self._compute(m, tag, tables, results.i)
-        m.d.comb += [begun.eq(tag.valid & tag.last_chunk), left.eq(results.o.valid & results.o.ready)]
+        computed, valid = Signal(data.StructLayout({"valid": 1, "beat": predictions})), Signal()
+        m.d.comb += computed.valid.eq(valid)
+        self._compute(m, tag, tables, valid, computed.beat)
+        # The queue stands with the sparsity engine, far away.
+        arrived = delay(m, computed, TO_QUEUE, enable=1, name="computed")[-1]
+        m.d.comb += [
+            results.i.valid.eq(arrived.valid),
+            results.i.payload.eq(arrived.beat),
+            begun.eq(tag.valid & tag.last_chunk),
+        ]
+        m.d.sync += left.eq(results.o.valid & results.o.ready)
         return m
 
     def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:
@@ -194,7 +206,7 @@ class Predictor(wiring.Component):
         m.d.comb += [tag.key_valid[j].eq(keys_left > j) for j in range(keys)]
         return tag
 
-    def _compute(self, m: Module, tag, tables: QueryTables, out) -> None:
+    def _compute(self, m: Module, tag, tables: QueryTables, valid: Signal, beat) -> None:
         """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
         config = self._config
         trees = {}
@@ -210,20 +222,16 @@ class Predictor(wiring.Component):
         for i in range(config.block):
             for j in range(config.predictor_keys):
                 bits = [trees[i, j, bit].total << bit for bit in range(config.integer_bits)]
-                ii = out.payload.ii[i][j]
+                ii = beat.ii[i][j]
                 joined, total = (Signal.like(ii, name=f"{name}_{i}_{j}") for name in ("joined", "total"))
                 m.d.sync += [
                     joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
                     total.eq(joined + Mux(first_chunk, 0, total)),
                 ]
                 m.d.comb += ii.eq(total)
-        m.d.comb += [
-            out.valid.eq(tags[-1].valid & tags[-1].last_chunk),
-            out.payload.query_valid.eq(tags[-1].query_valid),
-            out.payload.key_valid.eq(tags[-1].key_valid),
-            out.payload.last_group.eq(tags[-1].last_group),
-            out.payload.last_row.eq(tags[-1].last_row),
-        ]
+        names = ("query_valid", "key_valid", "last_group", "last_row")
+        m.d.comb += [beat[name].eq(tags[-1][name]) for name in names]
+        m.d.sync += valid.eq(tags[before_sum].valid & tags[before_sum].last_chunk)
 
     def _look_up(self, m: Module, keys, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
         """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""

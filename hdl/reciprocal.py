@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.config import AttentionConfig
 from ..spec.formats import RECIPROCAL_FRACTION, unsigned_bits
 from ..spec.tables import reciprocal_table
-from .common.pipeline import index_bits
+from .common.pipeline import delay, index_bits
 
 __all__ = ["Reciprocal", "reciprocal_layout"]
 
@@ -38,7 +38,7 @@ class Reciprocal(wiring.Component):
     def __init__(self, config: AttentionConfig):
         self._config = config
         self._steps = [1 << k for k in reversed(range(index_bits(config.denominator_bits)))]
-        self.latency = -(-len(self._steps) // STEPS_PER_STAGE) + 3
+        self.latency = -(-len(self._steps) // STEPS_PER_STAGE) + 4
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout({"denominator": config.denominator_bits}))),
@@ -78,24 +78,24 @@ class Reciprocal(wiring.Component):
         return x, exponent
 
     def _line(self, m: Module, x: Value, exponent: Value) -> None:
-        """Three stages: look up the segment, multiply, subtract."""
+        """Look up the segment, multiply, subtract. A multiplier may be far away: a register more is behind it."""
         table = reciprocal_table(self._config.reciprocal_segments)
         within_bits = RECIPROCAL_FRACTION - index_bits(len(table))
         segment = x[within_bits:]
         offset_bits, drop_bits = (unsigned_bits(max(column)) for column in zip(*table, strict=True))
-        offset, offset_1 = Signal(offset_bits), Signal(offset_bits)
+        offset = Signal(offset_bits)
         drop = Signal(drop_bits, reset_less=True)
         within = Signal(within_bits, reset_less=True)
         product = Signal(drop_bits + within_bits, reset_less=True)
-        exponent_1, exponent_2 = Signal.like(exponent), Signal.like(exponent)
+        product_1 = Signal.like(product, name="product_1")
+        exponents = delay(m, exponent, 3, enable=1, name="exponent_of")
+        offset_2 = delay(m, offset, 2, enable=1, name="offset")[-1]
         m.d.sync += [
             offset.eq(Array(Const(value, offset_bits) for value, _ in table)[segment]),
             drop.eq(Array(Const(value, drop_bits) for _, value in table)[segment]),
             within.eq(x),
-            exponent_1.eq(exponent),
             product.eq(drop * within),
-            offset_1.eq(offset),
-            exponent_2.eq(exponent_1),
-            self.o.payload.mantissa.eq(offset_1 - product[within_bits:]),
-            self.o.payload.exponent.eq(exponent_2),
+            product_1.eq(product),
+            self.o.payload.mantissa.eq(offset_2 - product_1[within_bits:]),
+            self.o.payload.exponent.eq(exponents[-1]),
         ]

@@ -148,29 +148,35 @@ class Softmax(wiring.Component):
     def _complete_rows(self, m: Module) -> stream.Interface:
         """Block rows whose scores have all arrived, the background's score in their maxima."""
         config = self._config
-        m.submodules.told = told = StreamFIFO(softmax_row_layout(config), depth=ROWS_AHEAD)
+        row = softmax_row_layout(config)
+        m.submodules.told = told = StreamFIFO(data.StructLayout({"row": row, "filled": 1}), depth=ROWS_AHEAD)
         # Never full: a row's scores come after the row is told, and both leave together.
         m.submodules.arrived = arrived = StreamFIFO(row_maximum_layout(config), depth=ROWS_AHEAD)
-        wiring.connect(m, wiring.flipped(self.i_row), told.i)
+        fills = self.i_row.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        m.d.comb += [
+            told.i.valid.eq(self.i_row.valid),
+            self.i_row.ready.eq(told.i.ready),
+            told.i.payload.row.eq(self.i_row.payload),
+            told.i.payload.filled.eq(fills),
+        ]
         wiring.connect(m, wiring.flipped(self.i_scores), self._maximum.i)
         wiring.connect(m, self._maximum.o, arrived.i)
         complete = stream.Signature(row_context_layout(config)).create()
         both = told.o.valid & arrived.o.valid
         take = both & (~complete.valid | complete.ready)
-        filled = told.o.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        known, filled = told.o.payload.row, told.o.payload.filled
         m.d.comb += [told.o.ready.eq(take), arrived.o.ready.eq(take)]
         with m.If(complete.ready):
             m.d.sync += complete.valid.eq(0)
         with m.If(take):
-            m.d.sync += [complete.payload[name].eq(told.o.payload[name]) for name in told.o.payload.shape().members]
+            m.d.sync += [complete.payload[name].eq(known[name]) for name in row.members]
             m.d.sync += [
                 complete.valid.eq(1),
                 complete.payload.count.eq(arrived.o.payload.count),
                 complete.payload.filled.eq(filled),
             ]
             for largest, kept in zip(complete.payload.maximum, arrived.o.payload.maximum, strict=True):
-                background = told.o.payload.background
-                m.d.sync += largest.eq(Mux(filled & (background > kept), background, kept))
+                m.d.sync += largest.eq(Mux(filled & (known.background > kept), known.background, kept))
         return complete
 
     def _walk(self, m: Module, enable, complete: stream.Interface):

@@ -157,7 +157,7 @@ class HeadWork:
         config = self.config
         kept, words = self._kept_per_row, self._pass_words
         scored = kept * self._chunks
-        reciprocal = TO_DENOMINATOR + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS) + 3
+        reciprocal = TO_DENOMINATOR + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS) + 4
         # The normaliser waits for the first reciprocal, and makes up for it wherever accumulators let it wait.
         idle = self._passes_work - self._passes * words
         if config.compact:

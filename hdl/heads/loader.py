@@ -138,7 +138,8 @@ class Loader(wiring.Component):
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
         m.d.sync += [beat.values.eq(self.i_data.payload), ends_row.eq(last_chunk)]
-        with m.If(self.i_head.valid & self.i_head.ready):
+        # Whatever is offered is held while there is room: an enable that is a register.
+        with m.If(self.i_head.ready):
             new = self.i_head.payload
             m.d.sync += [
                 head.eq(new),
@@ -147,7 +148,7 @@ class Loader(wiring.Component):
                 last_chunk.eq(new.head_dim <= config.lanes),
                 last_row.eq(new.query_length == 1),
                 last_lane.eq(new.head_dim - 1),
-                active.eq(1),
+                active.eq(self.i_head.valid),
                 is_key.eq(0),
                 is_value.eq(0),
             ]

@@ -10,7 +10,7 @@ from ...spec.command import CommandError
 from ...spec.config import AttentionConfig
 from ...spec.formats import CYCLE_BITS, INT8_BITS
 from ..common.arithmetic import popcount
-from ..common.pipeline import index_bits
+from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import BLOCK_RAM
 from ..common.streams import nonzero
 from ..interface import output_layout, statistics_layout
@@ -145,20 +145,28 @@ class OutputBuffer(wiring.Component):
         chunk = Signal(index_bits(config.chunks))
         row = Signal(config.length_bits)  # first of the block row
         taken = Signal()
-        last_group = group == groups - 1
         last_query = query == config.block - 1
-        last_chunk = chunk == head.last_chunk
+        # Known ahead: a block row has two words at least.
+        last_group = Signal(init=groups == 1)
+        last_chunk, more = Signal(), Signal()
+        m.d.sync += [last_chunk.eq(chunk == head.last_chunk), more.eq(head.head.query_length > row + config.block)]
         # Words of the next head may already wait while the last rows of this one leave.
         m.d.comb += [
             self.i_words.ready.eq(expected & bank_free),
             taken.eq(self.i_words.valid & self.i_words.ready),
             filled.eq(taken & last_group & last_query & last_chunk),
-            write.addr.eq(Cat(chunk, query, bank)),
         ]
-        m.d.comb += [Value.cast(write.data[i]).eq(self.i_words.payload.values) for i in range(groups)]
-        m.d.comb += [write.en[i].eq(taken & (group == i)) for i in range(groups)]
+        # A register in front of LUT RAM, whose cells may be far apart. A block row's first word is in it in time.
+        enables, address = Cat(taken & (group == i) for i in range(groups)), Cat(chunk, query, bank)
+        values = Value.cast(self.i_words.payload.values)
+        word = delay(m, Cat(enables, address, values), 0 if config.compact else 1, enable=1, name="word")[-1]
+        m.d.comb += [write.en.eq(word[:groups]), write.addr.eq(word[groups:])]
+        m.d.comb += [Value.cast(write.data[i]).eq(word[-len(values) :]) for i in range(groups)]
         with m.If(taken):
-            m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+            m.d.sync += [
+                group.eq(Mux(last_group, 0, group + 1)),
+                last_group.eq(group == groups - 2 if groups > 1 else 1),
+            ]
             with m.If(last_group):
                 m.d.sync += query.eq(query + 1)
                 with m.If(last_query):
@@ -169,7 +177,7 @@ class OutputBuffer(wiring.Component):
             m.d.sync += [
                 bank.eq(bank + 1),
                 row.eq(row + config.block),
-                expected.eq(head.head.query_length > row + config.block),
+                expected.eq(more),
             ]
         with m.If(self.i_head.ready):
             m.d.sync += row.eq(0)
