@@ -146,6 +146,7 @@ class Spmm(wiring.Component):
                 m.d.comb += [
                     drain.sums[index].eq(engine.sums),
                     drain.parameters[index].eq(engine.parameters),
+                    engine.drained.eq(drain.drained[index]),
                     dispatcher.left[index].eq(engine.left),
                     engine.format.eq(dispatcher.format),
                     engine.spread.eq(dispatcher.spread),

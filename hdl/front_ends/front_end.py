@@ -64,8 +64,11 @@ class FrontEnd(wiring.Component):
             held.eq(step),
             held_base.eq(base),
             self.o_steps.valid.eq(offered),
-            self.o_steps.payload.eq(0),
         ]
+        # Zeros by reset, which nothing else asks for.
+        payload = Signal.like(step, name="payload", reset_less=True)
+        m.d.comb += self.o_steps.payload.eq(payload)
+        m.d.sync += payload.eq(0)
         with m.If(offered):
-            m.d.sync += [self.o_steps.payload.eq(held), self.o_steps.payload.column.eq(held.column + held_base)]
+            m.d.sync += [payload.eq(held), payload.column.eq(held.column + held_base)]
         return step

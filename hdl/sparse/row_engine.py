@@ -78,7 +78,7 @@ class RowEngine(wiring.Component):
     """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
 
     No stage behind the sequencer ever stalls, and none before its queues: at most :data:`ROWS_AHEAD` rows may be
-    inside, from their arrival until they are taken from ``o_finished``.
+    inside, from their arrival until they are drained.
 
     Parameters
     ----------
@@ -99,9 +99,11 @@ class RowEngine(wiring.Component):
         Rows whose sums are complete, in their order.
     sums : Out(sums_layout)
     parameters : Out(parameters_layout)
-        Of the row that ``o_finished`` offered one cycle before.
+        Of the first row that was not drained one cycle before.
+    drained : In(1)
+        High when that row, which was taken from ``o_finished``, is no longer needed.
     left : Out(1)
-        High for a cycle after a row was taken from ``o_finished``.
+        High for a cycle after that.
     """
 
     def __init__(self, config: SpmmConfig, *, index: int):
@@ -118,6 +120,7 @@ class RowEngine(wiring.Component):
                 "o_finished": Out(stream.Signature(finished_layout())),
                 "sums": Out(sums_layout(config)),
                 "parameters": Out(parameters_layout(config)),
+                "drained": In(1),
                 "left": Out(1),
             }
         )
@@ -139,18 +142,13 @@ class RowEngine(wiring.Component):
                 with m.Case(FORMAT_CODES[WeightFormat.NM]):
                     m.d.sync += more_steps.eq(self._config.kept - 1)
         m.d.comb += sequencer.more_steps.eq(more_steps)
-        place = self._finish(m)
+        # Of the row that is drained, among the sums and parameters that are kept.
+        place = Signal(range(ROWS_AHEAD))
+        m.d.sync += [self.left.eq(self.drained), place.eq(place + self.drained)]
         self._enter(m, sequencer, place)
         step, valid = self._front_ends(m, sequencer.o_words, **near)
         self._multiply(m, step, valid, near["spread"], place)
         return m
-
-    def _finish(self, m: Module) -> Signal:
-        """Where the sums and parameters of the row that is offered stand among ROWS_AHEAD."""
-        place = Signal(range(ROWS_AHEAD))
-        taken = self.o_finished.valid & self.o_finished.ready
-        m.d.sync += [self.left.eq(taken), place.eq(place + taken)]
-        return place
 
     def _enter(self, m: Module, sequencer: Sequencer, place: Signal) -> None:
         """Lengths to the sequencer, all else to where the drain finds it."""
@@ -194,12 +192,15 @@ class RowEngine(wiring.Component):
         """The step of the front end that the command names, with a column and a value for each bank; registered."""
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
+        word = Signal.like(words.payload)
+        m.d.sync += word.eq(words.payload)
         scalar = Signal(step_layout(config))
         valid = Signal()
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
             named = format == FORMAT_CODES[weight_format]
-            m.d.comb += [front_end.i_words.payload.eq(words.payload), front_end.i_words.valid.eq(words.valid & named)]
+            m.d.comb += front_end.i_words.payload.eq(word)
+            m.d.sync += front_end.i_words.valid.eq(words.valid & named)
         # Those that the command does not name offer nothing, in zeros.
         steps = [front_end.o_steps for front_end in front_ends.values()]
         m.d.sync += [
