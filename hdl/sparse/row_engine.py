@@ -193,36 +193,37 @@ class RowEngine(wiring.Component):
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
         word = Signal.like(words.payload)
-        m.d.sync += word.eq(words.payload)
+        m.d.sync += word.tag.eq(words.payload.tag)
+        with m.If(words.payload.tag.opens):
+            m.d.sync += word.word.eq(words.payload.word)
         scalar = Signal(step_layout(config))
         valid = Signal()
+        steps = []
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
             named = format == FORMAT_CODES[weight_format]
             m.d.comb += front_end.i_words.payload.eq(word)
             m.d.sync += front_end.i_words.valid.eq(words.valid & named)
-        # Those that the command does not name offer nothing, in zeros.
-        steps = [front_end.o_steps for front_end in front_ends.values()]
-        m.d.sync += [
-            Cat(scalar).eq(reduce(or_, (Cat(step.payload) for step in steps))),
-            valid.eq(reduce(or_, (step.valid for step in steps))),
-        ]
+            # A register that stands still: the choice takes no time.
+            chosen, offered = Signal(name=f"chosen_{weight_format.name.lower()}"), front_end.o_steps
+            m.d.sync += chosen.eq(named & ~spread)
+            steps.append(Cat(offered.valid, Cat(offered.payload)) & chosen.replicate(1 + len(Cat(scalar))))
+        m.d.sync += Cat(valid, scalar).eq(reduce(or_, steps))
         # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))
         step_valid = Signal()
-        m.d.sync += [step[name].eq(scalar[name]) for name in ("first", "last", "slot")]
-        m.d.sync += step_valid.eq(valid)
-        for bank in range(config.banks):
-            m.d.sync += [step.columns[bank].eq(scalar.column), step.values[bank].eq(scalar.value)]
+        spread_step, spread_valid = Signal.like(step, name="spread_step"), Signal(name="spread_valid")
         if WeightFormat.BBS in front_ends:
             bbs = front_ends[WeightFormat.BBS]
             m.d.comb += [bbs.spread.eq(spread), bbs.bank_columns.eq(bank_columns)]
-            # An empty row resets its values: nothing else may, since all of them hang on that one wire.
-            spread_step = Signal.like(step, reset_less=True)
-            spread_valid = Signal()
-            m.d.sync += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
-            with m.If(spread):
-                m.d.sync += [step.eq(spread_step), step_valid.eq(spread_valid)]
+            m.d.comb += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
+        m.d.sync += step_valid.eq(valid | spread_valid)
+        m.d.sync += [step[name].eq(scalar[name] | spread_step[name]) for name in ("first", "last", "slot")]
+        for bank in range(config.banks):
+            m.d.sync += [
+                step.columns[bank].eq(scalar.column | spread_step.columns[bank]),
+                step.values[bank].eq(scalar.value | spread_step.values[bank]),
+            ]
         return step, step_valid
 
     def _multiply(self, m: Module, step, valid: Signal, spread: Signal, place: Signal) -> None:
