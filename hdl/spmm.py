@@ -8,7 +8,7 @@ from ..spec.formats import CYCLE_BITS
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .common.pipeline import StreamFIFO
-from .common.streams import StreamRegister
+from .common.streams import BlockQueue, StreamRegister
 from .sparse.collector import Collector
 from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
 from .sparse.drain import Drain
@@ -146,6 +146,7 @@ class Spmm(wiring.Component):
                 m.d.comb += [
                     drain.sums[index].eq(engine.sums),
                     drain.parameters[index].eq(engine.parameters),
+                    engine.drained.eq(drain.drained[index]),
                     dispatcher.left[index].eq(engine.left),
                     engine.format.eq(dispatcher.format),
                     engine.spread.eq(dispatcher.spread),
@@ -154,9 +155,8 @@ class Spmm(wiring.Component):
 
     def _connect_results(self, m: Module, dispatcher, drain, collector) -> None:
         config = self.config
-        m.submodules.order = order = StreamFIFO(order_layout(config), depth=config.rows * config.result_rows)
-        # The dispatcher counts what is on the list.
-        m.d.comb += [order.i.valid.eq(dispatcher.o_order.valid), order.i.payload.eq(dispatcher.o_order.payload)]
+        m.submodules.order = order = BlockQueue(order_layout(config), depth=config.rows * config.result_rows)
+        connect(m, dispatcher.o_order, order.i)
         m.d.sync += dispatcher.order_left.eq(order.o.valid & order.o.ready)
         m.submodules.next = following = StreamRegister(order_layout(config))
         connect(m, order.o, following.i)

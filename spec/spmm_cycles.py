@@ -49,7 +49,7 @@ class Latencies:
     passed_by: int = 0
 
 
-HARDWARE = Latencies(total=42, next_pass=2, to_row=20, to_order=35, to_room=15, to_release=35, passed_by=2)
+HARDWARE = Latencies(total=46, next_pass=2, to_row=24, to_order=39, to_room=16, to_release=39, passed_by=2)
 
 
 def cycles(

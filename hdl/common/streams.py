@@ -1,10 +1,13 @@
 """Queues whose room and contents are known from registers, so that those who fill and empty them may be far away."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamRegister", "nonzero"]
+from .scratchpad import NEVER_BOTH
+
+__all__ = ["BlockQueue", "StreamRegister", "nonzero"]
 
 
 def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
@@ -61,3 +64,49 @@ class StreamRegister(wiring.Component):
         with m.Elif(self.i.valid):
             m.d.sync += free.eq(0)
         return m
+
+
+class BlockQueue(wiring.Component):
+    """Queue of so many payloads that they stand in block RAM. Those who fill it count what is inside.
+
+    Parameters
+    ----------
+    layout : ShapeLike
+        Payload.
+    depth : int
+        Payloads it holds.
+
+    Members
+    -------
+    i : In(stream(always_ready))
+    o : Out(stream)
+        ``valid`` is a register. A payload is offered two cycles after it was taken.
+    """
+
+    def __init__(self, layout, *, depth: int):
+        self._depth = depth
+        super().__init__({"i": In(stream.Signature(layout, always_ready=True)), "o": Out(stream.Signature(layout))})
+
+    def elaborate(self, platform):
+        m = Module()
+        width = Shape.cast(self.i.payload.shape()).width
+        m.submodules.storage = storage = Memory(shape=width, depth=self._depth, init=[], attrs=NEVER_BOTH)
+        write, read = storage.write_port(), storage.read_port()
+        first, written, pop = Signal(range(self._depth)), Signal(), self.o.valid & self.o.ready
+        some = nonzero(m, init=0, limit=self._depth, up=written, down=pop, name="some")
+        m.d.sync += written.eq(self.i.valid)
+        m.d.comb += [
+            write.en.eq(self.i.valid),
+            write.data.eq(self.i.payload),
+            # What is offered in the next cycle.
+            read.addr.eq(Mux(pop, self._after(first), first)),
+            Cat(self.o.payload).eq(read.data),
+            self.o.valid.eq(some),
+        ]
+        m.d.sync += first.eq(read.addr)
+        with m.If(self.i.valid):
+            m.d.sync += write.addr.eq(self._after(write.addr))
+        return m
+
+    def _after(self, place):
+        return Mux(place == self._depth - 1, 0, place + 1)

@@ -1,20 +1,21 @@
 """Bank-balanced: a word has a weight of every bank."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import unsigned_bits
 from ...spec.spmm_config import SpmmConfig, WeightFormat
+from ..common.pipeline import index_bits
 from ..sparse.steps import spread_step_layout
-from .front_end import FrontEnd
+from .front_end import FrontEnd, where
 
 __all__ = ["Bbs"]
 
 
 class Bbs(FrontEnd):
-    """Without ``spread``, ``banks`` steps per word on ``o_steps``; with it, one on ``o_spread_steps``, in the cycle of
-    its word.
+    """Without ``spread``, ``banks`` steps per word on ``o_steps``; with it, one on ``o_spread_steps``, one cycle
+    after its word.
 
     Members
     -------
@@ -22,6 +23,7 @@ class Bbs(FrontEnd):
     bank_columns : In
         Columns of a bank.
     o_spread_steps : Out(stream(spread_step_layout, always_ready))
+        All zero without a step.
     """
 
     weight_format = WeightFormat.BBS
@@ -36,32 +38,53 @@ class Bbs(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
-        word, tag = self._word, self.i_words.payload.tag
-        spread_step = self.o_spread_steps.payload
-        bank = Signal(range(config.banks))
-        last_bank = Signal()  # known before the words' register asks for it
-        start = Signal(config.column_bits)  # of the bank
-        step = self._tag_step(m, first=bank == 0, last=self.spread | last_bank, valid=~self.spread, base=start)
-        m.d.comb += [
-            self.o_spread_steps.valid.eq(self.i_words.valid & self.spread),
-            step.column.eq(word.indices[bank]),
-            step.value.eq(self._weight(word.values[bank])),
-            spread_step.first.eq(tag.first),
-            spread_step.last.eq(tag.last),
-            spread_step.slot.eq(tag.slot),
-        ]
-        for i in range(config.banks):
-            m.d.comb += [
-                spread_step.columns[i].eq(word.indices[i]),
-                spread_step.values[i].eq(Mux(tag.empty, 0, word.values[i])),
-            ]
+        tag = self.i_words.payload.tag
+        held, _, step = self._hold(m, valid=~self.spread)
+        start = Signal(self._config.column_bits)  # of the step's bank
         with m.If(self.i_words.valid):
-            m.d.sync += [
-                bank.eq(bank + 1),
-                last_bank.eq(bank == config.banks - 2),
-                start.eq(start + self.bank_columns),
-            ]
-            with m.If(self.i_words.ready):
-                m.d.sync += [bank.eq(0), last_bank.eq(0), start.eq(0)]
+            m.d.sync += start.eq(Mux(tag.opens, 0, start + self.bank_columns))
+        index, value = self._choose(m, tag.place[: index_bits(self._config.banks)])
+        m.d.comb += [step.column.eq(start + index), step.value.eq(where(~held.empty, value))]
+        self._spread(m)
         return m
+
+    def _choose(self, m: Module, bank) -> tuple[Value, Value]:
+        """Index and value of the bank that was named in the cycle before: one of each few banks in that cycle, one of
+        those in this."""
+        low = len(bank) // 2
+        high = Signal(len(bank) - low, name="held_bank")
+        m.d.sync += high.eq(bank[low:])
+        found = []
+        for name in ("indices", "values"):
+            fields = [Value.cast(self._word[name][i]) for i in range(self._config.banks)]
+            few = [Signal(len(fields[0]), name=f"{name}_{i}") for i in range(len(fields) >> low)]
+            for i, chosen in enumerate(few):
+                m.d.sync += chosen.eq(Array(fields[i << low : (i + 1) << low])[bank[:low]] if low else fields[i])
+            found.append(Array(few)[high])
+        return found[0], found[1]
+
+    def _spread(self, m: Module) -> None:
+        """All banks at once, one cycle after the word; zeros without one."""
+        word, tag = self._word, self.i_words.payload.tag
+        held = Signal.like(self.o_spread_steps.payload, name="held_spread", reset_less=True)
+        valid, weighs = Signal(), Signal()
+        step = self.o_spread_steps.payload
+        m.d.sync += [
+            valid.eq(self.i_words.valid & self.spread),
+            weighs.eq(self.i_words.valid & self.spread & ~tag.empty),
+            held.first.eq(tag.first),
+            held.last.eq(tag.last),
+            held.slot.eq(tag.slot),
+        ]
+        m.d.comb += [
+            self.o_spread_steps.valid.eq(valid),
+            step.first.eq(held.first & valid),
+            step.last.eq(held.last & valid),
+            step.slot.eq(held.slot & valid),
+        ]
+        for i in range(self._config.banks):
+            m.d.sync += [held.columns[i].eq(word.indices[i]), held.values[i].eq(word.values[i])]
+            m.d.comb += [
+                step.columns[i].eq(held.columns[i] & weighs.replicate(len(held.columns[i]))),
+                step.values[i].eq(where(weighs, held.values[i])),
+            ]

@@ -1,9 +1,9 @@
 """CSR with absolute column indices."""
 
-from amaranth import Module
+from amaranth import Module, Signal
 
 from ...spec.spmm_config import WeightFormat
-from .front_end import FrontEnd
+from .front_end import FrontEnd, where
 
 __all__ = ["Csr"]
 
@@ -15,9 +15,8 @@ class Csr(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        step = self._tag_step(m)
-        m.d.comb += [
-            step.column.eq(self._word.indices[0]),
-            step.value.eq(self._weight(self._word.values[0])),
-        ]
+        held, _, step = self._hold(m)
+        index, value = Signal.like(self._word.indices[0], name="index"), Signal.like(self._word.values[0], name="value")
+        m.d.sync += [index.eq(self._word.indices[0]), value.eq(self._word.values[0])]
+        m.d.comb += [step.column.eq(index), step.value.eq(where(~held.empty, value))]
         return m

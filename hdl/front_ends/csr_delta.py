@@ -2,10 +2,9 @@
 
 from amaranth import Module, Mux, Signal
 
-from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import WeightFormat
 from ...spec.weight_words import ESCAPE
-from .front_end import FrontEnd
+from .front_end import FrontEnd, where
 
 __all__ = ["CsrDelta"]
 
@@ -17,15 +16,16 @@ class CsrDelta(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        step, tag = self._tag_step(m), self.i_words.payload.tag
+        held, valid, step = self._hold(m)
         # The column after the last value, or after what the last escape skipped.
         following = Signal(self._config.column_bits)
-        delta = self._word.indices[0]
+        delta, value = Signal.like(self._word.indices[0], name="delta"), Signal.like(self._word.values[0], name="value")
         escape = delta == ESCAPE
+        m.d.sync += [delta.eq(self._word.indices[0]), value.eq(self._word.values[0])]
         m.d.comb += [
-            step.column.eq(Mux(tag.first, 0, following) + delta),
-            step.value.eq(self._weight(self._word.values[0]) & ~escape.replicate(INT8_BITS)),
+            step.column.eq(Mux(held.first, 0, following) + delta),
+            step.value.eq(where(~escape & ~held.empty, value)),
         ]
-        with m.If(self.i_words.valid):
+        with m.If(valid):
             m.d.sync += following.eq(step.column + ~escape)
         return m

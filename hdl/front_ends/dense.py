@@ -3,7 +3,7 @@
 from amaranth import Module, Mux, Signal
 
 from ...spec.spmm_config import WeightFormat
-from .front_end import FrontEnd
+from .front_end import FrontEnd, where
 
 __all__ = ["Dense"]
 
@@ -15,12 +15,11 @@ class Dense(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        step, tag = self._tag_step(m), self.i_words.payload.tag
+        held, valid, step = self._hold(m)
         following = Signal(self._config.column_bits)
-        m.d.comb += [
-            step.column.eq(Mux(tag.first, 0, following)),
-            step.value.eq(self._weight(self._word.values[0])),
-        ]
-        with m.If(self.i_words.valid):
+        value = Signal.like(self._word.values[0], name="value")
+        m.d.sync += value.eq(self._word.values[0])
+        m.d.comb += [step.column.eq(Mux(held.first, 0, following)), step.value.eq(where(~held.empty, value))]
+        with m.If(valid):
             m.d.sync += following.eq(step.column + 1)
         return m

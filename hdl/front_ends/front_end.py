@@ -9,18 +9,19 @@ from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..sparse.interface import word_layout
 from ..sparse.steps import step_layout, tagged_word_layout
 
-__all__ = ["FrontEnd"]
+__all__ = ["FrontEnd", "where"]
 
 
 class FrontEnd(wiring.Component):
-    """Turns the words of one weight format into steps. A step is offered two cycles after its word is.
+    """Turns the words of one weight format into steps. A step is offered two cycles after its word is: a word's
+    register is far away, so that first a weight and its index are taken from it, and then the column is made of them.
 
     Members
     -------
-    i_words : In(stream(tagged_word_layout))
-        Taken with its last step.
+    i_words : In(stream(tagged_word_layout, always_ready))
+        The word stands until its last step.
     o_steps : Out(stream(step_layout, always_ready))
-        Registered; all zero without a step, so that those of several front ends need no choice.
+        Registered.
     """
 
     weight_format: WeightFormat
@@ -29,7 +30,7 @@ class FrontEnd(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i_words": In(stream.Signature(tagged_word_layout(config))),
+                "i_words": In(stream.Signature(tagged_word_layout(config), always_ready=True)),
                 "o_steps": Out(stream.Signature(step_layout(config), always_ready=True)),
                 **members,
             }
@@ -41,31 +42,22 @@ class FrontEnd(wiring.Component):
         layout = word_layout(self._config, self.weight_format)
         return data.View(layout, self.i_words.payload.word[: layout.size])
 
-    def _weight(self, value) -> Value:
-        """A weight of the word; 0 of an empty row's. By logic: as a choice it would become the reset of a register,
-        which is further away than a table's input."""
-        return value.as_unsigned() & ~self.i_words.payload.tag.empty.replicate(INT8_BITS)
-
-    def _tag_step(self, m: Module, *, first=1, last=1, valid=1, base: Value | int = 0) -> data.View:
-        """The step before its registers, with all but ``column`` and ``value``. Of the several steps of a word, the one
-        for which ``first`` (``last``) is high is the row's first (last). Without ``valid`` there is none; ``base`` is
-        added to its column between the registers."""
-        tag = self.i_words.payload.tag
+    def _hold(self, m: Module, *, valid=1) -> tuple[data.View, Signal, data.View]:
+        """The tag of a step one cycle after its word, whether there is one, and the step before its register, with all
+        but ``column`` and ``value``. Without ``valid`` there is none."""
+        held = Signal.like(self.i_words.payload.tag, name="held")
+        held_valid = Signal()
         step = Signal.like(self.o_steps.payload, name="step")
-        held, held_base, offered = Signal.like(step, name="held"), Signal(self._config.column_bits), Signal()
-        m.d.comb += [
-            self.i_words.ready.eq(last | tag.empty),
-            step.first.eq(tag.first & (first | tag.empty)),
-            step.last.eq(tag.last & (last | tag.empty)),
-            step.slot.eq(tag.slot),
-        ]
+        m.d.comb += [step[name].eq(held[name]) for name in ("first", "last", "slot")]
         m.d.sync += [
-            offered.eq(self.i_words.valid & valid),
-            held.eq(step),
-            held_base.eq(base),
-            self.o_steps.valid.eq(offered),
-            self.o_steps.payload.eq(0),
+            held_valid.eq(self.i_words.valid & valid),
+            held.eq(self.i_words.payload.tag),
+            self.o_steps.valid.eq(held_valid),
+            self.o_steps.payload.eq(step),
         ]
-        with m.If(offered):
-            m.d.sync += [self.o_steps.payload.eq(held), self.o_steps.payload.column.eq(held.column + held_base)]
-        return step
+        return held, held_valid, step
+
+
+def where(condition, value) -> Value:
+    """A weight, or 0. By logic: as a choice it would become the reset of registers, which is a way of its own."""
+    return Value.cast(value).as_unsigned() & condition.replicate(INT8_BITS)

@@ -2,9 +2,8 @@
 
 from amaranth import Cat, Module, Mux, Signal
 
-from ...spec.formats import unsigned_bits
 from ...spec.spmm_config import WeightFormat
-from .front_end import FrontEnd
+from .front_end import FrontEnd, where
 
 __all__ = ["Nm"]
 
@@ -16,20 +15,17 @@ class Nm(FrontEnd):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
-        tag = self.i_words.payload.tag
-        place = Signal(unsigned_bits(config.kept - 1))
-        following = Signal(config.column_bits)  # the group after this one; more bits than it can need
-        group = Signal.like(following)
-        last = Signal(init=config.kept == 1)  # known before the words' register asks for it
-        step = self._tag_step(m, first=place == 0, last=last)
+        place = self.i_words.payload.tag.place
+        held, valid, step = self._hold(m)
+        index, value = Signal.like(self._word.indices[0], name="index"), Signal.like(self._word.values[0], name="value")
+        m.d.sync += [index.eq(self._word.indices[place]), value.eq(self._word.values[place])]
+        before = Signal(self._config.column_bits)  # the last step's group; more bits than it can need
+        group = Signal.like(before)
         m.d.comb += [
-            group.eq(Mux(tag.first, 0, following)),
-            step.column.eq(Cat(self._word.indices[place], group)),
-            step.value.eq(self._weight(self._word.values[place])),
+            group.eq(Mux(held.first, 0, before + held.opens)),
+            step.column.eq(Cat(index, group)),
+            step.value.eq(where(~held.empty, value)),
         ]
-        with m.If(self.i_words.valid):
-            m.d.sync += [place.eq(place + 1), last.eq(place == config.kept - 2)]
-            with m.If(self.i_words.ready):
-                m.d.sync += [place.eq(0), last.eq(config.kept == 1), following.eq(group + 1)]
+        with m.If(valid):
+            m.d.sync += before.eq(group)
         return m

@@ -186,28 +186,17 @@ class Dispatcher(wiring.Component):
         """One row, or one for every engine, whenever there is room for it: whether it is fetched in this cycle, and
         whether it is the pass's last. The registers behind that wait for nothing."""
         config = self._config
-        left = Signal.like(command.rows)  # rows of the pass
-        place = Signal(unsigned_bits(config.rows - 1))  # in the beat
         fetch, last = Signal(), Signal()
-        chosen = Signal.like(self.i_rows.payload[0])
         room = Signal(config.rows)
+        chosen, there, ends, left = self._choose(m, command, sending, fetch)
         m.d.comb += [
-            chosen.eq(self.i_rows.payload[place if config.rows > 1 else 0]),
-            last.eq(Mux(command.spread, left <= config.rows, left == 1)),
+            last.eq(Mux(command.spread, left <= config.rows, ends)),
             fetch.eq(
                 sending
-                & self.i_rows.valid
                 & listable
-                & Mux(command.spread, room.all(), room.bit_select(chosen.engine, 1))
+                & Mux(command.spread, self.i_rows.valid & room.all(), there & room.bit_select(chosen.engine, 1))
             ),
-            self.i_rows.ready.eq(fetch & (last | command.spread | (place == config.rows - 1))),
         ]
-        with m.If(~sending):
-            m.d.sync += left.eq(command.rows)
-        with m.If(fetch):
-            m.d.sync += [left.eq(left - Mux(command.spread, config.rows, 1)), place.eq(place + 1)]
-            with m.If(self.i_rows.ready):
-                m.d.sync += place.eq(0)
         order = self.o_order.payload
         last_beat = Mux(tail, (self.tail_tokens - 1) >> index_bits(config.drain_lanes), config.beats_per_row - 1)
         m.d.sync += [
@@ -229,3 +218,33 @@ class Dispatcher(wiring.Component):
                 row.row.eq(Mux(command.spread, Cat(self.i_rows.payload[i]), Cat(chosen))),
             ]
         return fetch, last
+
+    def _choose(self, m: Module, command, sending: Signal, fetch: Signal):
+        """The row whose turn it is, out of its beat: it, whether it is there, whether it is the pass's last, and how
+        many rows of the pass are left in beats. Spread, beats are fetched whole."""
+        config = self._config
+        left = Signal.like(command.rows)
+        place = Signal(unsigned_bits(config.rows - 1))  # in the beat
+        chosen = Signal.like(self.i_rows.payload[0], name="chosen")
+        there, ends, chosen_all, choose = Signal(), Signal(), Signal(), Signal()
+        last = left == 1
+        m.d.comb += [
+            choose.eq(sending & ~command.spread & self.i_rows.valid & ~chosen_all & (~there | fetch)),
+            self.i_rows.ready.eq(Mux(command.spread, fetch, choose & (last | (place == config.rows - 1)))),
+        ]
+        with m.If(~sending):
+            m.d.sync += [left.eq(command.rows), chosen_all.eq(0)]
+        with m.If(command.spread & fetch):
+            m.d.sync += left.eq(left - config.rows)
+        with m.If(fetch):
+            m.d.sync += there.eq(0)
+        with m.If(choose):
+            m.d.sync += [
+                chosen.eq(self.i_rows.payload[place if config.rows > 1 else 0]),
+                there.eq(1),
+                ends.eq(last),
+                left.eq(left - 1),
+                chosen_all.eq(last),
+                place.eq(Mux(self.i_rows.ready, 0, place + 1)),
+            ]
+        return chosen, there, ends, left

@@ -1,6 +1,9 @@
 """Sums to INT8 results: bias, requantisation, activation, for whichever engine has a row ready."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +19,7 @@ from ...spec.spmm_config import SpmmConfig
 from ..activation import Activation, TableWrite
 from ..common.arithmetic import popcount
 from ..common.pipeline import delay, index_bits
+from ..common.streams import StreamRegister
 from ..requantize import Requantize, requantize_latency
 from .interface import command_layout
 from .row_engine import finished_layout, parameters_layout, sums_layout
@@ -23,7 +27,7 @@ from .row_engine import finished_layout, parameters_layout, sums_layout
 __all__ = ["Drain", "result_layout"]
 
 CHOSEN_CYCLES = 3
-"""From the choice of a row to its sums and parameters in the lanes: on their way from the engines and among them."""
+"""From a beat of the chosen row to its sums and parameters in the lanes: on the way from engines, and among them."""
 
 BIASED_CYCLES = 2
 """From a lane's sum to that with the bias at the requantiser: the adder's register, and a multiplier block's own."""
@@ -59,6 +63,16 @@ def lane_layout(config: SpmmConfig) -> data.StructLayout:
     )
 
 
+def chosen_layout(config: SpmmConfig) -> data.StructLayout:
+    """The row whose beats are next."""
+    return data.StructLayout({"engine": unsigned_bits(config.rows - 1), "slot": 1, "tail": 1})
+
+
+def _lowest(bits) -> Value:
+    """The lowest one alone."""
+    return Cat(bit & ~bits[:i].any() for i, bit in enumerate(bits))
+
+
 class Drain(wiring.Component):
     """``drain_lanes`` sums per cycle. Lanes as tokens: the rows of the engines by turns, each in as many beats as its
     tokens need. Spread: the sums of all engines together, one row each.
@@ -73,7 +87,9 @@ class Drain(wiring.Component):
     i_finished : In(stream(finished_layout)) × rows
     sums : In(sums_layout) × rows
     parameters : In(parameters_layout) × rows
-        Of the row that ``i_finished`` offered one cycle before.
+        One cycle before, of the engine's first row that was not drained.
+    drained : Out(rows)
+        High when that row's last beat is taken.
     room : In(rows)
         Engines for whose next row the results have a place.
     reserve : Out(rows)
@@ -95,6 +111,7 @@ class Drain(wiring.Component):
                 "i_finished": In(stream.Signature(finished_layout())).array(config.rows),
                 "sums": In(sums_layout(config)).array(config.rows),
                 "parameters": In(parameters_layout(config)).array(config.rows),
+                "drained": Out(config.rows),
                 "room": In(config.rows),
                 "reserve": Out(config.rows),
                 "spread": In(1),
@@ -108,12 +125,12 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
-        tail, chunk = Signal(), Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
         # The command's, near the lanes.
         spread, tail_tokens = Signal(), Signal.like(self.tail_tokens)
         m.d.sync += [spread.eq(self.spread), tail_tokens.eq(self.tail_tokens)]
-        self._choose(m, tag, tail, chunk, spread, tail_tokens)
+        m.submodules.chosen = chosen = StreamRegister(chosen_layout(config))
+        self._choose(m, chosen.i, spread)
+        tag, tail, chunk = self._count_beats(m, chosen.o, spread, tail_tokens)
         tags = delay(m, tag, CHOSEN_CYCLES + self.latency, enable=1, name="tag")
         tails = delay(m, tail, CHOSEN_CYCLES - 1, enable=1, name="tail")
         chunks = delay(m, chunk, CHOSEN_CYCLES - 1, enable=1, name="chunk")
@@ -121,45 +138,53 @@ class Drain(wiring.Component):
         self._finish(m, lanes, tags[CHOSEN_CYCLES:])
         return m
 
-    def _choose(self, m: Module, tag, tail: Signal, chunk: Signal, spread: Signal, tail_tokens: Signal) -> None:
-        """The engine whose row is drained: the one that was begun, else the next in turn that has a row and room.
-        Spread: all of them, as soon as all have a row."""
+    def _choose(self, m: Module, chosen, spread: Signal) -> None:
+        """The next engine in turn that has a row and room. Spread: all of them, as soon as all have a row."""
         config = self._config
-        ready = Signal(config.rows)
-        turn = Signal.like(tag.engine)
-        begun = Signal()
-        engine, found, last = Signal.like(turn), Signal(), Signal()
+        ready, pick = Signal(config.rows), Signal(config.rows)
+        ahead = Signal(config.rows)  # behind the one that was chosen before; after them it is the first's turn
         m.d.comb += [ready[i].eq(row.valid & self.room[i]) for i, row in enumerate(self.i_finished)]
-        # Candidates from the turn onwards, the last assignment wins.
-        for distance in reversed(range(config.rows)):
-            candidate = Signal(index_bits(config.rows), name=f"candidate_{distance}")
-            m.d.comb += candidate.eq(turn + distance)
-            with m.If(ready.bit_select(candidate, 1)):
-                m.d.comb += [engine.eq(candidate), found.eq(1)]
-        with m.If(begun):
-            m.d.comb += [engine.eq(turn), found.eq(1)]
-        tail_chunk = Signal.like(chunk)
-        m.d.sync += tail_chunk.eq((tail_tokens - 1) >> index_bits(config.drain_lanes))
-        # Of each engine's row, while it is found which.
-        lasts = [chunk == Mux(row.payload.tail, tail_chunk, config.beats_per_row - 1) for row in self.i_finished]
-        m.d.comb += last.eq(Cat(lasts).bit_select(engine, 1))
+        m.d.comb += pick.eq(Mux((ready & ahead).any(), _lowest(ready & ahead), _lowest(ready)))
         every = Cat(row.valid for row in self.i_finished).all() & self.room[0]
-        with m.If(spread):
-            m.d.comb += self.reserve.eq(every)
-            m.d.comb += [row.ready.eq(every) for row in self.i_finished]
-        with m.Elif(found):
-            m.d.sync += [turn.eq(engine), begun.eq(~last), chunk.eq(chunk + 1)]
-            m.d.comb += self.reserve.eq(Mux(begun, 0, 1 << engine))
-            with m.If(last):
-                m.d.sync += [turn.eq(engine + 1 if config.rows > 1 else 0), chunk.eq(0)]
-                m.d.comb += [row.ready.eq(engine == i) for i, row in enumerate(self.i_finished)]
+        engines = [pick[i].replicate(len(chosen.payload.engine)) & i for i in range(config.rows)]
+        found, taken = Signal(), Signal()
         m.d.comb += [
-            tag.valid.eq(Mux(spread, every, found)),
-            tag.engine.eq(Mux(spread, 0, engine)),
-            tag.last.eq(spread | last),
-            tag.slot.eq(Cat(row.payload.slot for row in self.i_finished).bit_select(tag.engine, 1)),
-            tail.eq(Cat(row.payload.tail for row in self.i_finished).bit_select(tag.engine, 1)),
+            found.eq(Mux(spread, every, ready.any())),
+            chosen.valid.eq(found),
+            chosen.payload.engine.eq(Mux(spread, 0, reduce(or_, engines))),
+            taken.eq(found & chosen.ready),
+            self.reserve.eq(Mux(spread, 1, pick) & taken.replicate(config.rows)),
         ]
+        for name in ("slot", "tail"):
+            flags = Cat(row.payload[name] for row in self.i_finished)
+            m.d.comb += chosen.payload[name].eq(Mux(spread, flags[0], (pick & flags).any()))
+        for i, row in enumerate(self.i_finished):
+            m.d.comb += row.ready.eq(chosen.ready & Mux(spread, every, pick[i]))
+        with m.If(taken):
+            m.d.sync += ahead.eq(Cat(pick[:i].any() for i in range(config.rows)))
+
+    def _count_beats(self, m: Module, row, spread: Signal, tail_tokens: Signal) -> tuple[data.View, Signal, Signal]:
+        """The beats of the rows that were chosen: tag, whether the row's tokens are the last, and which chunk of
+        them."""
+        config = self._config
+        tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
+        chunk = Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
+        tail_chunk = Signal.like(chunk)
+        last = Signal()
+        m.d.sync += tail_chunk.eq((tail_tokens - 1) >> index_bits(config.drain_lanes))
+        m.d.comb += [
+            last.eq(spread | (chunk == Mux(row.payload.tail, tail_chunk, config.beats_per_row - 1))),
+            row.ready.eq(last),
+            tag.valid.eq(row.valid),
+            tag.engine.eq(row.payload.engine),
+            tag.last.eq(last),
+            tag.slot.eq(row.payload.slot),
+        ]
+        for i in range(config.rows):
+            m.d.comb += self.drained[i].eq(row.valid & last & (spread | (row.payload.engine == i)))
+        with m.If(row.valid):
+            m.d.sync += chunk.eq(Mux(last, 0, chunk + 1))
+        return tag, row.payload.tail, chunk
 
     def _take_lanes(self, m: Module, tags, tails, chunks, spread: Signal, tail_tokens: Signal) -> data.View:
         """A sum for each lane: of the chosen engine's chunk or, spread, of the engine that the lane belongs to, which

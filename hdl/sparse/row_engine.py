@@ -78,7 +78,7 @@ class RowEngine(wiring.Component):
     """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
 
     No stage behind the sequencer ever stalls, and none before its queues: at most :data:`ROWS_AHEAD` rows may be
-    inside, from their arrival until they are taken from ``o_finished``.
+    inside, from their arrival until they are drained.
 
     Parameters
     ----------
@@ -99,9 +99,11 @@ class RowEngine(wiring.Component):
         Rows whose sums are complete, in their order.
     sums : Out(sums_layout)
     parameters : Out(parameters_layout)
-        Of the row that ``o_finished`` offered one cycle before.
+        Of the first row that was not drained one cycle before.
+    drained : In(1)
+        High when that row, which was taken from ``o_finished``, is no longer needed.
     left : Out(1)
-        High for a cycle after a row was taken from ``o_finished``.
+        High for a cycle after that.
     """
 
     def __init__(self, config: SpmmConfig, *, index: int):
@@ -118,6 +120,7 @@ class RowEngine(wiring.Component):
                 "o_finished": Out(stream.Signature(finished_layout())),
                 "sums": Out(sums_layout(config)),
                 "parameters": Out(parameters_layout(config)),
+                "drained": In(1),
                 "left": Out(1),
             }
         )
@@ -139,18 +142,13 @@ class RowEngine(wiring.Component):
                 with m.Case(FORMAT_CODES[WeightFormat.NM]):
                     m.d.sync += more_steps.eq(self._config.kept - 1)
         m.d.comb += sequencer.more_steps.eq(more_steps)
-        place = self._finish(m)
+        # Of the row that is drained, among the sums and parameters that are kept.
+        place = Signal(range(ROWS_AHEAD))
+        m.d.sync += [self.left.eq(self.drained), place.eq(place + self.drained)]
         self._enter(m, sequencer, place)
         step, valid = self._front_ends(m, sequencer.o_words, **near)
         self._multiply(m, step, valid, near["spread"], place)
         return m
-
-    def _finish(self, m: Module) -> Signal:
-        """Where the sums and parameters of the row that is offered stand among ROWS_AHEAD."""
-        place = Signal(range(ROWS_AHEAD))
-        taken = self.o_finished.valid & self.o_finished.ready
-        m.d.sync += [self.left.eq(taken), place.eq(place + taken)]
-        return place
 
     def _enter(self, m: Module, sequencer: Sequencer, place: Signal) -> None:
         """Lengths to the sequencer, all else to where the drain finds it."""
@@ -194,34 +192,38 @@ class RowEngine(wiring.Component):
         """The step of the front end that the command names, with a column and a value for each bank; registered."""
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
+        word = Signal.like(words.payload)
+        m.d.sync += word.tag.eq(words.payload.tag)
+        with m.If(words.payload.tag.opens):
+            m.d.sync += word.word.eq(words.payload.word)
         scalar = Signal(step_layout(config))
         valid = Signal()
+        steps = []
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
             named = format == FORMAT_CODES[weight_format]
-            m.d.comb += [front_end.i_words.payload.eq(words.payload), front_end.i_words.valid.eq(words.valid & named)]
-        # Those that the command does not name offer nothing, in zeros.
-        steps = [front_end.o_steps for front_end in front_ends.values()]
-        m.d.sync += [
-            Cat(scalar).eq(reduce(or_, (Cat(step.payload) for step in steps))),
-            valid.eq(reduce(or_, (step.valid for step in steps))),
-        ]
+            m.d.comb += front_end.i_words.payload.eq(word)
+            m.d.sync += front_end.i_words.valid.eq(words.valid & named)
+            # A register that stands still: the choice takes no time.
+            chosen, offered = Signal(name=f"chosen_{weight_format.name.lower()}"), front_end.o_steps
+            m.d.sync += chosen.eq(named & ~spread)
+            steps.append(Cat(offered.valid, Cat(offered.payload)) & chosen.replicate(1 + len(Cat(scalar))))
+        m.d.sync += Cat(valid, scalar).eq(reduce(or_, steps))
         # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))
         step_valid = Signal()
-        m.d.sync += [step[name].eq(scalar[name]) for name in ("first", "last", "slot")]
-        m.d.sync += step_valid.eq(valid)
-        for bank in range(config.banks):
-            m.d.sync += [step.columns[bank].eq(scalar.column), step.values[bank].eq(scalar.value)]
+        spread_step, spread_valid = Signal.like(step, name="spread_step"), Signal(name="spread_valid")
         if WeightFormat.BBS in front_ends:
             bbs = front_ends[WeightFormat.BBS]
             m.d.comb += [bbs.spread.eq(spread), bbs.bank_columns.eq(bank_columns)]
-            # An empty row resets its values: nothing else may, since all of them hang on that one wire.
-            spread_step = Signal.like(step, reset_less=True)
-            spread_valid = Signal()
-            m.d.sync += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
-            with m.If(spread):
-                m.d.sync += [step.eq(spread_step), step_valid.eq(spread_valid)]
+            m.d.comb += [spread_step.eq(bbs.o_spread_steps.payload), spread_valid.eq(bbs.o_spread_steps.valid)]
+        m.d.sync += step_valid.eq(valid | spread_valid)
+        m.d.sync += [step[name].eq(scalar[name] | spread_step[name]) for name in ("first", "last", "slot")]
+        for bank in range(config.banks):
+            m.d.sync += [
+                step.columns[bank].eq(scalar.column | spread_step.columns[bank]),
+                step.values[bank].eq(scalar.value | spread_step.values[bank]),
+            ]
         return step, step_valid
 
     def _multiply(self, m: Module, step, valid: Signal, spread: Signal, place: Signal) -> None:

@@ -1,6 +1,6 @@
 """Rows and weight words joined: every word knows its place in its row."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ class Sequencer(wiring.Component):
     more_steps : In
         Steps of a word after its first.
     o_words : Out(stream(tagged_word_layout, always_ready))
-        Registered. A word is offered for as many cycles as it has steps.
+        Registered. The tags of a word's steps follow each other, the word itself is there with the one that ``opens``.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -43,12 +43,15 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        work, out = self.i_work.payload, self.o_words
+        work, out, tag = self.i_work.payload, self.o_words, self.o_words.payload.tag
         # Of the row under way; what decides is known from registers.
         active, empty, first, last = Signal(), Signal(), Signal(), Signal()
         slot = Signal()
+        row_ends = Signal()  # with the word whose steps are under way
         left = Signal.like(work.length)
         steps_left = Signal.like(self.more_steps)
+        single = Signal()
+        m.d.sync += single.eq(self.more_steps == 0)
         free, there, begin = Signal(init=1), Signal(), Signal()
         m.d.comb += [
             there.eq(active & (empty | self.i_words.valid)),
@@ -56,22 +59,24 @@ class Sequencer(wiring.Component):
             self.i_words.ready.eq(free & active & ~empty),
             self.i_work.ready.eq(begin),
         ]
-        # The word's many registers have one of their own for this, the other way round: two that are alike would become
-        # one, in the middle between them and what decides.
-        hold, free_next = Signal(), Signal()
-        m.d.comb += free_next.eq(free | (steps_left == 1))
-        m.d.sync += [steps_left.eq(steps_left - 1), free.eq(free_next), hold.eq(~free_next)]
-        with m.If(~hold):
-            m.d.sync += out.payload.word.eq(Cat(self.i_words.payload))
+        m.d.sync += [
+            steps_left.eq(steps_left - 1),
+            free.eq(free | (steps_left == 1)),
+            # Without an enable: many registers, which may be far from what decides.
+            out.payload.word.eq(Cat(self.i_words.payload)),
+            tag.first.eq(free & first),
+            tag.last.eq(Mux(free, last & (empty | single), row_ends & (steps_left == 1))),
+            tag.opens.eq(free),
+            tag.place.eq(Mux(free, 0, tag.place + 1)),
+        ]
         with m.If(free):
-            m.d.comb += free_next.eq(~there | empty | (self.more_steps == 0))
             m.d.sync += [
                 steps_left.eq(self.more_steps),
+                free.eq(~there | empty | single),
                 out.valid.eq(there),
-                out.payload.tag.first.eq(first),
-                out.payload.tag.last.eq(last),
-                out.payload.tag.empty.eq(empty),
-                out.payload.tag.slot.eq(slot),
+                row_ends.eq(last),
+                tag.empty.eq(empty),
+                tag.slot.eq(slot),
             ]
         with m.If(begin):
             m.d.sync += [

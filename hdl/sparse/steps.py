@@ -2,6 +2,7 @@
 
 from amaranth import signed, unsigned
 from amaranth.lib import data
+from amaranth.utils import ceil_log2
 
 from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import SpmmConfig
@@ -10,15 +11,17 @@ from .interface import weights_layout
 __all__ = ["spread_step_layout", "step_layout", "tag_layout", "tagged_word_layout"]
 
 
-def tag_layout() -> data.StructLayout:
-    """Where a word or a step stands: ``first`` and ``last`` of its row, and the half of the tile memory that has the
-    row's tokens. A row without words has one ``empty`` word, first and last."""
-    return data.StructLayout({"first": 1, "last": 1, "empty": 1, "slot": 1})
+def tag_layout(config: SpmmConfig) -> data.StructLayout:
+    """Where a step stands: ``first`` and ``last`` of its row, its ``place`` in its word (``opens``: place 0), and
+    the half of the tile memory that has the row's tokens. A row without words has one ``empty`` step, first and
+    last."""
+    place = unsigned(ceil_log2(max(config.banks, config.kept, 2)))
+    return data.StructLayout({"first": 1, "last": 1, "opens": 1, "place": place, "empty": 1, "slot": 1})
 
 
 def tagged_word_layout(config: SpmmConfig) -> data.StructLayout:
-    """A weight word and its tag."""
-    return data.StructLayout({"word": unsigned(weights_layout(config).size), "tag": tag_layout()})
+    """A weight word, and the tag of a step that is to be made of it."""
+    return data.StructLayout({"word": unsigned(weights_layout(config).size), "tag": tag_layout(config)})
 
 
 def step_layout(config: SpmmConfig) -> data.StructLayout:

@@ -16,8 +16,8 @@ __all__ = ["READERS", "READ_CYCLES", "TileMemory", "TileRead", "TileWrite"]
 READERS = 2
 """Row engines that share a tile memory: a block RAM has two ports."""
 
-READ_CYCLES = 3
-"""From a column to its tokens. The memories fill the chip, so a register stands at either side of them."""
+READ_CYCLES = 5
+"""From a column to its tokens. The memories fill the chip and are slow: two registers stand at either side of them."""
 
 
 def TileRead(config: SpmmConfig) -> wiring.Signature:
@@ -83,7 +83,7 @@ class TileMemory(wiring.Component):
         m.d.sync += [begins[slot].eq(self.write.enable & (self.write.slot == slot)) for slot in range(2)]
         outputs = [[self._bank(m, slot, bank, begins[slot]) for bank in range(config.banks)] for slot in range(2)]
         for index, read in enumerate(self.reads):
-            slot = delay(m, read.slot, 2, enable=1, name=f"slot_{index}")[2]
+            slot = delay(m, read.slot, READ_CYCLES - 1, enable=1, name=f"slot_{index}")[-1]
             for bank in range(config.banks):
                 for token in range(config.spread_tokens):
                     lane = read.data[bank * config.spread_tokens + token]
@@ -107,14 +107,15 @@ class TileMemory(wiring.Component):
         outputs = []
         for index, read in enumerate(self.reads):
             port = memory.read_port()
+            column = Signal(config.column_bits, name=f"column_{index}_{slot}_{bank}")
+            output = Signal(word, name=f"output_{index}_{slot}_{bank}")
+            m.d.sync += [column.eq(read.columns[bank]), output.eq(port.data)]
             # The first reader shares its port with the loader.
-            m.d.sync += port.addr.eq(
-                Mux(begins, self.passed.column, read.columns[bank]) if index == 0 else read.columns[bank]
-            )
+            m.d.sync += port.addr.eq(Mux(begins, self.passed.column, column) if index == 0 else column)
             if index == 0:
                 # Never both at once, so that it is one port.
                 m.d.comb += [port.en.eq(~writing), write.addr.eq(port.addr)]
             else:
                 m.d.comb += port.en.eq(1)
-            outputs.append(port.data)
+            outputs.append(output)
         return outputs

@@ -28,12 +28,13 @@ def test_every_format_has_a_front_end():
     assert set(FRONT_ENDS) == set(WeightFormat)
 
 
-def tagged_words(config, packed: PackedWeights) -> list[dict]:
-    """The words of all rows as the sequencer passes them on, the slots by turns."""
+def tagged_words(config, packed: PackedWeights, *, spread: bool = False) -> list[dict]:
+    """The words of all rows as the sequencer passes them on, step by step, the slots by turns."""
     words, start = [], 0
+    per_word = {WeightFormat.BBS: 1 if spread else config.banks, WeightFormat.NM: config.kept}.get(packed.format, 1)
     layout = word_layout(config, packed.format)
     for row, length in enumerate(packed.lengths.tolist()):
-        tag = {"first": 1, "last": 1, "empty": 1, "slot": row & 1}
+        tag = {"first": 1, "last": 1, "opens": 1, "place": 0, "empty": 1, "slot": row & 1}
         if not length:
             # What is on the wires then is not for this row.
             words.append({"word": (1 << layout.size) - 1, "tag": tag})
@@ -42,7 +43,10 @@ def tagged_words(config, packed: PackedWeights) -> list[dict]:
                 np.zeros(packed.values.shape[1], int) if layout["indices"].width == 0 else packed.indices[start + i]
             )
             bits = pack(layout, {"values": packed.values[start + i], "indices": indices})
-            words.append({"word": bits, "tag": {**tag, "first": i == 0, "last": i == length - 1, "empty": 0}})
+            for place in range(per_word):
+                first, last = i == 0 and place == 0, i == length - 1 and place == per_word - 1
+                here = {"first": first, "last": last, "opens": place == 0, "place": place, "empty": 0}
+                words.append({"word": bits, "tag": {**tag, **here}})
         start += length
     return words
 
@@ -82,14 +86,9 @@ def test_steps_are_the_weights_of_the_row(config, weight_format, corner):
         words = tagged_words(config, packed)
         dut = FRONT_ENDS[weight_format](config)
         settings = None
-        steps = len(words)
-        empty = sum(word["tag"]["empty"] for word in words)
         if weight_format is WeightFormat.BBS:
             settings = {"spread": 0, "bank_columns": ceil_div(columns, config.banks)}
-            steps = empty + config.banks * (len(words) - empty)
-        elif weight_format is WeightFormat.NM:
-            steps = empty + config.kept * (len(words) - empty)
-        found = run_streams(dut, {"i_words": words}, {"o_steps": steps}, seed=seed, settings=settings)
+        found = run_streams(dut, {"i_words": words}, {"o_steps": len(words)}, seed=seed, settings=settings)
         rows = rows_of(found.values["o_steps"])
         expected = unpack(packed).toarray()
         assert len(rows) == packed.rows
@@ -104,13 +103,11 @@ def test_a_step_every_cycle():
     for weight_format, front_end in FRONT_ENDS.items():
         packed = random_weights(TINY, weight_format, 6, 40, rng, density=0.5)
         words = tagged_words(TINY, packed)
-        per_word = {WeightFormat.BBS: TINY.banks, WeightFormat.NM: TINY.kept}.get(weight_format, 1)
-        steps = sum(1 if word["tag"]["empty"] else per_word for word in words)
         settings = {"spread": 0, "bank_columns": 10} if weight_format is WeightFormat.BBS else None
         cycles = run_streams(
-            front_end(TINY), {"i_words": words}, {"o_steps": steps}, seed=0, stall=0, settings=settings
+            front_end(TINY), {"i_words": words}, {"o_steps": len(words)}, seed=0, stall=0, settings=settings
         ).cycles["o_steps"]
-        assert np.diff(cycles).tolist() == [1] * (steps - 1), weight_format
+        assert np.diff(cycles).tolist() == [1] * (len(words) - 1), weight_format
 
 
 @pytest.mark.parametrize("corner", CORNERS)
@@ -119,7 +116,7 @@ def test_spread_steps_have_a_weight_of_every_bank(corner):
     rng = np.random.default_rng(seed)
     for columns in (1, 7, 64):
         packed = random_weights(TINY, WeightFormat.BBS, 5, columns, rng, density=0.5, corner=corner)
-        words = tagged_words(TINY, packed)
+        words = tagged_words(TINY, packed, spread=True)
         length = ceil_div(columns, TINY.banks)
         found = run_streams(
             Bbs(TINY),

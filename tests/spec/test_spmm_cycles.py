@@ -154,11 +154,11 @@ def test_many_passes_are_one_and_more_of_it():
 
 
 def test_results_need_room():
-    """Two rows of results per engine, of ten cycles from place to place, and shorter rows."""
+    """Two rows of results per engine, of sixteen cycles from place to place, and shorter rows."""
     tight = dataclasses.replace(TINY, result_rows=2)
-    given: dict[str, Any] = dict(columns=4, tokens=1, lengths=[1] * 200, spread=True)
-    assert cycles(tight, WeightFormat.BBS, **given) > 4.5 * 100
-    assert cycles(ROOMY, WeightFormat.BBS, **given) < 100 + 80
+    given: dict[str, Any] = dict(columns=8, tokens=1, lengths=[2] * 200, spread=True)
+    assert cycles(tight, WeightFormat.BBS, **given) > 7.5 * 100
+    assert cycles(ROOMY, WeightFormat.BBS, **given) < 2 * 100 + 60
 
 
 def test_committed_estimates_are_near_what_was_measured():
