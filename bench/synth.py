@@ -5,8 +5,9 @@
     python bench/synth.py --preset tiny edge     # edge takes minutes and gigabytes
     python bench/synth.py --seeds 3 --write      # with place and route: Fmax, the median of the seeds
 
-The packaged tools (YoWASP) are used whatever is on PATH: counts belong to a version. Look-up tables, carry and
-flip-flops may differ by 3 %, Fmax by 10 %, memories and multipliers not at all.
+The packaged tools (YoWASP) are used whatever is on PATH, since counts belong to a version; `--tools native` takes those
+on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %, Fmax
+by 10 %, memories and multipliers not at all.
 """
 
 import argparse
@@ -28,7 +29,7 @@ TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, 
 """Relative differences that are none."""
 
 
-def count(name: str, unit: str, folder: Path, *, seeds: int = 0) -> dict[str, Any]:
+def count(name: str, unit: str, folder: Path, *, seeds: int = 0, source: Source = Source.YOWASP) -> dict[str, Any]:
     """A row of the baseline: counts of a preset's unit, and Fmax if there are seeds."""
     measured = measure(
         UNITS[unit](name),
@@ -38,7 +39,7 @@ def count(name: str, unit: str, folder: Path, *, seeds: int = 0) -> dict[str, An
         folder=folder,
         seeds=range(1, seeds + 1),
         place=seeds > 0,
-        source=Source.YOWASP,
+        source=source,
         announce=lambda line: print(line, file=sys.stderr, flush=True),
     )
     told = measured.to_dict()
@@ -88,13 +89,15 @@ def main() -> int:
     parser.add_argument("--preset", nargs="+", choices=["tiny", "edge", "server"], default=["tiny"])
     parser.add_argument("--unit", nargs="+", choices=list(UNITS), default=list(UNITS))
     parser.add_argument("--seeds", type=int, default=0, help="runs of nextpnr; 0: count only")
+    parser.add_argument("--tools", choices=[each.value for each in Source], default=Source.YOWASP.value)
     parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
     arguments = parser.parse_args()
     rows, changed = known(), 0
     for name in arguments.preset:
         for unit in arguments.unit:
-            row = count(name, unit, arguments.output / f"{name}-{unit}-{DEVICE}", seeds=arguments.seeds)
+            folder = arguments.output / f"{name}-{unit}-{DEVICE}"
+            row = count(name, unit, folder, seeds=arguments.seeds, source=Source(arguments.tools))
             before = rows.get((name, unit))
             told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
             print(f"{name} {unit} on {DEVICE}: {told}; estimated {estimates(row)}", flush=True)

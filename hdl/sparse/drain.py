@@ -64,8 +64,15 @@ def lane_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def chosen_layout(config: SpmmConfig) -> data.StructLayout:
-    """The row whose beats are next."""
-    return data.StructLayout({"engine": unsigned_bits(config.rows - 1), "slot": 1, "tail": 1})
+    """The row whose beats are next, ``last_chunk`` + 1 of them."""
+    return data.StructLayout(
+        {
+            "engine": unsigned_bits(config.rows - 1),
+            "slot": 1,
+            "tail": 1,
+            "last_chunk": unsigned_bits(max(config.beats_per_row - 1, 1)),
+        }
+    )
 
 
 def _lowest(bits) -> Value:
@@ -129,8 +136,8 @@ class Drain(wiring.Component):
         spread, tail_tokens = Signal(), Signal.like(self.tail_tokens)
         m.d.sync += [spread.eq(self.spread), tail_tokens.eq(self.tail_tokens)]
         m.submodules.chosen = chosen = StreamRegister(chosen_layout(config))
-        self._choose(m, chosen.i, spread)
-        tag, tail, chunk = self._count_beats(m, chosen.o, spread, tail_tokens)
+        self._choose(m, chosen.i, spread, tail_tokens)
+        tag, tail, chunk = self._count_beats(m, chosen.o, spread)
         tags = delay(m, tag, CHOSEN_CYCLES + self.latency, enable=1, name="tag")
         tails = delay(m, tail, CHOSEN_CYCLES - 1, enable=1, name="tail")
         chunks = delay(m, chunk, CHOSEN_CYCLES - 1, enable=1, name="chunk")
@@ -138,7 +145,7 @@ class Drain(wiring.Component):
         self._finish(m, lanes, tags[CHOSEN_CYCLES:])
         return m
 
-    def _choose(self, m: Module, chosen, spread: Signal) -> None:
+    def _choose(self, m: Module, chosen, spread: Signal, tail_tokens: Signal) -> None:
         """The next engine in turn that has a row and room. Spread: all of them, as soon as all have a row."""
         config = self._config
         ready, pick = Signal(config.rows), Signal(config.rows)
@@ -158,22 +165,24 @@ class Drain(wiring.Component):
         for name in ("slot", "tail"):
             flags = Cat(row.payload[name] for row in self.i_finished)
             m.d.comb += chosen.payload[name].eq(Mux(spread, flags[0], (pick & flags).any()))
+        last_chunk = chosen.payload.last_chunk
+        tail_chunk = Signal.like(last_chunk, name="tail_chunk")
+        m.d.sync += tail_chunk.eq((tail_tokens - 1) >> index_bits(config.drain_lanes))
+        m.d.comb += last_chunk.eq(Mux(spread, 0, Mux(chosen.payload.tail, tail_chunk, config.beats_per_row - 1)))
         for i, row in enumerate(self.i_finished):
             m.d.comb += row.ready.eq(chosen.ready & Mux(spread, every, pick[i]))
         with m.If(taken):
             m.d.sync += ahead.eq(Cat(pick[:i].any() for i in range(config.rows)))
 
-    def _count_beats(self, m: Module, row, spread: Signal, tail_tokens: Signal) -> tuple[data.View, Signal, Signal]:
+    def _count_beats(self, m: Module, row, spread: Signal) -> tuple[data.View, Signal, Signal]:
         """The beats of the rows that were chosen: tag, whether the row's tokens are the last, and which chunk of
         them."""
         config = self._config
         tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
-        chunk = Signal(unsigned_bits(max(config.beats_per_row - 1, 1)))
-        tail_chunk = Signal.like(chunk)
+        chunk = Signal.like(row.payload.last_chunk, name="chunk")
         last = Signal()
-        m.d.sync += tail_chunk.eq((tail_tokens - 1) >> index_bits(config.drain_lanes))
         m.d.comb += [
-            last.eq(spread | (chunk == Mux(row.payload.tail, tail_chunk, config.beats_per_row - 1))),
+            last.eq(chunk == row.payload.last_chunk),
             row.ready.eq(last),
             tag.valid.eq(row.valid),
             tag.engine.eq(row.payload.engine),
