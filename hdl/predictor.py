@@ -18,7 +18,7 @@ BEATS_UNDER_WAY = 16
 """From the walk to the consumer: more than there are registers on the way and back, and as many as a LUT RAM is
 deep."""
 
-TO_QUEUE = 2
+TO_QUEUE = 3
 """Registers between the sums and the queue of results."""
 
 

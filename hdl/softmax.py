@@ -1,12 +1,12 @@
 """Softmax of block rows: scores in, weights out as often as the columns of V need them, and the reciprocals."""
 
-from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig, Fill, Normalise
 from ..spec.formats import unsigned_bits
-from .common.pipeline import StreamFIFO, delay, index_bits
+from .common.pipeline import HalfBuffer, StreamFIFO, delay, index_bits
 from .common.scratchpad import NEVER_BOTH
 from .common.streams import nonzero
 from .exponential import Exponential
@@ -127,22 +127,24 @@ class Softmax(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.maximum = self._maximum
-        m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=WEIGHTS_AHEAD)
+        m.submodules.weights = weights = StreamFIFO(weight_block_layout(config), depth=WEIGHTS_AHEAD, counted=True)
         m.submodules.denominator = self._denominator
         wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
         wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
-        # A register that freezes every other one from the ring to the weights.
+        # A register that freezes every other one from the ring to the weights, when there is no room for one more.
+        comes = Signal()
         enable = nonzero(
             m,
             init=WEIGHTS_AHEAD,
             limit=WEIGHTS_AHEAD,
             up=weights.o.valid & weights.o.ready,
-            down=weights.i.valid & weights.i.ready,
+            down=comes,
             name="enable",
         )
         step, valid, address = self._walk(m, enable, self._complete_rows(m))
         block = self._ring(m, enable, step, valid, address)
-        self._exponentials(m, enable, step, valid, block, weights.i)
+        m.d.sync += weights.i.valid.eq(comes)
+        m.d.comb += comes.eq(enable & self._exponentials(m, enable, step, valid, block, weights.i.payload))
         return m
 
     def _complete_rows(self, m: Module) -> stream.Interface:
@@ -161,23 +163,20 @@ class Softmax(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.i_scores), self._maximum.i)
         wiring.connect(m, self._maximum.o, arrived.i)
-        complete = stream.Signature(row_context_layout(config)).create()
-        both = told.o.valid & arrived.o.valid
-        take = both & (~complete.valid | complete.ready)
+        # Sums of two rows do not end one right after the other, so a row every other cycle is enough.
+        m.submodules.complete = complete = HalfBuffer(row_context_layout(config))
         known, filled = told.o.payload.row, told.o.payload.filled
-        m.d.comb += [told.o.ready.eq(take), arrived.o.ready.eq(take)]
-        with m.If(complete.ready):
-            m.d.sync += complete.valid.eq(0)
-        with m.If(take):
-            m.d.sync += [complete.payload[name].eq(known[name]) for name in row.members]
-            m.d.sync += [
-                complete.valid.eq(1),
-                complete.payload.count.eq(arrived.o.payload.count),
-                complete.payload.filled.eq(filled),
-            ]
-            for largest, kept in zip(complete.payload.maximum, arrived.o.payload.maximum, strict=True):
-                m.d.sync += largest.eq(Mux(filled & (known.background > kept), known.background, kept))
-        return complete
+        m.d.comb += [
+            complete.i.valid.eq(told.o.valid & arrived.o.valid),
+            told.o.ready.eq(complete.i.ready & arrived.o.valid),
+            arrived.o.ready.eq(complete.i.ready & told.o.valid),
+            complete.i.payload.count.eq(arrived.o.payload.count),
+            complete.i.payload.filled.eq(filled),
+        ]
+        m.d.comb += [complete.i.payload[name].eq(known[name]) for name in row.members]
+        for largest, kept in zip(complete.i.payload.maximum, arrived.o.payload.maximum, strict=True):
+            m.d.comb += largest.eq(Mux(filled & (known.background > kept), known.background, kept))
+        return complete.o
 
     def _walk(self, m: Module, enable, complete: stream.Interface):
         """The step that is due, whether there is one, and where its block is in the ring."""
@@ -267,8 +266,8 @@ class Softmax(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
         return read.data
 
-    def _exponentials(self, m: Module, enable, step, valid, block, out) -> None:
-        """From the ring to the weights, and to the sums."""
+    def _exponentials(self, m: Module, enable, step, valid, block, out) -> Value:
+        """From the ring to the weights, and to the sums. Whether ``out`` has weights after this enabled cycle."""
         config, b = self._config, self._config.block
         steps = delay(m, step, STEP_TO_WEIGHT, enable=enable, name="step")
         valids = delay(m, valid, STEP_TO_WEIGHT, enable=enable, name="valid")
@@ -295,9 +294,9 @@ class Softmax(wiring.Component):
         weight = [[exponential.weight[i * b + j] for j in range(b)] for i in range(b)]
         background = self._sums(m, enable, steps[-1], valids[-1], key.key_valid, weight)
         if self._early:
-            self._emit_probabilities(m, enable, steps[-1], valids[-1], key, exponential.weight, out)
-        else:
-            self._emit(m, enable, steps[-1], valids[-1], key, weight, background, out)
+            return self._emit_probabilities(m, enable, steps[-1], valids[-1], key, exponential.weight, out)
+        self._emit(m, enable, steps[-1], key, weight, background, out)
+        return valids[-1] & steps[-1].emits
 
     def _sums(self, m: Module, enable, step, valid, key_valid, weight):
         """Add a pass's weights per query row; the background's weights that go with this step."""
@@ -328,17 +327,16 @@ class Softmax(wiring.Component):
         ]
         return background
 
-    def _emit(self, m: Module, enable, step, valid, key, weight, background, out) -> None:
+    def _emit(self, m: Module, enable, step, key, weight, background, out) -> None:
         """One stage: subtract the background and leave out invalid keys."""
         with m.If(enable):
-            m.d.sync += out.valid.eq(valid & step.emits)
-            m.d.sync += [out.payload[name].eq(step[name]) for name in ("first", "last", "chunk")]
-            m.d.sync += [out.payload.slot.eq(step.row.slot), out.payload.key_block.eq(key.key_block)]
+            m.d.sync += [out[name].eq(step[name]) for name in ("first", "last", "chunk")]
+            m.d.sync += [out.slot.eq(step.row.slot), out.key_block.eq(key.key_block)]
             for i, row in enumerate(weight):
                 for j, value in enumerate(row):
-                    m.d.sync += out.payload.weights[i][j].eq(Mux(key.key_valid[j], value - background[i], 0))
+                    m.d.sync += out.weights[i][j].eq(Mux(key.key_valid[j], value - background[i], 0))
 
-    def _emit_probabilities(self, m: Module, enable, step, valid, key, weight, out) -> None:
+    def _emit_probabilities(self, m: Module, enable, step, valid, key, weight, out) -> Value:
         """``early``: divide by the row's denominator first."""
         config, b = self._config, self._config.block
         reciprocals = self._denominator.o_reciprocals
@@ -359,9 +357,9 @@ class Softmax(wiring.Component):
             m,
             enable,
             delay(m, step, stages, enable=enable, name="probability_step")[-1],
-            delay(m, emits, stages, enable=enable, name="probability_valid")[-1],
             delay(m, key, stages, enable=enable, name="probability_key")[-1],
             rows,
             delay(m, reciprocals.payload.background, stages, enable=enable, name="probability_background")[-1],
             out,
         )
+        return delay(m, emits, stages, enable=enable, name="probability_valid")[-1]

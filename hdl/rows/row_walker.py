@@ -91,6 +91,8 @@ class RowWalker(wiring.Component):
         blocks_left = Signal.like(row.count)
         passes_left = Signal.like(row.chunks)
         background, first, ends_row = Signal(), Signal(), Signal()
+        # Registers beside what is left, so that nothing is compared on the way to others.
+        last_block, last_pass = Signal(), Signal()
         chunk = Signal.like(step.chunk)
         m.d.comb += [
             step.row.eq(row),
@@ -99,8 +101,8 @@ class RowWalker(wiring.Component):
             step.chunk.eq(chunk),
             step.adds.eq(~background & (chunk == 0) if self._adds else 0),
             step.emits.eq(~background if self._emits else 0),
-            step.last.eq(~background & (blocks_left == 1)),
-            step.last_pass.eq(passes_left == 1),
+            step.last.eq(~background & last_block),
+            step.last_pass.eq(last_pass),
             ends_row.eq(step.last & step.last_pass),
             self.i.ready.eq(~self.o.valid | (self.o.ready & ends_row)),
         ]
@@ -110,14 +112,17 @@ class RowWalker(wiring.Component):
                 m.d.sync += [
                     first.eq(step.last),
                     blocks_left.eq(blocks_left - 1),
+                    last_block.eq(blocks_left == 2),
                     self.address.eq(self.address + 1),
                 ]
             with m.If(step.last):
                 m.d.sync += [
                     blocks_left.eq(row.count),
+                    last_block.eq(row.count == 1),
                     self.address.eq(base),
                     chunk.eq(chunk + 1),
                     passes_left.eq(passes_left - 1),
+                    last_pass.eq(passes_left == 2),
                 ]
             with m.If(ends_row):
                 # The next row lies behind this one.
@@ -127,7 +132,9 @@ class RowWalker(wiring.Component):
                 self.o.valid.eq(1),
                 row.eq(self.i.payload),
                 blocks_left.eq(self.i.payload.count),
-                passes_left.eq(self.i.payload.chunks if self._emits else 1),
+                last_block.eq(self.i.payload.count == 1),
+                passes_left.eq(self.i.payload.chunks),
+                last_pass.eq(self.i.payload.chunks == 1 if self._emits else 1),
                 chunk.eq(0),
                 first.eq(1),
                 background.eq(self.i.payload.filled if self._adds else 0),
