@@ -1,6 +1,6 @@
 """The SpMM engine: sparse INT8 weights times INT8 tokens."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -104,7 +104,9 @@ class Spmm(wiring.Component):
         for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, collector.i_accepted)):
             connect(m, queue.o, out)
         command = Signal.like(self.i_command.payload)
-        looked, passed = Signal(), Signal()
+        # A command is looked at in one cycle and passed on in the next; then it is known again whether there is room.
+        under_way, free = Signal(2), Signal(init=1)
+        looked, passed = under_way
         table_loaded = Signal()
         error = self._refusal(m, command, table_loaded)
         held = Signal.like(error)
@@ -114,17 +116,22 @@ class Spmm(wiring.Component):
             m.d.sync += command.eq(self.i_command.payload)
         with m.If(good & command.load_table):
             m.d.sync += table_loaded.eq(1)
-        m.d.sync += [looked.eq(taken), passed.eq(looked), held.eq(error)]
+        accepted = Signal.like(now)
+        m.d.sync += [
+            under_way.eq(Cat(taken, looked)),
+            free.eq(loads.i.ready & products.i.ready & times.i.ready & ~taken & ~under_way.any()),
+            held.eq(error),
+            accepted.eq(now),
+        ]
         m.d.comb += [
-            # Only one is on its way, so that there is still room for it when it comes.
-            self.i_command.ready.eq(~looked & ~passed & loads.i.ready & products.i.ready & times.i.ready),
+            self.i_command.ready.eq(free),
             loads.i.valid.eq(good),
             products.i.valid.eq(passed),
-            times.i.valid.eq(taken),
+            times.i.valid.eq(looked),
             loads.i.payload.eq(command),
             products.i.payload.command.eq(command),
             products.i.payload.error.eq(held),
-            times.i.payload.eq(now),
+            times.i.payload.eq(accepted),
         ]
 
     def _connect_engines(self, m: Module, loader, dispatcher, drain) -> None:

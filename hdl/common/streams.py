@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .scratchpad import NEVER_BOTH
 
-__all__ = ["BlockQueue", "StreamRegister", "nonzero"]
+__all__ = ["BlockQueue", "PingPong", "StreamRegister", "nonzero"]
 
 
 def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
@@ -63,6 +63,46 @@ class StreamRegister(wiring.Component):
             ]
         with m.Elif(self.i.valid):
             m.d.sync += free.eq(0)
+        return m
+
+
+class PingPong(wiring.Component):
+    """Two places by turns, of which neither side sees the other in the same cycle. Takes and gives a payload per cycle.
+
+    Other than in a :class:`StreamRegister`, registers alone decide what a place takes in, and the payload is chosen
+    behind them.
+
+    Parameters
+    ----------
+    layout : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i : In(stream), o : Out(stream)
+        A payload is offered one cycle after it was taken.
+    """
+
+    def __init__(self, layout):
+        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
+
+    def elaborate(self, platform):
+        m = Module()
+        full, writes, reads = Signal(2), Signal(), Signal()
+        places = [Signal(self.i.payload.shape(), name=f"place_{i}", reset_less=True) for i in range(2)]
+        m.d.comb += [
+            self.i.ready.eq(~full.all()),
+            self.o.valid.eq(full.any()),
+            self.o.payload.eq(Mux(reads, *reversed(places))),
+        ]
+        take, give = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        m.d.sync += [writes.eq(writes ^ take), reads.eq(reads ^ give)]
+        for i, place in enumerate(places):
+            # Whatever is there is held while there is room.
+            with m.If(~full[i]):
+                m.d.sync += [place.eq(self.i.payload), full[i].eq(take & (writes == i))]
+            with m.Elif(give & (reads == i)):
+                m.d.sync += full[i].eq(0)
         return m
 
 

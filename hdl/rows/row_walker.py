@@ -92,14 +92,14 @@ class RowWalker(wiring.Component):
         passes_left = Signal.like(row.chunks)
         background, first, ends_row = Signal(), Signal(), Signal()
         # Registers beside what is left, so that nothing is compared on the way to others.
-        last_block, last_pass = Signal(), Signal()
+        last_block, first_pass, last_pass = Signal(), Signal(), Signal()
         chunk = Signal.like(step.chunk)
         m.d.comb += [
             step.row.eq(row),
             step.background.eq(background),
             step.first.eq(first),
             step.chunk.eq(chunk),
-            step.adds.eq(~background & (chunk == 0) if self._adds else 0),
+            step.adds.eq(~background & first_pass if self._adds else 0),
             step.emits.eq(~background if self._emits else 0),
             step.last.eq(~background & last_block),
             step.last_pass.eq(last_pass),
@@ -121,6 +121,7 @@ class RowWalker(wiring.Component):
                     last_block.eq(row.count == 1),
                     self.address.eq(base),
                     chunk.eq(chunk + 1),
+                    first_pass.eq(0),
                     passes_left.eq(passes_left - 1),
                     last_pass.eq(passes_left == 2),
                 ]
@@ -136,6 +137,7 @@ class RowWalker(wiring.Component):
                 passes_left.eq(self.i.payload.chunks),
                 last_pass.eq(self.i.payload.chunks == 1 if self._emits else 1),
                 chunk.eq(0),
+                first_pass.eq(1),
                 first.eq(1),
                 background.eq(self.i.payload.filled if self._adds else 0),
             ]

@@ -9,7 +9,7 @@ from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
 from ..activation import TableWrite
 from ..common.pipeline import index_bits
-from ..common.streams import nonzero
+from ..common.streams import PingPong, nonzero
 from .interface import command_layout, rows_layout, table_layout
 from .loader import bank_columns, pass_count
 from .row_engine import ROWS_AHEAD, assigned_row_layout
@@ -188,14 +188,16 @@ class Dispatcher(wiring.Component):
         config = self._config
         fetch, last = Signal(), Signal()
         room = Signal(config.rows)
-        chosen, there, ends, left = self._choose(m, command, sending, fetch)
+        rows, left = self._choose(m, command, sending, fetch)
+        chosen = rows.payload.row
         m.d.comb += [
-            last.eq(Mux(command.spread, left <= config.rows, ends)),
+            last.eq(Mux(command.spread, left <= config.rows, rows.payload.last)),
             fetch.eq(
                 sending
                 & listable
-                & Mux(command.spread, self.i_rows.valid & room.all(), there & room.bit_select(chosen.engine, 1))
+                & Mux(command.spread, self.i_rows.valid & room.all(), rows.valid & room.bit_select(chosen.engine, 1))
             ),
+            rows.ready.eq(fetch),
         ]
         order = self.o_order.payload
         last_beat = Mux(tail, (self.tail_tokens - 1) >> index_bits(config.drain_lanes), config.beats_per_row - 1)
@@ -220,31 +222,31 @@ class Dispatcher(wiring.Component):
         return fetch, last
 
     def _choose(self, m: Module, command, sending: Signal, fetch: Signal):
-        """The row whose turn it is, out of its beat: it, whether it is there, whether it is the pass's last, and how
-        many rows of the pass are left in beats. Spread, beats are fetched whole."""
+        """Rows out of their beats, each with whether it is the pass's last, and how many of the pass are left in beats.
+        Spread, beats are taken whole, and not here."""
         config = self._config
         left = Signal.like(command.rows)
         place = Signal(unsigned_bits(config.rows - 1))  # in the beat
-        chosen = Signal.like(self.i_rows.payload[0], name="chosen")
-        there, ends, chosen_all, choose = Signal(), Signal(), Signal(), Signal()
-        last = left == 1
+        row = self.i_rows.payload[place if config.rows > 1 else 0]
+        all_chosen, last = Signal(), Signal()
+        m.submodules.chosen = chosen = PingPong(data.StructLayout({"row": rows_layout(config).elem_shape, "last": 1}))
         m.d.comb += [
-            choose.eq(sending & ~command.spread & self.i_rows.valid & ~chosen_all & (~there | fetch)),
-            self.i_rows.ready.eq(Mux(command.spread, fetch, choose & (last | (place == config.rows - 1)))),
+            last.eq(left == 1),
+            chosen.i.valid.eq(sending & ~command.spread & self.i_rows.valid & ~all_chosen),
+            chosen.i.payload.row.eq(row),
+            chosen.i.payload.last.eq(last),
         ]
         with m.If(~sending):
-            m.d.sync += [left.eq(command.rows), chosen_all.eq(0)]
-        with m.If(command.spread & fetch):
-            m.d.sync += left.eq(left - config.rows)
-        with m.If(fetch):
-            m.d.sync += there.eq(0)
-        with m.If(choose):
+            m.d.sync += [left.eq(command.rows), all_chosen.eq(0)]
+        with m.If(command.spread):
+            m.d.comb += self.i_rows.ready.eq(fetch)
+            with m.If(fetch):
+                m.d.sync += left.eq(left - config.rows)
+        with m.Elif(chosen.i.valid & chosen.i.ready):
+            m.d.comb += self.i_rows.ready.eq(last | (place == config.rows - 1))
             m.d.sync += [
-                chosen.eq(self.i_rows.payload[place if config.rows > 1 else 0]),
-                there.eq(1),
-                ends.eq(last),
                 left.eq(left - 1),
-                chosen_all.eq(last),
+                all_chosen.eq(last),
                 place.eq(Mux(self.i_rows.ready, 0, place + 1)),
             ]
-        return chosen, there, ends, left
+        return chosen.o, left

@@ -77,6 +77,8 @@ class KeptBlocks(wiring.Component):
         shown = Signal(word_index_bits)  # of the word at the memory's output
         load = Signal()
         left = Signal(unsigned_bits(config.blocks))
+        # Registers beside ``word`` and ``left``, so that nothing is compared on the way to what they decide.
+        some, last = Signal(), Signal()
         m.d.comb += [
             self.mask.enable.eq(1),
             self.row.enable.eq(1),
@@ -96,17 +98,20 @@ class KeptBlocks(wiring.Component):
         m.d.comb += rest.eq(word & (word - 1)[:word_bits])
 
         block = self.o_blocks.payload
-        keys_left = Signal(config.length_bits)
+        last_key = Signal(index_bits(config.max_length))
+        m.d.sync += last_key.eq(head.key_length - 1)
+        inner = exact_log2(config.block)
+        cut = Signal()  # the block may have keys beyond the last
         m.d.comb += [
             block.slot.eq(head.slot),
             block.row.eq(row),
             block.key_block.eq(Cat(lowest, index)),
-            block.last.eq(left == 1),
-            keys_left.eq(head.key_length - (block.key_block << exact_log2(config.block))),
+            block.last.eq(last),
+            cut.eq(block.key_block == last_key[inner:]),
         ]
-        m.d.comb += [block.key_valid[j].eq(keys_left > j) for j in range(config.block)]
+        m.d.comb += [block.key_valid[j].eq(~cut | (last_key[:inner] >= j)) for j in range(config.block)]
         with m.If(load):
-            m.d.sync += [word.eq(self.mask.data), index.eq(shown), shown.eq(shown + 1)]
+            m.d.sync += [word.eq(self.mask.data), some.eq(self.mask.data != 0), index.eq(shown), shown.eq(shown + 1)]
 
         with m.FSM(name="kept_blocks"):
             with m.State("IDLE"):
@@ -123,19 +128,19 @@ class KeptBlocks(wiring.Component):
                 m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += self.o_rows.valid.eq(1)
-                m.d.sync += left.eq(self.row.data.kept)
+                m.d.sync += [left.eq(self.row.data.kept), last.eq(self.row.data.kept == 1)]
                 with m.If(self.o_rows.ready):
                     m.d.comb += load.eq(1)
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += self.o_blocks.valid.eq(word != 0)
+                m.d.comb += self.o_blocks.valid.eq(some)
                 taken = self.o_blocks.valid & self.o_blocks.ready
-                m.d.comb += load.eq((word == 0) | (taken & (rest == 0)))
+                m.d.comb += load.eq(~some | (taken & (rest == 0)))
                 with m.If(taken):
-                    m.d.sync += left.eq(left - 1)
+                    m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
                 with m.If(taken & ~load):
                     m.d.sync += word.eq(rest)
-                with m.If(taken & block.last):
+                with m.If(taken & last):
                     m.d.sync += [
                         shown.eq(0),
                         row.eq(row + 1),

@@ -73,7 +73,8 @@ class RowThreshold(wiring.Component):
             divider.i.payload.denominator.eq(blocks),
             # Rounded up: n − 1 more, which lies below n·2^offset.
             divider.i.payload.numerator.eq(product + ((blocks << self._offset) | (blocks - 1).as_unsigned())),
-            divider.o.ready.eq(pending & (~self.o.valid | self.o.ready)),
+            # Whoever takes thresholds is not asked in the same cycle: they are far apart in time.
+            divider.o.ready.eq(pending & ~self.o.valid),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
