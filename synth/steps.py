@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .devices import Device, Family
-from .fan_out import split_fan_out
 from .multiplier_registers import take_registers_in
 from .tools import SynthesisError, Tool, run
 
@@ -32,7 +31,7 @@ CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr that names the file of what it placed, and how such files end."""
 
-NETLISTS = "3"
+NETLISTS = "2"
 """Counts up when netlists of the same Verilog change, so that those from before are made again."""
 
 DETAILS = "yosys.details.log"
@@ -115,8 +114,6 @@ class Steps:
             if device.family is Family.ECP5:
                 self.tell("taking registers into multipliers")
                 _change(self.folder / netlist, take_registers_in)
-                self.tell("copying registers that drive many cells")
-                _change(self.folder / netlist, split_fan_out)
             kept = self._keep(netlist, self._netlist_key, seconds=seconds)
         self.seconds["yosys"] = kept["seconds"]
         return netlist
