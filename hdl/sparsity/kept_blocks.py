@@ -109,7 +109,9 @@ class KeptBlocks(wiring.Component):
             block.last.eq(last),
             cut.eq(block.key_block == last_key[inner:]),
         ]
-        m.d.comb += [block.key_valid[j].eq(~cut | (last_key[:inner] >= j)) for j in range(config.block)]
+        # A block that is kept has one key at least.
+        m.d.comb += block.key_valid[0].eq(1)
+        m.d.comb += [block.key_valid[j].eq(~cut | (last_key[:inner] >= j)) for j in range(1, config.block)]
         with m.If(load):
             m.d.sync += [word.eq(self.mask.data), some.eq(self.mask.data != 0), index.eq(shown), shown.eq(shown + 1)]
 
