@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from ..spec.config import AttentionConfig
-from .common.pipeline import HalfBuffer, StreamFIFO
 from .common.scratchpad import Scratchpad
+from .common.streams import HalfBuffer, StreamFIFO
 from .compact.normalise import CompactNormalise
 from .compact.predictor import CompactPredictor
 from .compact.softmax import CompactSoftmax

@@ -13,8 +13,8 @@ from ..spec.formats import (
     OUTPUT_SHIFT_BITS,
     RECIPROCAL_FRACTION,
 )
-from .common.pipeline import HalfBuffer, StreamFIFO, delay, index_bits
-from .common.streams import StreamRegister, nonzero
+from .common.pipeline import delay, index_bits
+from .common.streams import HalfBuffer, StreamFIFO, StreamRegister, nonzero
 from .requantize import Requantize, requantize_latency
 from .rows.denominator import normaliser_row_layout
 

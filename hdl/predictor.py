@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..spec.config import AttentionConfig
 from .common.arithmetic import AdderTree
-from .common.pipeline import StreamFIFO, delay, index_bits
+from .common.pipeline import delay, index_bits
 from .common.scratchpad import ReadPort
-from .common.streams import nonzero
+from .common.streams import StreamFIFO, nonzero
 from .interface import head_layout, predictions_layout
 from .prediction.query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
 

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.config import AttentionConfig, Fill, Normalise
 from ..spec.formats import unsigned_bits
-from .common.pipeline import HalfBuffer, StreamFIFO, delay, index_bits
+from .common.pipeline import delay, index_bits
 from .common.scratchpad import NEVER_BOTH
-from .common.streams import nonzero
+from .common.streams import HalfBuffer, StreamFIFO, nonzero
 from .exponential import Exponential
 from .rows.denominator import Denominator, normaliser_row_layout
 from .rows.probability import Probability

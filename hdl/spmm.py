@@ -7,8 +7,7 @@ from amaranth.lib.wiring import connect, flipped
 from ..spec.formats import CYCLE_BITS
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from .common.pipeline import StreamFIFO
-from .common.streams import BlockQueue, StreamRegister
+from .common.streams import BlockQueue, StreamFIFO, StreamRegister
 from .sparse.collector import Collector
 from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
 from .sparse.drain import Drain

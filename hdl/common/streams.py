@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .scratchpad import NEVER_BOTH
 
-__all__ = ["BlockQueue", "PingPong", "StreamRegister", "nonzero"]
+__all__ = ["BlockQueue", "HalfBuffer", "PingPong", "StreamFIFO", "StreamRegister", "nonzero"]
 
 
 def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
@@ -29,7 +29,46 @@ def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
     return some
 
 
-class StreamRegister(wiring.Component):
+def _after(place, depth: int):
+    """The place behind one of ``depth`` in a ring."""
+    return Mux(place == depth - 1, 0, place + 1)
+
+
+class _Buffer(wiring.Component):
+    """Payloads in at ``i``, out at ``o``, in order."""
+
+    def __init__(self, layout):
+        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
+
+
+class HalfBuffer(_Buffer):
+    """One payload on its way: neither side sees in a cycle what the other decides in it.
+
+    A payload every other cycle at most. What it held stays for one cycle more than it is offered.
+
+    Parameters
+    ----------
+    layout : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i : In(stream), o : Out(stream)
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        held = Signal(self.i.payload.shape(), reset_less=True)
+        m.d.comb += [self.i.ready.eq(~self.o.valid), self.o.payload.eq(held)]
+        # Whatever is there is held while there is room: an enable that is a register.
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), held.eq(self.i.payload)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m
+
+
+class StreamRegister(_Buffer):
     """Two places, of which neither side sees the other in the same cycle. Takes and gives a payload per cycle.
 
     Parameters
@@ -44,9 +83,6 @@ class StreamRegister(wiring.Component):
     o : Out(stream)
         ``valid`` and ``payload`` are registers. A payload is offered one cycle after it was taken.
     """
-
-    def __init__(self, layout):
-        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
     def elaborate(self, platform):
         m = Module()
@@ -66,7 +102,7 @@ class StreamRegister(wiring.Component):
         return m
 
 
-class PingPong(wiring.Component):
+class PingPong(_Buffer):
     """Two places by turns, of which neither side sees the other in the same cycle. Takes and gives a payload per cycle.
 
     Other than in a :class:`StreamRegister`, registers alone decide what a place takes in, and the payload is chosen
@@ -82,9 +118,6 @@ class PingPong(wiring.Component):
     i : In(stream), o : Out(stream)
         A payload is offered one cycle after it was taken.
     """
-
-    def __init__(self, layout):
-        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
     def elaborate(self, platform):
         m = Module()
@@ -103,6 +136,56 @@ class PingPong(wiring.Component):
                 m.d.sync += [place.eq(self.i.payload), full[i].eq(take & (writes == i))]
             with m.Elif(give & (reads == i)):
                 m.d.sync += full[i].eq(0)
+        return m
+
+
+class StreamFIFO(_Buffer):
+    """Queue of a few payloads in LUT RAM. Registers tell both sides whether there is a payload, or room for one;
+    Amaranth's own queue compares its level on the way there.
+
+    Parameters
+    ----------
+    layout : ShapeLike
+        Payload.
+    depth : int
+        Payloads it holds, at least 1.
+    counted : bool
+        Whoever fills it counts the room in it, and offers nothing when there is none: ``i.ready`` is constant.
+
+    Members
+    -------
+    i : In(stream), o : Out(stream)
+        A payload is offered one cycle after it was taken.
+    """
+
+    def __init__(self, layout, *, depth: int, counted: bool = False):
+        self._depth = depth
+        self._counted = counted
+        super().__init__(layout)
+
+    def elaborate(self, platform):
+        m = Module()
+        width = Shape.cast(self.i.payload.shape()).width
+        m.submodules.storage = storage = Memory(shape=width, depth=self._depth, init=[])
+        write, read = storage.write_port(), storage.read_port(domain="comb")
+        push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        level = Signal(range(self._depth + 1))
+        ready = Signal(init=1)
+        if not self._counted:
+            m.d.sync += ready.eq(pop | Mux(push, level != self._depth - 1, ready))
+        m.d.sync += [
+            level.eq(level + push - pop),
+            self.o.valid.eq(push | Mux(pop, level[1:].any(), self.o.valid)),
+        ]
+        for address, moves in ((write.addr, push), (read.addr, pop)):
+            with m.If(moves):
+                m.d.sync += address.eq(_after(address, self._depth))
+        m.d.comb += [
+            self.i.ready.eq(ready),
+            write.en.eq(push),
+            write.data.eq(self.i.payload),
+            Cat(self.o.payload).eq(read.data),
+        ]
         return m
 
 
@@ -139,14 +222,11 @@ class BlockQueue(wiring.Component):
             write.en.eq(self.i.valid),
             write.data.eq(self.i.payload),
             # What is offered in the next cycle.
-            read.addr.eq(Mux(pop, self._after(first), first)),
+            read.addr.eq(Mux(pop, _after(first, self._depth), first)),
             Cat(self.o.payload).eq(read.data),
             self.o.valid.eq(some),
         ]
         m.d.sync += first.eq(read.addr)
         with m.If(self.i.valid):
-            m.d.sync += write.addr.eq(self._after(write.addr))
+            m.d.sync += write.addr.eq(_after(write.addr, self._depth))
         return m
-
-    def _after(self, place):
-        return Mux(place == self._depth - 1, 0, place + 1)

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.config import AttentionConfig, Normalise
 from ...spec.formats import RECIPROCAL_FRACTION
-from ..common.pipeline import StreamFIFO, delay
+from ..common.pipeline import delay
+from ..common.streams import StreamFIFO
 from ..reciprocal import Reciprocal, reciprocal_layout
 from .probability import Probability
 

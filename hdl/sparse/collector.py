@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
-from ..common.pipeline import StreamFIFO, delay, index_bits
+from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import NEVER_BOTH
-from ..common.streams import StreamRegister, nonzero
+from ..common.streams import StreamFIFO, StreamRegister, nonzero
 from .dispatcher import order_layout
 from .drain import result_layout
 from .interface import output_layout, statistics_layout

@@ -13,8 +13,8 @@ from ...spec.formats import INT8_BITS, unsigned_bits
 from ...spec.spmm_command import FORMAT_CODES
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..common.arithmetic import AdderTree
-from ..common.pipeline import StreamFIFO, delay
-from ..common.streams import StreamRegister, nonzero
+from ..common.pipeline import delay
+from ..common.streams import StreamFIFO, StreamRegister, nonzero
 from ..front_ends.bbs import Bbs
 from ..front_ends.csr import Csr
 from ..front_ends.csr_delta import CsrDelta

@@ -9,8 +9,9 @@ from ...spec.config import AttentionConfig, Fill
 from ...spec.formats import signed_bits, unsigned_bits
 from ..common.arithmetic import masked_product, minimum, popcount
 from ..common.divider import Divider
-from ..common.pipeline import StreamFIFO, delay, index_bits
+from ..common.pipeline import delay, index_bits
 from ..common.scratchpad import ReadPort, WritePort
+from ..common.streams import StreamFIFO
 from .block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
 from .row_threshold import RowThreshold, row_threshold_layout
 

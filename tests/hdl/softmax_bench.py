@@ -6,7 +6,7 @@ import numpy as np
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from thresher.golden.softmax import softmax
-from thresher.hdl.common.pipeline import StreamFIFO
+from thresher.hdl.common.streams import StreamFIFO
 from thresher.hdl.compact.softmax import CompactSoftmax
 from thresher.hdl.softmax import Softmax
 from thresher.spec import AttentionConfig, HeadCommand

@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from thresher.golden.pe_array import scores, weighted_values
-from thresher.hdl.common.pipeline import StreamFIFO
+from thresher.hdl.common.streams import StreamFIFO
 from thresher.hdl.pe_array import PEArray
 from thresher.hdl.rows.row_maximum import score_block_layout
 from thresher.sim.testbench import run_streams
