@@ -151,14 +151,18 @@ class Softmax(wiring.Component):
         """Block rows whose scores have all arrived, the background's score in their maxima."""
         config = self._config
         row = softmax_row_layout(config)
-        m.submodules.told = told = StreamFIFO(data.StructLayout({"row": row, "filled": 1}), depth=ROWS_AHEAD)
-        # Never full: a row's scores come after the row is told, and both leave together.
+        # Whoever tells rows is far away, and does not see in the same cycle whether there is room. As many rows wait
+        # here as there is room for below: a row's scores come after the row is told, and both leave together.
+        m.submodules.near = near = HalfBuffer(row)
+        told_layout = data.StructLayout({"row": row, "filled": 1})
+        m.submodules.told = told = StreamFIFO(told_layout, depth=ROWS_AHEAD - 1)
         m.submodules.arrived = arrived = StreamFIFO(row_maximum_layout(config), depth=ROWS_AHEAD)
-        fills = self.i_row.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        fills = near.o.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        wiring.connect(m, wiring.flipped(self.i_row), near.i)
         m.d.comb += [
-            told.i.valid.eq(self.i_row.valid),
-            self.i_row.ready.eq(told.i.ready),
-            told.i.payload.row.eq(self.i_row.payload),
+            told.i.valid.eq(near.o.valid),
+            near.o.ready.eq(told.i.ready),
+            told.i.payload.row.eq(near.o.payload),
             told.i.payload.filled.eq(fills),
         ]
         wiring.connect(m, wiring.flipped(self.i_scores), self._maximum.i)
