@@ -79,7 +79,7 @@ class AttentionCore(wiring.Component):
         """Each head to its stages, and what they answer back to the table."""
         connect(m, flipped(self.i_command), heads.i_command)
         connect(m, flipped(self.i_data), loader.i_data)
-        connect(m, heads.o_load, loader.i_head)
+        connect(m, heads.o_load, self._way(m, "loaded_head", loader.i_head))
         connect(m, heads.o_list, sparsity_engine.i_list)
         connect(m, heads.o_finish, output.i_head)
         connect(m, sparsity_engine.o_decisions, heads.i_decision)
@@ -94,16 +94,20 @@ class AttentionCore(wiring.Component):
         ]
         self._connect_selection(m, heads.o_predict, predictor.i_head, sparsity_engine.i_head)
 
-    def _connect_selection(self, m: Module, head, *stages) -> None:
-        """A head to predictor and sparsity engine at the same time, which are far apart unless compact."""
-        entrances = []
-        for stage, name in zip(stages, ("predicted_head", "selected_head"), strict=True):
-            if self.config.compact:
-                entrances.append(stage)
-            else:
-                m.submodules[name] = held = HalfBuffer(head_layout(self.config))
-                connect(m, held.o, stage)
-                entrances.append(held.i)
+    def _way(self, m: Module, name: str, stage):
+        """Where heads enter on their way to a stage, which is far from the table unless the core is compact."""
+        if self.config.compact:
+            return stage
+        m.submodules[name] = held = HalfBuffer(head_layout(self.config))
+        connect(m, held.o, stage)
+        return held.i
+
+    def _connect_selection(self, m: Module, head, predictor, sparsity_engine) -> None:
+        """A head to predictor and sparsity engine at the same time."""
+        entrances = [
+            self._way(m, "predicted_head", predictor),
+            self._way(m, "selected_head", sparsity_engine),
+        ]
         every = Cat(entrance.ready for entrance in entrances).all()
         m.d.comb += head.ready.eq(every)
         for entrance in entrances:

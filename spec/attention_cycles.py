@@ -29,7 +29,7 @@ RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 
 # Registers between the stages, found by running heads of `tiny` and `edge` alone.
-TO_DECISION = 43
+TO_DECISION = 44
 """Loader, predictor and sparsity engine: from the last prediction to the decision, where nothing is divided."""
 TO_DIVISION = 1
 """Sparsity engine: between the divisions of two rows."""
@@ -38,6 +38,8 @@ ROW_UNDER_WAY = 8
 a sum over the blocks of a beat."""
 COMPACT_TO_NEXT = 6
 """Compact predictor: between heads."""
+TO_LIST, COMPACT_TO_LIST = 4, 3
+"""Loader and head table: from the last beat of V until kept blocks can be listed."""
 TO_ZEROS = 3
 """Head table and output: from the decision that a head is pruned to its first output."""
 TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 41
@@ -150,7 +152,7 @@ class HeadWork:
             decided += TO_DECISION + _levels(self.config.predictor_blocks * self.config.block**2)
         if self._has_background:
             decided += self._division
-        start = max(decided, self._load + 3)
+        start = max(decided, self._load + (COMPACT_TO_LIST if self.config.compact else TO_LIST))
         if self.pruned:
             return start + TO_ZEROS + self.query_length * self._chunks
 
