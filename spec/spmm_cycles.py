@@ -49,7 +49,7 @@ class Latencies:
     passed_by: int = 0
 
 
-HARDWARE = Latencies(total=46, next_pass=2, to_row=24, to_order=39, to_room=16, to_release=39, passed_by=2)
+HARDWARE = Latencies(total=47, next_pass=2, to_row=25, to_order=40, to_room=16, to_release=40, passed_by=3)
 
 
 def cycles(

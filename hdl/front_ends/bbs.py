@@ -8,7 +8,7 @@ from ...spec.formats import unsigned_bits
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..common.pipeline import index_bits
 from ..sparse.steps import spread_step_layout
-from .front_end import FrontEnd, where
+from .front_end import FrontEnd, when
 
 __all__ = ["Bbs"]
 
@@ -39,12 +39,13 @@ class Bbs(FrontEnd):
     def elaborate(self, platform):
         m = Module()
         tag = self.i_words.payload.tag
-        held, _, step = self._hold(m, valid=~self.spread)
-        start = Signal(self._config.column_bits)  # of the step's bank
+        start, start_made = Signal(self._config.column_bits), Signal(self._config.column_bits)  # of the step's bank
+        held, _, step = self._hold(m, valid=~self.spread, start=start_made)
         with m.If(self.i_words.valid):
             m.d.sync += start.eq(Mux(tag.opens, 0, start + self.bank_columns))
+        m.d.sync += start_made.eq(start)
         index, value = self._choose(m, tag.place[: index_bits(self._config.banks)])
-        m.d.comb += [step.column.eq(start + index), step.value.eq(where(~held.empty, value))]
+        m.d.comb += [step.column.eq(index), step.value.eq(when(~held.empty, value))]
         self._spread(m)
         return m
 
@@ -78,13 +79,11 @@ class Bbs(FrontEnd):
         ]
         m.d.comb += [
             self.o_spread_steps.valid.eq(valid),
-            step.first.eq(held.first & valid),
-            step.last.eq(held.last & valid),
-            step.slot.eq(held.slot & valid),
+            *(step[name].eq(held[name] & valid) for name in ("first", "last", "slot")),
         ]
         for i in range(self._config.banks):
             m.d.sync += [held.columns[i].eq(word.indices[i]), held.values[i].eq(word.values[i])]
             m.d.comb += [
-                step.columns[i].eq(held.columns[i] & weighs.replicate(len(held.columns[i]))),
-                step.values[i].eq(where(weighs, held.values[i])),
+                step.columns[i].eq(when(weighs, held.columns[i])),
+                step.values[i].eq(when(weighs, held.values[i])),
             ]

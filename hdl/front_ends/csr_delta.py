@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 
 from ...spec.spmm_config import WeightFormat
 from ...spec.weight_words import ESCAPE
-from .front_end import FrontEnd, where
+from .front_end import FrontEnd, when
 
 __all__ = ["CsrDelta"]
 
@@ -24,7 +24,7 @@ class CsrDelta(FrontEnd):
         m.d.sync += [delta.eq(self._word.indices[0]), value.eq(self._word.values[0])]
         m.d.comb += [
             step.column.eq(Mux(held.first, 0, following) + delta),
-            step.value.eq(where(~escape & ~held.empty, value)),
+            step.value.eq(when(~escape & ~held.empty, value)),
         ]
         with m.If(valid):
             m.d.sync += following.eq(step.column + ~escape)

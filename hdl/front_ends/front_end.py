@@ -4,24 +4,24 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.formats import INT8_BITS
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..sparse.interface import word_layout
 from ..sparse.steps import step_layout, tagged_word_layout
 
-__all__ = ["FrontEnd", "where"]
+__all__ = ["FrontEnd", "when"]
 
 
 class FrontEnd(wiring.Component):
-    """Turns the words of one weight format into steps. A step is offered two cycles after its word is: a word's
-    register is far away, so that first a weight and its index are taken from it, and then the column is made of them.
+    """Turns the words of one weight format into steps. A step is offered three cycles after its word is: a word's
+    register is far away, so that first a weight and its index are taken from it, then the column is made of them, and
+    then it leaves from a register of its own.
 
     Members
     -------
     i_words : In(stream(tagged_word_layout, always_ready))
         The word stands until its last step.
     o_steps : Out(stream(step_layout, always_ready))
-        Registered.
+        Registered; all zero without a step.
     """
 
     weight_format: WeightFormat
@@ -42,22 +42,30 @@ class FrontEnd(wiring.Component):
         layout = word_layout(self._config, self.weight_format)
         return data.View(layout, self.i_words.payload.word[: layout.size])
 
-    def _hold(self, m: Module, *, valid=1) -> tuple[data.View, Signal, data.View]:
-        """The tag of a step one cycle after its word, whether there is one, and the step before its register, with all
-        but ``column`` and ``value``. Without ``valid`` there is none."""
+    def _hold(self, m: Module, *, valid=1, start=None) -> tuple[data.View, Signal, data.View]:
+        """The tag of a step one cycle after its word, whether there is one, and the step before its registers, with all
+        but ``column`` and ``value``. Without ``valid`` there is none. What comes as ``start`` one cycle after the step
+        is added to its column."""
         held = Signal.like(self.i_words.payload.tag, name="held")
-        held_valid = Signal()
-        step = Signal.like(self.o_steps.payload, name="step")
+        held_valid, made_valid = Signal(), Signal()
+        step, made = (Signal.like(self.o_steps.payload, name=name) for name in ("step", "made"))
         m.d.comb += [step[name].eq(held[name]) for name in ("first", "last", "slot")]
         m.d.sync += [
             held_valid.eq(self.i_words.valid & valid),
             held.eq(self.i_words.payload.tag),
-            self.o_steps.valid.eq(held_valid),
-            self.o_steps.payload.eq(step),
+            made_valid.eq(held_valid),
+            made.eq(step),
+            self.o_steps.valid.eq(made_valid),
         ]
+        for name in self.o_steps.payload.shape().members:
+            part = Value.cast(made[name])
+            if name == "column" and start is not None:
+                part = (part + start)[: len(part)]
+            m.d.sync += self.o_steps.payload[name].eq(when(made_valid, part))
         return held, held_valid, step
 
 
-def where(condition, value) -> Value:
-    """A weight, or 0. By logic: as a choice it would become the reset of registers, which is a way of its own."""
-    return Value.cast(value).as_unsigned() & condition.replicate(INT8_BITS)
+def when(condition, value) -> Value:
+    """A value, or 0. By logic: as a choice it would become the reset of registers, which is a way of its own."""
+    bits = Value.cast(value).as_unsigned()
+    return bits & condition.replicate(len(bits))

@@ -3,7 +3,7 @@
 from amaranth import Cat, Module, Mux, Signal
 
 from ...spec.spmm_config import WeightFormat
-from .front_end import FrontEnd, where
+from .front_end import FrontEnd, when
 
 __all__ = ["Nm"]
 
@@ -24,7 +24,7 @@ class Nm(FrontEnd):
         m.d.comb += [
             group.eq(Mux(held.first, 0, before + held.opens)),
             step.column.eq(Cat(index, group)),
-            step.value.eq(where(~held.empty, value)),
+            step.value.eq(when(~held.empty, value)),
         ]
         with m.If(valid):
             m.d.sync += before.eq(group)

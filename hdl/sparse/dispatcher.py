@@ -190,12 +190,13 @@ class Dispatcher(wiring.Component):
         room = Signal(config.rows)
         rows, left = self._choose(m, command, sending, fetch)
         chosen = rows.payload.row
+        engines = rows.payload.engines
         m.d.comb += [
             last.eq(Mux(command.spread, left <= config.rows, rows.payload.last)),
             fetch.eq(
                 sending
                 & listable
-                & Mux(command.spread, self.i_rows.valid & room.all(), rows.valid & room.bit_select(chosen.engine, 1))
+                & Mux(command.spread, self.i_rows.valid & room.all(), rows.valid & (room & engines).any())
             ),
             rows.ready.eq(fetch),
         ]
@@ -208,7 +209,7 @@ class Dispatcher(wiring.Component):
             order.error.eq(SpmmError.NONE),
         ]
         for i, port in enumerate(self.o_rows):
-            goes = fetch & (command.spread | (chosen.engine == i))
+            goes = fetch & (command.spread | engines[i])
             some = nonzero(m, init=ROWS_AHEAD, limit=ROWS_AHEAD, up=self.left[i], down=goes, name=f"room_{i}")
             row = port.payload
             m.d.comb += room[i].eq(some)
@@ -222,18 +223,21 @@ class Dispatcher(wiring.Component):
         return fetch, last
 
     def _choose(self, m: Module, command, sending: Signal, fetch: Signal):
-        """Rows out of their beats, each with whether it is the pass's last, and how many of the pass are left in beats.
-        Spread, beats are taken whole, and not here."""
+        """Rows out of their beats, each with its engine's bit among ``engines`` and whether it is the pass's last, and
+        how many of the pass are left in beats. Spread, beats are taken whole, and not here."""
         config = self._config
         left = Signal.like(command.rows)
         place = Signal(unsigned_bits(config.rows - 1))  # in the beat
         row = self.i_rows.payload[place if config.rows > 1 else 0]
         all_chosen, last = Signal(), Signal()
-        m.submodules.chosen = chosen = PingPong(data.StructLayout({"row": rows_layout(config).elem_shape, "last": 1}))
+        m.submodules.chosen = chosen = PingPong(
+            data.StructLayout({"row": rows_layout(config).elem_shape, "engines": config.rows, "last": 1})
+        )
         m.d.comb += [
             last.eq(left == 1),
             chosen.i.valid.eq(sending & ~command.spread & self.i_rows.valid & ~all_chosen),
             chosen.i.payload.row.eq(row),
+            chosen.i.payload.engines.eq(Cat(row.engine == i for i in range(config.rows))),
             chosen.i.payload.last.eq(last),
         ]
         with m.If(~sending):

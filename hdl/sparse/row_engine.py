@@ -192,22 +192,19 @@ class RowEngine(wiring.Component):
         """The step of the front end that the command names, with a column and a value for each bank; registered."""
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
-        word = Signal.like(words.payload)
-        m.d.sync += word.tag.eq(words.payload.tag)
-        with m.If(words.payload.tag.opens):
-            m.d.sync += word.word.eq(words.payload.word)
         scalar = Signal(step_layout(config))
         valid = Signal()
         steps = []
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
-            named = format == FORMAT_CODES[weight_format]
-            m.d.comb += front_end.i_words.payload.eq(word)
-            m.d.sync += front_end.i_words.valid.eq(words.valid & named)
             # A register that stands still: the choice takes no time.
-            chosen, offered = Signal(name=f"chosen_{weight_format.name.lower()}"), front_end.o_steps
-            m.d.sync += chosen.eq(named & ~spread)
-            steps.append(Cat(offered.valid, Cat(offered.payload)) & chosen.replicate(1 + len(Cat(scalar))))
+            named = Signal(name=f"named_{weight_format.name.lower()}")
+            m.d.sync += named.eq(format == FORMAT_CODES[weight_format])
+            m.d.comb += [
+                front_end.i_words.payload.eq(words.payload),
+                front_end.i_words.valid.eq(words.valid & named),
+            ]
+            steps.append(Cat(front_end.o_steps.valid, Cat(front_end.o_steps.payload)))
         m.d.sync += Cat(valid, scalar).eq(reduce(or_, steps))
         # From here a step goes to all multipliers, across the chip.
         step = Signal(spread_step_layout(config))

@@ -28,7 +28,7 @@ class Sequencer(wiring.Component):
     more_steps : In
         Steps of a word after its first.
     o_words : Out(stream(tagged_word_layout, always_ready))
-        Registered. The tags of a word's steps follow each other, the word itself is there with the one that ``opens``.
+        Registered. The tags of a word's steps follow each other, while the word stands.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -43,7 +43,11 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        work, out, tag = self.i_work.payload, self.o_words, self.o_words.payload.tag
+        work = self.i_work.payload
+        # A word is taken in one cycle and passed on in the next, so that its registers may be far from what decides.
+        word, valid = Signal.like(self.i_words.payload), Signal()
+        tag = Signal.like(self.o_words.payload.tag)
+        self._pass_on(m, word, tag, valid)
         # Of the row under way; what decides is known from registers.
         active, empty, first, last = Signal(), Signal(), Signal(), Signal()
         slot = Signal()
@@ -62,18 +66,16 @@ class Sequencer(wiring.Component):
         m.d.sync += [
             steps_left.eq(steps_left - 1),
             free.eq(free | (steps_left == 1)),
-            # Without an enable: many registers, which may be far from what decides.
-            out.payload.word.eq(Cat(self.i_words.payload)),
+            word.eq(self.i_words.payload),
             tag.first.eq(free & first),
             tag.last.eq(Mux(free, last & (empty | single), row_ends & (steps_left == 1))),
             tag.opens.eq(free),
-            tag.place.eq(Mux(free, 0, tag.place + 1)),
         ]
         with m.If(free):
             m.d.sync += [
                 steps_left.eq(self.more_steps),
                 free.eq(~there | empty | single),
-                out.valid.eq(there),
+                valid.eq(there),
                 row_ends.eq(last),
                 tag.empty.eq(empty),
                 tag.slot.eq(slot),
@@ -90,3 +92,12 @@ class Sequencer(wiring.Component):
         with m.Elif(there & free):
             m.d.sync += [first.eq(0), last.eq(left == 2), left.eq(left - 1)]
         return m
+
+    def _pass_on(self, m: Module, word, tag, valid: Signal) -> None:
+        """The word to where it stands until its last step, and each step's place in it."""
+        out = self.o_words.payload
+        place = Signal.like(tag.place, name="place")
+        m.d.comb += place.eq(Mux(tag.opens, 0, out.tag.place + 1))
+        m.d.sync += [self.o_words.valid.eq(valid), out.tag.eq(tag), out.tag.place.eq(place)]
+        with m.If(tag.opens):
+            m.d.sync += out.word.eq(Cat(word))
