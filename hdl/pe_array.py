@@ -172,10 +172,11 @@ class PEArray(wiring.Component):
         config = self._config
         b = config.block
         products = {}
-        for i in range(b):
-            for j in range(b):
-                weight = step.weights[i][j]
-                for lane in range(config.lanes):
+        # Lane by lane, the order in which multipliers are given their places: a lane's are fed and summed together.
+        for lane in range(config.lanes):
+            for i in range(b):
+                for j in range(b):
+                    weight = step.weights[i][j]
                     left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}", reset_less=True)
                     right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}", reset_less=True)
                     product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}", reset_less=True)

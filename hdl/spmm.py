@@ -7,7 +7,7 @@ from amaranth.lib.wiring import connect, flipped
 from ..spec.formats import CYCLE_BITS
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from .common.streams import BlockQueue, StreamFIFO, StreamRegister
+from .common.streams import BlockQueue, HalfBuffer, StreamFIFO, StreamRegister
 from .sparse.collector import Collector
 from .sparse.dispatcher import Dispatcher, checked_command_layout, order_layout
 from .sparse.drain import Drain
@@ -100,7 +100,9 @@ class Spmm(wiring.Component):
         m.submodules.loads = loads = StreamFIFO(self.i_command.payload.shape(), depth=COMMANDS_AHEAD)
         m.submodules.products = products = StreamFIFO(checked_command_layout(self.config), depth=COMMANDS_AHEAD)
         m.submodules.times = times = StreamFIFO(CYCLE_BITS, depth=2 * COMMANDS_AHEAD)
-        for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, collector.i_accepted)):
+        m.submodules.time = time = HalfBuffer(CYCLE_BITS)  # on the way across the chip
+        connect(m, time.o, collector.i_accepted)
+        for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, time.i)):
             connect(m, queue.o, out)
         command = Signal.like(self.i_command.payload)
         # A command is looked at in one cycle and passed on in the next; then it is known again whether there is room.

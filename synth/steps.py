@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .devices import Device, Family
+from .multiplier_places import DIES, place_multipliers
 from .multiplier_registers import take_registers_in
 from .tools import SynthesisError, Tool, run
 
@@ -31,7 +32,7 @@ CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr that names the file of what it placed, and how such files end."""
 
-NETLISTS = "2"
+NETLISTS = "3"
 """Counts up when netlists of the same Verilog change, so that those from before are made again."""
 
 DETAILS = "yosys.details.log"
@@ -103,7 +104,7 @@ class Steps:
         if device.family is Family.ICE40 and device.capacity and device.capacity.dsp:
             command += " -dsp"
         netlist, source = f"{top}.netlist.json", f"{top}.v"
-        self._netlist_key = _digest(NETLISTS, self.plan.verilog, command, yosys.version, yosys.source)
+        self._netlist_key = _digest(NETLISTS, self.plan.verilog, device.name, command, yosys.version, yosys.source)
         kept = self._kept(netlist, self._netlist_key)
         if kept is None:
             (self.folder / source).write_text(_plain_names(self.plan.verilog))
@@ -114,6 +115,9 @@ class Steps:
             if device.family is Family.ECP5:
                 self.tell("taking registers into multipliers")
                 _change(self.folder / netlist, take_registers_in)
+                die = device.capacity and DIES.get(device.capacity.dsp)
+                if die:
+                    _change(self.folder / netlist, lambda module: place_multipliers(module, die))
             kept = self._keep(netlist, self._netlist_key, seconds=seconds)
         self.seconds["yosys"] = kept["seconds"]
         return netlist

@@ -1,6 +1,6 @@
 """Operands of a head into the scratchpads: INT8 for the main array, integer parts for the predictor."""
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -120,7 +120,7 @@ class Loader(wiring.Component):
         )
         taken = Signal()
         ends_row = Signal()  # beside ``beat``
-        last_lane = Signal(index_bits(config.lanes))  # of a row's last beat
+        inside = Signal(config.lanes)  # d, in a row's last beat
         # Registers beside what is left, so that nothing is compared on the way to other registers.
         last_chunk, last_row = Signal(), Signal()
         last = last_chunk & last_row
@@ -141,13 +141,15 @@ class Loader(wiring.Component):
         # Whatever is offered is held while there is room: an enable that is a register.
         with m.If(self.i_head.ready):
             new = self.i_head.payload
+            last_lane = (new.head_dim - 1)[: index_bits(config.lanes)]
             m.d.sync += [
                 head.eq(new),
                 dims_left.eq(new.head_dim),
                 rows_left.eq(new.query_length),
                 last_chunk.eq(new.head_dim <= config.lanes),
                 last_row.eq(new.query_length == 1),
-                last_lane.eq(new.head_dim - 1),
+                # A table, as comparisons would become as many chains of carries.
+                inside.eq(Array((2 << lane) - 1 for lane in range(config.lanes))[last_lane]),
                 active.eq(self.i_head.valid),
                 is_key.eq(0),
                 is_value.eq(0),
@@ -181,19 +183,19 @@ class Loader(wiring.Component):
                     is_value.eq(is_key),
                     active.eq(~is_value),
                 ]
-        return self._blank(m, beat, last_lane, ends_row)
+        return self._blank(m, beat, inside, ends_row)
 
-    def _blank(self, m: Module, beat, last_lane, ends_row) -> Signal:
-        """Clear what lies beyond d, in a row's last beat the lanes behind ``last_lane``. What clears a lane is a
+    def _blank(self, m: Module, beat, inside, ends_row) -> Signal:
+        """Clear what lies beyond d, in a row's last beat the lanes that are not ``inside``. What clears a lane is a
         register, as the lanes are far apart."""
         lanes = self._config.lanes
-        inside, clear = Signal(lanes), Signal(lanes)
+        near, clear = Signal(lanes), Signal(lanes)
         waiting, blanked = Signal.like(beat), Signal.like(beat)
         m.d.sync += [waiting.eq(beat), blanked.eq(waiting)]
         for lane in range(lanes):
             m.d.sync += [
-                inside[lane].eq(last_lane >= lane),
-                clear[lane].eq(ends_row & ~inside[lane]),
+                near[lane].eq(inside[lane]),
+                clear[lane].eq(ends_row & ~near[lane]),
                 blanked.values[lane].eq(Mux(clear[lane], 0, waiting.values[lane])),
             ]
         return blanked

@@ -155,8 +155,8 @@ class Collector(wiring.Component):
         total = Signal.like(saturations)
         m.d.comb += [
             refused.eq(out.error != SpmmError.NONE),
-            # Its predecessor's statistics may still wait.
-            leave.eq(queue.o.valid & ~(out.end & statistics.valid)),
+            # Its predecessor's statistics may still wait, or its own time be on the way.
+            leave.eq(queue.o.valid & ~(out.end & (statistics.valid | ~self.i_accepted.valid))),
             self.o_data.valid.eq(leave & ~refused),
             self.o_data.payload.eq(out.beat.values),
             queue.o.ready.eq(leave & (refused | self.o_data.ready)),
