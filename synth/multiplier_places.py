@@ -75,7 +75,7 @@ DIES = {
 
 
 def place_multipliers(module: dict[str, Any], die: Die) -> int:
-    """Give the multipliers of large parts their places, row by row in the order of the Verilog. What is left of the rows
+    """Give the multipliers of large parts their places, row by row, in the order of the Verilog. The rest of each row
     is for the others.
 
     Parameters

@@ -1,0 +1,81 @@
+"""Places of multipliers: which, in what order, and that nextpnr knows them."""
+
+import json
+
+import pytest
+from thresher.synth.devices import DEVICES
+from thresher.synth.multiplier_places import DIES, LARGE, place_multipliers
+from thresher.synth.tools import Source, find, run
+
+ECP5 = {"lfe5u-12f": 28, "lfe5u-25f": 28, "lfe5u-45f": 72, "lfe5u-85f": 156, "lfe5um5g-85f": 156}
+
+
+def module(**parts: int) -> dict:
+    """Parts of so many multipliers each, in that order in the Verilog, the last first in the netlist."""
+    names = [f"{part}.$_{i}" for part, count in parts.items() for i in range(count)]
+    cells = {
+        name: {"type": "MULT18X18D", "attributes": {"src": f"top.v:{9 + line}.1-{9 + line}.20|map.v:7.1-8.2"}}
+        for line, name in enumerate(names)
+    }
+    return {"cells": dict(reversed(cells.items())) | {"x.$_9": {"type": "LUT4", "attributes": {}}}}
+
+
+def places(netlist: dict) -> dict[str, str]:
+    return {name: cell["attributes"]["BEL"] for name, cell in netlist["cells"].items() if "BEL" in cell["attributes"]}
+
+
+def test_every_ecp5_has_a_die():
+    assert {name: DEVICES[name].capacity.dsp for name in ECP5} == ECP5
+    assert set(DIES) == set(ECP5.values())
+
+
+@pytest.mark.parametrize("count", DIES)
+def test_every_place_once(count):
+    walk = DIES[count].walk(count)
+    assert len(walk) == len(set(walk)) == count
+    assert all(set(DIES[count].walk(part)) <= set(walk) for part in range(count))
+
+
+def test_rows_by_turns():
+    """Neighbours in the Verilog are neighbours on the chip, also where a row ends."""
+    netlist = module(a=32, b=32, c=32, d=32)
+    assert place_multipliers(netlist, DIES[156]) == 128
+    found = places(netlist)
+    assert [found[f"a.$_{i}"] for i in (0, 1, 2, 3, 4)] == [
+        "X4/Y10/MULT18_0",
+        "X5/Y10/MULT18_1",
+        "X8/Y10/MULT18_4",
+        "X9/Y10/MULT18_5",
+        "X13/Y10/MULT18_0",
+    ]
+    assert (found["b.$_11"], found["b.$_12"]) == ("X101/Y10/MULT18_5", "X101/Y34/MULT18_5")
+    assert (found["c.$_23"], found["c.$_24"]) == ("X4/Y34/MULT18_0", "X4/Y58/MULT18_0")
+
+
+def test_small_parts_are_left_to_nextpnr():
+    netlist = module(small=LARGE - 1, large=64)
+    assert place_multipliers(netlist, DIES[72]) == 0  # does not fit, which is said elsewhere
+    netlist = module(small=LARGE - 1, large=LARGE)
+    assert place_multipliers(netlist, DIES[72]) == 0  # less than half
+    netlist = module(small=LARGE - 1, large=50)
+    assert place_multipliers(netlist, DIES[72]) == 50
+    assert {name.split(".")[0] for name in places(netlist)} == {"large"}
+
+
+@pytest.mark.parametrize("name", ["lfe5u-25f", "lfe5u-45f", "lfe5u-85f"])
+def test_nextpnr_knows_them(tmp_path, name):
+    device = DEVICES[name]
+    assert device.capacity
+    die = DIES[device.capacity.dsp]
+    count = die.multipliers
+    products = "".join(f"always @(posedge clk) p[{i + 1}] <= p[{i}][2:0] * p[{i}][5:3];\n" for i in range(count))
+    source = f"reg [5:0] p [0:{count}]; always @(posedge clk) p[0] <= a;\n{products}assign q = p[{count}];"
+    (tmp_path / "top.v").write_text(f"module top(input clk, input [5:0] a, output [5:0] q);\n{source}\nendmodule\n")
+    script = "read_verilog top.v; synth_ecp5 -noiopad -top top; write_json top.json"
+    run(find("yosys", Source.AUTO), ["-p", script], folder=tmp_path, log="map.log")
+    design = json.loads((tmp_path / "top.json").read_text())
+    assert place_multipliers(design["modules"]["top"], die) == count
+    (tmp_path / "top.json").write_text(json.dumps(design))
+    options = [*device.place, "--json", "top.json", "--out-of-context", "--no-route"]
+    run(find("nextpnr-ecp5", Source.AUTO), options, folder=tmp_path, log="place.log")
+    assert f"Placed {count} cells based on constraints" in (tmp_path / "place.log").read_text()
