@@ -3,11 +3,9 @@
 import json
 
 import pytest
-from thresher.synth.devices import DEVICES
+from thresher.synth.devices import DEVICES, Family
 from thresher.synth.multiplier_places import DIES, LARGE, place_multipliers
 from thresher.synth.tools import Source, find, run
-
-ECP5 = {"lfe5u-12f": 28, "lfe5u-25f": 28, "lfe5u-45f": 72, "lfe5u-85f": 156, "lfe5um5g-85f": 156}
 
 
 def module(**parts: int) -> dict:
@@ -24,9 +22,15 @@ def places(netlist: dict) -> dict[str, str]:
     return {name: cell["attributes"]["BEL"] for name, cell in netlist["cells"].items() if "BEL" in cell["attributes"]}
 
 
+def multipliers(name: str) -> int:
+    capacity = DEVICES[name].capacity
+    assert capacity
+    return capacity.dsp
+
+
 def test_every_ecp5_has_a_die():
-    assert {name: DEVICES[name].capacity.dsp for name in ECP5} == ECP5
-    assert set(DIES) == set(ECP5.values())
+    names = [name for name, each in DEVICES.items() if each.family is Family.ECP5]
+    assert set(DIES) == {multipliers(name) for name in names}
 
 
 @pytest.mark.parametrize("count", DIES)
@@ -64,9 +68,7 @@ def test_small_parts_are_left_to_nextpnr():
 
 @pytest.mark.parametrize("name", ["lfe5u-25f", "lfe5u-45f", "lfe5u-85f"])
 def test_nextpnr_knows_them(tmp_path, name):
-    device = DEVICES[name]
-    assert device.capacity
-    die = DIES[device.capacity.dsp]
+    die = DIES[multipliers(name)]
     count = die.multipliers
     products = "".join(f"always @(posedge clk) p[{i + 1}] <= p[{i}][2:0] * p[{i}][5:3];\n" for i in range(count))
     source = f"reg [5:0] p [0:{count}]; always @(posedge clk) p[0] <= a;\n{products}assign q = p[{count}];"
@@ -76,6 +78,6 @@ def test_nextpnr_knows_them(tmp_path, name):
     design = json.loads((tmp_path / "top.json").read_text())
     assert place_multipliers(design["modules"]["top"], die) == count
     (tmp_path / "top.json").write_text(json.dumps(design))
-    options = [*device.place, "--json", "top.json", "--out-of-context", "--no-route"]
+    options = [*DEVICES[name].place, "--json", "top.json", "--out-of-context", "--no-route"]
     run(find("nextpnr-ecp5", Source.AUTO), options, folder=tmp_path, log="place.log")
     assert f"Placed {count} cells based on constraints" in (tmp_path / "place.log").read_text()
