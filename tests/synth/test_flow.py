@@ -10,6 +10,7 @@ from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError
 from thresher.synth import flow, html, units
 from thresher.synth.devices import device
 from thresher.synth.flow import measure
+from thresher.synth.multiplier_places import DIES
 from thresher.synth.tools import Source
 from thresher.synth.verilog import OutputError
 
@@ -129,6 +130,18 @@ def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
     assert {name: fit.missing for name, fit in result.too_large.items()} == {"dsp": 2}
     assert result.notes == ("not placed: lfe5u-25f is too small",)
     assert "lacks 2 DSP" in html.page(result)
+
+
+def test_many_multipliers_are_given_their_places(tmp_path, monkeypatch):
+    cells = {f"array.m{i}": fake_tools.cell("MULT18X18D") | {"attributes": {"src": f"unit.v:{i}.1"}} for i in range(16)}
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(cells))
+    run(tmp_path, name="lfe5u-25f")
+    design = json.loads((tmp_path / "value_sums.netlist.json").read_text())
+    found = [cell["attributes"]["BEL"] for cell in design["modules"]["unit"]["cells"].values()]
+    assert found == DIES[28].walk(16)
+    run(tmp_path, name="lfe5u-85f")  # in the same folder: another chip's places
+    design = json.loads((tmp_path / "value_sums.netlist.json").read_text())
+    assert not any("BEL" in cell["attributes"] for cell in design["modules"]["unit"]["cells"].values())
 
 
 def test_a_netlist_for_ice40_keeps_only_the_clock(tmp_path):
