@@ -1,5 +1,8 @@
 """The attention core: heads in, INT8 attention out."""
 
+from collections.abc import Callable
+from typing import Any
+
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
@@ -23,10 +26,29 @@ from .softmax import Softmax
 from .sparsity.kept_blocks import kept_block_layout
 from .sparsity_engine import SparsityEngine
 
-__all__ = ["AttentionCore"]
+__all__ = ["PLAIN", "AttentionCore", "stages"]
+
+PLAIN: dict[str, Callable[[AttentionConfig], Any]] = {
+    "predictor": Predictor,
+    "sparsity_engine": SparsityEngine,
+    "softmax": Softmax,
+    "normalise": Normalise,
+}
+COMPACT: dict[str, Callable[[AttentionConfig], Any]] = {
+    "predictor": CompactPredictor,
+    "sparsity_engine": CompactSparsityEngine,
+    "softmax": CompactSoftmax,
+    "normalise": CompactNormalise,
+}
+"""The same interfaces, a value at a time (the softmax' rows one by one, too)."""
 
 KEPT_BLOCKS_AHEAD = 8
 """Kept blocks that wait for the array, so that the list's pauses between block rows do not reach it."""
+
+
+def stages(config: AttentionConfig) -> dict[str, Callable[[AttentionConfig], Any]]:
+    """By name, the components of a core's stages that compact cores have others of."""
+    return COMPACT if config.compact else PLAIN
 
 
 class AttentionCore(wiring.Component):
@@ -60,13 +82,12 @@ class AttentionCore(wiring.Component):
         m = Module()
         m.submodules.heads = heads = HeadTable(config)
         m.submodules.loader = loader = Loader(config)
-        m.submodules.predictor = predictor = (CompactPredictor if config.compact else Predictor)(config)
-        m.submodules.sparsity_engine = sparsity_engine = (CompactSparsityEngine if config.compact else SparsityEngine)(
-            config
-        )
+        stage = stages(config)
+        m.submodules.predictor = predictor = stage["predictor"](config)
+        m.submodules.sparsity_engine = sparsity_engine = stage["sparsity_engine"](config)
         m.submodules.pe_array = pe_array = PEArray(config)
-        m.submodules.softmax = softmax = (CompactSoftmax if config.compact else Softmax)(config)
-        m.submodules.normalise = normalise = (CompactNormalise if config.compact else Normalise)(config)
+        m.submodules.softmax = softmax = stage["softmax"](config)
+        m.submodules.normalise = normalise = stage["normalise"](config)
         m.submodules.output = output = OutputBuffer(config)
         self._connect_heads(m, heads, loader, predictor, sparsity_engine, output)
         self._connect_scratchpads(m, loader, predictor, pe_array)

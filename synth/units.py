@@ -6,21 +6,17 @@ from typing import Any
 from amaranth import Const, Elaboratable
 from amaranth.lib import wiring
 
-from ..hdl.attention_core import AttentionCore
+from ..hdl.attention_core import PLAIN, AttentionCore, stages
 from ..hdl.heads.loader import Loader as HeadLoader
 from ..hdl.heads.output_buffer import OutputBuffer
 from ..hdl.heads.value_sums import ValueSums
-from ..hdl.normalise import Normalise
 from ..hdl.pe_array import PEArray
-from ..hdl.predictor import Predictor
-from ..hdl.softmax import Softmax
 from ..hdl.sparse.collector import Collector
 from ..hdl.sparse.dispatcher import Dispatcher
 from ..hdl.sparse.drain import Drain
 from ..hdl.sparse.loader import Loader as InputLoader
 from ..hdl.sparse.row_engine import RowEngine
 from ..hdl.sparse.tile_memory import READERS, TileMemory
-from ..hdl.sparsity_engine import SparsityEngine
 from ..hdl.spmm import Spmm
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError
@@ -31,13 +27,10 @@ __all__ = ["ATTENTION_UNITS", "SPMM_UNITS", "make"]
 ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
     "attention": AttentionCore,
     "head_loader": HeadLoader,
-    "predictor": Predictor,
-    "sparsity_engine": SparsityEngine,
     "pe_array": PEArray,
-    "softmax": Softmax,
-    "normalise": Normalise,
     "value_sums": ValueSums,
     "output_buffer": OutputBuffer,
+    **{name: lambda config, name=name: stages(config)[name](config) for name in PLAIN},
 }
 """The attention core and its parts: names that users give, and what makes the component."""
 
