@@ -22,6 +22,8 @@ QUIET = 0.05
 NOISY = 1.0
 """A line that does not fall silent for so long is used as it is."""
 LONGEST_PAYLOAD = 4095
+UNITS = {0: "the attention core", 1: "the SpMM engine"}
+"""By the number in an identity."""
 
 
 class Link:
@@ -38,6 +40,7 @@ class Link:
         self._reader = ReplyReader(longest=LONGEST_PAYLOAD)
         self._sequence = 0
         self._wait = FIRST_WAIT
+        self._answered = False
         self.longest_payload = IDENTITY_BYTES
         """Bytes that one request writes or reads at most."""
         self._drain()
@@ -67,7 +70,7 @@ class Link:
             )
         payload_bytes = int.from_bytes(found[2:4], "little")
         if found != identity(config, payload_bytes=payload_bytes):
-            raise DeviceError(f"{self._port.name} holds {_told(found, payload_bytes)}")
+            raise DeviceError(f"{self._port.name} holds {_told(found, config, payload_bytes)}")
         self.longest_payload = payload_bytes - 1
         self.reset()
 
@@ -105,11 +108,19 @@ class Link:
                         self._heard(time.monotonic() - begun)
                         return reply
             self._reader.clear()
+        raise self._silent()
+
+    def _silent(self) -> DeviceError:
+        """All copies of a request stayed without an answer."""
         where = f"{self._port.name} at {self._port.baud} baud"
-        raise DeviceError(f"no answer from {where}: check --baud, and that the bitstream is loaded")
+        if not self._answered:
+            return DeviceError(f"no answer from {where}: check --baud, and that the bitstream is loaded")
+        told = f"no answer any more from {where}, asked {ATTEMPTS} times: the line loses too much"
+        return DeviceError(f"{told} (another cable, or a bitstream with a slower --baud), or the board was reset")
 
     def _heard(self, seconds: float) -> None:
         """Wait longer where answers take long, as those of a simulation: copies sent too early would pile up."""
+        self._answered = True
         self._wait = max(FIRST_WAIT, 2 * seconds)
 
     def _drain(self) -> None:
@@ -132,8 +143,11 @@ def _known(payload_bytes: int) -> dict[bytes, str]:
     }
 
 
-def _told(found: bytes, payload_bytes: int) -> str:
-    """What a board holds, and what to do."""
+def _told(found: bytes, config: AttentionConfig | SpmmConfig, payload_bytes: int) -> str:
+    """What a board holds that is not this configuration, and what to do."""
+    wanted = identity(config, payload_bytes=payload_bytes)[1]
+    if found[1] != wanted:
+        return f"{UNITS.get(found[1], 'another unit')}: load a bitstream of {UNITS[wanted]}"
     options = _known(payload_bytes).get(found)
     if options is None:
         return f"configuration {found[4:8].hex()}…: give the options that its bitstream was made with, or load another"

@@ -36,7 +36,7 @@ class Port(Protocol):
         Raises
         ------
         DeviceError
-            The port is gone.
+            The port is gone, or takes nothing.
         """
         ...
 
@@ -78,7 +78,9 @@ class SerialPort:
         self.name, self.baud = name, baud
         try:
             self._serial = serial.Serial(name, baud, write_timeout=WRITE_SECONDS, exclusive=True)
-        except (OSError, ValueError, termios.error) as error:
+        except (ValueError, OverflowError):
+            raise DeviceError(f"{name} has no {baud} baud: choose another --baud") from None
+        except (OSError, termios.error) as error:
             raise DeviceError(f"cannot open {name} ({_reason(error)}): name a serial port that is free") from None
         with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
             # An adapter of FTDI otherwise holds a short answer back for 16 ms.
@@ -88,6 +90,8 @@ class SerialPort:
         """See :meth:`Port.write`."""
         try:
             self._serial.write(data)
+        except serial.SerialTimeoutException:
+            raise DeviceError(f"{self.name} takes no data: plug the board in again and repeat the command") from None
         except (OSError, termios.error) as error:
             raise self._gone(error) from None
 

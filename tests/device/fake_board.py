@@ -5,7 +5,7 @@ from collections import deque
 from random import Random
 
 from thresher.device.port import DeviceError
-from thresher.spec import AttentionConfig, preset
+from thresher.spec import AttentionConfig, SpmmConfig, preset
 from thresher.spec.link import IDENTITY_PORT, SYNC_REPLY, SYNC_REQUEST, Operation, identity
 
 TINY = preset("tiny")
@@ -30,7 +30,7 @@ class Board:
     Port 0 takes bytes and gives each of them back, with one added, through a queue of ``room`` bytes.
     """
 
-    def __init__(self, *, config: AttentionConfig = TINY, payload_bytes: int = 256, room: int = 1000):
+    def __init__(self, *, config: AttentionConfig | SpmmConfig = TINY, payload_bytes: int = 256, room: int = 1000):
         self.told = identity(config, payload_bytes=payload_bytes)
         self.room = room
         self.queue: deque[int] = deque()

@@ -1,19 +1,21 @@
 """The host's end of the link against a board made of Python, on lines of any quality."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from thresher.device import link as module
+from thresher.device import port as port_module
 from thresher.device import streams
 from thresher.device.attention import AttentionDevice
 from thresher.device.frames import request
 from thresher.device.link import ATTEMPTS, Link
 from thresher.device.port import DeviceError, SerialPort
 from thresher.device.streams import StreamDevice
-from thresher.spec import preset
+from thresher.spec import preset, spmm_preset
 from thresher.spec.link import Operation
 
 from .fake_board import CLOCK, TINY, Board, FakePort
@@ -62,6 +64,14 @@ def test_another_configuration():
         link.greet(TINY)
 
 
+def test_another_unit():
+    engine = dataclasses.replace(spmm_preset("tiny"), result_rows=32)  # one without a name
+    with pytest.raises(DeviceError, match="fake holds the SpMM engine: load a bitstream of the attention core"):
+        Link(FakePort(Board(config=engine))).greet(TINY)
+    with pytest.raises(DeviceError, match="fake holds the attention core: load a bitstream of the SpMM engine"):
+        Link(FakePort(Board())).greet(engine)
+
+
 def test_another_version():
     board = Board()
     board.told = b"\x02" + board.told[1:]
@@ -78,6 +88,21 @@ def test_no_answer():
     with pytest.raises(DeviceError, match="no answer from fake at 115200 baud: check --baud"):
         Link(port).greet(TINY)
     assert port.sent == ATTEMPTS
+
+
+def test_no_answer_any_more():
+    """What has answered has the right baud rate and a bitstream: the line is to blame."""
+
+    class Fading(Board):
+        def handle(self, data: bytes) -> bytes:
+            return super().handle(data) if len(self.done) < 100 else b""
+
+    link = Link(FakePort(Fading()))
+    link.greet(TINY)
+    told = f"no answer any more from fake at 115200 baud, asked {ATTEMPTS} times: the line loses too much"
+    with pytest.raises(DeviceError, match=told) as error:
+        StreamDevice(link, ECHO).run({"i": [1] * 100_000}, {"o": 100_000})
+    assert "check --baud" not in str(error.value)
 
 
 def test_a_line_that_echoes_is_no_board():
@@ -141,3 +166,25 @@ def test_no_such_port(tmp_path):
     (tmp_path / "file").write_text("no terminal")
     with pytest.raises(DeviceError, match="cannot open"):
         SerialPort(str(tmp_path / "file"), baud=115200)
+
+
+@pytest.fixture
+def terminal():
+    """A terminal's path; nobody reads at its other end."""
+    line, end = os.openpty()
+    yield os.ttyname(end)
+    os.close(line)
+    os.close(end)
+
+
+def test_a_port_that_takes_nothing(terminal, monkeypatch):
+    monkeypatch.setattr(port_module, "WRITE_SECONDS", 0.1)
+    port = SerialPort(terminal, baud=115200)
+    with pytest.raises(DeviceError, match=f"{terminal} takes no data: plug the board in again"):
+        port.write(bytes(1_000_000))
+    port.close()
+
+
+def test_a_baud_rate_that_no_port_has(terminal):
+    with pytest.raises(DeviceError, match=f"{terminal} has no 99999999999999 baud: choose another --baud"):
+        SerialPort(terminal, baud=99_999_999_999_999)

@@ -1,5 +1,6 @@
 """What a board holds, in simulation behind a pseudo-terminal, from a host's side."""
 
+import contextlib
 import dataclasses
 import os
 import threading
@@ -118,15 +119,33 @@ def test_another_configuration(path):
         AttentionDevice.open(preset("tiny"), path, baud=BAUD)
 
 
+class CountedPort(SerialPort):
+    """Starts a thread when ``left`` further requests have been sent."""
+
+    def __init__(self, name: str, thread: threading.Thread):
+        super().__init__(name, baud=BAUD)
+        self.thread, self.left = thread, 0
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.left -= 1
+        if self.left == 0:
+            self.thread.start()
+
+
 def test_unplugged_while_it_runs(simulator):
     heads = random_heads(SMALL, count=50, seed=5)
     terminal = BoardTerminal(simulator)
-    with terminal.serving() as path:
-        device = AttentionDevice.open(SMALL, path, baud=BAUD)
-        device.run(heads[:1])
-    threading.Timer(0.3, terminal.close).start()
-    with pytest.raises(DeviceError, match=f"lost {path}"):
+    plugged = contextlib.ExitStack()
+    plugged.callback(terminal.close)
+    unplugging = threading.Thread(target=plugged.close)
+    port = CountedPort(plugged.enter_context(terminal.serving()), unplugging)
+    device = AttentionDevice(SMALL, port)
+    check(heads[:1], device.run(heads[:1]), 5)
+    port.left = 20
+    with pytest.raises(DeviceError, match=f"lost {port.name}"):
         device.run(heads)
+    unplugging.join()
     device.close()
 
 
