@@ -1,9 +1,11 @@
-"""Sizes of many configurations on ECP5, and the coefficients of `thresher estimate` fitted to them.
+"""Sizes of many configurations, fabric by fabric, and the coefficients of `thresher estimate` fitted to them.
 
-    python bench/sizes.py                        # how far the estimates are off the committed sizes
-    python bench/sizes.py --measure              # count what is missing or no longer the hardware, then fit
-    python bench/sizes.py --measure edge server  # and these presets, which take far longer
-    python bench/sizes.py --fit                  # fit to the committed sizes again
+    python bench/sizes.py                              # how far the estimates are off the committed sizes
+    python bench/sizes.py --measure                    # count what is missing or no longer the hardware, then fit
+    python bench/sizes.py --measure edge server        # and these presets, which take far longer
+    python bench/sizes.py --measure --fabric ice40     # of this fabric only (ecp5, xilinx7, …)
+    python bench/sizes.py --measure --jobs 2           # two at a time
+    python bench/sizes.py --fit                        # fit to the committed sizes again
 
 Sizes are in ``bench/baselines/sizes.json``, a row written as soon as it is counted: an interrupted run goes on where
 it was. A row is up to date while the Verilog of its configuration and the version of Yosys are the same. Coefficients
@@ -12,12 +14,12 @@ never fitted.
 """
 
 import argparse
+import concurrent.futures
 import functools
 import hashlib
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 from thresher.hdl.verilog import emit
-from thresher.spec import PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, WeightFormat
+from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, ThresherError, WeightFormat
 from thresher.synth import estimate
 from thresher.synth.devices import device
+from thresher.synth.fabric import ECP5, FABRICS, XILINX7, Fabric
 from thresher.synth.flow import measure
 from thresher.synth.tools import Source, find
 from thresher.synth.units import make
@@ -71,6 +74,7 @@ FITTED: dict[str, dict[str, Config]] = {
         "8 lanes": attention(64, 32, 8, (16, 2), 2),
         "8 lanes, 1 block": attention(128, 16, 8, (8, 1), 8),
         "blocks of 4": attention(32, 8, 2, (4, 1), 2, block=4),
+        "blocks of 4, 64 keys": attention(64, 16, 2, (4, 1), 1, block=4),
         "16 lanes": attention(256, 64, 16, (32, 2), 4),
         "long": attention(512, 16, 4, (4, 1), 1),
         "wide predictor": attention(64, 32, 4, (32, 1), 2),
@@ -78,6 +82,10 @@ FITTED: dict[str, dict[str, Config]] = {
         "10 bits of weight": attention(64, 8, 4, (8, 1), 1, weight_bits=10, reciprocal_segments=8),
         "14 bits of weight": attention(128, 16, 8, (16, 1), 4, weight_bits=14),
         "deep": attention(32, 128, 4, (16, 1), 4),
+        "hdp, 2 lanes": attention(32, 16, 2, (4, 1), 2, **POLICIES["hdp"]),
+        "hdp, 8 lanes": attention(64, 32, 8, (16, 2), 4, **POLICIES["hdp"]),
+        "hdp, 16 lanes": attention(128, 32, 16, (16, 1), 4, **POLICIES["hdp"]),
+        "hdp, compact": attention(32, 16, 2, (4, 1), 1, compact=True, **POLICIES["hdp"]),
         "compact, 1 lane": attention(16, 8, 1, (2, 1), 1, compact=True),
         "compact, 2 lanes": attention(32, 16, 2, (4, 1), 1, compact=True),
         "compact, 4 lanes": attention(64, 32, 4, (8, 2), 1, compact=True),
@@ -92,6 +100,7 @@ FITTED: dict[str, dict[str, Config]] = {
         "csr only": spmm(2, 8, 1, 2, 512, 64, formats=CSR_ONLY),
         "2 × 32": spmm(2, 32, 16, 8, 1024, 64),
         "1 × 4": spmm(1, 4, 2, 2, 128, 8),
+        "1 × 8": spmm(1, 8, 4, 2, 64, 8),
         "4 × 4": spmm(4, 4, 4, 4, 64, 16),
         "no banks": spmm(4, 8, 1, 4, 256, 32, formats=NO_BANKS),
         "2 × 16": spmm(2, 16, 16, 2, 256, 32),
@@ -103,6 +112,7 @@ HELD_OUT: dict[str, dict[str, Config]] = {
         "held out: 4 lanes": attention(128, 32, 4, (16, 2), 2),
         "held out: 2 lanes": attention(64, 16, 2, (8, 1), 1),
         "held out: 16 lanes": attention(64, 16, 16, (16, 1), 8, weight_bits=13),
+        "held out: hdp": attention(64, 16, 4, (8, 1), 2, **POLICIES["hdp"]),
         "held out: compact": attention(64, 16, 4, (4, 1), 1, compact=True),
     },
     "spmm": {
@@ -112,6 +122,16 @@ HELD_OUT: dict[str, dict[str, Config]] = {
     },
 }
 LARGE: dict[str, dict[str, Config]] = {"attention": dict(PRESETS), "spmm": dict(SPMM_PRESETS)}
+SMALL = {
+    "attention": ("compact", "held out: compact", "hdp, compact"),
+    "spmm": ("tiny", "1 × 4", "1 × 8", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "held out: csr"),
+}
+"""Beginnings of the names of what an iCE40 is asked to hold."""
+
+
+def is_counted(on: Fabric, unit: str, name: str) -> bool:
+    """Whether a configuration is of a size for a fabric."""
+    return on in (ECP5, XILINX7) or name.startswith(SMALL[unit])
 
 
 def config_of(row: Row) -> Config:
@@ -120,7 +140,7 @@ def config_of(row: Row) -> Config:
     return kind.from_json(json.dumps(row["configuration"]))
 
 
-def wanted(large: Sequence[str]) -> list[tuple[str, str, Config]]:
+def wanted(on: Fabric, large: Sequence[str]) -> list[tuple[str, str, Config]]:
     """Unit, name and configuration of what is to be counted."""
     return [
         (unit, name, config)
@@ -130,6 +150,7 @@ def wanted(large: Sequence[str]) -> list[tuple[str, str, Config]]:
             **HELD_OUT[unit],
             **{preset: LARGE[unit][preset] for preset in large},
         }.items()
+        if is_counted(on, unit, name)
     ]
 
 
@@ -139,53 +160,79 @@ def content(unit: str, config: Config) -> str:
     return hashlib.sha256(emit(component, name=top).encode()).hexdigest()
 
 
-def count(unit: str, name: str, config: Config) -> Row:
-    """A row: counts of each block by Yosys."""
+def count(fabric: str, unit: str, name: str, config: Config, *, version: str, before: Row | None) -> Row:
+    """A row: counts of each block by Yosys; that from before if it is up to date."""
+    found = content(unit, config)
+    if before is not None and (before["yosys"], before["verilog_sha256"]) == (version, found):
+        return before
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(
             config,
             preset=name,
             unit=unit,
-            device=device("lfe5u-85f"),
+            device=device(FABRICS[fabric].counted_on),
             folder=Path(folder),
             place=False,
             source=Source.YOWASP,
         )
     return {
+        "fabric": fabric,
         "unit": unit,
         "name": name,
         "configuration": json.loads(config.to_json()),
-        "verilog_sha256": content(unit, config),
+        "verilog_sha256": found,
         "yosys": measured.tools["yosys"],
         "blocks": {block.name: {each: getattr(block.resources, each) for each in KEPT} for block in measured.blocks},
     }
 
 
-def refresh(rows: list[Row], large: Sequence[str]) -> list[Row]:
-    """Count what is missing or stale; the rows are written after each."""
-    known = {(row["unit"], row["name"]): row for row in rows}
+Key = tuple[str, str, str]
+"""Fabric, unit, name."""
+
+
+def key_of(row: Row) -> Key:
+    """What a row is of."""
+    return row["fabric"], row["unit"], row["name"]
+
+
+def refresh(rows: list[Row], fabrics: Sequence[str], large: Sequence[str], *, jobs: int) -> list[Row]:
+    """Count what is missing or stale, some at a time; the rows are written after each."""
+    known = {key_of(row): row for row in rows}
     yosys = find("yosys", Source.YOWASP)
     version = f"{yosys.version} ({yosys.source})"
-    listed = wanted(large)
-    for number, (unit, name, config) in enumerate(listed, 1):
-        row, start = known.get((unit, name)), time.perf_counter()
-        what = f"{number} of {len(listed)}: {unit} {name}"
-        if row is not None and row["yosys"] == version and row.get("verilog_sha256") == content(unit, config):
-            print(f"{what}: up to date", flush=True)
-            continue
-        print(f"{what}: {'missing' if row is None else 'stale'}, counting", flush=True)
-        known[unit, name] = row = count(unit, name, config)
-        ordered = [known[key] for key in sorted(known, key=_place)]
-        SIZES.write_text(json.dumps(ordered, indent=1) + "\n")
-        told = ", ".join(f"{each} {value:,}" for each, value in sizes(row).items())
-        print(f"{what}: {told}; {time.perf_counter() - start:.0f} s", flush=True)
+    failed = []
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        counting = {
+            pool.submit(count, *key, config, version=version, before=known.get(key)): key
+            for fabric in fabrics
+            for unit, name, config in wanted(FABRICS[fabric], large)
+            for key in [(fabric, unit, name)]
+        }
+        for done, each in enumerate(concurrent.futures.as_completed(counting), 1):
+            key = counting[each]
+            what = f"{done} of {len(counting)}: " + " ".join(key)
+            try:
+                row = each.result()
+            except ThresherError as error:
+                failed.append(f"{what}: {error}")
+                print(failed[-1], flush=True)
+                continue
+            told = "up to date"
+            if row != known.get(key):
+                known[key] = row
+                ordered = [known[key] for key in sorted(known, key=_place)]
+                SIZES.write_text(json.dumps(ordered, indent=1) + "\n")
+                told = ", ".join(f"{which} {value:,}" for which, value in sizes(row).items())
+            print(f"{what}: {told}", flush=True)
+    if failed:
+        raise SystemExit("\n".join(["error: not all could be counted, nothing is fitted", *failed]))
     return [known[key] for key in sorted(known, key=_place)]
 
 
-def _place(key: tuple[str, str]) -> tuple[bool, int]:
-    unit, name = key
+def _place(key: Key) -> tuple[int, bool, int]:
+    fabric, unit, name = key
     names = [*FITTED[unit], *LARGE[unit], *HELD_OUT[unit]]
-    return unit != "attention", names.index(name) if name in names else len(names)
+    return list(FABRICS).index(fabric), unit != "attention", names.index(name) if name in names else len(names)
 
 
 def fits(row: Row) -> bool:
@@ -198,32 +245,40 @@ def sizes(row: Row) -> dict[str, int]:
     return {name: sum(block[name] for block in row["blocks"].values()) for name in COUNTS}
 
 
+def fit_all(rows: Sequence[Row]) -> dict[str, Any]:
+    """Coefficients by fabric (see :func:`fit`)."""
+    return {fabric: fit([row for row in rows if row["fabric"] == fabric]) for fabric in FABRICS}
+
+
 def fit(rows: Sequence[Row]) -> dict[str, Any]:
-    """Coefficients by unit, block and count: non-negative, of least relative error."""
+    """Coefficients of one fabric by unit, block and count: non-negative, of least relative error."""
     members = [
-        (row["unit"], config, estimate.merged(config, row["blocks"])) for row in rows for config in [config_of(row)]
+        (row["unit"], row["fabric"], config, estimate.merged(config, row["blocks"]))
+        for row in rows
+        for config in [config_of(row)]
     ]
     found: dict[str, Any] = {}
     for unit, blocks in estimate.FEATURES.items():
         for block, parts_of in blocks.items():
             counts = [
-                (_parts(parts_of, config), merged[block])
-                for which, config, merged in members
+                (parts, merged[block])
+                for which, fabric, config, merged in members
                 if which == unit and block in merged
+                for parts in [{name: _features(parts_of, config, fabric, name) for name in estimate.FITTED}]
             ]
-            found.setdefault(unit, {})[block] = {name: _factors(counts, name) for name in estimate.FITTED}
+            if counts:
+                found.setdefault(unit, {})[block] = {name: _factors(counts, name) for name in estimate.FITTED}
     return found
 
 
 @functools.cache
-def _parts(parts_of: Callable[[Any], estimate.Parts], config: Config) -> estimate.Parts:
-    return parts_of(config)
+def _features(parts_of: Callable[[Any, Fabric], estimate.Parts], config: Config, fabric: str, name: str) -> Any:
+    on = FABRICS[fabric]
+    return parts_of(config, on).features(name, on)
 
 
-def _factors(counts: Sequence[tuple[estimate.Parts, dict[str, int]]], name: str) -> list[float]:
-    if not counts:
-        raise SystemExit("error: no sample of one of the blocks: count with --measure")
-    inputs = np.array([getattr(parts, name) for parts, _ in counts], dtype=float)
+def _factors(counts: Sequence[tuple[dict[str, Any], dict[str, int]]], name: str) -> list[float]:
+    inputs = np.array([features[name] for features, _ in counts], dtype=float)
     counted = np.array([merged.get(name, 0) for _, merged in counts], dtype=float)
     # Large samples weigh as much as small ones; blocks of a few cells weigh little.
     weights = 1 / np.maximum(counted, 50)
@@ -231,23 +286,29 @@ def _factors(counts: Sequence[tuple[estimate.Parts, dict[str, int]]], name: str)
     return [float(f"{each:.4g}") for each in coefficients]
 
 
+def estimated(row: Row, coefficients: dict[str, Any] | None = None) -> dict[str, int]:
+    """Counts as they are estimated."""
+    told = estimate.resources(config_of(row), on=FABRICS[row["fabric"]], coefficients=coefficients)
+    return {name: getattr(told, name) for name in COUNTS}
+
+
 def errors(row: Row, coefficients: dict[str, Any] | None = None) -> dict[str, float]:
     """Relative errors of the estimate; of counts that are none, the estimate."""
-    told, counted = estimate.resources(config_of(row), coefficients=coefficients), sizes(row)
-    return {name: getattr(told, name) / counted[name] - 1 if counted[name] else getattr(told, name) for name in COUNTS}
+    told, counted = estimated(row, coefficients), sizes(row)
+    return {name: told[name] / counted[name] - 1 if counted[name] else told[name] for name in COUNTS}
 
 
 def show(rows: Sequence[Row]) -> None:
     """Estimates beside sizes, and what they would be without the row."""
     for row in rows:
-        told, counted, wrong = estimate.resources(config_of(row)), sizes(row), errors(row)
-        figures = [f"{name} {getattr(told, name):,} of {counted[name]:,} {wrong[name]:+.1%}" for name in COUNTS]
+        told, counted, wrong = estimated(row), sizes(row), errors(row)
+        figures = [f"{name} {told[name]:,} of {counted[name]:,} {wrong[name]:+.1%}" for name in COUNTS]
         beside = "never fitted"
         if fits(row):
-            others = [other for other in rows if fits(other) and other is not row]
+            others = [other for other in rows if fits(other) and other["fabric"] == row["fabric"] and other is not row]
             without = errors(row, fit(others))
             beside = "without it " + ", ".join(f"{name} {without[name]:+.1%}" for name in estimate.FITTED)
-        print(f"{row['unit']} {row['name']}: {', '.join(figures)}; {beside}")
+        print(f"{' '.join(key_of(row))}: {', '.join(figures)}; {beside}")
 
 
 def main() -> int:
@@ -256,14 +317,17 @@ def main() -> int:
     parser.add_argument(
         "--measure", nargs="*", choices=["edge", "server"], help="count what is missing or stale, these presets too"
     )
+    parser.add_argument("--fabric", nargs="+", choices=list(FABRICS), default=list(FABRICS), help="only these")
     parser.add_argument("--fit", action="store_true", help="fit to the committed sizes")
+    parser.add_argument("--jobs", type=int, default=1, help="configurations that are counted at the same time")
     arguments = parser.parse_args()
     rows = json.loads(SIZES.read_text()) if SIZES.exists() else []
     if arguments.measure is not None:
-        rows = refresh(rows, arguments.measure)
+        rows = refresh(rows, arguments.fabric, arguments.measure, jobs=arguments.jobs)
     if arguments.fit or arguments.measure is not None:
-        estimate.COEFFICIENTS.write_text(json.dumps(fit([row for row in rows if fits(row)]), indent=1) + "\n")
-    show(rows)
+        found = fit_all([row for row in rows if fits(row)])
+        estimate.COEFFICIENTS.write_text(json.dumps(found, indent=1) + "\n")
+    show([row for row in rows if row["fabric"] in arguments.fabric])
     return 0
 
 

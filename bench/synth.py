@@ -1,9 +1,10 @@
-"""Cells of each preset's units on an LFE5U-85F by Yosys, and what clock nextpnr reaches.
+"""Cells of each preset's units by Yosys, and what clock nextpnr reaches: on an LFE5U-85F unless another is named.
 
     python bench/synth.py                        # count again and print the difference to the committed figures
     python bench/synth.py --write                # and commit to these instead
     python bench/synth.py --preset tiny edge     # edge takes minutes and gigabytes
     python bench/synth.py --seeds 3 --write      # with place and route: Fmax, the median of the seeds
+    python bench/synth.py --unit attention --device ice40up5k
 
 The packaged tools (YoWASP) are used whatever is on PATH, since counts belong to a version; `--tools native` takes those
 on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %, Fmax
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from thresher.cli.synth_jobs import expected
-from thresher.spec import preset, spmm_preset
-from thresher.synth.devices import device
+from thresher.spec import ThresherError, preset, spmm_preset
+from thresher.synth.devices import DEVICES, device
 from thresher.synth.flow import measure
 from thresher.synth.tools import Source
 
@@ -29,13 +30,15 @@ TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, 
 """Relative differences that are none."""
 
 
-def count(name: str, unit: str, folder: Path, *, seeds: int = 0, source: Source = Source.YOWASP) -> dict[str, Any]:
+def count(
+    name: str, unit: str, folder: Path, *, on: str = DEVICE, seeds: int = 0, source: Source = Source.YOWASP
+) -> dict[str, Any]:
     """A row of the baseline: counts of a preset's unit, and Fmax if there are seeds."""
     measured = measure(
         UNITS[unit](name),
         preset=name,
         unit=unit,
-        device=device(DEVICE),
+        device=device(on),
         folder=folder,
         seeds=range(1, seeds + 1),
         place=seeds > 0,
@@ -51,7 +54,8 @@ def count(name: str, unit: str, folder: Path, *, seeds: int = 0, source: Source 
 
 def estimates(row: dict[str, Any]) -> str:
     """What `thresher estimate` says, and how far it is off."""
-    told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], measured=row)
+    target = device(row["device"])
+    told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], device=target, measured=row)
     assert told is not None  # of whole units
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
@@ -73,14 +77,21 @@ def differences(before: dict[str, Any] | None, row: dict[str, Any]) -> list[str]
     return found
 
 
-def place(row: dict[str, Any]) -> tuple[str, str]:
+def place(row: dict[str, Any]) -> tuple[str, str, str]:
     """What a row measures."""
-    return row["preset"], row["unit"]
+    return row["preset"], row["unit"], row["device"]
 
 
-def known() -> dict[tuple[str, str], dict[str, Any]]:
+def known() -> dict[tuple[str, str, str], dict[str, Any]]:
     """The committed rows."""
     return {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
+
+
+def _runs(text: str) -> int:
+    """A number of runs, of the command line."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no number of runs")
+    return int(text)
 
 
 def main() -> int:
@@ -88,7 +99,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", choices=["tiny", "edge", "server"], default=["tiny"])
     parser.add_argument("--unit", nargs="+", choices=list(UNITS), default=list(UNITS))
-    parser.add_argument("--seeds", type=int, default=0, help="runs of nextpnr; 0: count only")
+    counted = [name for name, each in DEVICES.items() if each.capacity is not None]
+    parser.add_argument("--device", choices=counted, default=DEVICE)
+    parser.add_argument("--seeds", type=_runs, default=0, help="runs of nextpnr; 0: count only")
     parser.add_argument("--tools", choices=[each.value for each in Source], default=Source.YOWASP.value)
     parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
@@ -96,18 +109,23 @@ def main() -> int:
     rows, changed = known(), 0
     for name in arguments.preset:
         for unit in arguments.unit:
-            folder = arguments.output / f"{name}-{unit}-{DEVICE}"
-            row = count(name, unit, folder, seeds=arguments.seeds, source=Source(arguments.tools))
-            before = rows.get((name, unit))
+            on = arguments.device
+            folder = arguments.output / f"{name}-{unit}-{on}"
+            try:
+                row = count(name, unit, folder, on=on, seeds=arguments.seeds, source=Source(arguments.tools))
+            except (ThresherError, OSError) as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 1
+            before = rows.get(place(row))
             told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
-            print(f"{name} {unit} on {DEVICE}: {told}; estimated {estimates(row)}", flush=True)
+            print(f"{name} {unit} on {on}: {told}; estimated {estimates(row)}", flush=True)
             for line in differences(before, row):
                 changed += 1
                 print(f"{name} {unit} {line}")
             same = before is not None and all(before[field] == row[field] for field in ("lut4", "carry", "ff"))
             if before is not None and same and row["fmax_mhz"] is None:
                 row |= {field: before[field] for field in ("fmax_mhz", "seeds", "speed", "tools")}
-            rows[name, unit] = row
+            rows[place(row)] = row
     if arguments.write:
         BASELINE.write_text(json.dumps([rows[each] for each in sorted(rows)], indent=1) + "\n")
         return 0

@@ -9,12 +9,11 @@ import typer
 from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
 from ..spec.link import DEFAULT_BAUD
 from ..synth.boards import BOARDS, Board, board
-from ..synth.devices import DEVICES, Device, Family, device
+from ..synth.devices import DEVICES, Device, device
 from ..synth.tools import Source
 from . import progress
 from .frame import (
     EDGE,
-    BaudOption,
     ConfigOption,
     JsonOption,
     PresetOption,
@@ -63,7 +62,9 @@ def synth(
     clock: Annotated[
         float | None, typer.Option("--clock", help="MHz of the core on a board; the board's default unless given.")
     ] = None,
-    baud: BaudOption = DEFAULT_BAUD,
+    baud: Annotated[
+        int | None, typer.Option("--baud", min=1, help=f"Bits per second on a board's serial line ({DEFAULT_BAUD}).")
+    ] = None,
     slow: Annotated[bool, typer.Option("--allow-slow", help="Succeed even if the clock is not reached.")] = False,
     speed: Annotated[int | None, typer.Option("--speed", help="Speed grade; the slowest unless given.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of nextpnr, seeds 1 to N.")] = 1,
@@ -85,31 +86,31 @@ def synth(
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
     from ..synth import flow, html
+    from ..synth.verilog import check_replaceable
     from . import synth_jobs, synth_report
 
     config = _configuration(unit, preset.value, policy, config_file)
-    target = _target(board_name, device_name, clock=clock, speed=speed)
+    of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None}
+    target = _target(board_name, device_name, of_boards=of_boards, speed=speed)
     folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{target.name}"
+    check_replaceable(folder / "report.html")
     with progress.steps() as steps:
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools}
         common |= {"tell": steps.tell, "announce": steps.announce}
-        if isinstance(target, Board):
-            measured = flow.build(config, board=target, clock_mhz=clock, baud=baud, **common)
-        else:
+        if unit in flow.WHOLE_UNITS:
             speedup = synth_jobs.speedup_75(config, name=preset.value)
-            measured = flow.measure(
-                config,
-                device=target,
-                speed=speed,
-                speedup_75=speedup.value,
-                speedup_source=speedup.source,
-                **common,
-            )
-        page = html.write(measured, folder / "report.html")
+            common |= {"speedup_75": speedup.value, "speedup_source": speedup.source}
+        if isinstance(target, Board):
+            common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
+            measured = flow.build(config, board=target, **common)
+        else:
+            measured = flow.measure(config, device=target, speed=speed, **common)
+        chip = target if isinstance(target, Device) else device(target.device)
+        counts = synth_jobs.counted(measured.unit_resources)
+        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts)
+        page = html.write(measured, folder / "report.html", expected)
     told = measured.to_dict()
-    estimated = isinstance(target, Device) and target.family is Family.ECP5
-    expected = synth_jobs.expected(config, unit=unit, measured=told) if estimated else None
     if as_json:
         print_json({**told, "estimates": expected, "report": str(page)})
     else:
@@ -121,11 +122,12 @@ def synth(
         raise TooSlow(synth_report.slowness(measured))
 
 
-def _target(board_name: Any, device_name: Any, *, clock: float | None, speed: int | None) -> Board | Device:
-    """What is built for: a board, or a chip without one."""
+def _target(board_name: Any, device_name: Any, *, of_boards: dict[str, Any], speed: int | None) -> Board | Device:
+    """What is built for: a board, or a chip without one, which takes no options of boards."""
     if board_name is None:
-        if clock is not None:
-            raise ConfigError("clock", clock, "only boards have one, give --board")
+        for name, value in of_boards.items():
+            if value is not None:
+                raise ConfigError(name, value, "only boards have one, give --board")
         return device((device_name or LFE5U_85F).value)
     if device_name is not None:
         raise ConfigError("device", device_name.value, "leave it out beside --board")
@@ -138,15 +140,16 @@ def _target(board_name: Any, device_name: Any, *, clock: float | None, speed: in
 def estimate(
     unit: Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")] = UnitName.ATTENTION,
     preset: PresetOption = EDGE,
+    device_name: Annotated[DeviceName, typer.Option("--device", help="Chip that it is to be mapped to.")] = LFE5U_85F,
     policy: UnitPolicyOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate size (ECP5) and cycles of a configuration at once, beside what was measured of it."""
+    """Estimate size and cycles of a configuration at once, beside what was measured of it."""
     from . import synth_jobs, synth_report
 
     config = _configuration(unit.value, preset.value, policy, config_file)
-    told = synth_jobs.estimate(config, unit=unit.value, name=preset.value)
+    told = synth_jobs.estimate(config, unit=unit.value, name=preset.value, device=device(device_name.value))
     if as_json:
         print_json(told)
     else:

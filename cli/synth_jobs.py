@@ -9,10 +9,12 @@ from ..spec import AttentionConfig, ConfigError, SpmmConfig, WeightFormat, prese
 from ..spec.attention_cycles import HeadWork
 from ..spec.formats import ceil_div
 from ..spec.spmm_cycles import cycles
+from ..synth.devices import Device
 from ..synth.estimate import block_resources, resources
+from ..synth.fabric import fabric_of
 from ..synth.netlist import Resources
 
-__all__ = ["PRUNED", "Speedup", "errors_of", "estimate", "expected", "speedup_75"]
+__all__ = ["PRUNED", "Speedup", "counted", "errors_of", "estimate", "expected", "speedup_75"]
 
 PRUNED = 0.75
 SHOWN = (0.0, 0.5, 0.75, 0.9)
@@ -102,7 +104,8 @@ def _head(config: AttentionConfig) -> tuple[int, int]:
 def _spmm_cycles(config: SpmmConfig, sparsity: float) -> tuple[float, float]:
     """The same of a product."""
     rows, columns, tokens = _product(config)
-    lengths = [round(columns * (1 - sparsity))] * rows
+    weights = round(rows * columns * (1 - sparsity))
+    lengths = [(row + 1) * weights // rows - row * weights // rows for row in range(rows)]
     taken = cycles(config, WeightFormat.CSR, columns=columns, tokens=tokens, lengths=lengths)
     return taken, rows * columns * tokens / config.multipliers
 
@@ -123,6 +126,11 @@ def _closed_form(config: AttentionConfig | SpmmConfig) -> Speedup:
     return Speedup(value=ideal / taken, source=f"closed form, {_work(config)}")
 
 
+def counted(resources: Resources) -> dict[str, int]:
+    """Counts by the names of JSON."""
+    return {name: getattr(resources, field) for name, field in COUNTED.items()}
+
+
 def errors_of(estimated: Resources, measured: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     """Estimates beside measurements (by the names of JSON), and their relative errors."""
     found = {}
@@ -133,16 +141,25 @@ def errors_of(estimated: Resources, measured: dict[str, Any]) -> dict[str, dict[
 
 
 def expected(
-    config: AttentionConfig | SpmmConfig, *, unit: str, measured: dict[str, Any]
+    config: AttentionConfig | SpmmConfig, *, unit: str, device: Device, measured: dict[str, Any]
 ) -> dict[str, dict[str, float | None]] | None:
-    """:func:`errors_of` a measurement of a unit; ``None`` for a part that is not estimated."""
+    """:func:`errors_of` a measurement of a unit; ``None`` for a part or a device without estimates.
+
+    Parameters
+    ----------
+    measured : dict
+        Counts by the names of JSON; of the unit alone if it is on a board.
+    """
+    fabric = fabric_of(device)
+    if fabric is None:
+        return None
     try:
-        return errors_of(resources(config, unit), measured)
+        return errors_of(resources(config, unit, fabric), measured)
     except ConfigError:
         return None
 
 
-def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str) -> dict[str, Any]:
+def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, device: Device) -> dict[str, Any]:
     """Resources and cycles of a whole unit, with the committed measurements where there are any.
 
     Parameters
@@ -154,13 +171,24 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str) -> d
     Returns
     -------
     dict
-        ``blocks``, ``resources`` (on ECP5; each with ``estimate``, ``measured``, ``error``), ``work`` and ``cycles``.
+        ``blocks``, ``resources`` (each with ``estimate``, ``measured``, ``error``, and the device's ``available``),
+        ``work`` and ``cycles``.
+
+    Raises
+    ------
+    ConfigError
+        There are no estimates for the device.
     """
-    blocks = block_resources(config)
+    fabric = fabric_of(device)
+    if fabric is None or device.capacity is None:
+        raise ConfigError("device", device.name, "has no estimates, count with `thresher synth`")
+    blocks = block_resources(config, fabric)
     estimated = sum(blocks.values(), Resources())
     same = config == (preset(name) if isinstance(config, AttentionConfig) else spmm_preset(name))
-    rows = {(row["preset"], row["unit"]): row for row in _rows("synth")} if same else {}
-    measured = rows.get((name, unit), dict.fromkeys(COUNTED))
+    rows = {(row["preset"], row["unit"], row["device"]): row for row in _rows("synth")} if same else {}
+    measured = rows.get((name, unit, device.name), dict.fromkeys(COUNTED))
+    told = errors_of(estimated, measured)
+    available = {each: getattr(device.capacity, field) for each, field in COUNTED.items()}
     attention = isinstance(config, AttentionConfig)
     figures = []
     for sparsity in SHOWN:
@@ -169,11 +197,10 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str) -> d
     return {
         "preset": name,
         "unit": unit,
+        "device": device.name,
         "lanes": config.multipliers,
-        "resources": errors_of(estimated, measured),
-        "blocks": {
-            block: {each: getattr(counts, field) for each, field in COUNTED.items()} for block, counts in blocks.items()
-        },
+        "resources": {each: entry | {"available": available[each]} for each, entry in told.items()},
+        "blocks": {block: counted(counts) for block, counts in blocks.items()},
         "work": _work(config),
         "cycles": figures,
     }

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ..synth.devices import Family, device
+from ..synth.fabric import fabric_of
 from .report import make_console, make_table
 
 if TYPE_CHECKING:
@@ -15,13 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate", "lacking", "show", "slowness"]
 
-NAMES = {"lut": "LUT", "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
-
 
 def lacking(measured: "Measurement") -> str:
     """By how much of what a design is too large for its device."""
+    names = device(measured.device).names
     parts = [
-        f"{fit.missing:,} {NAMES[name]} too many ({fit.used:,} of {fit.available:,})"
+        f"{fit.missing:,} {names[name]} too many ({fit.used:,} of {fit.available:,})"
         for name, fit in measured.too_large.items()
     ]
     return f"on {measured.device} " + ", ".join(parts)
@@ -46,10 +47,11 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
         console.print(Text(f"{measured.board.title}: {measured.board.clock_mhz:g} MHz, {rate}\n"), soft_wrap=True)
     _blocks(measured)
     if measured.fits:
+        names = device(measured.device).names
         shares = ", ".join(
-            f"{fit.used:,} of {fit.available:,} {NAMES[name]} ({fit.share:.1%})"
+            f"{fit.used:,} of {fit.available:,} {names[name]} ({fit.share:.1%})"
             if fit.available
-            else f"no {NAMES[name]}"
+            else f"no {names[name]}"
             for name, fit in measured.fits.items()
         )
         console.print(Text(f"\n{shares}"), soft_wrap=True)
@@ -57,22 +59,26 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
             console.print(Text(f"does not fit: {lacking(measured)}"), soft_wrap=True)
     if expected is not None:
         figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
-        console.print(Text(f"estimated: {figures}"), soft_wrap=True)
+        what = "estimated" if measured.board is None else "estimated without the link"
+        console.print(Text(f"{what}: {figures}"), soft_wrap=True)
     else:
-        console.print(Text("no estimate: only units on ECP5 under the policy thresher are fitted"), soft_wrap=True)
+        fitted = fabric_of(device(measured.device)) is not None
+        why = f"{measured.unit} is not fitted on its own" if fitted else f"{measured.device} is only counted"
+        console.print(Text(f"no estimate: {why}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)
     seconds = ", ".join(f"{step} {value:.1f} s" for step, value in measured.seconds.items())
     console.print(Text(f"\n{seconds}\nreport: {page}"), soft_wrap=True)
     if measured.board is not None and measured.board.bitstream is not None:
-        told = f"bitstream: {measured.board.bitstream} (load it with `{measured.board.load}`)"
-        console.print(Text(told), soft_wrap=True)
+        load = "too slow for its clock" if measured.board.load is None else f"load it with `{measured.board.load}`"
+        console.print(Text(f"bitstream: {measured.board.bitstream} ({load})"), soft_wrap=True)
 
 
 def _blocks(measured: "Measurement") -> None:
     generic = measured.resources.gates > 0
     names = ("gates", "ff") if generic else ("lut", "logic_lut", "carry", "lut_ram", "ff", "bram", "dsp")
+    names += ("cells",) if measured.resources.cells else ()
     titles = {"lut": "LUT", "logic_lut": "for logic", "carry": "carry", "lut_ram": "LUT RAM", "ff": "FF"}
     titles |= {"bram": "BRAM", "dsp": "DSP"}
     table = make_table("block", *(titles.get(name, name) for name in names), right=1)
@@ -94,7 +100,7 @@ def _timing(measured: "Measurement") -> None:
             "" if effective is None else f", {effective:.1f} effective at 75 % sparsity ({measured.speedup_source})"
         )
         console.print(Text(f"{measured.gops_dense:.1f} GOPS dense{pruned}"), soft_wrap=True)
-    table = make_table("critical path in", "logic ns", "wires ns", "cells", right=1)
+    table = make_table(f"critical path of seed {measured.median_seed} in", "logic ns", "wires ns", "cells", right=1)
     for segment in measured.critical_path:
         table.add_row(Text(segment.block), f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))
     console.print()
@@ -106,20 +112,33 @@ def _beside(entry: "dict[str, float | None]") -> str:
     return f"{entry['estimate']:,}" + ("" if error is None else f" ({error:+.1%})")
 
 
+def _share(entry: dict[str, Any]) -> str:
+    """Of the device."""
+    return f"{entry['estimate'] / entry['available']:.1%}" if entry["available"] else "none there"
+
+
 def estimate(told: dict[str, Any]) -> None:
     """Size by block, cycles by sparsity."""
     console = make_console()
-    console.print(Text(f"{told['unit']} of {told['preset']}, {told['lanes']} multipliers, estimated for ECP5\n"))
+    console.print(
+        Text(f"{told['unit']} of {told['preset']}, {told['lanes']} multipliers, estimated for {told['device']}\n")
+    )
     names = list(told["resources"])
     table = make_table("block", *(name.upper() for name in names), right=1)
     for block, counts in told["blocks"].items():
         table.add_row(Text(block), *(f"{counts[name]:,}" for name in names))
     table.add_row("total", *(f"{told['resources'][name]['estimate']:,}" for name in names))
+    table.add_row("share", *(_share(told["resources"][name]) for name in names))
     if any(entry["measured"] is not None for entry in told["resources"].values()):
         table.add_row("measured", *(f"{told['resources'][name]['measured']:,}" for name in names))
         errors = [told["resources"][name]["error"] for name in names]
         table.add_row("error", *("" if error is None else f"{error:+.1%}" for error in errors))
     console.print(table)
+    if device(told["device"]).family is Family.ICE40:
+        lut, ff = (told["resources"][name] for name in ("lut4", "ff"))
+        least, most = max(lut["estimate"], ff["estimate"]), lut["estimate"] + ff["estimate"]
+        cells = f"{least:,} to {most:,} of {lut['available']:,} logic cells, each a look-up table, a flip-flop or both"
+        console.print(Text(cells), soft_wrap=True)
     console.print()
     shown = make_table(told["work"], "cycles", "speedup over dense at full use", right=1)
     for row in told["cycles"]:

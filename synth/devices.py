@@ -26,7 +26,7 @@ class Capacity:
     Attributes
     ----------
     lut : int
-        Look-up tables: of four inputs on ECP5 and iCE40, of six on Xilinx.
+        Look-up tables: of four inputs on ECP5, of six on Xilinx. On iCE40 logic cells, with a flip-flop each.
     ff : int
     bram : int
         Block memories: 18 Kbit each on ECP5 and Xilinx, 4 Kbit on iCE40.
@@ -62,6 +62,12 @@ class Device:
     capacity: Capacity | None = None
     place: tuple[str, ...] = ()
     speeds: tuple[int, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What :attr:`capacity` counts, by field, as users call it."""
+        lut = "logic cells" if self.family is Family.ICE40 else "LUT"
+        return {"lut": lut, "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
 
     @property
     def routable(self) -> bool:

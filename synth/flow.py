@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,20 @@ from .boards import Board
 from .boards.design import design
 from .devices import Device, Family
 from .devices import device as device_of
-from .netlist import Block, Resources, blocks, read_cells, scopes_of, total
-from .steps import PACKERS, PLACERS, Pins, Plan, Steps, Told
+from .netlist import Block, Resources, blocks, logic_cells, read_cells, scopes_of, total
+from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told
 from .timing import Route, Segment, by_block, read_report
-from .tools import Source, find
+from .tools import Source, SynthesisError, Tool, find
 from .units import make
-from .verilog import check_writable
+from .verilog import claimed
 
-__all__ = ["Fit", "Measurement", "OnBoard", "build", "measure"]
+__all__ = ["WHOLE_UNITS", "Fit", "Measurement", "OnBoard", "build", "measure"]
 
 WHOLE_UNITS = ("attention", "spmm")
-CORE_DEPTH = 2
-"""Levels of the hierarchy of a board above the parts of its core."""
+"""Those that boards hold, and whose operations per second mean something."""
+CORE = "linked.core"
+"""The core in the hierarchy of a board."""
+CORE_DEPTH = len(CORE.split("."))
 SUFFIXES = {Family.ECP5: "bit", Family.ICE40: "bin"}
 """Of bitstreams."""
 
@@ -70,7 +72,7 @@ class OnBoard:
     timing_met : bool or None
         Whether that seed reaches the clock.
     load : str or None
-        Command that loads the bitstream.
+        Command that loads the bitstream; ``None`` if that is too slow, unless this was allowed.
     """
 
     name: str
@@ -97,11 +99,12 @@ class Measurement:
     blocks : tuple of Block
         The same, by the parts of the unit.
     fits : dict of str to Fit
-        By resource (``lut``, ``ff``, ``bram``, ``dsp``); empty for a device without a size.
+        By resource (``lut``, ``ff``, ``bram``, ``dsp``); empty for a device without a size. ``lut`` of an iCE40 is its
+        logic cells.
     routes : dict of int to Route
         By seed of nextpnr; empty without place and route.
     multipliers : int
-        INT8 multipliers of the unit's configuration.
+        INT8 multipliers of the configuration, all of them in the whole unit.
     speedup_75 : float or None
         Cycles of dense work over those with 75 % of it pruned; ``None`` where that is not known or has no meaning.
     speedup_source : str or None
@@ -136,16 +139,28 @@ class Measurement:
     board: OnBoard | None = None
 
     @property
+    def unit_resources(self) -> Resources:
+        """Those of the unit without what a board has around it."""
+        if self.board is None:
+            return self.resources
+        return total(block for block in self.blocks if f"{block.name}.".startswith(f"{CORE}."))
+
+    @property
     def fmax_mhz(self) -> float | None:
         """Median over the seeds; ``None`` without place and route."""
         reached = [route.fmax_mhz for route in self.routes.values()]
         return statistics.median(reached) if reached else None
 
     @property
-    def median_route(self) -> Route | None:
-        """The run whose Fmax is the median, or the one just below it."""
-        ordered = sorted(self.routes.values(), key=lambda route: route.fmax_mhz)
+    def median_seed(self) -> int | None:
+        """The seed whose Fmax is the median, or the one just below it."""
+        ordered = sorted(self.routes, key=lambda seed: self.routes[seed].fmax_mhz)
         return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+    @property
+    def median_route(self) -> Route | None:
+        """The run of :attr:`median_seed`."""
+        return None if self.median_seed is None else self.routes[self.median_seed]
 
     @property
     def critical_path(self) -> tuple[Segment, ...]:
@@ -171,9 +186,11 @@ class Measurement:
         return {name: fit for name, fit in self.fits.items() if fit.missing}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON. ``lut4`` counts all look-up tables (of six inputs on Xilinx), ``logic_lut4`` those for logic."""
+        """As JSON. ``lut4`` counts all look-up tables (of six inputs on Xilinx), ``logic_lut4`` those for logic;
+        ``lanes`` are multipliers, and nothing in a part of a unit."""
         counts = self.resources
         reached = [route.fmax_mhz for route in self.routes.values()]
+        lanes = self.multipliers if self.unit in WHOLE_UNITS else None
         return {
             "preset": self.preset,
             "unit": self.unit,
@@ -188,13 +205,15 @@ class Measurement:
             "bram": counts.bram,
             "dsp": counts.dsp,
             "gates": counts.gates,
+            "cells": counts.cells,
             "fits": {name: dataclasses.asdict(fit) for name, fit in self.fits.items()},
             "fmax_mhz": {"median": self.fmax_mhz, "min": min(reached), "max": max(reached)} if reached else None,
             "seeds": {seed: route.fmax_mhz for seed, route in self.routes.items()},
+            "median_seed": self.median_seed,
             "critical_path": [dataclasses.asdict(segment) for segment in self.critical_path],
             "placed": {} if self.median_route is None else self.median_route.placed,
-            "lanes": self.multipliers,
-            "lut4_per_lane": counts.lut / self.multipliers,
+            "lanes": lanes,
+            "lut4_per_lane": None if lanes is None else counts.lut / lanes,
             "gops_dense": self.gops_dense,
             "gops_effective_75": self.gops_effective_75,
             "speedup_75": self.speedup_75,
@@ -227,8 +246,9 @@ def measure(
 ) -> Measurement:
     """Take a unit through synthesis and, unless ``place`` is false or the device has no nextpnr, place and route.
 
-    What the folder holds from an earlier run of the same Verilog with the same tools is not made again: the netlist,
-    and the reports of seeds.
+    What the folder holds from an earlier run of the same Verilog with the same tools is not made again, if nothing
+    changed it since: the netlist, and the reports of seeds. A seed with which nextpnr's router goes round in circles is
+    left out, and noted.
 
     Parameters
     ----------
@@ -246,26 +266,22 @@ def measure(
     ConfigError
         Unknown unit or speed grade.
     OutputError
-        The folder cannot be written.
+        The folder cannot be written, or another run is at work in it.
     SynthesisError
-        A tool is missing or failed, or the design has no path to time.
+        A tool is missing or failed, the design has no path to time, or no seed is left.
     """
     place = place and device.routable
     if not place and speed is not None:
         raise ConfigError("speed", speed, f"only timed designs have one: {_why_not_placed(device)}")
     speed = device.speed(speed) if place else None
-
-    def plan() -> Plan:
+    yosys, placer = _tools(device, source, place=place)
+    work = _Work(folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth, tell=tell, announce=announce)
+    with claimed(folder):
         tell(f"generating {unit}")
         top, component = make(unit, config)
-        return Plan(top=top, verilog=emit(component, name=top), device=device, speed=speed)
-
-    work = _Work(folder=folder, seeds=seeds, place=place, source=source, depth=depth, tell=tell, announce=announce)
-    return dataclasses.replace(
-        work.measure(plan, device=device, preset=preset, unit=unit, multipliers=config.multipliers),
-        speedup_75=speedup_75,
-        speedup_source=speedup_source,
-    )
+        plan = Plan(top=top, verilog=emit(component, name=top), device=device, speed=speed)
+        measured = work.measure(plan, preset=preset, unit=unit, multipliers=config.multipliers)
+    return dataclasses.replace(measured, speedup_75=speedup_75, speedup_source=speedup_source)
 
 
 def build(
@@ -281,6 +297,9 @@ def build(
     place: bool = True,
     source: Source = Source.AUTO,
     depth: int = 1,
+    speedup_75: float | None = None,
+    speedup_source: str | None = None,
+    allow_slow: bool = False,
     tell: Told = lambda text: None,
     announce: Told = lambda text: None,
 ) -> Measurement:
@@ -292,6 +311,8 @@ def build(
         Of the core; the board's default unless given.
     baud : int
         Of the link.
+    allow_slow : bool
+        Whether to tell how a bitstream is loaded whose clock is not reached.
 
     The others, and what is kept, as of :func:`measure`. Depth counts from within the core.
 
@@ -306,36 +327,43 @@ def build(
         raise ConfigError("unit", unit, "boards hold one of " + ", ".join(WHOLE_UNITS))
     device = device_of(board.device)
     packer = find(PACKERS[device.family], source) if place else None
-    made = design(board, config, clock_mhz=clock_mhz, baud=baud, tell=tell)
-    pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
-    plan = Plan(top=made.top, verilog=made.verilog, device=device, speed=board.speed, pins=pins)
+    yosys, placer = _tools(device, source, place=place)
     work = _Work(
-        folder=folder, seeds=seeds, place=place, source=source, depth=depth + CORE_DEPTH, tell=tell, announce=announce
+        folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth + CORE_DEPTH, tell=tell, announce=announce
     )
-    measured = work.measure(lambda: plan, device=device, preset=preset, unit=unit, multipliers=config.multipliers)
-    result = OnBoard(
-        name=board.name,
-        title=board.title,
-        clock_mhz=made.clock_mhz,
-        baud=baud,
-        achieved_baud=made.achieved_baud,
-    )
-    if packer is None or not measured.routes:
-        return dataclasses.replace(measured, board=result)
-    seed, fastest = max(measured.routes.items(), key=lambda item: item[1].fmax_mhz)
-    steps = Steps(plan, folder.resolve(), tell=tell, announce=announce)
-    bitstream = steps.pack(packer, seed=seed, name=f"{board.name}.{SUFFIXES[device.family]}")
-    return dataclasses.replace(
-        measured,
-        tools={**measured.tools, packer.name: f"{packer.version} ({packer.source})"},
-        seconds={**measured.seconds, **steps.seconds},
-        board=dataclasses.replace(
-            result,
-            bitstream=folder / bitstream.name,
-            timing_met=fastest.fmax_mhz >= made.clock_mhz,
-            load=board.load.format(bitstream=folder / bitstream.name),
-        ),
-    )
+    with claimed(folder):
+        made = design(board, config, clock_mhz=clock_mhz, baud=baud, tell=tell)
+        pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
+        plan = Plan(top=made.top, verilog=made.verilog, device=device, speed=board.speed, pins=pins)
+        measured = dataclasses.replace(
+            work.measure(plan, preset=preset, unit=unit, multipliers=config.multipliers),
+            speedup_75=speedup_75,
+            speedup_source=speedup_source,
+        )
+        result = OnBoard(
+            name=board.name,
+            title=board.title,
+            clock_mhz=made.clock_mhz,
+            baud=baud,
+            achieved_baud=made.achieved_baud,
+        )
+        if packer is None or not measured.routes:
+            return dataclasses.replace(measured, board=result)
+        seed, fastest = max(measured.routes.items(), key=lambda item: item[1].fmax_mhz)
+        met = fastest.fmax_mhz >= made.clock_mhz
+        steps = Steps(plan, folder.resolve(), tell=tell, announce=announce)
+        bitstream = steps.pack(packer, seed=seed, name=f"{board.name}.{SUFFIXES[device.family]}")
+        return dataclasses.replace(
+            measured,
+            tools={**measured.tools, packer.name: f"{packer.version} ({packer.source})"},
+            seconds={**measured.seconds, **steps.seconds},
+            board=dataclasses.replace(
+                result,
+                bitstream=folder / bitstream.name,
+                timing_met=met,
+                load=board.load.format(bitstream=folder / bitstream.name) if met or allow_slow else None,
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,24 +372,20 @@ class _Work:
 
     folder: Path
     seeds: Sequence[int]
-    place: bool
-    source: Source
+    yosys: Tool
+    placer: Tool | None
     depth: int
     tell: Told
     announce: Told
 
-    def measure(
-        self, plan: Callable[[], Plan], *, device: Device, preset: str, unit: str, multipliers: int
-    ) -> Measurement:
-        """Take a plan, which is only made when all tools are there, through the tools."""
-        yosys = find("yosys", self.source)
-        placer = find(PLACERS[device.family], self.source) if self.place else None
-        check_writable(self.folder)
-        planned = plan()
-        steps = Steps(planned, self.folder.resolve(), tell=self.tell, announce=self.announce)
+    def measure(self, plan: Plan, *, preset: str, unit: str, multipliers: int) -> Measurement:
+        """Take a plan through the tools."""
+        device, yosys, placer = plan.device, self.yosys, self.placer
+        steps = Steps(plan, self.folder.resolve(), tell=self.tell, announce=self.announce)
         netlist = steps.synthesise(yosys)
         cells = read_cells(steps.folder / netlist)
-        listed = blocks(cells, device.family, depth=self.depth)
+        alone = logic_cells(steps.folder / netlist) if device.family is Family.ICE40 else ()
+        listed = blocks(cells, device.family, depth=self.depth, alone=alone)
         fits = _fits(total(listed), device)
         routes: dict[int, Route] = {}
         notes: tuple[str, ...] = ()
@@ -370,13 +394,21 @@ class _Work:
             notes = (f"not placed: {device.name} is too small",)
         elif placer is not None:
             for seed in self.seeds:
-                report = steps.route(placer, netlist, seed=seed)
-                routes[seed] = read_report(report, scopes_of(cells), depth=self.depth + 1)
+                try:
+                    report = steps.route(placer, netlist, seed=seed)
+                except Standstill as standstill:
+                    notes += (str(standstill),)
+                    self.announce(notes[-1])
+                else:
+                    routes[seed] = read_report(report, scopes_of(cells), depth=self.depth + 1)
+            if notes and not routes:
+                more = f"try other seeds (--seeds {len(self.seeds) + 1} has one more)"
+                raise SynthesisError(f"the router of {placer.name} went round in circles with every seed: {more}")
         return Measurement(
             preset=preset,
             unit=unit,
             device=device.name,
-            speed=planned.speed,
+            speed=plan.speed,
             resources=total(listed),
             blocks=tuple(listed),
             fits=fits,
@@ -389,6 +421,11 @@ class _Work:
             notes=notes,
             folder=self.folder,
         )
+
+
+def _tools(device: Device, source: Source, *, place: bool) -> tuple[Tool, Tool | None]:
+    """Yosys and, to place, nextpnr: before anything is generated, which takes seconds."""
+    return find("yosys", source), find(PLACERS[device.family], source) if place else None
 
 
 def _plain(board: OnBoard) -> dict[str, Any]:
@@ -404,7 +441,8 @@ def _fits(counts: Resources, device: Device) -> dict[str, Fit]:
         return {}
     found = {}
     for name, available in dataclasses.asdict(device.capacity).items():
-        used = getattr(counts, name)
+        # Flip-flops of an iCE40 lie in the cells of its look-up tables, and only some with one.
+        used = counts.cells if name == "lut" and device.family is Family.ICE40 else getattr(counts, name)
         share = used / available if available else float(used > 0)
         found[name] = Fit(used=used, available=available, share=share, missing=max(0, used - available))
     return found

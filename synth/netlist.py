@@ -1,9 +1,10 @@
 """What a netlist of Yosys is made of, block by block."""
 
+import contextlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from .devices import Family
 from .tools import SynthesisError
 
-__all__ = ["TOP", "Block", "Resources", "block_of", "blocks", "read_cells", "scopes_of", "total"]
+__all__ = ["TOP", "Block", "Resources", "block_of", "blocks", "logic_cells", "read_cells", "scopes_of", "total"]
 
 TOP = "(top)"
 """The block of what the top module holds itself."""
@@ -34,6 +35,8 @@ class Resources:
         Flip-flops, block memories (two halves on Xilinx are one of 36 Kbit), multipliers.
     gates : int
         Simple gates (family ``generic``).
+    cells : int
+        Logic cells of an iCE40, see :func:`logic_cells`; 0 elsewhere.
     """
 
     lut: int = 0
@@ -45,6 +48,7 @@ class Resources:
     bram: int = 0
     dsp: int = 0
     gates: int = 0
+    cells: int = 0
 
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
@@ -134,12 +138,68 @@ def read_cells(path: Path) -> dict[str, str]:
     SynthesisError
         It is no netlist with a top module.
     """
+    with _cells_of(path) as cells:
+        return {name: cell["type"] for name, cell in cells.items()}
+
+
+@contextlib.contextmanager
+def _cells_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The cells of the top module; what they lack is an error of the file."""
     try:
         modules: dict[str, Any] = json.loads(path.read_text())["modules"]
         (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
-        return {name: cell["type"] for name, cell in top["cells"].items()}
+        yield top["cells"]
     except (ValueError, KeyError, TypeError):
         raise SynthesisError(f"{path} is no netlist of Yosys with a top module: remove it and try again") from None
+
+
+def logic_cells(path: Path) -> frozenset[str]:
+    """Names of the cells of an iCE40's flattened netlist that take a logic cell each; others share one of these.
+
+    A logic cell is a look-up table, a flip-flop and a carry. A flip-flop shares the cell of the table that drives it
+    and nothing else, a carry that of the table that has its operands and its carry-in, unless that is constant, at I1,
+    I2 and I3. nextpnr packs a few more carries, and gives as many cells to the ends of chains: its own counts are met
+    to 0.5 %.
+
+    Raises
+    ------
+    SynthesisError
+        As :func:`read_cells`.
+    """
+    with _cells_of(path) as cells:
+        return _alone(cells)
+
+
+def _alone(cells: dict[str, Any]) -> frozenset[str]:
+    ends = Counter(
+        bit
+        for cell in cells.values()
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"][port] == "input"
+        for bit in bits
+    )
+    tables = [_pins(cell) for cell in cells.values() if cell["type"] == "SB_LUT4"]
+    outputs = {pins.get("O") for pins in tables}
+    adders = Counter(tuple(map(pins.get, ("I1", "I2", "I3"))) for pins in tables)
+    found = set()
+    for name, cell in cells.items():
+        kind, pins = cell["type"], _pins(cell)
+        if kind == "SB_CARRY":
+            operands = tuple(map(pins.get, ("I0", "I1", "CI")))
+            shares = isinstance(pins.get("CI"), int) and adders[operands] > 0  # constants are strings
+            adders[operands] -= shares
+        elif kind.startswith("SB_DFF"):
+            shares = pins.get("D") in outputs and ends[pins.get("D")] == 1
+        else:
+            shares = kind != "SB_LUT4"
+        if not shares:
+            found.add(name)
+    return frozenset(found)
+
+
+def _pins(cell: dict[str, Any]) -> dict[str, Any]:
+    """The wire at each pin of a cell whose pins are one bit wide."""
+    return {port: bits[0] for port, bits in cell["connections"].items() if bits}
 
 
 def scopes_of(cells: Mapping[str, str]) -> frozenset[str]:
@@ -152,6 +212,12 @@ def _without_numbers(name: str) -> str:
     return re.sub(r"\$\d+(?=\.|$)", "", name)
 
 
+def _path(name: str) -> list[str]:
+    """Parts of a cell's name: the blocks around it, and what may be one or not."""
+    # A cell without a name of its own, in a block that was flattened late: $flatten\softmax.\walk.$abc$12.
+    return _without_numbers(name.removeprefix("$flatten").replace("\\", "").rpartition(".")[0]).split(".")
+
+
 def block_of(name: str, scopes: Container[str], *, depth: int = 1) -> str:
     """The block that a cell of a flattened netlist belongs to: up to ``depth`` parts of its name, or ``TOP``.
 
@@ -160,13 +226,13 @@ def block_of(name: str, scopes: Container[str], *, depth: int = 1) -> str:
     scopes : set of str
         See :func:`scopes_of`: parts of a name that are none of these belong to the name of a signal.
     """
-    parts = _without_numbers(name.rpartition(".")[0]).split(".")[:depth]
+    parts = _path(name)[:depth]
     while parts and ".".join(parts) not in scopes:
         parts.pop()
     return ".".join(parts) or TOP
 
 
-def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1) -> list[Block]:
+def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1, alone: Iterable[str] = ()) -> list[Block]:
     """Resources of each block, the largest first.
 
     Parameters
@@ -175,6 +241,8 @@ def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1) -> list[
         See :func:`read_cells`.
     depth : int
         How far down the hierarchy blocks are told apart.
+    alone : names of cells
+        See :func:`logic_cells`.
 
     Raises
     ------
@@ -185,7 +253,10 @@ def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1) -> list[
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for name, kind in cells.items():
         found[block_of(name, scopes, depth=depth)][kind] += 1
-    listed = [Block(name=name, resources=_sum(family, kinds)) for name, kinds in found.items()]
+    lone = Counter(block_of(name, scopes, depth=depth) for name in alone)
+    listed = [
+        Block(name=name, resources=_sum(family, kinds) + Resources(cells=lone[name])) for name, kinds in found.items()
+    ]
     listed = [block for block in listed if block.resources != _FREE]
     return sorted(listed, key=lambda block: (-block.resources.lut - block.resources.gates, block.name))
 

@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from .multiplier_places import DIES, place_multipliers
 from .multiplier_registers import take_registers_in
 from .tools import SynthesisError, Tool, run
 
-__all__ = ["FREQUENCY_MHZ", "PACKERS", "PLACERS", "Pins", "Plan", "Steps", "Told"]
+__all__ = ["FREQUENCY_MHZ", "PACKERS", "PLACERS", "STANDSTILL", "Pins", "Plan", "Standstill", "Steps", "Told"]
 
 FREQUENCY_MHZ = 100
 """What nextpnr is asked for out of context; it reports what it reached."""
@@ -24,18 +26,37 @@ SYNTHESIS = {
     Family.ICE40: "synth_ice40",
     Family.XILINX7: "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
     Family.ULTRASCALE_PLUS: "synth_xilinx -family xcup -noiopad -noclkbuf -flatten",
-    Family.GENERIC: "synth -flatten",
+    Family.GENERIC: "synth",
 }
+PRODUCTS = "t:SB_MAC16 %co1:+SB_MAC16[O]"
+DROP_ABSORBED = (
+    f"simplemap {PRODUCTS} %ci1:+[Q] t:$*dff* %i; splitnets {PRODUCTS} w:* %i; delete {PRODUCTS} %ci1:+[Q] t:$_*DFF* %i"
+)
+"""Removes registers that drive what a multiplier of an iCE40 drives: taken into it, but left where they were by Yosys
+0.66 and 0.70. What has two drivers is replaced by a constant later, and all before it removed. Bit by bit, since the
+upper part of a register stays outside where only the lower is taken in."""
+NAMING = {
+    # Cells that ABC made get names of the signals that they drive, as the other two families' scripts give them.
+    Family.XILINX7: "autoname",
+    Family.ULTRASCALE_PLUS: "autoname",
+    # Naming so many gates takes ABC's time several times over; flattened afterwards, they are named after their blocks.
+    Family.GENERIC: "flatten; opt_clean",
+}
+"""What follows so that names tell the blocks that cells belong to."""
 PLACERS = {Family.ECP5: "nextpnr-ecp5", Family.ICE40: "nextpnr-ice40"}
 PACKERS = {Family.ECP5: "ecppack", Family.ICE40: "icepack"}
 CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr that names the file of what it placed, and how such files end."""
 
-NETLISTS = "3"
+NETLISTS = "4"
 """Counts up when netlists of the same Verilog change, so that those from before are made again."""
 
 DETAILS = "yosys.details.log"
+
+STANDSTILL = 500
+"""Lines of nextpnr's router, one for a thousand connections each, without fewer left than ever before, after which it
+is taken to go round in circles. Large designs that it routed took 600 lines in all, and some dozens for fewer left."""
 
 Told = Callable[[str], None]
 
@@ -80,8 +101,39 @@ class Plan:
     pins: Pins | None = None
 
 
+class Standstill(SynthesisError):
+    """The router goes round in circles with this seed."""
+
+
+class _Router:
+    """Sees from what nextpnr says whether its router gets anywhere."""
+
+    def __init__(self):
+        self._fewest, self._since = math.inf, 0
+
+    def see(self, line: str) -> None:
+        """Take note of a line.
+
+        Raises
+        ------
+        Standstill
+            It gets nowhere.
+        """
+        # Iteration, connections with and without others driven out (in all, and since the last line), connections left.
+        found = re.match(r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(\d+)\|", line)
+        if found is None:
+            return
+        left = int(found[1])
+        self._since = 0 if left < self._fewest else self._since + 1
+        self._fewest = min(left, self._fewest)
+        if self._since == STANDSTILL:
+            raise Standstill(f"{left} connections are left")
+
+
 class Steps:
-    """The steps of one plan in one folder.
+    """The steps of one plan in one folder, which nobody else may use meanwhile.
+
+    A step is not taken again if its files are, byte for byte, what it made of the same things before.
 
     Attributes
     ----------
@@ -98,44 +150,62 @@ class Steps:
     def synthesise(self, yosys: Tool) -> str:
         """Name of the netlist."""
         device, top = self.plan.device, self.plan.top
-        command = SYNTHESIS[device.family]
+        command = f"{SYNTHESIS[device.family]} -top {top}"
         if device.family is Family.ECP5 and self.plan.pins is None:
             command += " -noiopad"
         if device.family is Family.ICE40 and device.capacity and device.capacity.dsp:
             command += " -dsp"
-        netlist, source = f"{top}.netlist.json", f"{top}.v"
+            command = f"{command} -run begin:map_ram; {DROP_ABSORBED}; {command} -run map_ram:"
+        command = "; ".join([command, *filter(None, [NAMING.get(device.family)])])
+        netlist = f"{top}.netlist.json"
         self._netlist_key = _digest(NETLISTS, self.plan.verilog, device.name, command, yosys.version, yosys.source)
-        kept = self._kept(netlist, self._netlist_key)
-        if kept is None:
-            (self.folder / source).write_text(_plain_names(self.plan.verilog))
-            self.announce(f"Yosys {yosys.version} ({yosys.source}): {top} for {device.family}")
-            seconds = self._yosys(yosys, source, f"{command} -top {top}", netlist)
-            if device.family is Family.ICE40 and self.plan.pins is None:
-                _change(self.folder / netlist, _drop_ports)
-            if device.family is Family.ECP5:
-                self.tell("taking registers into multipliers")
-                _change(self.folder / netlist, take_registers_in)
-                die = device.capacity and DIES.get(device.capacity.dsp)
-                if die:
-                    _change(self.folder / netlist, lambda module: place_multipliers(module, die))
-            kept = self._keep(netlist, self._netlist_key, seconds=seconds)
-        self.seconds["yosys"] = kept["seconds"]
+        note = self._once([netlist], self._netlist_key, lambda: self._yosys(yosys, command, netlist))
+        self.seconds["yosys"] = note["seconds"]
         return netlist
 
-    def _yosys(self, yosys: Tool, source: str, command: str, netlist: str) -> float:
+    def _yosys(self, yosys: Tool, command: str, netlist: str) -> None:
+        top, source = self.plan.top, f"{self.plan.top}.v"
+        (self.folder / source).write_text(_plain_names(self.plan.verilog))
+        self.announce(f"Yosys {yosys.version} ({yosys.source}): {top} for {self.plan.device.family}")
         script = f"read_verilog {source}; scratchpad -set abc9.verify 0; {command}; write_json {netlist}"
 
         def progress(line: str) -> None:
+            if "Driver-driver conflict" in line:
+                raise SynthesisError(f"{yosys.name} made a wrong netlist ({line[:200]}): try another version of it")
             found = re.match(r"[\d.]+ Executing (.*)", line)
             if found:
                 self.tell(f"Yosys: {found[1].rstrip('.').removesuffix(' pass')[:60]}")
 
         # -v 3: headings of passes, warnings and errors. What it says beside that is tens of megabytes.
         arguments = ["-v", "3", "-l", DETAILS, "-p", script]
-        return run(yosys, arguments, folder=self.folder, log="yosys.log", details=DETAILS, on_line=progress)
+        run(yosys, arguments, folder=self.folder, log="yosys.log", details=DETAILS, on_line=progress)
+        design = self._read(netlist)  # in any case: what is cut short is told here, not by nextpnr
+        if changes := self._changes():
+            for module in design["modules"].values():
+                if int(str(module["attributes"].get("top", "0")), 2):
+                    for change in changes:
+                        change(module)
+            (self.folder / netlist).write_text(json.dumps(design))
+
+    def _changes(self) -> list[Callable[[Any], object]]:
+        """What is done to the top module of a netlist, in this order."""
+        device = self.plan.device
+        if device.family is Family.ICE40 and self.plan.pins is None:
+            return [_drop_ports]
+        if device.family is not Family.ECP5:
+            return []
+        self.tell("taking registers into multipliers")
+        die = device.capacity and DIES.get(device.capacity.dsp)
+        return [take_registers_in, *([lambda module: place_multipliers(module, die)] if die else [])]
 
     def route(self, placer: Tool, netlist: str, *, seed: int) -> Path:
-        """The report of nextpnr with a seed."""
+        """The report of nextpnr with a seed.
+
+        Raises
+        ------
+        Standstill
+            Its router goes round in circles.
+        """
         plan = self.plan
         frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
@@ -144,15 +214,26 @@ class Steps:
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
         key = _digest(self._netlist_key, constraints, placer.version, placer.source, *options)
-        kept = self._kept(report, key, *([] if plan.pins is None else [self._layout(seed)]))
-        if kept is None:
-            self.announce(f"{placer.name} {placer.version} ({placer.source}): {plan.device.name}, seed {seed}")
-            arguments = [*options, "--json", netlist, "--report", report]
-            log = f"seed-{seed}.log"
-            seconds = run(placer, arguments, folder=self.folder, log=log, on_line=lambda line: self._phase(seed, line))
-            kept = self._keep(report, key, seconds=seconds)
-        self.seconds[f"seed {seed}"] = kept["seconds"]
+        files = [report, *([] if plan.pins is None else [self._layout(seed)])]
+        arguments = [*options, "--json", netlist, "--report", report]
+        note = self._once(files, key, lambda: self._nextpnr(placer, arguments, seed=seed, report=report))
+        self.seconds[f"seed {seed}"] = note["seconds"]
+        if not note["files"]:
+            raise Standstill(f"seed {seed} was given up: the router of {placer.name} went round in circles")
         return self.folder / report
+
+    def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, report: str) -> None:
+        self.announce(f"{placer.name} {placer.version} ({placer.source}): {self.plan.device.name}, seed {seed}")
+        router = _Router()
+
+        def progress(line: str) -> None:
+            self._phase(seed, line)
+            router.see(line)
+
+        log = f"seed-{seed}.log"
+        with _room_in_words(self.folder / log, self.plan.device):
+            run(placer, arguments, folder=self.folder, log=log, on_line=progress)
+        self._read(report)
 
     def _device_options(self) -> list[str]:
         """Die and package."""
@@ -181,44 +262,81 @@ class Steps:
         self.announce(f"{packer.name} {packer.version} ({packer.source}): {name}")
         # Both take the file to read and the file to write; compressed, an ECP5 is loaded faster.
         options = ["--compress"] if self.plan.device.family is Family.ECP5 else []
-        bitstream = self.folder / name
-        bitstream.unlink(missing_ok=True)
+        (self.folder / name).unlink(missing_ok=True)
         self.seconds[packer.name] = round(
             run(packer, [*options, layout, name], folder=self.folder, log=f"{packer.name}.log"), 1
         )
-        if not bitstream.exists():
-            raise SynthesisError(f"{name} was not written: read {packer.name}.log in {self.folder}")
-        return bitstream
+        return self._written(name)
 
     def _phase(self, seed: int, line: str) -> None:
         text = line.removeprefix("Info:").strip()
         if re.match(r"(Packing|Placing|Running|Routing|Creating|at iteration|Setting up)", text) or " | " in line:
             self.tell(f"nextpnr, seed {seed}: {text[:60]}")
 
-    def _kept(self, name: str, key: str, *others: str) -> dict[str, Any] | None:
-        """What was noted about a result, if it is there, and all that belongs to it, and of this key."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads((self.folder / f"{name}.key").read_text())
-            if note["key"] == key and all((self.folder / each).exists() for each in (name, *others)):
-                self.tell(f"{name} is there already")
-                return note
-        return None
+    def _once(self, files: Sequence[str], key: str, make: Callable[[], object]) -> dict[str, Any]:
+        """Make files, unless they are there and of this key.
 
-    def _keep(self, name: str, key: str, *, seconds: float) -> dict[str, Any]:
-        if not (self.folder / name).exists():
-            raise SynthesisError(f"{name} was not written: read the logs in {self.folder}")
-        note = {"key": key, "seconds": round(seconds, 1)}
-        (self.folder / f"{name}.key").write_text(json.dumps(note))
+        Returns
+        -------
+        dict
+            What is noted beside the first of them: ``key``, ``seconds``, and ``files``, the digest of each; none if the
+            step came to a standstill, which it would again.
+        """
+        path = self.folder / f"{files[0]}.key"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, SynthesisError):
+            note = json.loads(path.read_text())
+            if note["key"] == key and all(self._content(each) == told for each, told in note["files"].items()):
+                self.tell(f"{files[0]} is " + ("there already" if note["files"] else "known not to come"))
+                return note
+        # First of all the note: whatever ends this run, it vouches for nothing that came after it. The files go too, so
+        # that those of another run are not taken for what a tool did not write.
+        for each in (path.name, *files):
+            (self.folder / each).unlink(missing_ok=True)
+        begun, made = time.monotonic(), files
+        try:
+            make()
+        except Standstill:
+            made = ()
+        seconds = round(time.monotonic() - begun, 1)
+        note = {"key": key, "seconds": seconds, "files": {each: self._content(each) for each in made}}
+        path.write_text(json.dumps(note))
         return note
 
+    def _content(self, name: str) -> str:
+        """Digest of a file that a tool has written."""
+        with self._written(name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
-def _change(netlist: Path, change: Callable[[Any], object]) -> None:
-    """Apply a change to the top module of a netlist."""
-    design = json.loads(netlist.read_text())
-    for module in design["modules"].values():
-        if int(str(module["attributes"].get("top", "0")), 2):
-            change(module)
-    netlist.write_text(json.dumps(design))
+    def _written(self, name: str) -> Path:
+        """A file that a tool has written."""
+        if not (self.folder / name).exists():
+            raise SynthesisError(f"{name} was not written: read the logs in {self.folder}")
+        return self.folder / name
+
+    def _read(self, name: str) -> Any:
+        """The JSON that a tool has just written."""
+        try:
+            return json.loads(self._written(name).read_text())
+        except ValueError:  # tools do not notice that they could not write all
+            told = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
+            raise SynthesisError(told) from None
+
+
+@contextlib.contextmanager
+def _room_in_words(log: Path, device: Device) -> Iterator[None]:
+    """Tell by nextpnr's own counts, from its log, of what kind of cells there was no more on a device."""
+    try:
+        yield
+    except SynthesisError:
+        text = log.read_text(errors="replace") if log.exists() else ""
+        # After the counts of all kinds, much later: no BELs remaining to implement cell type 'ICESTORM_LC'
+        found = re.search(r"\b(\w+):\s*(\d+)/\s*(\d+) .*no BELs remaining to implement cell type '\1'", text, re.DOTALL)
+        if not found:
+            raise
+        kind, used, available = found[1], int(found[2]), int(found[3])
+        told = f"{used - available:,} too many" if used > available else "not all of them can be placed"
+        reason = f"{told} ({used:,} of {available:,} {kind} by nextpnr's count); choose a smaller configuration"
+        raise SynthesisError(f"the design does not fit {device.name}: {reason}") from None
 
 
 def _drop_ports(module: Any) -> None:

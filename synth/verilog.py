@@ -1,10 +1,12 @@
 """A configuration's hardware as standalone Verilog, with a description that says what it is."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +21,22 @@ from ..spec.config import AttentionConfig
 from ..spec.errors import ThresherError
 from ..spec.spmm_config import SpmmConfig
 
-__all__ = ["EmittedVerilog", "OutputError", "UnitConfig", "check_writable", "describe", "top_of", "write_verilog"]
+__all__ = [
+    "EmittedVerilog",
+    "OutputError",
+    "UnitConfig",
+    "check_replaceable",
+    "check_writable",
+    "claimed",
+    "describe",
+    "top_of",
+    "write_verilog",
+]
 
 UnitConfig = AttentionConfig | SpmmConfig
 """What hardware is generated from; its type says which."""
+LOCK = ".lock"
+"""File in a folder that is locked while a run works in it."""
 
 
 def top_of(config: UnitConfig) -> str:
@@ -124,6 +138,44 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise _refusal(folder, error) from None
+
+
+def check_replaceable(path: Path) -> None:
+    """See that a file, if it is there already, can be written again.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError), path.open("r+b"):
+            pass
+    except OSError as error:
+        raise _refusal(path, error) from None
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it, until the block or this process ends, however it ends.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or another run works in it.
+    """
+    check_writable(folder)
+    try:
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise _refusal(folder / LOCK, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"another run is at work in {folder}: wait until it ends, or choose another output folder"
+            raise OutputError(told) from None
+        yield
 
 
 def _refusal(path: Path, error: OSError) -> OutputError:

@@ -1,5 +1,6 @@
 """A core, its link and its clock on a board: Verilog and constraints."""
 
+import math
 import os
 from dataclasses import dataclass
 from importlib import util
@@ -92,7 +93,7 @@ def design(
     if util.find_spec("amaranth_boards") is None:
         raise SynthesisError("amaranth-boards not found: run `pip install 'thresher[boards]'`")
     platform = board.platform()
-    pll = _pll(board, platform.default_clk_frequency / 1e6, clock_mhz or board.clock_mhz)
+    pll = _pll(board, platform.default_clk_frequency / 1e6, board.clock_mhz if clock_mhz is None else clock_mhz)
     achieved = platform.default_clk_frequency / 1e6 if pll is None else pll.output_mhz
     link = link_config(achieved * 1e6, baud, payload_bytes=board.payload_bytes)
     tell(f"generating {board.title}")
@@ -117,7 +118,7 @@ def _text(plan: Any, name: str) -> str:
 
 
 def _pll(board: Board, input_mhz: float, wanted_mhz: float) -> Ecp5Pll | Ice40Pll | None:
-    if wanted_mhz <= 0:
+    if not (math.isfinite(wanted_mhz) and wanted_mhz > 0):
         raise ConfigError("clock", wanted_mhz, "must be a number of megahertz")
     if abs(wanted_mhz / input_mhz - 1) < SAME_CLOCK:
         return None

@@ -11,6 +11,7 @@ MOST_OFF = 0.02
 
 ECP5_PHASE_DETECTOR_MHZ = 3.125, 400.0
 ECP5_OSCILLATOR_MHZ = 400.0, 800.0
+ECP5_OUTPUT_MHZ = 3.125, 400.0
 ECP5_LARGEST_DIVIDER = 128
 
 ICE40_INPUT_MHZ = 10.0, 133.0
@@ -88,11 +89,15 @@ def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] <= value <= limits[1]
 
 
+def _none_makes(wanted_mhz: float, input_mhz: float, limits: tuple[float, float]) -> ConfigError:
+    low, high = limits
+    allowed = f"no PLL makes it of {input_mhz:g} MHz; what one makes is from {low:g} to {high:g} MHz"
+    return ConfigError("clock", wanted_mhz, allowed)
+
+
 def _nearest(found: list, wanted_mhz: float, input_mhz: float, middle_mhz: float):
     """The setting nearest to a frequency; among equals that with the fastest phase detector and the oscillator nearest
     to its middle."""
-    if not found:
-        raise ConfigError("clock", wanted_mhz, f"no PLL makes it of {input_mhz:g} MHz; choose a faster one")
 
     def order(pll) -> tuple[float, int, float]:
         reference = pll.reference if isinstance(pll, Ecp5Pll) else pll.divr
@@ -112,6 +117,8 @@ def ecp5_pll(input_mhz: float, wanted_mhz: float) -> Ecp5Pll:
     ConfigError
         None comes near enough.
     """
+    if not _within(wanted_mhz, ECP5_OUTPUT_MHZ):  # nor is what is no number
+        raise _none_makes(wanted_mhz, input_mhz, ECP5_OUTPUT_MHZ)
     low, high = ECP5_OSCILLATOR_MHZ
     found = []
     for reference in range(1, ECP5_LARGEST_DIVIDER + 1):
@@ -123,6 +130,8 @@ def ecp5_pll(input_mhz: float, wanted_mhz: float) -> Ecp5Pll:
         fits = 1 <= output <= ECP5_LARGEST_DIVIDER and _within(made * output, ECP5_OSCILLATOR_MHZ)
         if fits and feedback <= ECP5_LARGEST_DIVIDER:
             found.append(Ecp5Pll(input_mhz=input_mhz, reference=reference, feedback=feedback, output=output))
+    if not found:
+        raise _none_makes(wanted_mhz, input_mhz, ECP5_OUTPUT_MHZ)
     return _nearest(found, wanted_mhz, input_mhz, (low + high) / 2)
 
 
@@ -134,6 +143,8 @@ def ice40_pll(input_mhz: float, wanted_mhz: float) -> Ice40Pll:
     ConfigError
         None comes near enough.
     """
+    if not _within(wanted_mhz, ICE40_OUTPUT_MHZ):  # nor is what is no number
+        raise _none_makes(wanted_mhz, input_mhz, ICE40_OUTPUT_MHZ)
     found = []
     for divr in range(16):
         for divq in range(1, 7):
@@ -144,4 +155,6 @@ def ice40_pll(input_mhz: float, wanted_mhz: float) -> Ice40Pll:
             sound = _within(pll.phase_detector_mhz, ICE40_INPUT_MHZ) and _within(pll.output_mhz, ICE40_OUTPUT_MHZ)
             if sound and _within(pll.oscillator_mhz, ICE40_OSCILLATOR_MHZ):
                 found.append(pll)
+    if not found:
+        raise _none_makes(wanted_mhz, input_mhz, ICE40_OUTPUT_MHZ)
     return _nearest(found, wanted_mhz, input_mhz, sum(ICE40_OSCILLATOR_MHZ) / 2)

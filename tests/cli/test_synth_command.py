@@ -9,11 +9,16 @@ import pytest
 from thresher.cli.synth_jobs import BASELINES, errors_of, speedup_75
 from thresher.cli.synth_jobs import estimate as estimate_of
 from thresher.spec import PRESETS, SPMM_PRESETS
+from thresher.synth import flow
+from thresher.synth.devices import DEVICES, device
+from thresher.synth.fabric import fabric_of
 from thresher.synth.netlist import Resources
+from thresher.synth.tools import Source
 
 from ..synth import fake_tools
 from .runner import invoke, refused
 
+LFE5U_85F = device("lfe5u-85f")
 PART = ("synth", "--preset", "tiny", "--unit", "value_sums", "--tools", "native")
 
 
@@ -49,8 +54,20 @@ def test_depth():
 
 def test_changed_configuration(tmp_path):
     (tmp_path / "mine.json").write_text('{"lanes": 2}')
-    result = invoke(*PART, "--no-pnr", "--json", "--config", tmp_path / "mine.json")
-    assert json.loads(result.stdout)["lanes"] == 2 * PRESETS["tiny"].multipliers
+    invoke(*PART, "--no-pnr", "--config", tmp_path / "mine.json", "-o", "mine")
+    verilog = {}
+    for lanes in (1, 2):
+        config = dataclasses.replace(PRESETS["tiny"], lanes=lanes)
+        settings = {"preset": "tiny", "unit": "value_sums", "folder": tmp_path / str(lanes), "place": False}
+        flow.measure(config, device=LFE5U_85F, source=Source.NATIVE, **settings)
+        verilog[lanes] = (tmp_path / str(lanes) / "value_sums.v").read_text()
+    assert (tmp_path / "mine" / "value_sums.v").read_text() == verilog[2] != verilog[1]
+
+
+def test_a_part_has_no_lanes_and_no_speedup():
+    told = json.loads(invoke(*PART, "--json").stdout)
+    names = ("lanes", "lut4_per_lane", "speedup_75", "speedup_source", "gops_dense", "gops_effective_75")
+    assert [told[name] for name in names] == [None] * len(names)
 
 
 def test_too_large_says_by_how_much_of_what(monkeypatch):
@@ -115,10 +132,17 @@ def test_speedup_of_other_configurations_is_computed():
         assert 1 < told.value <= 4.01
 
 
+@pytest.mark.parametrize("name", SPMM_PRESETS)
+def test_no_product_is_faster_than_the_weights_that_are_left(name):
+    told = estimate_of(SPMM_PRESETS[name], unit="spmm", name=name, device=LFE5U_85F)
+    for row in told["cycles"]:
+        assert row["dense_cycles_at_full_use"] / row["cycles"] <= 1.0001 / (1 - row["sparsity"])
+
+
 def test_an_estimate_takes_milliseconds():
     begun = time.thread_time()  # not the clock on the wall: the machine may be busy with other things
     for name, config in SPMM_PRESETS.items():
-        estimate_of(config, unit="spmm", name=name)
+        estimate_of(config, unit="spmm", name=name, device=LFE5U_85F)
     assert time.thread_time() - begun < 1  # three presets
 
 
@@ -131,10 +155,12 @@ def test_errors():
 
 
 def test_committed_sizes_stand_beside_the_estimate_of_a_preset_only():
-    told = estimate_of(PRESETS["tiny"], unit="attention", name="tiny")
+    tiny = PRESETS["tiny"]
+    told = estimate_of(tiny, unit="attention", name="tiny", device=LFE5U_85F)
     assert told["resources"]["lut4"]["measured"] > 1000
-    other = dataclasses.replace(PRESETS["tiny"], max_length=32)
-    assert estimate_of(other, unit="attention", name="tiny")["resources"]["lut4"]["measured"] is None
+    for other, chip in ((dataclasses.replace(tiny, max_length=32), LFE5U_85F), (tiny, device("lfe5u-45f"))):
+        told = estimate_of(other, unit="attention", name="tiny", device=chip)
+        assert told["resources"]["lut4"]["measured"] is None
 
 
 def test_estimate_command():
@@ -149,6 +175,23 @@ def test_estimate_command():
     assert shown.exit_code == 0
     assert "error" in shown.stdout
     assert "only attention has policies" in refused("estimate", "--unit", "spmm", "--policy", "hdp")
+
+
+@pytest.mark.parametrize("name", [name for name, each in DEVICES.items() if fabric_of(each)])
+def test_estimates_for_every_chip(name):
+    told = json.loads(invoke("estimate", "--preset", "tiny", "--device", name, "--json").stdout)
+    capacity = device(name).capacity
+    assert capacity is not None
+    assert told["resources"]["lut4"]["available"] == capacity.lut
+    assert told["resources"]["dsp"]["estimate"] == (0 if name == "ice40hx8k" else 8)
+    shown = invoke("estimate", "--preset", "tiny", "--device", name).stdout
+    assert f"estimated for {name}" in shown
+    assert ("none there" in shown) == (name == "ice40hx8k")
+
+
+@pytest.mark.parametrize("name", ["generic", "xczu3eg"])
+def test_devices_without_estimates(name):
+    assert "count with `thresher synth`" in refused("estimate", "--device", name)
 
 
 def test_estimates_stand_beside_a_measurement():

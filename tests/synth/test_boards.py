@@ -90,6 +90,10 @@ def test_clocks_that_no_pll_makes():
     for make, wanted in ((ecp5_pll, 2000), (ecp5_pll, 0.5), (ice40_pll, 13), (ice40_pll, 400)):
         with pytest.raises(ConfigError, match="PLL makes"):
             make(12, wanted)
+    for make, limits in ((ecp5_pll, "3.125 to 400"), (ice40_pll, "16 to 275")):
+        for wanted in (1e9, 1e308, 0.1, float("inf"), float("nan")):
+            with pytest.raises(ConfigError, match=f"no PLL makes it of 12 MHz; what one makes is from {limits} MHz"):
+                make(12, wanted)
 
 
 # -- designs -----------------------------------------------------------------------------------
@@ -134,8 +138,9 @@ def test_designs_that_cannot_be():
         design(board("icebreaker"), SMALL, baud=5_000_000)
     with pytest.raises(ConfigError, match="clock=13"):
         design(board("icebreaker"), SMALL, clock_mhz=13, baud=BAUD)
-    with pytest.raises(ConfigError, match="must be a number of megahertz"):
-        design(board("icebreaker"), SMALL, clock_mhz=-1, baud=BAUD)
+    for clock in (-1, 0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="must be a number of megahertz"):
+            design(board("icebreaker"), SMALL, clock_mhz=clock, baud=BAUD)
 
 
 def test_every_board_is_on_a_device_that_can_be_placed():
@@ -196,7 +201,7 @@ def test_a_bitstream_for_ice40(tmp_path):
     assert result.board is not None
     assert result.board.bitstream == tmp_path / "icebreaker.bin"
     yosys, place, pack = calls(tmp_path)
-    assert "synth_ice40 -dsp -top board" in yosys
+    assert "synth_ice40 -top board -dsp" in yosys
     assert "--up5k --package sg48 --timing-allow-fail --freq 12" in place
     assert "--pcf board.pcf --asc seed-1.asc" in place
     assert pack == "pack seed-1.asc icebreaker.bin"
@@ -214,6 +219,31 @@ def test_nothing_is_placed_twice_and_what_is_lost_is(tmp_path):
     assert [line.split()[0] for line in calls(tmp_path)[4:]] == ["nextpnr", "pack"]
     build(tmp_path, clock_mhz=40)
     assert [line.split()[0] for line in calls(tmp_path)[6:]] == ["yosys", "nextpnr", "pack"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_what_another_design_left_is_not_packed(tmp_path, monkeypatch):
+    build(tmp_path)
+    whole = (tmp_path / "ulx3s-85f.bit").read_text()
+    with monkeypatch.context() as other:
+        other.setenv("FAKE_REPORT", json.dumps({"fmax": {"clk": {"achieved": 20.0}}}))
+        other.setenv("FAKE_EXIT", "1")
+        with pytest.raises(SynthesisError):
+            build(tmp_path, clock_mhz=40)
+    build(tmp_path)
+    assert (tmp_path / "ulx3s-85f.bit").read_text() == whole
+    (tmp_path / "seed-1.config").write_text("placed by another")
+    build(tmp_path)
+    assert (tmp_path / "ulx3s-85f.bit").read_text() == whole
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_netlist_that_is_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_ROOM", "300")
+    for _ in range(2):
+        with pytest.raises(SynthesisError, match=r"^board\.netlist\.json is cut short: make room on the disk of"):
+            build(tmp_path, name="icebreaker")
+    assert not (tmp_path / "board.netlist.json.key").exists()
 
 
 @pytest.mark.usefixtures("tools")
@@ -239,6 +269,17 @@ def test_a_missing_packer_is_told_first(tmp_path, monkeypatch):
     assert not (tmp_path / "calls.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["yosys", "nextpnr-ecp5"])
+def test_a_missing_tool_is_told_before_the_design_is_made(tmp_path, monkeypatch, name):
+    fake_tools.install(tmp_path / "bin", monkeypatch)
+    (tmp_path / "bin" / name).unlink()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    told = []
+    with pytest.raises(SynthesisError, match=f"{name} is not on PATH"):
+        build(tmp_path, tell=told.append)
+    assert told == []
+
+
 # -- the command -------------------------------------------------------------------------------
 
 COMMAND = ("synth", "--board", "ulx3s-85f", "--preset", "tiny", "--tools", "native", "--config", "small.json")
@@ -259,7 +300,26 @@ def test_command(tmp_path):
     assert f"bitstream: {path} (load it with `openFPGALoader -b ulx3s {path}`)" in result.stdout
     assert (tmp_path / path).exists()
     told = json.loads(invoke(*COMMAND, "--json").stdout)
-    assert (told["board"]["name"], told["board"]["timing_met"], told["estimates"]) == ("ulx3s-85f", True, None)
+    assert (told["board"]["name"], told["board"]["timing_met"]) == ("ulx3s-85f", True)
+    assert told["estimates"]["lut4"]["measured"] == 0, "the link counts for the unit"
+    assert told["speedup_source"].startswith("closed form")
+    assert told["gops_effective_75"] == pytest.approx(told["speedup_75"] * told["gops_dense"])
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_the_page_of_a_board():
+    assert invoke(*COMMAND, "--seeds", 2).exit_code == 0
+    folder = Path("out/synth/tiny-attention-ulx3s-85f")
+    page = (folder / "report.html").read_text()
+    assert "<td>50 MHz, reached</td>" in page
+    assert "1,000,000 baud (0.0% off)" in page
+    assert f"<code>{folder}/ulx3s-85f.bit</code>" in page
+    assert f"<code>openFPGALoader -b ulx3s {folder}/ulx3s-85f.bit</code>" in page
+    assert "(closed form, L=4, d=2)" in page
+    assert invoke(*COMMAND, "--clock", 90).exit_code == 1
+    page = (folder / "report.html").read_text()
+    assert "<td>90 MHz, <span class='short'>not reached</span></td>" in page
+    assert "openFPGALoader" not in page
 
 
 @pytest.mark.usefixtures("tools", "small")
@@ -268,7 +328,31 @@ def test_a_clock_that_is_not_reached():
     assert result.exit_code == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert "90 MHz are not reached, but 81.0: choose a slower --clock, more --seeds, or --allow-slow" in line
-    assert invoke(*COMMAND, "--clock", 90, "--allow-slow").exit_code == 0
+    assert "ulx3s-85f.bit (too slow for its clock)" in result.stdout
+    assert "openFPGALoader" not in result.stdout
+    allowed = invoke(*COMMAND, "--clock", 90, "--allow-slow")
+    assert allowed.exit_code == 0
+    assert "ulx3s-85f.bit (load it with `openFPGALoader" in allowed.stdout
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_a_page_that_cannot_be_written_is_told_first(tmp_path):
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    told = refused(*COMMAND, "-o", "out")
+    assert "cannot write out/report.html (Is a directory): choose another output folder" in told
+    assert not (tmp_path / "out" / "calls.txt").exists()
+
+
+@pytest.mark.usefixtures("tools", "small")
+def test_seeds_that_are_given_up_are_told(monkeypatch):
+    monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [7500] * 600}))
+    line = "seed 1 was given up: the router of nextpnr-ecp5 went round in circles"
+    shown = invoke(*COMMAND, "--seeds", 2)
+    assert shown.exit_code == 0, shown.stderr
+    assert line in shown.stdout
+    told = json.loads(invoke(*COMMAND, "--seeds", 2, "--json").stdout)
+    assert (told["notes"], told["seeds"]) == ([line], {"2": 82.0})
+    assert "every seed: try other seeds (--seeds 2 has one more)" in invoke(*COMMAND).stderr
 
 
 @pytest.mark.usefixtures("tools", "small")
@@ -289,6 +373,10 @@ def test_too_large_for_a_board(monkeypatch):
         (["--unit", "drain", "--config", "other.json"], "boards hold one of attention, spmm"),
         (["--baud", "40000000"], "must be from"),
         (["--clock", "5000"], "the nearest that a PLL makes|no PLL makes"),
+        (["--clock", "1e9"], "no PLL makes it of 25 MHz; what one makes is from 3.125 to 400 MHz"),
+        (["--clock", "0"], "must be a number of megahertz"),
+        (["--clock", "nan"], "must be a number of megahertz"),
+        (["--clock", "inf"], "must be a number of megahertz"),
     ],
 )
 def test_refusals(options, told, tmp_path):
@@ -296,5 +384,8 @@ def test_refusals(options, told, tmp_path):
     assert re.search(told, refused(*COMMAND, *options))
 
 
-def test_a_clock_needs_a_board():
-    assert "only boards have one" in refused("synth", "--preset", "tiny", "--clock", 50)
+@pytest.mark.parametrize("options", [["--clock", 50], ["--clock", 0], ["--baud", BAUD], ["--allow-slow"]])
+def test_options_of_boards_need_a_board(options):
+    told = refused("synth", "--preset", "tiny", *options)
+    assert "only boards have one, give --board" in told
+    assert told.startswith(f"error: {options[0].strip('-')}=")

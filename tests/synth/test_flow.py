@@ -1,5 +1,6 @@
 """The steps from a configuration to a measurement, with stand-ins for the tools."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -7,13 +8,14 @@ from html.parser import HTMLParser
 import pytest
 from thresher.hdl.verilog import emit
 from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError
-from thresher.synth import flow, html, units
-from thresher.synth.devices import device
+from thresher.synth import flow, html, steps, units
+from thresher.synth.devices import Capacity, device
 from thresher.synth.flow import measure
 from thresher.synth.multiplier_places import DIES
-from thresher.synth.tools import Source
+from thresher.synth.tools import Source, SynthesisError
 from thresher.synth.verilog import OutputError
 
+from ..bench_scripts import bench_script
 from . import fake_tools
 
 TINY = PRESETS["tiny"]
@@ -39,7 +41,7 @@ def test_a_measurement(tmp_path):
     assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {1: 81.0, 2: 82.0, 5: 85.0}
     assert result.fmax_mhz == 82.0
     yosys, *placed = calls(tmp_path)
-    assert "synth_ecp5 -noiopad -top value_sums" in yosys
+    assert "synth_ecp5 -top value_sums -noiopad" in yosys
     for seed, line in zip((1, 2, 5), placed, strict=True):
         assert {"--85k", "--out-of-context", "--timing-allow-fail"} <= set(line.split())
         assert f"--speed 7 --timing-allow-fail --freq 100 --seed {seed}" in line
@@ -50,14 +52,17 @@ def test_a_measurement(tmp_path):
 
 def test_the_json_of_a_measurement(tmp_path):
     told = json.loads(json.dumps(run(tmp_path, seeds=(1, 2, 5)).to_dict()))
-    expected = {"lut4": 8, "logic_lut4": 2, "carry": 1, "ff": 1, "bram": 1, "dsp": 1, "speed": 6, "lanes": 4}
+    expected = {"lut4": 8, "logic_lut4": 2, "carry": 1, "ff": 1, "bram": 1, "dsp": 1, "cells": 0, "speed": 6}
     assert {name: told[name] for name in expected} == expected
     assert told["fmax_mhz"] == {"median": 82.0, "min": 81.0, "max": 85.0}
     assert told["fits"]["lut"] == {"used": 8, "available": 83640, "share": 8 / 83640, "missing": 0}
     assert [part["block"] for part in told["critical_path"]] == ["softmax.tree", "softmax", "(top)"]
     assert told["tools"] == {"yosys": "0.99 (native)", "nextpnr-ecp5": "nextpnr-0.99 (native)"}
     assert set(told["seconds"]) == {"yosys", "seed 1", "seed 2", "seed 5"}
-    assert told["gops_dense"] is None  # a part computes nothing on its own
+    assert told["median_seed"] == 2
+    # A part computes nothing on its own.
+    for name in ("gops_dense", "gops_effective_75", "speedup_75", "speedup_source", "lanes", "lut4_per_lane"):
+        assert told[name] is None
 
 
 def test_operations_per_second(tmp_path):
@@ -72,6 +77,8 @@ def test_operations_per_second(tmp_path):
     )
     assert result.gops_dense == pytest.approx(2 * 8 * 81e6 / 1e9)
     assert result.gops_effective_75 == pytest.approx(3.5 * 2 * 8 * 81e6 / 1e9)
+    told = result.to_dict()
+    assert (told["lanes"], told["lut4_per_lane"], told["speedup_75"]) == (8, 1.0, 3.5)
 
 
 def test_nothing_is_made_twice(tmp_path):
@@ -94,6 +101,109 @@ def test_another_design_in_the_same_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "emit", lambda *args, **kwargs: emit(*args, **kwargs) + "\n// changed\n")
     run(tmp_path)
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", "yosys", "nextpnr"]
+
+
+def test_what_an_interrupted_run_left_is_not_taken(tmp_path, monkeypatch):
+    first = run(tmp_path, place=False)
+
+    def interrupted(_module):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as other:
+        other.setattr(flow, "emit", lambda *args, **kwargs: emit(*args, **kwargs) + "\n// changed\n")
+        other.setenv("FAKE_NETLIST", fake_tools.netlist({"only": fake_tools.cell("LUT4")}))
+        other.setattr(steps, "take_registers_in", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, place=False)
+    again = run(tmp_path, place=False)
+    assert again.resources == first.resources
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"] * 3
+
+
+@pytest.mark.parametrize(("name", "tool"), [("value_sums.netlist.json", "yosys"), ("seed-1.json", "nextpnr")])
+@pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("softmax", "other")])
+def test_what_is_not_as_it_was_noted_is_made_again(tmp_path, name, tool, change):
+    first = run(tmp_path)
+    whole = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(change(whole))
+    again = run(tmp_path)
+    assert again.to_dict() | {"seconds": {}} == first.to_dict() | {"seconds": {}}
+    assert (tmp_path / name).read_text() == whole
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", tool]
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    def another(_line):
+        run(tmp_path)
+
+    with pytest.raises(OutputError, match=r"another run is at work in .*: wait until it ends, or choose another"):
+        run(tmp_path, announce=another)
+    assert run(tmp_path).fmax_mhz == 81.0
+
+
+@pytest.mark.parametrize(("room", "told"), [("300", "is cut short: make room"), ("none", "was not written: read")])
+def test_a_netlist_that_is_not_whole(tmp_path, monkeypatch, room, told):
+    monkeypatch.setenv("FAKE_ROOM", room)
+    for name in ("lfe5u-85f", "ice40up5k", "xc7a35t"):
+        with pytest.raises(SynthesisError, match=rf"^value_sums\.netlist\.json {told}"):
+            run(tmp_path, name=name)
+    monkeypatch.setenv("FAKE_ROOM", "all")
+    assert run(tmp_path).resources.dsp == 1
+
+
+def test_an_older_netlist_is_not_taken_for_one_that_was_not_written(tmp_path, monkeypatch):
+    run(tmp_path, place=False)
+    monkeypatch.setenv("FAKE_ROOM", "none")
+    with pytest.raises(SynthesisError, match="was not written"):
+        run(tmp_path, name="lfe5u-25f", place=False)
+
+
+def test_a_report_that_is_not_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_REPORT_ROOM", "100")
+    with pytest.raises(SynthesisError, match=r"^seed-1\.json is cut short: make room"):
+        run(tmp_path)
+    monkeypatch.setenv("FAKE_REPORT_ROOM", "1000000")
+    assert run(tmp_path).fmax_mhz == 81.0
+
+
+STANDING = [9000, 8000, *[7500, 7200] * steps.STANDSTILL]
+"""Connections left, as a router tells them that goes round in circles."""
+
+
+def test_a_router_that_goes_round_in_circles(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": STANDING, "3": STANDING}))
+    with pytest.raises(SynthesisError, match=r"nextpnr-ecp5 went round in circles with every seed: try other seeds"):
+        run(tmp_path)
+    result = run(tmp_path, seeds=(1, 2, 3), announce=told.append)
+    assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {2: 82.0}
+    notes = [f"seed {seed} was given up: the router of nextpnr-ecp5 went round in circles" for seed in (1, 3)]
+    assert result.notes == tuple(notes)
+    assert result.to_dict()["notes"] == notes
+    assert set(notes) <= set(told)
+    assert notes[0] in html.page(result)
+    # What is known of seeds costs no further runs of them.
+    assert run(tmp_path, seeds=(1, 2, 3)).notes == result.notes
+    assert [re.findall(r"--seed (\d)", line) for line in calls(tmp_path)] == [[], ["1"], ["2"], ["3"]]
+
+
+def test_a_router_that_takes_long_is_not_given_up(tmp_path, monkeypatch):
+    slow = [left for left in (900, 800, 700) for _ in range(steps.STANDSTILL)]
+    monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [*slow, 0]}))
+    assert run(tmp_path).notes == ()
+
+
+def test_the_bench_tells_errors_in_one_line(tmp_path, monkeypatch, capsys):
+    bench = bench_script("synth")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sys.argv", ["synth.py", "--output", str(tmp_path / "file"), "--tools", "native"])
+    assert bench.main() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: cannot write ")
+    monkeypatch.setattr("sys.argv", ["synth.py", "--seeds", "-2"])
+    with pytest.raises(SystemExit):
+        bench.main()
+    assert "-2 is no number of runs" in capsys.readouterr().err
 
 
 def test_a_soiled_note_is_no_note(tmp_path):
@@ -129,7 +239,40 @@ def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
     assert {name: fit.missing for name, fit in result.too_large.items()} == {"dsp": 2}
     assert result.notes == ("not placed: lfe5u-25f is too small",)
-    assert "lacks 2 DSP" in html.page(result)
+    page = html.page(result)
+    assert "lacks 2 multipliers" in page
+    assert "30 of 28 (107.1%)" in page
+    assert "look-up tables by block" not in page, "there are none"
+
+
+def test_logic_cells_of_an_ice40_are_what_must_fit(tmp_path, monkeypatch):
+    """Neither the look-up tables nor the flip-flops are too many, but together they are."""
+    tables = {f"t{i}": fake_tools.cell("SB_LUT4") for i in range(4)}
+    monkeypatch.setenv("FAKE_ICE40", json.dumps(tables | {f"f{i}": fake_tools.cell("SB_DFF") for i in range(3)}))
+    smaller = dataclasses.replace(device("ice40up5k"), capacity=Capacity(lut=5, ff=5, bram=1, dsp=1))
+    settings = {"preset": "tiny", "unit": "value_sums", "folder": tmp_path, "source": Source.NATIVE}
+    result = measure(TINY, device=smaller, **settings)
+    assert (result.resources.lut, result.resources.ff, result.resources.cells) == (4, 3, 7)
+    assert result.too_large == {"lut": flow.Fit(used=7, available=5, share=1.4, missing=2)}
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
+    assert "lacks 2 logic cells" in html.page(result)
+
+
+NO_ROOM = """#!/bin/sh
+[ "$1" = --version ] && { echo 'nextpnr-0.99'; exit; }
+echo 'Info: Device utilisation:'
+echo 'Info: 	         ICESTORM_LC:    6683/   5280   126%'
+echo 'Info: 	        ICESTORM_RAM:      28/     30    93%'
+echo "ERROR: Unable to place cell 'a_LC', no BELs remaining to implement cell type 'ICESTORM_LC'"
+exit 1
+"""
+
+
+def test_a_placer_without_room_says_so(tmp_path):
+    (tmp_path / "bin" / "nextpnr-ice40").write_text(NO_ROOM)
+    told = "does not fit ice40up5k: 1,403 too many (6,683 of 5,280 ICESTORM_LC by nextpnr's count); choose a smaller"
+    with pytest.raises(SynthesisError, match=re.escape(told)):
+        run(tmp_path, name="ice40up5k")
 
 
 def test_many_multipliers_are_given_their_places(tmp_path, monkeypatch):
@@ -150,9 +293,9 @@ def test_a_netlist_for_ice40_keeps_only_the_clock(tmp_path):
     assert (result.resources.lut, result.resources.carry, result.resources.ff) == (1, 1, 1)
     design = json.loads((tmp_path / "value_sums.netlist.json").read_text())
     assert set(design["modules"]["unit"]["ports"]) == {"clk"}
-    assert "synth_ice40 -dsp -top" in calls(tmp_path)[0]
+    assert "synth_ice40 -top value_sums -dsp -run begin:map_ram; simplemap t:SB_MAC16" in calls(tmp_path)[0]
     run(tmp_path, name="ice40hx8k", place=False)
-    assert "synth_ice40 -top" in calls(tmp_path)[-1]
+    assert "synth_ice40 -top value_sums; write_json" in calls(tmp_path)[-1]
 
 
 def test_names_with_brackets_do_not_reach_yosys(tmp_path):
@@ -194,11 +337,17 @@ def test_the_page_needs_nothing_else(tmp_path):
             names = {name for name, _ in attrs}
             assert not names & {"src", "href", "srcset", "onload"}
 
-    text = html.write(run(tmp_path, seeds=(1, 2), preset="<tiny>"), tmp_path / "x.html").read_text()
+    estimates = {"lut4": {"estimate": 1234, "measured": 1000, "error": 0.234}}
+    text = html.write(run(tmp_path, seeds=(1, 2), preset="<tiny>"), tmp_path / "x.html", estimates).read_text()
     reader = Reader()
     reader.tags = []
     reader.feed(text)
-    assert reader.tags.count("svg") == 4
+    # Shares of the device, look-up tables, flip-flops, memories and multipliers by block, seeds, critical path.
+    assert reader.tags.count("figure") == 7
+    assert text.count("class='frame'") == 4  # all of the device, of each share
+    assert "Critical path of seed 1" in text
+    assert re.search(r"yosys \d+\.\d s, seed 1 \d+\.\d s, seed 2 \d+\.\d s", text)
+    assert "<td>1,234</td><td>1,000</td><td>+23.4%</td>" in text
     assert not {"script", "link", "img", "iframe"} & set(reader.tags)
     assert "<tiny>" not in text
     assert "&lt;tiny&gt;" in text

@@ -5,7 +5,7 @@ import json
 import pytest
 from thresher.spec import ConfigError
 from thresher.synth.devices import DEVICES, Family, device
-from thresher.synth.netlist import Resources, blocks, read_cells, scopes_of, total
+from thresher.synth.netlist import Resources, blocks, logic_cells, read_cells, scopes_of, total
 from thresher.synth.timing import by_block, read_report
 from thresher.synth.tools import SynthesisError
 
@@ -39,6 +39,47 @@ def test_xilinx_and_gates():
     assert block.resources == Resources(lut=6, logic_lut=2, carry=1, lut_ram=1, ff=1, bram=3, dsp=1)
     (block,) = blocks({"a": "$_AND_", "b": "$_MUX_", "c": "$_SDFFE_PP0P_"}, Family.GENERIC)
     assert block.resources == Resources(gates=2, ff=1)
+
+
+def ice40(kind: str, **pins: int | str) -> dict[str, object]:
+    """A cell of an iCE40; wires are numbers, constants strings."""
+    outputs = {"O", "Q", "CO", "RDATA"}
+    return {
+        "type": kind,
+        "port_directions": {name: "output" if name in outputs else "input" for name in pins},
+        "connections": {name: [bit] for name, bit in pins.items()},
+    }
+
+
+def test_logic_cells(tmp_path):
+    cells = {
+        "part": {"type": "$scopeinfo", "port_directions": {}, "connections": {}},
+        "memory": ice40("SB_RAM40_4K", RDATA=50),
+        # A chain: its first carry, whose carry-in is constant, the sum of the next operands, and one for its end.
+        "part.first": ice40("SB_CARRY", I0=10, I1=11, CI="0", CO=12),
+        "part.sum": ice40("SB_LUT4", I0="0", I1=13, I2=14, I3=12, O=15),
+        "part.next": ice40("SB_CARRY", I0=13, I1=14, CI=12, CO=16),
+        "part.other": ice40("SB_CARRY", I0=13, I1=14, CI=12, CO=17),
+        "part.end": ice40("SB_LUT4", I0="0", I1="0", I2="0", I3=16, O=18),
+        # Flip-flops behind the sum and the end; the latter is also read, so that its flip-flop stands alone.
+        "part.sum_ff": ice40("SB_DFFESR", C=1, D=15, E=18, Q=20),
+        "part.end_ff": ice40("SB_DFF", C=1, D=18, Q=21),
+        # Behind a flip-flop, a memory, a constant; a table that only enables.
+        "second_ff": ice40("SB_DFF", C=1, D=20, Q=22),
+        "memory_ff": ice40("SB_DFFE", C=1, D=50, E=23, Q=24),
+        "constant_ff": ice40("SB_DFFSR", C=1, D="0", Q=25),
+        "enable": ice40("SB_LUT4", I0=21, I1=22, I2=24, I3=25, O=23),
+    }
+    path = tmp_path / "netlist.json"
+    path.write_text(fake_tools.netlist(cells))
+    alone = logic_cells(path)
+    beside = {"part.first", "part.other", "part.end_ff", "second_ff", "memory_ff", "constant_ff"}
+    assert alone == {"part.sum", "part.end", "enable"} | beside
+    listed = blocks(read_cells(path), Family.ICE40, alone=alone)
+    assert [(block.name, block.resources) for block in listed] == [
+        ("part", Resources(lut=2, logic_lut=2, carry=3, ff=2, cells=5)),
+        ("(top)", Resources(lut=1, logic_lut=1, ff=3, bram=1, cells=4)),
+    ]
 
 
 def test_an_unknown_cell_is_not_passed_over():
