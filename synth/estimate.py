@@ -78,10 +78,6 @@ class Parts:
         return (*getattr(self, count), cells)
 
 
-TABLE_BITS = 18
-"""Widest part of a table of query sums that may be a block memory."""
-
-
 def _width(layout: Any) -> int:
     return Shape.cast(layout).width
 
@@ -103,10 +99,7 @@ def _predictor(config: AttentionConfig, on: Fabric) -> Parts:
     sums = config.block * sum_bits(config)
     # Of both halves of the tables; what cells give that are not as deep is chosen from.
     words = 16 * config.predictor_chunks
-    # Yosys compares with block memories of two ports, which are half as wide.
-    parts = ceil_div(sums, TABLE_BITS)
-    blocks = parts * on.memory(words, ceil_div(sums, parts))[0]
-    cells = 0 if blocks else on.small(words, sums)
+    blocks, cells = on.memory(words, sums, halved=True)
     found = lookups * groups * sums
     chosen = found * (words // 16 - 1) if cells and on.lut_ram else 0
     totals = config.block * config.predictor_keys * config.prediction_bits
@@ -299,7 +292,10 @@ def _tile_memories(config: SpmmConfig, on: Fabric) -> Parts:
     # Two row engines share a copy; each has two slots of all banks.
     pairs = ceil_div(config.rows, 2)
     copies = 2 * config.banks * pairs
-    blocks, cells = on.memory(config.max_columns, INT8_BITS * config.spread_tokens, both_read=config.rows > 1)
+    several = config.rows > 1
+    blocks, cells = on.memory(
+        config.max_columns, INT8_BITS * config.spread_tokens, both_read=several, halved=not several
+    )
     return Parts(
         lut=(1, config.rows * config.lanes, copies * blocks, copies),
         ff=(1, copies * cells, config.rows, config.rows * config.lanes),

@@ -67,14 +67,28 @@ class Fabric:
                 found.append(ceil_div(units, wide // together) * ceil_div(words, deep))
         return copies * min(found)
 
-    def memory(self, words: int, width: int, *, granules: int = 1, both_read: bool = False) -> tuple[int, int]:
-        """Block memories of a memory with a synchronous read port, or else its cells."""
+    def memory(
+        self, words: int, width: int, *, granules: int = 1, both_read: bool = False, halved: bool = False
+    ) -> tuple[int, int]:
+        """Block memories of a memory with a synchronous read port, or else its cells.
+
+        Parameters
+        ----------
+        halved : bool
+            The choice is made part by part, each as wide as a block memory of two ports.
+        """
         blocks = self.large(words, width, granules=granules, both_read=both_read)
         # A cell of LUT RAM has one port that reads.
         cells = granules * self.small(words, width // granules) * (2 if both_read and self.lut_ram else 1)
-        return (blocks, 0) if cells > self.cells_per_block * blocks else (0, cells)
+        if halved and width > TWO_PORTS:
+            large = self.memory(words, ceil_div(width, ceil_div(width, TWO_PORTS)))[0] > 0
+        else:
+            large = cells > self.cells_per_block * blocks
+        return (blocks, 0) if large else (0, cells)
 
 
+TWO_PORTS = 18
+"""Bits of a word of a block memory whose ports both have addresses of their own."""
 KBIT18 = ((512, 36, 9), (1024, 18, 9), (2048, 9, 9), (4096, 4, 4), (8192, 2, 2), (16384, 1, 1))
 KBIT4 = ((256, 16, 1), (512, 8, 8), (1024, 4, 4), (2048, 2, 2))
 FLIP_FLOPS = ((1, 1),)
