@@ -188,8 +188,8 @@ class AttentionSimulator(UnitSimulator):
     ----------
     config : AttentionConfig
     **settings
-        Stalls, their seed, a trace, progress: those of :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are
-        raised.
+        Stalls, their seed, other Verilog, a trace, progress: those of
+        :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are raised.
     """
 
     def __init__(self, config: AttentionConfig, **settings: Any):

@@ -37,8 +37,8 @@ class SpmmSimulator(UnitSimulator):
     ----------
     config : SpmmConfig
     **settings
-        Stalls, their seed, a trace, progress: those of :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are
-        raised.
+        Stalls, their seed, other Verilog, a trace, progress: those of
+        :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are raised.
     """
 
     def __init__(self, config: SpmmConfig, **settings: Any):

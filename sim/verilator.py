@@ -94,6 +94,9 @@ class VerilatorSimulator:
         Of the stalls; each stream has its own generator.
     settings : dict, optional
         Plain inputs and the values that they have from the start.
+    verilog : str, optional
+        What runs in place of the emitted Verilog: a netlist of the design, say, with models of its cells. Its top
+        module is ``dut``, with the same ports.
     trace : Path, optional
         Write waveforms of the whole run here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
     on_progress : function of a line of text, optional
@@ -112,12 +115,14 @@ class VerilatorSimulator:
         stall: float | Mapping[str, float] = 0.0,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
+        verilog: str | None = None,
         trace: Path | None = None,
         on_progress: Progress | None = None,
     ):
         self._handle = None
         kind = _trace_kind(trace)  # refused before the long work
-        verilog = design_verilog(design, on_progress=on_progress)
+        if verilog is None:
+            verilog = design_verilog(design, on_progress=on_progress)
         streams, plain = interface(design.signature.create() if isinstance(design, Design) else design)
         path = build_library(
             verilog,
@@ -298,6 +303,8 @@ class UnitSimulator:
         Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
     seed : int
         Of the stalls.
+    verilog : str, optional
+        What runs in place of the emitted Verilog, see :class:`VerilatorSimulator`.
     trace : Path, optional
         Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
     on_progress : function of a line of text, optional
@@ -315,11 +322,14 @@ class UnitSimulator:
         *,
         stall: float = 0.0,
         seed: int = 0,
+        verilog: str | None = None,
         trace: Path | None = None,
         on_progress: Progress | None = None,
     ):
         self._stall = stall
-        self._simulator = VerilatorSimulator(design, stall=stall, seed=seed, trace=trace, on_progress=on_progress)
+        self._simulator = VerilatorSimulator(
+            design, stall=stall, seed=seed, verilog=verilog, trace=trace, on_progress=on_progress
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,56 @@
+"""Whole heads and products on the netlists that synthesis makes, bit for bit golden's."""
+
+import numpy as np
+import pytest
+from thresher.sim.attention import AttentionSimulator
+from thresher.sim.spmm import SpmmSimulator
+from thresher.spec import WeightFormat, preset, spmm_preset
+
+from ..heads import edge_heads
+from ..products import random_job, random_jobs
+from ..sim.heads import random_heads
+from ..sim.test_attention import check as check_heads
+from ..sim.test_spmm import check as check_products
+from .gates import gates
+
+DEVICES = ["ice40up5k", "lfe5u-25f"]
+STALLS = [(0.0, 0), (0.4, 1)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_attention(device, tmp_path):
+    """Heads of every length, with and without pruned blocks, in the cycles of the Verilog that was synthesised."""
+    config = preset("tiny")
+    netlist = gates("attention", config, name=device, folder=tmp_path)
+    heads = [*random_heads(config, count=40, seed=0), *edge_heads(config, np.random.default_rng(0))]
+    for stall, seed in STALLS:
+        with (
+            AttentionSimulator(config, stall=stall, seed=seed, verilog=netlist) as simulator,
+            AttentionSimulator(config, stall=stall, seed=seed) as emitted,
+        ):
+            runs = simulator.run(heads)
+            check_heads(config, heads, runs, seed)
+            assert times(runs) == times(emitted.run(heads))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_spmm(device, tmp_path):
+    """Products of every format, in the cycles of the Verilog that was synthesised."""
+    config = spmm_preset("tiny")
+    netlist = gates("spmm", config, name=device, folder=tmp_path)
+    rng = np.random.default_rng(0)
+    ways = [(item, spread) for item in WeightFormat for spread in {False, item is WeightFormat.BBS}]
+    jobs = [random_job(config, rng, weight_format=item, spread=spread) for item, spread in ways for _ in range(4)]
+    jobs += random_jobs(config, count=40, seed=0)
+    for stall, seed in STALLS:
+        with (
+            SpmmSimulator(config, stall=stall, seed=seed, verilog=netlist) as simulator,
+            SpmmSimulator(config, stall=stall, seed=seed) as emitted,
+        ):
+            runs = simulator.run(jobs)
+            check_products(config, jobs, runs, seed)
+            assert times(runs) == times(emitted.run(jobs))
+
+
+def times(runs):
+    return [(run.accepted, run.finished) for run in runs]
