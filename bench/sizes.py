@@ -8,7 +8,8 @@
     python bench/sizes.py --fit                        # fit to the committed sizes again
 
 Sizes are in ``bench/baselines/sizes.json``, a row written as soon as it is counted: an interrupted run goes on where
-it was. A row is up to date while the Verilog of its configuration and the version of Yosys are the same. Coefficients
+it was. A row is up to date while the Verilog of its configuration is the same, the version of Yosys, and
+what `synth` does with both. Coefficients
 go into ``synth/estimates.json``, a part of the package. Configurations that are held out are counted, and compared, but
 never fitted.
 """
@@ -16,7 +17,6 @@ never fitted.
 import argparse
 import concurrent.futures
 import functools
-import hashlib
 import json
 import sys
 import tempfile
@@ -30,13 +30,14 @@ from thresher.hdl.verilog import emit
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, ThresherError, WeightFormat
 from thresher.synth import estimate
 from thresher.synth.devices import device
-from thresher.synth.fabric import ECP5, FABRICS, XILINX7, Fabric
+from thresher.synth.fabric import FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
 from thresher.synth.flow import measure
+from thresher.synth.steps import Plan, netlist_key
 from thresher.synth.tools import Source, find
 from thresher.synth.units import make
 
 SIZES = Path(__file__).parent / "baselines" / "sizes.json"
-COUNTS = ("lut", "ff", "bram", "dsp")
+COUNTS = ("lut", "gates", "ff", "bram", "dsp")
 KEPT = (*COUNTS, "carry", "lut_ram")
 """Counts of a row's blocks."""
 Row = dict[str, Any]
@@ -88,6 +89,7 @@ FITTED: dict[str, dict[str, Config]] = {
         "hdp, compact": attention(32, 16, 2, (4, 1), 1, compact=True, **POLICIES["hdp"]),
         "compact, 1 lane": attention(16, 8, 1, (2, 1), 1, compact=True),
         "compact, 2 lanes": attention(32, 16, 2, (4, 1), 1, compact=True),
+        "compact, 4 lanes, short": attention(16, 16, 4, (8, 1), 1, compact=True),
         "compact, 4 lanes": attention(64, 32, 4, (8, 2), 1, compact=True),
         "compact, 8 lanes": attention(128, 32, 8, (16, 1), 1, compact=True),
         "compact, long": attention(256, 16, 2, (2, 1), 1, compact=True),
@@ -101,6 +103,7 @@ FITTED: dict[str, dict[str, Config]] = {
         "2 × 32": spmm(2, 32, 16, 8, 1024, 64),
         "1 × 4": spmm(1, 4, 2, 2, 128, 8),
         "1 × 8": spmm(1, 8, 4, 2, 64, 8),
+        "2 × 4": spmm(2, 4, 4, 4, 64, 8),
         "4 × 4": spmm(4, 4, 4, 4, 64, 16),
         "no banks": spmm(4, 8, 1, 4, 256, 32, formats=NO_BANKS),
         "2 × 16": spmm(2, 16, 16, 2, 256, 32),
@@ -123,15 +126,25 @@ HELD_OUT: dict[str, dict[str, Config]] = {
 }
 LARGE: dict[str, dict[str, Config]] = {"attention": dict(PRESETS), "spmm": dict(SPMM_PRESETS)}
 SMALL = {
-    "attention": ("compact", "held out: compact", "hdp, compact"),
-    "spmm": ("tiny", "1 × 4", "1 × 8", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "held out: csr"),
+    "attention": [name for names in (FITTED, HELD_OUT) for name in names["attention"] if "compact" in name],
+    "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "held out: csr"],
 }
-"""Beginnings of the names of what an iCE40 is asked to hold."""
+"""What an iCE40 is asked to hold."""
+BITWISE = {
+    "attention": [
+        *("2 lanes", "4 lanes", "blocks of 4", "blocks of 4, 64 keys", "10 bits of weight", "hdp, 2 lanes"),
+        *("hdp, compact", "compact, 1 lane", "compact, 2 lanes", "compact, 4 lanes, short", "held out: 2 lanes"),
+    ],
+    "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "2 × 8", "held out: csr"],
+}
+"""What is counted in gates: each bit of a memory is some of these."""
+COUNTED = {ICE40: SMALL, ICE40_LOGIC: SMALL, GENERIC: BITWISE}
+"""By fabric; all for others."""
 
 
 def is_counted(on: Fabric, unit: str, name: str) -> bool:
     """Whether a configuration is of a size for a fabric."""
-    return on in (ECP5, XILINX7) or name.startswith(SMALL[unit])
+    return on not in COUNTED or name in COUNTED[on][unit]
 
 
 def config_of(row: Row) -> Config:
@@ -154,16 +167,16 @@ def wanted(on: Fabric, large: Sequence[str]) -> list[tuple[str, str, Config]]:
     ]
 
 
-def content(unit: str, config: Config) -> str:
-    """What a count depends on, beside the tool."""
+def plan(fabric: str, unit: str, config: Config) -> Plan:
+    """What is to be counted."""
     top, component = make(unit, config)
-    return hashlib.sha256(emit(component, name=top).encode()).hexdigest()
+    return Plan(top=top, verilog=emit(component, name=top), device=device(FABRICS[fabric].counted_on), speed=None)
 
 
-def count(fabric: str, unit: str, name: str, config: Config, *, version: str, before: Row | None) -> Row:
-    """A row: counts of each block by Yosys; that from before if it is up to date."""
-    found = content(unit, config)
-    if before is not None and (before["yosys"], before["verilog_sha256"]) == (version, found):
+def count(fabric: str, unit: str, name: str, config: Config, *, before: Row | None) -> Row:
+    """A row: counts of each block by Yosys; that from before if its netlist would be the same."""
+    found = netlist_key(plan(fabric, unit, config), find("yosys", Source.YOWASP))
+    if before is not None and before["netlist"] == found:
         return before
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(
@@ -180,9 +193,12 @@ def count(fabric: str, unit: str, name: str, config: Config, *, version: str, be
         "unit": unit,
         "name": name,
         "configuration": json.loads(config.to_json()),
-        "verilog_sha256": found,
+        "netlist": found,
         "yosys": measured.tools["yosys"],
-        "blocks": {block.name: {each: getattr(block.resources, each) for each in KEPT} for block in measured.blocks},
+        "blocks": {
+            block.name: {each: count for each in KEPT if (count := getattr(block.resources, each))}
+            for block in measured.blocks
+        },
     }
 
 
@@ -198,12 +214,10 @@ def key_of(row: Row) -> Key:
 def refresh(rows: list[Row], fabrics: Sequence[str], large: Sequence[str], *, jobs: int) -> list[Row]:
     """Count what is missing or stale, some at a time; the rows are written after each."""
     known = {key_of(row): row for row in rows}
-    yosys = find("yosys", Source.YOWASP)
-    version = f"{yosys.version} ({yosys.source})"
     failed = []
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         counting = {
-            pool.submit(count, *key, config, version=version, before=known.get(key)): key
+            pool.submit(count, *key, config, before=known.get(key)): key
             for fabric in fabrics
             for unit, name, config in wanted(FABRICS[fabric], large)
             for key in [(fabric, unit, name)]
@@ -222,7 +236,7 @@ def refresh(rows: list[Row], fabrics: Sequence[str], large: Sequence[str], *, jo
                 known[key] = row
                 ordered = [known[key] for key in sorted(known, key=_place)]
                 SIZES.write_text(json.dumps(ordered, indent=1) + "\n")
-                told = ", ".join(f"{which} {value:,}" for which, value in sizes(row).items())
+                told = ", ".join(f"{which} {value:,}" for which, value in sizes(row).items() if value)
             print(f"{what}: {told}", flush=True)
     if failed:
         raise SystemExit("\n".join(["error: not all could be counted, nothing is fitted", *failed]))
@@ -242,7 +256,7 @@ def fits(row: Row) -> bool:
 
 def sizes(row: Row) -> dict[str, int]:
     """Counts of the whole unit."""
-    return {name: sum(block[name] for block in row["blocks"].values()) for name in COUNTS}
+    return {name: sum(block.get(name, 0) for block in row["blocks"].values()) for name in COUNTS}
 
 
 def fit_all(rows: Sequence[Row]) -> dict[str, Any]:
@@ -260,30 +274,42 @@ def fit(rows: Sequence[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for unit, blocks in estimate.FEATURES.items():
         for block, parts_of in blocks.items():
-            counts = [
-                (parts, merged[block])
-                for which, fabric, config, merged in members
-                if which == unit and block in merged
-                for parts in [{name: _features(parts_of, config, fabric, name) for name in estimate.FITTED}]
-            ]
-            if counts:
-                found.setdefault(unit, {})[block] = {name: _factors(counts, name) for name in estimate.FITTED}
+            for name in estimate.FITTED:
+                counts = [
+                    (_features(parts_of, config, fabric, name), merged[block].get(_counted(fabric, name), 0))
+                    for which, fabric, config, merged in members
+                    if which == unit and block in merged
+                ]
+                if counts:
+                    found.setdefault(unit, {}).setdefault(block, {})[name] = _factors(counts)
     return found
 
 
 @functools.cache
-def _features(parts_of: Callable[[Any, Fabric], estimate.Parts], config: Config, fabric: str, name: str) -> Any:
+def _features(
+    parts_of: Callable[[Any, Fabric], estimate.Parts], config: Config, fabric: str, name: str
+) -> estimate.Features:
     on = FABRICS[fabric]
     return parts_of(config, on).features(name, on)
 
 
-def _factors(counts: Sequence[tuple[dict[str, Any], dict[str, int]]], name: str) -> list[float]:
-    inputs = np.array([features[name] for features, _ in counts], dtype=float)
-    counted = np.array([merged.get(name, 0) for _, merged in counts], dtype=float)
+def _counted(fabric: str, name: str) -> str:
+    """The count that is fitted."""
+    return FABRICS[fabric].logic if name == "logic" else name
+
+
+def _factors(counts: Sequence[tuple[estimate.Features, int]]) -> list[float]:
+    inputs = np.array([features for features, _ in counts], dtype=float)
+    counted = np.array([count for _, count in counts], dtype=float)
     # Large samples weigh as much as small ones; blocks of a few cells weigh little.
     weights = 1 / np.maximum(counted, 50)
     coefficients, _ = nnls(inputs * weights[:, None], counted * weights)
     return [float(f"{each:.4g}") for each in coefficients]
+
+
+def fitted_of(row: Row) -> tuple[str, ...]:
+    """The counts of a row that are estimated with fitted factors."""
+    return tuple(_counted(row["fabric"], name) for name in estimate.FITTED)
 
 
 def estimated(row: Row, coefficients: dict[str, Any] | None = None) -> dict[str, int]:
@@ -302,12 +328,13 @@ def show(rows: Sequence[Row]) -> None:
     """Estimates beside sizes, and what they would be without the row."""
     for row in rows:
         told, counted, wrong = estimated(row), sizes(row), errors(row)
-        figures = [f"{name} {told[name]:,} of {counted[name]:,} {wrong[name]:+.1%}" for name in COUNTS]
+        shown = [name for name in COUNTS if told[name] or counted[name]]
+        figures = [f"{name} {told[name]:,} of {counted[name]:,} {wrong[name]:+.1%}" for name in shown]
         beside = "never fitted"
         if fits(row):
             others = [other for other in rows if fits(other) and other["fabric"] == row["fabric"] and other is not row]
             without = errors(row, fit(others))
-            beside = "without it " + ", ".join(f"{name} {without[name]:+.1%}" for name in estimate.FITTED)
+            beside = "without it " + ", ".join(f"{name} {without[name]:+.1%}" for name in fitted_of(row))
         print(f"{' '.join(key_of(row))}: {', '.join(figures)}; {beside}")
 
 

@@ -5,6 +5,7 @@
     python bench/synth.py --preset tiny edge     # edge takes minutes and gigabytes
     python bench/synth.py --seeds 3 --write      # with place and route: Fmax, the median of the seeds
     python bench/synth.py --unit attention --device ice40up5k
+    python bench/synth.py --preset server --keep-hierarchy
 
 The packaged tools (YoWASP) are used whatever is on PATH, since counts belong to a version; `--tools native` takes those
 on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %, Fmax
@@ -31,7 +32,14 @@ TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, 
 
 
 def count(
-    name: str, unit: str, folder: Path, *, on: str = DEVICE, seeds: int = 0, source: Source = Source.YOWASP
+    name: str,
+    unit: str,
+    folder: Path,
+    *,
+    on: str = DEVICE,
+    seeds: int = 0,
+    source: Source = Source.YOWASP,
+    keep_hierarchy: bool = False,
 ) -> dict[str, Any]:
     """A row of the baseline: counts of a preset's unit, and Fmax if there are seeds."""
     measured = measure(
@@ -43,20 +51,22 @@ def count(
         seeds=range(1, seeds + 1),
         place=seeds > 0,
         source=source,
+        keep_hierarchy=keep_hierarchy,
         announce=lambda line: print(line, file=sys.stderr, flush=True),
     )
     told = measured.to_dict()
     row = {field: told[field] for field in ("preset", "unit", "device", "lut4", "carry", "ff", "bram", "dsp")}
     row["lut4_by_block"] = {block["name"]: block["lut"] for block in told["blocks"]}
     row |= {"fmax_mhz": measured.fmax_mhz, "seeds": seeds, "speed": measured.speed, "tools": told["tools"]}
-    return row
+    return row | {"keep_hierarchy": measured.keep_hierarchy}
 
 
 def estimates(row: dict[str, Any]) -> str:
-    """What `thresher estimate` says, and how far it is off."""
+    """What `thresher estimate` says, and how far it is off: of a whole that shares logic."""
     target = device(row["device"])
     told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], device=target, measured=row)
-    assert told is not None  # of whole units
+    if told is None:
+        return "nothing"
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
         for name, entry in told.items()
@@ -77,12 +87,16 @@ def differences(before: dict[str, Any] | None, row: dict[str, Any]) -> list[str]
     return found
 
 
-def place(row: dict[str, Any]) -> tuple[str, str, str]:
+Place = tuple[str, str, str, bool]
+"""Preset, unit, device, and whether blocks were made by themselves."""
+
+
+def place(row: dict[str, Any]) -> Place:
     """What a row measures."""
-    return row["preset"], row["unit"], row["device"]
+    return row["preset"], row["unit"], row["device"], row["keep_hierarchy"]
 
 
-def known() -> dict[tuple[str, str, str], dict[str, Any]]:
+def known() -> dict[Place, dict[str, Any]]:
     """The committed rows."""
     return {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
 
@@ -103,6 +117,9 @@ def main() -> int:
     parser.add_argument("--device", choices=counted, default=DEVICE)
     parser.add_argument("--seeds", type=_runs, default=0, help="runs of nextpnr; 0: count only")
     parser.add_argument("--tools", choices=[each.value for each in Source], default=Source.YOWASP.value)
+    parser.add_argument(
+        "--keep-hierarchy", action="store_true", help="make each block by itself: `server` in minutes instead of hours"
+    )
     parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
     arguments = parser.parse_args()
@@ -112,7 +129,15 @@ def main() -> int:
             on = arguments.device
             folder = arguments.output / f"{name}-{unit}-{on}"
             try:
-                row = count(name, unit, folder, on=on, seeds=arguments.seeds, source=Source(arguments.tools))
+                row = count(
+                    name,
+                    unit,
+                    folder,
+                    on=on,
+                    seeds=arguments.seeds,
+                    source=Source(arguments.tools),
+                    keep_hierarchy=arguments.keep_hierarchy,
+                )
             except (ThresherError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1

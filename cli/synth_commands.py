@@ -72,6 +72,12 @@ def synth(
         bool, typer.Option("--no-pnr", help="Count cells only: no placing, no routing, no Fmax.")
     ] = False,
     depth: Annotated[int, typer.Option("--depth", min=1, help="Levels of the hierarchy that are told apart.")] = 1,
+    keep_hierarchy: Annotated[
+        bool,
+        typer.Option(
+            "--keep-hierarchy", help="Make each block by itself: large units in minutes, some per cent larger."
+        ),
+    ] = False,
     policy: UnitPolicyOption = None,
     config_file: ConfigOption = None,
     output: Annotated[
@@ -86,6 +92,7 @@ def synth(
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
     from ..synth import flow, html
+    from ..synth.measurement import WHOLE_UNITS
     from ..synth.verilog import check_replaceable
     from . import synth_jobs, synth_report
 
@@ -97,8 +104,9 @@ def synth(
     with progress.steps() as steps:
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools}
+        common |= {"keep_hierarchy": keep_hierarchy}
         common |= {"tell": steps.tell, "announce": steps.announce}
-        if unit in flow.WHOLE_UNITS:
+        if unit in WHOLE_UNITS:
             speedup = synth_jobs.speedup_75(config, name=preset.value)
             common |= {"speedup_75": speedup.value, "speedup_source": speedup.source}
         if isinstance(target, Board):
@@ -107,8 +115,9 @@ def synth(
         else:
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
-        counts = synth_jobs.counted(measured.unit_resources)
-        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts)
+        counts = synth_jobs.counted(measured.unit_resources, chip)
+        whole = not measured.keep_hierarchy  # what estimates are of
+        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts) if whole else None
         page = html.write(measured, folder / "report.html", expected)
     told = measured.to_dict()
     if as_json:

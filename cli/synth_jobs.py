@@ -9,7 +9,7 @@ from ..spec import AttentionConfig, ConfigError, SpmmConfig, WeightFormat, prese
 from ..spec.attention_cycles import HeadWork
 from ..spec.formats import ceil_div
 from ..spec.spmm_cycles import cycles
-from ..synth.devices import Device
+from ..synth.devices import Device, Family
 from ..synth.estimate import block_resources, resources
 from ..synth.fabric import fabric_of
 from ..synth.netlist import Resources
@@ -19,8 +19,10 @@ __all__ = ["PRUNED", "Speedup", "counted", "errors_of", "estimate", "expected", 
 PRUNED = 0.75
 SHOWN = (0.0, 0.5, 0.75, 0.9)
 """Sparsities whose cycles are estimated."""
-COUNTED = {"lut4": "lut", "ff": "ff", "bram": "bram", "dsp": "dsp"}
+CELLS = {"lut4": "lut", "ff": "ff", "bram": "bram", "dsp": "dsp"}
 """Names of counts in JSON, and in :class:`~thresher.synth.netlist.Resources`."""
+GATES = {"gates": "gates", "ff": "ff"}
+"""Those of simple gates."""
 LENGTH, HEAD_DIM = 128, 64
 ROWS, COLUMNS, TOKENS = 1536, 384, 128
 BASELINES = Path(__file__).parents[1] / "bench" / "baselines"
@@ -126,16 +128,21 @@ def _closed_form(config: AttentionConfig | SpmmConfig) -> Speedup:
     return Speedup(value=ideal / taken, source=f"closed form, {_work(config)}")
 
 
-def counted(resources: Resources) -> dict[str, int]:
+def counted_on(device: Device) -> dict[str, str]:
+    """Names in JSON of what there is on a device, and its fields of :class:`~thresher.synth.netlist.Resources`."""
+    return GATES if device.family is Family.GENERIC else CELLS
+
+
+def counted(resources: Resources, device: Device) -> dict[str, int]:
     """Counts by the names of JSON."""
-    return {name: getattr(resources, field) for name, field in COUNTED.items()}
+    return {name: getattr(resources, field) for name, field in counted_on(device).items()}
 
 
-def errors_of(estimated: Resources, measured: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Estimates beside measurements (by the names of JSON), and their relative errors."""
+def errors_of(estimated: Resources, measured: dict[str, Any], device: Device) -> dict[str, dict[str, float | None]]:
+    """Estimates beside measurements (by the names of JSON; ``None``: not measured), and their relative errors."""
     found = {}
-    for name, field in COUNTED.items():
-        guess, real = getattr(estimated, field), measured[name]
+    for name, guess in counted(estimated, device).items():
+        real = measured[name]
         found[name] = {"estimate": guess, "measured": real, "error": guess / real - 1 if real else None}
     return found
 
@@ -143,18 +150,15 @@ def errors_of(estimated: Resources, measured: dict[str, Any]) -> dict[str, dict[
 def expected(
     config: AttentionConfig | SpmmConfig, *, unit: str, device: Device, measured: dict[str, Any]
 ) -> dict[str, dict[str, float | None]] | None:
-    """:func:`errors_of` a measurement of a unit; ``None`` for a part or a device without estimates.
+    """:func:`errors_of` a measurement of a unit, or of a part of one; ``None`` if that is not estimated.
 
     Parameters
     ----------
     measured : dict
         Counts by the names of JSON; of the unit alone if it is on a board.
     """
-    fabric = fabric_of(device)
-    if fabric is None:
-        return None
     try:
-        return errors_of(resources(config, unit, fabric), measured)
+        return errors_of(resources(config, unit, fabric_of(device)), measured, device)
     except ConfigError:
         return None
 
@@ -171,24 +175,23 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, devi
     Returns
     -------
     dict
-        ``blocks``, ``resources`` (each with ``estimate``, ``measured``, ``error``, and the device's ``available``),
-        ``work`` and ``cycles``.
+        ``blocks``, ``resources`` (each with ``estimate``, ``measured``, ``error``, and the device's ``available``,
+        if it has a size), ``work`` and ``cycles``.
 
     Raises
     ------
     ConfigError
-        There are no estimates for the device.
+        There are no estimates of such a core on the device.
     """
-    fabric = fabric_of(device)
-    if fabric is None or device.capacity is None:
-        raise ConfigError("device", device.name, "has no estimates, count with `thresher synth`")
-    blocks = block_resources(config, fabric)
+    blocks = block_resources(config, fabric_of(device))
     estimated = sum(blocks.values(), Resources())
     same = config == (preset(name) if isinstance(config, AttentionConfig) else spmm_preset(name))
-    rows = {(row["preset"], row["unit"], row["device"]): row for row in _rows("synth")} if same else {}
-    measured = rows.get((name, unit, device.name), dict.fromkeys(COUNTED))
-    told = errors_of(estimated, measured)
-    available = {each: getattr(device.capacity, field) for each, field in COUNTED.items()}
+    # What was made block by block is larger than what is estimated.
+    whole = [row for row in _rows("synth") if same and not row["keep_hierarchy"]]
+    rows = {(row["preset"], row["unit"], row["device"]): row for row in whole}
+    measured = rows.get((name, unit, device.name), dict.fromkeys(counted_on(device)))
+    told = errors_of(estimated, measured, device)
+    available = {each: getattr(device.capacity, field, None) for each, field in counted_on(device).items()}
     attention = isinstance(config, AttentionConfig)
     figures = []
     for sparsity in SHOWN:
@@ -200,7 +203,7 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, devi
         "device": device.name,
         "lanes": config.multipliers,
         "resources": {each: entry | {"available": available[each]} for each, entry in told.items()},
-        "blocks": {block: counted(counts) for block, counts in blocks.items()},
+        "blocks": {block: counted(counts, device) for block, counts in blocks.items()},
         "work": _work(config),
         "cycles": figures,
     }

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from ..synth.devices import Family, device
-from ..synth.fabric import fabric_of
 from .report import make_console, make_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..synth.flow import Measurement
+    from ..synth.measurement import Measurement
 
     Errors = dict[str, dict[str, float | None]]
 
@@ -62,9 +61,8 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
         what = "estimated" if measured.board is None else "estimated without the link"
         console.print(Text(f"{what}: {figures}"), soft_wrap=True)
     else:
-        fitted = fabric_of(device(measured.device)) is not None
-        why = f"{measured.unit} is not fitted on its own" if fitted else f"{measured.device} is only counted"
-        console.print(Text(f"no estimate: {why}"), soft_wrap=True)
+        kept, fitted = "it is of a whole that shares logic", f"only compact cores are fitted on {measured.device}"
+        console.print(Text(f"no estimate: {kept if measured.keep_hierarchy else fitted}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)
@@ -128,7 +126,8 @@ def estimate(told: dict[str, Any]) -> None:
     for block, counts in told["blocks"].items():
         table.add_row(Text(block), *(f"{counts[name]:,}" for name in names))
     table.add_row("total", *(f"{told['resources'][name]['estimate']:,}" for name in names))
-    table.add_row("share", *(_share(told["resources"][name]) for name in names))
+    if all(entry["available"] is not None for entry in told["resources"].values()):
+        table.add_row("share", *(_share(told["resources"][name]) for name in names))
     if any(entry["measured"] is not None for entry in told["resources"].values()):
         table.add_row("measured", *(f"{told['resources'][name]['measured']:,}" for name in names))
         errors = [told["resources"][name]["error"] for name in names]

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from .devices import Family, device
-from .flow import Measurement
+from .measurement import Measurement
 
 __all__ = ["page", "write"]
 

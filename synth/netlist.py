@@ -53,6 +53,9 @@ class Resources:
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
+    def __floordiv__(self, parts: int) -> "Resources":
+        return Resources(**{each.name: getattr(self, each.name) // parts for each in fields(self)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
@@ -93,12 +96,13 @@ _XILINX = {
     **dict.fromkeys(("RAMB18E1", "RAMB18E2"), Resources(bram=1)),
     **dict.fromkeys(("RAMB36E1", "RAMB36E2"), Resources(bram=2)),
     **dict.fromkeys(("DSP48E1", "DSP48E2"), Resources(dsp=1)),
-    **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM64X1S", "RAM32X1S"), Resources(lut=2, lut_ram=1)),
+    **dict.fromkeys(("RAM32X1S", "RAM64X1S"), Resources(lut=1, lut_ram=1)),
+    **dict.fromkeys(("RAM32X1D", "RAM64X1D"), Resources(lut=2, lut_ram=1)),
     **dict.fromkeys(("RAM32M", "RAM64M", "RAM128X1D"), Resources(lut=4, lut_ram=1)),
     **dict.fromkeys(("RAM32M16", "RAM64M8"), Resources(lut=8, lut_ram=1)),
     "RAM128X1S": Resources(lut=2, lut_ram=1),
     "RAM256X1S": Resources(lut=4, lut_ram=1),
-    "RAM256X1D": Resources(lut=8, lut_ram=1),
+    **dict.fromkeys(("RAM256X1D", "RAM512X1S"), Resources(lut=8, lut_ram=1)),
     "SRL16E": Resources(lut=1, lut_ram=1),
     "SRLC32E": Resources(lut=1, lut_ram=1),
 }
@@ -111,7 +115,7 @@ _CELLS: dict[Family, Mapping[str, Resources]] = {
 }
 # Constants, buffers, notes about the hierarchy; what boards have beside logic.
 _NOTHING = {"$scopeinfo", "VCC", "GND", "VLO", "VHI", "BUFG", "IBUF", "OBUF"}
-_NOTHING |= {"EHXPLLL", "SGSR", "TRELLIS_IO", "SB_IO", "SB_GB_IO", "SB_PLL40_PAD"}
+_NOTHING |= {"EHXPLLL", "DCCA", "SGSR", "TRELLIS_IO", "SB_IO", "SB_GB_IO", "SB_PLL40_PAD"}
 _FREE = Resources()
 
 

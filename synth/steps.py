@@ -12,11 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from .devices import Device, Family
+from .global_resets import reset_globally
 from .multiplier_places import DIES, place_multipliers
 from .multiplier_registers import take_registers_in
 from .tools import SynthesisError, Tool, run
 
-__all__ = ["FREQUENCY_MHZ", "PACKERS", "PLACERS", "STANDSTILL", "Pins", "Plan", "Standstill", "Steps", "Told"]
+__all__ = [
+    "FREQUENCY_MHZ",
+    "PACKERS",
+    "PLACERS",
+    "STANDSTILL",
+    "Pins",
+    "Plan",
+    "Standstill",
+    "Steps",
+    "Told",
+    "netlist_key",
+]
 
 FREQUENCY_MHZ = 100
 """What nextpnr is asked for out of context; it reports what it reached."""
@@ -24,8 +36,8 @@ FREQUENCY_MHZ = 100
 SYNTHESIS = {
     Family.ECP5: "synth_ecp5",
     Family.ICE40: "synth_ice40",
-    Family.XILINX7: "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
-    Family.ULTRASCALE_PLUS: "synth_xilinx -family xcup -noiopad -noclkbuf -flatten",
+    Family.XILINX7: "synth_xilinx -family xc7 -noiopad -noclkbuf",
+    Family.ULTRASCALE_PLUS: "synth_xilinx -family xcup -noiopad -noclkbuf",
     Family.GENERIC: "synth",
 }
 PRODUCTS = "t:SB_MAC16 %co1:+SB_MAC16[O]"
@@ -39,18 +51,18 @@ NAMING = {
     # Cells that ABC made get names of the signals that they drive, as the other two families' scripts give them.
     Family.XILINX7: "autoname",
     Family.ULTRASCALE_PLUS: "autoname",
-    # Naming so many gates takes ABC's time several times over; flattened afterwards, they are named after their blocks.
-    Family.GENERIC: "flatten; opt_clean",
 }
 """What follows so that names tell the blocks that cells belong to."""
+BY_BLOCK = "flatten; opt_clean"
+"""What follows where each block was made by itself."""
 PLACERS = {Family.ECP5: "nextpnr-ecp5", Family.ICE40: "nextpnr-ice40"}
 PACKERS = {Family.ECP5: "ecppack", Family.ICE40: "icepack"}
 CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr that names the file of what it placed, and how such files end."""
 
-NETLISTS = "4"
-"""Counts up when netlists of the same Verilog change, so that those from before are made again."""
+NETLISTS = dict.fromkeys(Family, "4")
+"""Counts up when what is done to netlists of Yosys changes, so that those from before are made again."""
 
 DETAILS = "yosys.details.log"
 
@@ -92,6 +104,9 @@ class Plan:
         Speed grade.
     pins : Pins or None
         ``None``: a part, out of context.
+    keep_hierarchy : bool
+        Each block is made by itself, and shares nothing with others. Simple gates always are: to name so many of a
+        whole takes the time of all else several times over.
     """
 
     top: str
@@ -99,6 +114,48 @@ class Plan:
     device: Device
     speed: int | None
     pins: Pins | None = None
+    keep_hierarchy: bool = False
+
+
+def netlist_key(plan: Plan, yosys: Tool) -> str:
+    """Digest of all that a netlist depends on."""
+    family = plan.device.family
+    parts = (plan.verilog, plan.device.name, _commands(plan), yosys.version, yosys.source)
+    return _digest(NETLISTS[family], *changes(plan), *parts)
+
+
+def _commands(plan: Plan) -> str:
+    """Those of Yosys."""
+    family, capacity = plan.device.family, plan.device.capacity
+    whole = not plan.keep_hierarchy and family is not Family.GENERIC
+    command = f"{SYNTHESIS[family]} -top {plan.top}"
+    if family in (Family.ECP5, Family.ICE40) and not whole:
+        command += " -noflatten"
+    if family in (Family.XILINX7, Family.ULTRASCALE_PLUS) and whole:
+        command += " -flatten"
+    if family is Family.ECP5 and plan.pins is None:
+        command += " -noiopad"
+    if family is Family.ICE40 and capacity and capacity.dsp:
+        command += " -dsp"
+        command = f"{command} -run begin:map_ram; {DROP_ABSORBED}; {command} -run map_ram:"
+    after = NAMING.get(family) if whole else BY_BLOCK
+    return "; ".join(filter(None, [command, after]))
+
+
+def changes(plan: Plan) -> dict[str, Callable[[Any], object]]:
+    """What is done to the top module of a netlist, in this order, and how."""
+    family = plan.device.family
+    if family is Family.ICE40 and plan.pins is None:
+        return {"leaving out ports": _drop_ports}
+    if family is not Family.ECP5:
+        return {}
+    found: dict[str, Callable[[Any], object]] = {"taking registers into multipliers": take_registers_in}
+    die = plan.device.capacity and DIES.get(plan.device.capacity.dsp)
+    if die:
+        found["giving multipliers places"] = lambda module: place_multipliers(module, die)
+    if plan.pins is not None:  # otherwise a reset comes from nowhere, and is not routed
+        found["leading resets over the clock's network"] = reset_globally
+    return found
 
 
 class Standstill(SynthesisError):
@@ -149,17 +206,9 @@ class Steps:
 
     def synthesise(self, yosys: Tool) -> str:
         """Name of the netlist."""
-        device, top = self.plan.device, self.plan.top
-        command = f"{SYNTHESIS[device.family]} -top {top}"
-        if device.family is Family.ECP5 and self.plan.pins is None:
-            command += " -noiopad"
-        if device.family is Family.ICE40 and device.capacity and device.capacity.dsp:
-            command += " -dsp"
-            command = f"{command} -run begin:map_ram; {DROP_ABSORBED}; {command} -run map_ram:"
-        command = "; ".join([command, *filter(None, [NAMING.get(device.family)])])
-        netlist = f"{top}.netlist.json"
-        self._netlist_key = _digest(NETLISTS, self.plan.verilog, device.name, command, yosys.version, yosys.source)
-        note = self._once([netlist], self._netlist_key, lambda: self._yosys(yosys, command, netlist))
+        netlist = f"{self.plan.top}.netlist.json"
+        self._netlist_key = netlist_key(self.plan, yosys)
+        note = self._once([netlist], self._netlist_key, lambda: self._yosys(yosys, _commands(self.plan), netlist))
         self.seconds["yosys"] = note["seconds"]
         return netlist
 
@@ -180,23 +229,13 @@ class Steps:
         arguments = ["-v", "3", "-l", DETAILS, "-p", script]
         run(yosys, arguments, folder=self.folder, log="yosys.log", details=DETAILS, on_line=progress)
         design = self._read(netlist)  # in any case: what is cut short is told here, not by nextpnr
-        if changes := self._changes():
+        if todo := changes(self.plan):
             for module in design["modules"].values():
                 if int(str(module["attributes"].get("top", "0")), 2):
-                    for change in changes:
+                    for what, change in todo.items():
+                        self.tell(what)
                         change(module)
             (self.folder / netlist).write_text(json.dumps(design))
-
-    def _changes(self) -> list[Callable[[Any], object]]:
-        """What is done to the top module of a netlist, in this order."""
-        device = self.plan.device
-        if device.family is Family.ICE40 and self.plan.pins is None:
-            return [_drop_ports]
-        if device.family is not Family.ECP5:
-            return []
-        self.tell("taking registers into multipliers")
-        die = device.capacity and DIES.get(device.capacity.dsp)
-        return [take_registers_in, *([lambda module: place_multipliers(module, die)] if die else [])]
 
     def route(self, placer: Tool, netlist: str, *, seed: int) -> Path:
         """The report of nextpnr with a seed.

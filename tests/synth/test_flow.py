@@ -11,7 +11,10 @@ from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError
 from thresher.synth import flow, html, steps, units
 from thresher.synth.devices import Capacity, device
 from thresher.synth.flow import measure
+from thresher.synth.global_resets import reset_globally
+from thresher.synth.measurement import Fit
 from thresher.synth.multiplier_places import DIES
+from thresher.synth.steps import Pins, Plan
 from thresher.synth.tools import Source, SynthesisError
 from thresher.synth.verilog import OutputError
 
@@ -228,8 +231,48 @@ def test_devices_that_are_only_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_NETLIST", json.dumps(design))
     result = run(tmp_path, name="generic")
     assert (result.resources.gates, result.fits, result.routes) == (1, {}, {})
+    assert run(tmp_path, name="generic", keep_hierarchy=True).notes == (), "gates always are made block by block"
     with pytest.raises(ConfigError, match="only counted"):
         run(tmp_path, name="xc7a35t", speed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "by_block"),
+    [
+        (
+            "lfe5u-25f",
+            "synth_ecp5 -top value_sums -noiopad;",
+            "synth_ecp5 -top value_sums -noflatten -noiopad; flatten;",
+        ),
+        (
+            "ice40up5k",
+            "synth_ice40 -top value_sums -dsp -run",
+            "synth_ice40 -top value_sums -noflatten -dsp -run map_ram",
+        ),
+        ("ice40hx8k", "synth_ice40 -top value_sums;", "synth_ice40 -top value_sums -noflatten; flatten;"),
+        ("xc7a35t", "-top value_sums -flatten; autoname;", "-noclkbuf -top value_sums; flatten;"),
+    ],
+)
+def test_blocks_by_themselves(tmp_path, monkeypatch, name, whole, by_block):
+    """A netlist of the one kind is not taken for the other."""
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist({}))
+    monkeypatch.setenv("FAKE_ICE40", "{}")
+    result = run(tmp_path, name=name, place=False, keep_hierarchy=True)
+    assert result.notes == (flow.BY_THEMSELVES,)
+    assert result.to_dict()["keep_hierarchy"]
+    assert run(tmp_path, name=name, place=False).notes == ()
+    first, second = calls(tmp_path)
+    assert by_block in first
+    assert "flatten; opt_clean" in first
+    assert whole in second
+
+
+def test_resets_are_led_over_the_clocks_network_on_boards():
+    pins = Pins(constraints="", package="CABGA381", clock_mhz=50)
+    plan = Plan(top="top", verilog="", device=device("lfe5u-25f"), speed=6, pins=pins)
+    assert reset_globally in steps.changes(plan).values()
+    assert reset_globally not in steps.changes(dataclasses.replace(plan, pins=None)).values()
+    assert not steps.changes(dataclasses.replace(plan, device=device("ice40up5k")))
 
 
 def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
@@ -253,7 +296,7 @@ def test_logic_cells_of_an_ice40_are_what_must_fit(tmp_path, monkeypatch):
     settings = {"preset": "tiny", "unit": "value_sums", "folder": tmp_path, "source": Source.NATIVE}
     result = measure(TINY, device=smaller, **settings)
     assert (result.resources.lut, result.resources.ff, result.resources.cells) == (4, 3, 7)
-    assert result.too_large == {"lut": flow.Fit(used=7, available=5, share=1.4, missing=2)}
+    assert result.too_large == {"lut": Fit(used=7, available=5, share=1.4, missing=2)}
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
     assert "lacks 2 logic cells" in html.page(result)
 

@@ -1,0 +1,220 @@
+"""What the blocks of an attention core are made of."""
+
+from collections.abc import Callable
+
+from ..hdl.compact.block_measure import measured_row_layout, stored_block_layout
+from ..hdl.compact.normalise import NARROW, ROWS_AHEAD
+from ..hdl.compact.row_queue import waiting_row_layout
+from ..hdl.pe_array import operand_address_bits
+from ..hdl.prediction.query_tables import group_count, sum_bits
+from ..hdl.predictor import nibble_address_bits
+from ..hdl.rows.row_maximum import row_maximum_layout, score_block_layout
+from ..hdl.rows.row_walker import softmax_row_layout
+from ..hdl.softmax import weight_block_layout
+from ..hdl.sparsity.block_select import (
+    mask_address_bits,
+    mask_word_bits,
+    row_address_bits,
+    row_selection_layout,
+)
+from ..hdl.sparsity.block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
+from ..spec.config import AttentionConfig, Importance, Score
+from ..spec.formats import INT8_BITS, OUTPUT_MULTIPLIER_BITS, RECIPROCAL_FRACTION
+from .fabric import Fabric, Memory
+from .parts import NO_MEMORY, Parts, width
+
+__all__ = ["ATTENTION_PARTS", "COMPACT"]
+
+COMPACT = "compact "
+"""Blocks of compact cores that are others than those of plain ones."""
+
+
+def _array(config: AttentionConfig, on: Fabric) -> Parts:
+    block, lanes = config.block, config.lanes
+    products = config.multipliers * (config.weight_bits + 1 + INT8_BITS)
+    fractions = config.multipliers * config.fraction_signed_bits**2 * (config.score is Score.APPROX)
+    trees = block**2 * (lanes - 1) * 2 * INT8_BITS
+    # Registers on the way to products that stand far away.
+    far = 0 if config.compact else 1
+    features = (1, far, products, far * products, fractions, trees)
+    features += (block * lanes * config.accumulator_bits, block**2 * config.score_bits)
+    return Parts(logic=features, ff=features, dsp=config.multipliers)
+
+
+def _predictor(config: AttentionConfig, on: Fabric) -> Parts:
+    lookups, groups = config.predictor_keys * config.integer_bits, group_count(config)
+    sums = config.block * sum_bits(config)
+    # Of both halves of the tables; what cells give that are not as deep is chosen from.
+    words = 16 * config.predictor_chunks
+    table = on.memory(words, sums, old=True)
+    found = lookups * groups * sums
+    chosen = found * (words // 16 - 1) if table.cells and on.lut_ram else 0
+    totals = config.block * config.predictor_keys * config.prediction_bits
+    return Parts(
+        logic=(1, found, chosen, totals, groups * sums),
+        ff=(1, found, totals),
+        memory=lookups * groups * table,
+    )
+
+
+def _selections(config: AttentionConfig, on: Fabric) -> Memory:
+    """Of a sparsity engine: masks, and what is told of rows."""
+    masks = on.memory(1 << mask_address_bits(config), mask_word_bits(config))
+    return masks + on.memory(1 << row_address_bits(config), width(row_selection_layout(config)))
+
+
+def _sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
+    words = BANKS << (config.groups - 1).bit_length()
+    store = on.memory(words, width(stored_blocks_layout(config)))
+    inside = config.predictor_blocks * config.block**2 * config.prediction_bits
+    magnitudes = inside * (config.importance is not Importance.MAX)
+    features = (1, inside, magnitudes, width(row_statistics_layout(config)), mask_word_bits(config))
+    return Parts(logic=features, ff=features, memory=store + _selections(config, on))
+
+
+def _softmax(config: AttentionConfig, on: Fabric) -> Parts:
+    block = config.block
+    scores, sums = block**2 * config.score_bits, block * config.denominator_bits
+    entries = 1 << (2 * config.blocks - 1).bit_length()
+    memory = on.memory(entries, width(score_block_layout(config)) - 1)
+    for queued in (weight_block_layout, softmax_row_layout, row_maximum_layout):
+        memory += on.small(16, width(queued(config)))
+    context = width(softmax_row_layout(config)) + width(row_maximum_layout(config))
+    return Parts(
+        logic=(1, scores, block**2, sums),
+        ff=(1, scores, block**2 * config.weight_bits, sums, context),
+        memory=memory,
+        # Two for each exponential, one for the pruned positions' share of a row sum, one for its reciprocal.
+        dsp=2 * block**2 + 2,
+    )
+
+
+def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
+    block = config.block * config.lanes * config.accumulator_bits
+    sums = config.lanes * config.value_sum_bits
+    values = config.output_lanes * config.accumulator_bits
+    features = (1, values, block, sums)
+    # The background's share and the scale of each value, and the factor that they share.
+    return Parts(logic=features, ff=features, dsp=2 * config.output_lanes + 1)
+
+
+def _value_sums(config: AttentionConfig, on: Fabric) -> Parts:
+    bits = config.lanes * config.value_sum_bits
+    memory = on.memory(2 << (config.chunks - 1).bit_length(), bits)
+    return Parts(logic=(1, bits, bits * config.chunks), ff=(1, bits * config.chunks), memory=memory)
+
+
+def _scratchpads(config: AttentionConfig, on: Fabric) -> Parts:
+    """Q, K and V twice, and what the predictor takes of Q and K."""
+    block, lanes = config.block, config.lanes
+    operands = 1 << operand_address_bits(config)
+    steps = config.predictor_lanes // lanes
+    row = config.predictor_lanes * config.integer_bits
+    memory = on.memory(operands, INT8_BITS * block * lanes, granules=block)
+    memory += on.memory(2 * operands, INT8_BITS * block * lanes, granules=block)
+    for rows, count in ((block, config.blocks), (config.predictor_keys, config.groups)):
+        memory += on.memory(1 << nibble_address_bits(config, count), rows * row, granules=rows * steps)
+    # LUT RAM is read without a clock, so that what it gives takes registers.
+    return Parts(logic=(1, block * row), ff=(1, memory.cells), memory=memory)
+
+
+def _head_loader(config: AttentionConfig, on: Fabric) -> Parts:
+    features = (1, config.lanes, config.predictor_lanes, config.length_bits)
+    return Parts(logic=features, ff=features)
+
+
+def _output_buffer(config: AttentionConfig, on: Fabric) -> Parts:
+    words = 2 * config.block << (config.chunks - 1).bit_length()
+    features = (1, config.lanes, config.length_bits)
+    return Parts(logic=features, ff=features, memory=on.small(words, INT8_BITS * config.lanes))
+
+
+def _around(config: AttentionConfig, on: Fabric) -> Parts:
+    """Head table, queues of heads, and what the core holds itself."""
+    features = (1, config.lanes, config.length_bits)
+    return Parts(logic=features, ff=features)
+
+
+# -- compact attention cores -------------------------------------------------------------------
+
+
+def _compact_predictor(config: AttentionConfig, on: Fabric) -> Parts:
+    products = config.block * config.predictor_keys * config.predictor_lanes
+    totals = config.block * config.predictor_keys * config.prediction_bits
+    return Parts(logic=(1, products, totals), ff=(1, products, totals))
+
+
+def _compact_sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
+    words = 2 << (config.groups * config.predictor_blocks - 1).bit_length()
+    store = on.memory(words, width(stored_block_layout(config)))
+    # Few features here and below, since few configurations were counted.
+    features = (1, width(measured_row_layout(config)) + config.head_sum_bits)
+    return Parts(logic=features, ff=features, memory=store + _selections(config, on))
+
+
+def _compact_softmax(config: AttentionConfig, on: Fabric) -> Parts:
+    """All memories are block RAM, however small."""
+    entries = 1 << (4 * config.blocks - 1).bit_length()
+    weights = config.block**2
+    memories = (
+        on.large(entries, width(score_block_layout(config)) - (config.blocks - 1).bit_length()),
+        on.large(entries, weights * (config.weight_bits + 1), granules=weights),
+        on.large(entries, (config.blocks - 1).bit_length()),
+        on.large(4, width(waiting_row_layout(config))),
+        on.large(2 * config.reciprocal_segments, RECIPROCAL_FRACTION),
+    )
+    features = (1, config.score_bits + config.denominator_bits)
+    return Parts(logic=features, ff=features, memory=sum(memories, NO_MEMORY), dsp=2)
+
+
+def _compact_normalise(config: AttentionConfig, on: Fabric) -> Parts:
+    block = config.block * config.lanes * config.accumulator_bits
+    rows = config.weight_bits + OUTPUT_MULTIPLIER_BITS + (config.denominator_bits - config.weight_bits).bit_length() + 1
+    # Bits of an operand above those of an iCE40's multiplier are multiplied by logic.
+    features = (1, block, config.lanes * config.value_sum_bits, max(0, config.output_operand_bits - NARROW))
+    # Flip-flops of ΣV are chosen from on their way into the normaliser's registers.
+    chosen = NO_MEMORY if on.lut_ram else Memory(cells=_sums_of_values(config, on).cells)
+    return Parts(logic=features, ff=features, memory=chosen + on.large(ROWS_AHEAD * config.block, rows), dsp=2)
+
+
+def _compact_output_buffer(config: AttentionConfig, on: Fabric) -> Parts:
+    words = 2 * config.block << (config.chunks - 1).bit_length()
+    features = (1, config.lanes, config.length_bits)
+    rows = on.large(words, INT8_BITS * config.lanes, granules=config.lanes // config.output_lanes)
+    return Parts(logic=features, ff=features, memory=rows)
+
+
+def _sums_of_values(config: AttentionConfig, on: Fabric) -> Memory:
+    """ΣV of both slots."""
+    bits, words = config.lanes * config.value_sum_bits, 2 << (config.chunks - 1).bit_length()
+    if not on.lut_ram and config.lanes > 1:
+        return on.small(words, bits)  # read without a clock; a single lane's, by the normaliser's register
+    return on.memory(words, bits)
+
+
+def _compact_value_sums(config: AttentionConfig, on: Fabric) -> Parts:
+    """Of both slots, and those that are being summed."""
+    bits, words = config.lanes * config.value_sum_bits, 1 << (config.chunks - 1).bit_length()
+    return Parts(logic=(1, bits), ff=(1, bits), memory=_sums_of_values(config, on) + on.large(words, bits))
+
+
+ATTENTION_PARTS: dict[str, Callable[[AttentionConfig, Fabric], Parts]] = {
+    "predictor": _predictor,
+    "sparsity_engine": _sparsity_engine,
+    "pe_array": _array,
+    "softmax": _softmax,
+    "normalise": _normalise,
+    "value_sums": _value_sums,
+    "scratchpads": _scratchpads,
+    COMPACT + "predictor": _compact_predictor,
+    COMPACT + "softmax": _compact_softmax,
+    COMPACT + "normalise": _compact_normalise,
+    COMPACT + "value_sums": _compact_value_sums,
+    COMPACT + "sparsity_engine": _compact_sparsity_engine,
+    "loader": _head_loader,
+    "output": _output_buffer,
+    COMPACT + "output": _compact_output_buffer,
+    "rest": _around,
+    COMPACT + "rest": _around,
+}
+"""By block."""

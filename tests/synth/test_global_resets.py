@@ -1,0 +1,84 @@
+"""Resets by the global network: which, and that nextpnr routes them there."""
+
+import json
+import re
+
+from thresher.synth.global_resets import MANY, reset_globally
+from thresher.synth.tools import Source, find, run
+
+
+def flip_flop(reset: int | str | None, q: int) -> dict:
+    pins = {"CLK": [2], "DI": [3], "Q": [q]} | ({} if reset is None else {"LSR": [reset]})
+    directions = dict.fromkeys(pins, "input") | {"Q": "output"}
+    parameters = {
+        "CEMUX": "1 ",
+        "CLKMUX": "CLK",
+        "GSR": "DISABLED",
+        "LSRMUX": "LSR",
+        "REGSET": "RESET",
+        "SRMODE": "LSR_OVER_CE",
+    }
+    return {
+        "hide_name": 0,
+        "type": "TRELLIS_FF",
+        "parameters": parameters,
+        "attributes": {},
+        "port_directions": directions,
+        "connections": pins,
+    }
+
+
+def module(**resets: int) -> dict:
+    """Flip-flops: so many with each reset, of which there are ``many`` and ``few``, and without (``none``). A table
+    reads what resets many, too."""
+    bits = {"many": 4, "few": 5, "zero": "0", "none": None}
+    which = [bits[name] for name, count in resets.items() for _ in range(count)]
+    cells = {f"core.r{i}": flip_flop(reset, 10 + i) for i, reset in enumerate(which)}
+    pins = {"A": [4], "B": [10], "Z": [9]}
+    cells["table"] = {
+        "hide_name": 0,
+        "type": "LUT4",
+        "parameters": {"INIT": "1000100010001000"},
+        "attributes": {},
+        "port_directions": {"A": "input", "B": "input", "Z": "output"},
+        "connections": pins,
+    }
+    inputs = {"clk": 2, "d": 3, "many": 4, "few": 5}
+    ports = {name: {"direction": "input", "bits": [bit]} for name, bit in inputs.items()}
+    ports["q"] = {"direction": "output", "bits": [9]}
+    names = {name: {"hide_name": 0, "bits": port["bits"], "attributes": {}} for name, port in ports.items()}
+    return {"attributes": {"top": "1"}, "ports": ports, "cells": cells, "netnames": names}
+
+
+def test_resets_of_many_flip_flops():
+    netlist = module(many=MANY, few=MANY - 1, zero=MANY, none=3)
+    assert reset_globally(netlist) == 1
+    (buffer,) = (cell for cell in netlist["cells"].values() if cell["type"] == "DCCA")
+    assert buffer["connections"]["CLKI"] == [4]
+    assert buffer["connections"]["CE"] == ["1"]
+    (spread,) = buffer["connections"]["CLKO"]
+    assert spread == 1 + max(
+        cell["connections"]["Q"][0] for cell in netlist["cells"].values() if "Q" in cell["connections"]
+    )
+    resets = [cell["connections"].get("LSR") for cell in netlist["cells"].values() if cell["type"] == "TRELLIS_FF"]
+    assert resets == [[spread]] * MANY + [[5]] * (MANY - 1) + [["0"]] * MANY + [None] * 3
+    assert netlist["cells"]["table"]["connections"]["A"] == [4]
+
+
+def test_nothing_to_do():
+    netlist = module(few=MANY - 1, none=5)
+    before = json.dumps(netlist)
+    assert reset_globally(netlist) == 0
+    assert json.dumps(netlist) == before
+    assert reset_globally({"cells": {}, "ports": {}}) == 0
+
+
+def test_nextpnr_routes_them_there(tmp_path):
+    netlist = module(many=MANY, none=20)
+    reset_globally(netlist)
+    (tmp_path / "top.json").write_text(json.dumps({"modules": {"top": netlist}}))
+    options = ["--25k", "--package", "CABGA381", "--json", "top.json", "--lpf-allow-unconstrained"]
+    run(find("nextpnr-ecp5", Source.AUTO), [*options, "--textcfg", "top.config"], folder=tmp_path, log="log")
+    # The clock is 0. It leaves the network tile by tile.
+    assert re.search(r"routing clock net .* using global 1", (tmp_path / "log").read_text())
+    assert len(re.findall(r"arc: \S+ G_HPBX0100", (tmp_path / "top.config").read_text())) > MANY / 20
