@@ -128,14 +128,14 @@ def _closed_form(config: AttentionConfig | SpmmConfig) -> Speedup:
     return Speedup(value=ideal / taken, source=f"closed form, {_work(config)}")
 
 
-def counted_on(device: Device) -> dict[str, str]:
+def names_of_counts(device: Device) -> dict[str, str]:
     """Names in JSON of what there is on a device, and its fields of :class:`~thresher.synth.netlist.Resources`."""
     return GATES if device.family is Family.GENERIC else CELLS
 
 
 def counted(resources: Resources, device: Device) -> dict[str, int]:
     """Counts by the names of JSON."""
-    return {name: getattr(resources, field) for name, field in counted_on(device).items()}
+    return {name: getattr(resources, field) for name, field in names_of_counts(device).items()}
 
 
 def errors_of(estimated: Resources, measured: dict[str, Any], device: Device) -> dict[str, dict[str, float | None]]:
@@ -189,9 +189,9 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, devi
     # What was made block by block is larger than what is estimated.
     whole = [row for row in _rows("synth") if same and not row["keep_hierarchy"]]
     rows = {(row["preset"], row["unit"], row["device"]): row for row in whole}
-    measured = rows.get((name, unit, device.name), dict.fromkeys(counted_on(device)))
+    measured = rows.get((name, unit, device.name), dict.fromkeys(names_of_counts(device)))
     told = errors_of(estimated, measured, device)
-    available = {each: getattr(device.capacity, field, None) for each, field in counted_on(device).items()}
+    available = {each: getattr(device.capacity, field, None) for each, field in names_of_counts(device).items()}
     attention = isinstance(config, AttentionConfig)
     figures = []
     for sparsity in SHOWN:

@@ -40,7 +40,7 @@ def reset_globally(module: dict[str, Any]) -> int:
         if RESET in pins:
             pins[RESET] = [spread.get(bit, bit) for bit in pins[RESET]]
     for i, (bit, output) in enumerate(spread.items()):
-        cells[f"$global_reset${i}"] = {
+        cells[f"global_reset_{i}"] = {
             "hide_name": 0,
             "type": "DCCA",
             "parameters": {},
@@ -52,6 +52,6 @@ def reset_globally(module: dict[str, Any]) -> int:
 
 
 def _bits(module: dict[str, Any]) -> list[list[Any]]:
+    """Of cells and ports; a wire that neither has may lend its name to a new one."""
     connections = [bits for cell in module["cells"].values() for bits in cell["connections"].values()]
-    named = [*module["ports"].values(), *module.get("netnames", {}).values()]
-    return connections + [each["bits"] for each in named]
+    return connections + [port["bits"] for port in module["ports"].values()]
