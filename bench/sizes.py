@@ -29,12 +29,13 @@ from thresher.hdl.verilog import emit
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, ThresherError, WeightFormat
 from thresher.synth import estimate
 from thresher.synth.devices import device
-from thresher.synth.fabric import FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
+from thresher.synth.fabric import ECP5, FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
 from thresher.synth.flow import measure
+from thresher.synth.netlist import Resources
 from thresher.synth.parts import Features, Parts
 from thresher.synth.steps import Plan, netlist_key
 from thresher.synth.tools import Source, find
-from thresher.synth.units import make
+from thresher.synth.units import ATTENTION_UNITS, SPMM_UNITS, make
 
 SIZES = Path(__file__).parent / "baselines" / "sizes.json"
 COUNTS = ("lut", "gates", "ff", "bram", "dsp")
@@ -138,6 +139,15 @@ BITWISE = {
     "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "2 × 8", "held out: csr"],
 }
 """What is counted in gates: each bit of a memory is some of these."""
+ALONE = {
+    "attention": [
+        *("2 lanes", "4 lanes", "8 lanes", "8 lanes, 1 block", "blocks of 4", "16 lanes", "long", "wide predictor"),
+        *("4 blocks", "14 bits of weight", "deep", "hdp, 8 lanes", "hdp, compact", "compact, 1 lane"),
+        *("compact, 4 lanes", "compact, 8 lanes", "compact, long", "held out: 4 lanes", "held out: compact"),
+    ],
+    "spmm": ["tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "4 × 4", "8 × 8", "no banks", "held out: csr"],
+}
+"""Whose parts are counted by themselves, too; on ECP5 all."""
 COUNTED = {ICE40: SMALL, ICE40_LOGIC: SMALL, GENERIC: BITWISE}
 """By fabric; all for others."""
 
@@ -167,6 +177,14 @@ def wanted(on: Fabric, large: Sequence[str]) -> list[tuple[str, str, Config]]:
     ]
 
 
+def parts_alone(fabric: str, unit: str, name: str) -> list[str]:
+    """Parts of a unit that are counted by themselves."""
+    if FABRICS[fabric] is not ECP5 and name not in ALONE[unit]:
+        return []
+    units = ATTENTION_UNITS if unit == "attention" else SPMM_UNITS
+    return [part for part in units if part != unit]
+
+
 def plan(fabric: str, unit: str, config: Config) -> Plan:
     """What is to be counted."""
     top, component = make(unit, config)
@@ -174,32 +192,46 @@ def plan(fabric: str, unit: str, config: Config) -> Plan:
 
 
 def count(fabric: str, unit: str, name: str, config: Config, *, before: Row | None) -> Row:
-    """A row: counts of each block by Yosys; that from before if its netlist would be the same."""
-    found = netlist_key(plan(fabric, unit, config), find("yosys", Source.YOWASP))
-    if before is not None and before["netlist"] == found:
-        return before
-    with tempfile.TemporaryDirectory() as folder:
-        measured = measure(
-            config,
-            preset=name,
-            unit=unit,
-            device=device(FABRICS[fabric].counted_on),
-            folder=Path(folder),
-            place=False,
-            source=Source.YOWASP,
-        )
+    """A row: counts by Yosys of each block, and of each part alone; those from before whose netlist is the same."""
+    yosys = find("yosys", Source.YOWASP)
+    known = {"netlists": {}, "blocks": {}, "alone": {}} if before is None else before
+    netlists: dict[str, str] = {}
+    counted: dict[str, Any] = {}
+    for part in (unit, *parts_alone(fabric, unit, name)):
+        netlists[part] = netlist_key(plan(fabric, part, config), yosys)
+        if known["netlists"].get(part) == netlists[part]:
+            counted[part] = known["blocks"] if part == unit else known["alone"][part]
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            measured = measure(
+                config,
+                preset=name,
+                unit=part,
+                device=device(FABRICS[fabric].counted_on),
+                folder=Path(folder),
+                place=False,
+                source=Source.YOWASP,
+            )
+        found = {block.name: block.resources for block in measured.blocks}
+        if part == unit:
+            counted[part] = {block: kept(resources) for block, resources in found.items()}
+        else:
+            counted[part] = kept(sum(found.values(), Resources()))
     return {
         "fabric": fabric,
         "unit": unit,
         "name": name,
         "configuration": json.loads(config.to_json()),
-        "netlist": found,
-        "yosys": measured.tools["yosys"],
-        "blocks": {
-            block.name: {each: count for each in KEPT if (count := getattr(block.resources, each))}
-            for block in measured.blocks
-        },
+        "yosys": f"{yosys.version} ({yosys.source})",
+        "netlists": netlists,
+        "blocks": counted.pop(unit),
+        "alone": counted,
     }
+
+
+def kept(resources: Resources) -> dict[str, int]:
+    """Those that a row holds."""
+    return {each: count for each in KEPT if (count := getattr(resources, each))}
 
 
 Key = tuple[str, str, str]

@@ -1,4 +1,4 @@
-"""What the commands ``synth`` and ``estimate`` take from measurements and from closed forms."""
+"""What the commands ``synth`` and ``estimate`` take from measurements and from models."""
 
 import dataclasses
 import json
@@ -44,7 +44,7 @@ class Speedup:
 
 
 def speedup_75(config: AttentionConfig | SpmmConfig, *, name: str) -> Speedup:
-    """The committed measurement of a preset, or else closed forms.
+    """The committed measurement of a preset, or else the cycle model.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def speedup_75(config: AttentionConfig | SpmmConfig, *, name: str) -> Speedup:
     """
     if isinstance(config, AttentionConfig):
         measured = _rows("attention") if config == preset(name) else []
-        return _attention_measured(measured, name) or _closed_form(config)
+        return _attention_measured(measured, name) or _modelled(config)
     measured = _rows("spmm") if config == spmm_preset(name) else []
-    return _spmm_measured(measured, name) or _closed_form(config)
+    return _spmm_measured(measured, name) or _modelled(config)
 
 
 def _rows(unit: str) -> list[dict[str, Any]]:
@@ -122,10 +122,10 @@ def _work(config: AttentionConfig | SpmmConfig) -> str:
     return "{}×{} CSR times {} tokens".format(*_product(config))
 
 
-def _closed_form(config: AttentionConfig | SpmmConfig) -> Speedup:
+def _modelled(config: AttentionConfig | SpmmConfig) -> Speedup:
     attention = isinstance(config, AttentionConfig)
     taken, ideal = _attention_cycles(config, PRUNED) if attention else _spmm_cycles(config, PRUNED)
-    return Speedup(value=ideal / taken, source=f"closed form, {_work(config)}")
+    return Speedup(value=ideal / taken, source=f"cycle model, {_work(config)}")
 
 
 def names_of_counts(device: Device) -> dict[str, str]:

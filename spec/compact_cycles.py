@@ -2,25 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from .config import AttentionConfig, Fill, Importance, Normalise, Score
-from .formats import RECIPROCAL_FRACTION, RHO_FRACTION, ceil_div, unsigned_bits
+from .config import AttentionConfig, Fill, Importance, Score
+from .formats import RECIPROCAL_FRACTION, RHO_FRACTION, ceil_div
+from .stream_cycles import HeadStream, Shared, divider_cycles, levels
 
-__all__ = ["GOLDEN", "SCORE_SPREAD", "CompactStream", "divider_cycles", "levels"]
+__all__ = ["GOLDEN", "SCORE_SPREAD", "CompactStream"]
 
-SLOTS = 2
-"""Heads inside the core."""
-LEAST_HEADS, MOST_HEADS = 6, 16
-"""Heads that are followed to see how long those behind them take: until two and two are alike, or no further."""
 TURNS = 4
 """Normaliser: cycles per value, and per reciprocal."""
 MASK_BITS = 16
 """Sparsity engine: blocks per word of the mask, up to whose end it compares, where rows are as long."""
-DIVIDER_BITS = 2
-"""Sparsity engine: quotient bits per cycle of a background's division."""
 
 # Registers between the stages, counted in hdl/: all of them in cycles.
 TO_TABLE = 6
@@ -53,17 +48,6 @@ QUANTILES = 8
 """Unlike places where the largest score of a query row is taken to be."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples, less their whole parts, spread evenly however many there are, and so do every other one's."""
-
-
-def levels(count: int) -> int:
-    """Levels of a tree of adders, each with its register."""
-    return (count - 1).bit_length()
-
-
-def divider_cycles(config: AttentionConfig) -> int:
-    """Latency of a background's division."""
-    quotient = unsigned_bits(config.prediction_peak) + 1 + 2 * config.fraction_bits
-    return ceil_div(quotient, DIVIDER_BITS) + 1
 
 
 @dataclass
@@ -99,98 +83,25 @@ class _Turns:
         return own + self.before if own + self.before < self.since else own + self.lag
 
 
-@dataclass
-class _Passes:
-    """The array's cycles that passes of weights take, as far as they are known; scores get the others."""
-
-    runs: list[tuple[int, int, int, int]] = field(default_factory=list)
-    first: int = 0
-    """The first run that is not over when scores are asked for, whose cycles only grow."""
-
-    def add(self, start: int, steps: int, pitch: int, count: int = 1) -> None:
-        """``count`` passes of so many steps, one every ``pitch`` cycles."""
-        self.runs.append((start, steps, pitch, count))
-
-    def scored(self, cycle: int, steps: int) -> int:
-        """When the last of so many steps of scores is done, the first not before ``cycle``."""
-        while self.first < len(self.runs):
-            start, length, pitch, count = self.runs[self.first]
-            if cycle + steps <= start:
-                break
-            steps -= max(0, start - cycle)
-            cycle = max(cycle, start)
-            end = start + (count - 1) * pitch + length
-            if cycle < end:
-                gap = pitch - length
-                passes, into = divmod(cycle - start, pitch)
-                gone = passes * gap + max(0, into - length)
-                if gone + steps <= (count - 1) * gap:
-                    passes, into = divmod(gone + steps - 1, gap)
-                    return start + passes * pitch + length + into
-                steps -= (count - 1) * gap - gone
-                cycle = end
-            self.first += 1
-        return cycle + steps - 1
-
-
-class CompactStream:
-    """Equal heads streaming through a compact core that never waits for data or for its outputs to be taken.
+class CompactStream(HeadStream):
+    """Equal heads streaming through a compact core.
 
     Each stage takes a block row when it is free and the stage before has done its part; weights go before scores in
     the main array. Registers and waiting are those of the hardware; what is not known is how many places a
-    reciprocal's denominator must be shifted, and which blocks are kept.
-
-    Parameters
-    ----------
-    config : AttentionConfig
-        ``compact``.
-    query_length, key_length, head_dim : int
-    kept : sequence of int
-        Kept blocks of each block row; none of a head that the head mask removes.
-
-    Attributes
-    ----------
-    finished : list of int
-        Of each head so far the cycle of its last output, from the acceptance of the first command on.
+    reciprocal's denominator must be shifted, and which blocks are kept. Parameters as of :class:`HeadStream`.
     """
 
     def __init__(self, config: AttentionConfig, query_length: int, key_length: int, head_dim: int, kept: Sequence[int]):
-        self._shape = config, query_length, key_length, head_dim, kept
-        self._config = config
-        self._lengths = query_length, key_length
-        self._kept = kept
-        self._chunks = ceil_div(head_dim, config.lanes)
-        self._predictor_chunks = ceil_div(head_dim, config.predictor_lanes)
-        self._rows = ceil_div(query_length, config.block)
-        self._blocks = ceil_div(key_length, config.block)
-        self._early = config.normalise is Normalise.EARLY
+        super().__init__(config, query_length, key_length, head_dim, kept)
         self._words = TURNS * config.block * config.lanes
         self._score_latency = TO_WALK + levels(config.lanes) + (config.score is Score.APPROX)
         self._decision = self._decide()
         self._reciprocals = self._reciprocal_cycles()
-        self.finished: list[int] = []
-        self._turns, self._passes = _Turns(), _Passes()
+        self._turns, self._passes = _Turns(), Shared()
         # When each stage is free, or was last busy.
-        self._accepted, self._loaded, self._engine_free = -1, -1, 0
+        self._engine_free = 0
         self._scored, self._walk_free, self._reciprocal_free = -1, 0, 0
         self._store_free, self._array_free, self._normaliser_free, self._sent = 0, 0, 0, -1
-
-    def alone(self) -> int:
-        """Cycles of a head on an idle core."""
-        if not self.finished:
-            self._run(1)
-        return self.finished[0]
-
-    def pace(self) -> float:
-        """Cycles per head in the middle of the stream."""
-        self._run(LEAST_HEADS - len(self.finished))
-        while len(self.finished) < MOST_HEADS:
-            ends = self.finished
-            if all(ends[i] - ends[i - 2] == ends[i - 2] - ends[i - 4] for i in (-1, -2)):
-                return (ends[-1] - ends[-3]) / 2
-            self._run(2)
-        skipped = LEAST_HEADS - SLOTS
-        return (self.finished[-1] - self.finished[skipped - 1]) / (MOST_HEADS - skipped)
 
     def stages(self) -> dict[str, int]:
         """Cycles per head of stages by themselves."""
@@ -206,17 +117,6 @@ class CompactStream:
                 taken.append(passes._array_free)
             found |= {"softmax": released[-1] - released[self._rows - 1], "passes": taken[1] - taken[0]}
         return found
-
-    def _run(self, heads: int) -> None:
-        for _ in range(heads):
-            self._head()
-
-    def _pruned(self, row: int) -> bool:
-        return bool(self._kept) and self._kept[row] < self._blocks
-
-    def _filled(self, row: int) -> bool:
-        """The row's pruned positions weigh something."""
-        return self._pruned(row) and self._config.fill is not Fill.SKIP
 
     # -- prediction and decision -----------------------------------------------------------------
 
@@ -249,12 +149,7 @@ class CompactStream:
 
     def _head(self) -> None:
         queries, keys = self._lengths
-        # The table takes a command per cycle; the output needs two more cycles to give a slot back.
-        self._accepted += 1
-        if len(self.finished) >= SLOTS:
-            self._accepted = max(self._accepted, self.finished[-SLOTS] + 2)
-        loading = max(self._accepted, self._loaded) + 1
-        self._loaded = loading + (queries + 2 * keys) * self._chunks
+        loading = self._load()
         predicted = max(loading + (queries + keys) * self._chunks + TO_TABLE, self._engine_free)
         self._engine_free = predicted + self._decision
         known = max(self._engine_free, self._loaded + TO_TABLE) + 1
@@ -265,7 +160,7 @@ class CompactStream:
         # The list keeps up with the array, and the softmax has room for scores.
         self._scored = max(self._scored, known + TO_SCORES)
         for row in range(self._rows):
-            self._scored = self._passes.scored(self._scored + 1, self._kept[row] * self._chunks)
+            self._scored = self._passes.done(self._scored + 1, self._kept[row] * self._chunks)
             released, reciprocal = self._walk(row)
             self._weigh(row, released, reciprocal, due)
         self.finished.append(self._sent)
@@ -331,8 +226,7 @@ class CompactStream:
         # The store reads a word when the one before is used.
         self._store_free = (starts[-1] + kept - 2 if kept > 1 else read) + 1
         filled = turns.later(begin, self._words + TURNS - 1) + 1
-        queries = min(self._config.block, self._lengths[0] - row * self._config.block)
-        self._sent = max(filled, self._sent) + queries * self._chunks
+        self._sent = max(filled, self._sent) + self._queries(row) * self._chunks
 
     def _pair(self, starts: list[int], kept: int) -> int:
         """Cycles of two passes, once all that follow take as long; before that, 0."""

@@ -29,8 +29,7 @@ def test_measured_rows(row):
     for kept, found in (("kept_blocks", "cycles_per_head"), ("blocks", "dense_cycles_per_head")):
         config = preset(row["preset"])
         model = work(config, row["length"], row["head_dim"], row[kept])
-        # Of short heads, single cycles of latency are more than 1 %.
-        assert model.cycles == pytest.approx(row[found], rel=0.01, abs=5 if row[found] < 400 else 0), model.stages
+        assert model.cycles == pytest.approx(row[found], rel=0.01), model.stages
 
 
 def test_limits_by_hand():
@@ -39,12 +38,13 @@ def test_limits_by_hand():
     assert dense.cycles == dense.stages["main array"] == 2 * 4096 * 2
     assert dense.stages["load"] == 3 * 128 * 2 + 1
     # Accumulators of a row are ready in 64 cycles and 8; the normaliser needs 2 · 32 / 4, which binds sparse rows.
-    assert dense.stages["passes"] == pytest.approx(64 * 2 * (64 + 8))
-    assert work(EDGE, 128, 64, 64).stages["passes"] == pytest.approx(64 * 2 * 16)
-    # 16 blocks of a row and 8 are more than its words, with few exceptions.
-    assert 64 * 2 * 24 < work(EDGE, 128, 64, 64 * 16).stages["passes"] < 64 * 2 * 24.1
+    assert dense.stages["passes"] == 64 * 2 * (64 + 8)
+    assert work(EDGE, 128, 64, 64).stages["passes"] == 64 * 2 * 16
+    # 16 blocks of a row and 8 are more than its words, of long rows and short ones.
+    assert work(EDGE, 128, 64, 64 * 16).stages["passes"] == 64 * 2 * 24
     assert dense.stages["list"] == 4096 + 64 * 3
-    assert dense.stages["predictor"] == 64 * 32
+    # A row of 32 key groups after another, and a cycle between two heads.
+    assert dense.stages["predictor"] == 64 * 32 + 1
     # 16 keys are 4 groups: the threshold of a row, 22 quotient bits, takes longer than its tables and its groups.
     assert work(EDGE, 16, 64, 64).stages["predictor"] == 8 * 12
     few = work(EDGE, 128, 64, 64)
@@ -62,9 +62,9 @@ def test_a_pruned_head_costs_its_prediction():
 @pytest.mark.parametrize("config", [EDGE, TINY, preset("server"), preset("edge", policy="hdp")])
 @pytest.mark.parametrize("length", [1, 2, 3, 15, 16])
 def test_more_blocks_never_cost_less(config, length):
-    """Of pruned rows; nothing pruned saves the backgrounds. Compact cores: but for the turns of the normaliser, and for
-    which rows have most of them."""
-    spare = 12 * config.compact
+    """But for the backgrounds of rows of which nothing is pruned; compact cores, for the turns of the normaliser, and
+    for which rows have most of them."""
+    spare = 20 if config.fill is Fill.BACKGROUND else 2
     blocks = -(-length // 2)
     found = [work(config, length, 8, kept) for kept in range(blocks, blocks**2)]
     for attribute in ("cycles", "alone"):
@@ -130,10 +130,11 @@ def test_blocks_between_whole_numbers():
 
 
 def test_blocks_of_known_rows():
-    """Four rows, two of 16 blocks and two of one: of the latter the normaliser binds, 16 cycles per pass."""
+    """Four rows, two of 16 blocks and two of one: of the latter the normaliser binds, 16 cycles per pass, while it has
+    a block of the former to do."""
     known = HeadWork(config=EDGE, query_length=8, key_length=32, head_dim=64, kept_blocks=34, row_blocks=(16, 16, 1, 1))
     chance = HeadWork(config=EDGE, query_length=8, key_length=32, head_dim=64, kept_blocks=34)
-    assert known.stages["passes"] == 2 * 2 * (16 + 8) + 2 * 2 * 16
+    assert 2 * 2 * (16 + 8 + 1 + 8) < known.stages["passes"] < 2 * 2 * (16 + 8 + 16)
     assert known.stages["passes"] != chance.stages["passes"]
     assert known.stages["main array"] == chance.stages["main array"]
 
