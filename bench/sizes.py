@@ -136,7 +136,7 @@ BITWISE = {
         *("2 lanes", "4 lanes", "blocks of 4", "blocks of 4, 64 keys", "10 bits of weight", "hdp, 2 lanes"),
         *("hdp, compact", "compact, 1 lane", "compact, 2 lanes", "compact, 4 lanes, short", "held out: 2 lanes"),
     ],
-    "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "2 × 8", "held out: csr"],
+    "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "2 × 8", "csr only", "held out: csr"],
 }
 """What is counted in gates: each bit of a memory is some of these."""
 ALONE = {
@@ -145,7 +145,7 @@ ALONE = {
         *("4 blocks", "14 bits of weight", "deep", "hdp, 8 lanes", "hdp, compact", "compact, 1 lane"),
         *("compact, 4 lanes", "compact, 8 lanes", "compact, long", "held out: 4 lanes", "held out: compact"),
     ],
-    "spmm": ["tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "4 × 4", "8 × 8", "no banks", "held out: csr"],
+    "spmm": ["tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "held out: csr"],
 }
 """Whose parts are counted by themselves, too; on ECP5 all."""
 COUNTED = {ICE40: SMALL, ICE40_LOGIC: SMALL, GENERIC: BITWISE}
@@ -286,9 +286,10 @@ def fits(row: Row) -> bool:
     return row["name"] not in HELD_OUT[row["unit"]]
 
 
-def sizes(row: Row) -> dict[str, int]:
-    """Counts of the whole unit."""
-    return {name: sum(block.get(name, 0) for block in row["blocks"].values()) for name in COUNTS}
+def sizes(row: Row, part: str | None = None) -> dict[str, int]:
+    """Counts of the whole unit, or of a part alone."""
+    counted = row["blocks"].values() if part is None else [row["alone"][part]]
+    return {name: sum(block.get(name, 0) for block in counted) for name in COUNTS}
 
 
 def fit_all(rows: Sequence[Row]) -> dict[str, Any]:
@@ -297,23 +298,27 @@ def fit_all(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def fit(rows: Sequence[Row]) -> dict[str, Any]:
-    """Coefficients of one fabric by unit, block and count: non-negative, of least relative error."""
+    """Coefficients of one fabric by unit, block or part alone, and count: non-negative, of least relative error."""
     members = [
-        (row["unit"], row["fabric"], config, estimate.merged(config, row["blocks"]))
+        (which, row["fabric"], config, counts)
         for row in rows
         for config in [config_of(row)]
+        for which, counts in (
+            (row["unit"], estimate.merged(config, row["blocks"])),
+            (estimate.ALONE, {estimate.part_key(config, part): counts for part, counts in row["alone"].items()}),
+        )
     ]
     found: dict[str, Any] = {}
-    for unit, blocks in estimate.FEATURES.items():
+    for which, blocks in estimate.FEATURES.items():
         for block, parts_of in blocks.items():
             for name in estimate.FITTED:
                 counts = [
-                    (_features(parts_of, config, fabric, name), merged[block].get(_counted(fabric, name), 0))
-                    for which, fabric, config, merged in members
-                    if which == unit and block in merged
+                    (_features(parts_of, config, fabric, name), counted[block].get(_counted(fabric, name), 0))
+                    for of, fabric, config, counted in members
+                    if of == which and block in counted
                 ]
                 if counts:
-                    found.setdefault(unit, {}).setdefault(block, {})[name] = _factors(counts)
+                    found.setdefault(which, {}).setdefault(block, {})[name] = _factors(counts)
     return found
 
 
@@ -342,15 +347,15 @@ def fitted_of(row: Row) -> tuple[str, ...]:
     return tuple(_counted(row["fabric"], name) for name in estimate.FITTED)
 
 
-def estimated(row: Row, coefficients: dict[str, Any] | None = None) -> dict[str, int]:
+def estimated(row: Row, coefficients: dict[str, Any] | None = None, part: str | None = None) -> dict[str, int]:
     """Counts as they are estimated."""
-    told = estimate.resources(config_of(row), on=FABRICS[row["fabric"]], coefficients=coefficients)
+    told = estimate.resources(config_of(row), part, FABRICS[row["fabric"]], coefficients=coefficients)
     return {name: getattr(told, name) for name in COUNTS}
 
 
-def errors(row: Row, coefficients: dict[str, Any] | None = None) -> dict[str, float]:
+def errors(row: Row, coefficients: dict[str, Any] | None = None, part: str | None = None) -> dict[str, float]:
     """Relative errors of the estimate; of counts that are none, the estimate."""
-    told, counted = estimated(row, coefficients), sizes(row)
+    told, counted = estimated(row, coefficients, part), sizes(row, part)
     return {name: told[name] / counted[name] - 1 if counted[name] else told[name] for name in COUNTS}
 
 
@@ -366,6 +371,10 @@ def show(rows: Sequence[Row]) -> None:
             without = errors(row, fit(others))
             beside = "without it " + ", ".join(f"{name} {without[name]:+.1%}" for name in fitted_of(row))
         print(f"{' '.join(key_of(row))}: {', '.join(figures)}; {beside}")
+        for part in row["alone"]:
+            wrong = errors(row, part=part)
+            figures = ", ".join(f"{name} {wrong[name]:+.1%}" for name in fitted_of(row))
+            print(f"    {part} alone: {figures}")
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,12 @@ class SparsityPick:
 def head_cycles(config: AttentionConfig, shapes: Counter[HeadShape]) -> float:
     """Cycles of a stream of these heads, by :class:`~thresher.spec.attention_cycles.HeadWork`: the sum of what each
     takes in a stream of its like."""
-    return sum(count * head_work(config, shape).cycles for shape, count in shapes.items())
+    return sum(count * _cycles(config, shape) for shape, count in shapes.items())
+
+
+@lru_cache(1 << 16)
+def _cycles(config: AttentionConfig, shape: HeadShape) -> float:
+    return head_work(config, shape).cycles
 
 
 def head_work(config: AttentionConfig, shape: HeadShape) -> HeadWork:

@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 
 from .compact_cycles import GOLDEN, CompactStream
 from .config import AttentionConfig
+from .errors import ConfigError
 from .formats import ceil_div
 from .plain_cycles import PlainStream
 from .stream_cycles import SLOTS, TO_RELEASE, HeadStream
@@ -33,12 +34,12 @@ class HeadWork:
     :class:`~thresher.spec.compact_cycles.CompactStream`). Unless known, kept blocks are taken as spread over the block
     rows by chance.
 
-    Where the rows' kept blocks are known, ``cycles`` and ``alone`` of a plain core are those of RTL, to the cycle, but
-    for words of the mask that are empty (a few cycles) and for ``early`` normalisation (nearly all within 1 %, the
-    worst known 4.1 %). What a compact core takes hangs on a head's data, too: its scores, by 1 % where reciprocals
-    bind. From the mean alone nearly all plain cores are within 1 %, compact ones 2 % or more off; means over heads of
-    unlike data are as near. Streams of heads with unlike masks take some per cent more where several stages bind about
-    equally: not all of them bind at the same heads.
+    Where the rows' kept blocks are known, ``cycles`` and ``alone`` of a plain core are those of RTL, nearly always to
+    the cycle (:class:`~thresher.spec.plain_cycles.PlainStream` says where not; ``early`` normalisation nearly always
+    within 1 %, the worst known 4.4 %). What a compact core takes hangs on a head's data, too: its scores, by 1 % where
+    reciprocals bind. From the mean alone nearly all plain cores are within 1 %, compact ones 2 % or more off; means
+    over heads of unlike data are as near. Streams of heads with unlike masks take some per cent more where several
+    stages bind about equally: not all of them bind at the same heads.
 
     Parameters
     ----------
@@ -51,6 +52,11 @@ class HeadWork:
         The head mask removes the whole head.
     row_blocks : tuple of int
         Of each block row the blocks computed, where that is known: they add up to ``kept_blocks``.
+
+    Raises
+    ------
+    ConfigError
+        There are not as many blocks or rows.
 
     Attributes
     ----------
@@ -70,7 +76,18 @@ class HeadWork:
     pruned: bool = False
     row_blocks: tuple[int, ...] = ()
 
-    @property
+    def __post_init__(self):
+        most = self._rows * ceil_div(self.key_length, self.config.block)
+        if not 0 <= self.kept_blocks <= most:
+            raise ConfigError("kept_blocks", self.kept_blocks, f"must be from 0 to {most}, all blocks of the head")
+        rows = self.row_blocks
+        if rows and (len(rows) != self._rows or min(rows) < 1 or max(rows) * self._rows > most):
+            told = f"must be {self._rows} numbers of blocks, each from 1 to {most // self._rows}"
+            raise ConfigError("row_blocks", rows, told)
+        if rows and (self.pruned or sum(rows) != self.kept_blocks):
+            raise ConfigError("row_blocks", rows, "must add up to kept_blocks, and be none of a pruned head")
+
+    @cached_property
     def cycles(self) -> float:
         """See the class."""
         return self._mix(lambda stream: stream.pace())
@@ -91,8 +108,8 @@ class HeadWork:
         }
         if not self.pruned:
             stages |= {
-                "main array": 2 * self.kept_blocks * self._chunks,
-                "list": self.kept_blocks + LIST_CYCLES * self._rows,
+                "main array": 2 * self._blocks * self._chunks,
+                "list": self._blocks + LIST_CYCLES * self._rows,
             }
         found = [(share, stream.stages()) for share, stream in self._streams]
         return stages | {name: sum(share * each[name] for share, each in found) for name in found[0][1]}
@@ -104,10 +121,8 @@ class HeadWork:
         shape = self.config, self.query_length, self.key_length, self.head_dim
         if self.pruned or self.row_blocks:
             return [(1.0, stream(*shape, self.row_blocks))]
-        # Each row keeps one, whoever asks for fewer.
-        blocks = max(self.kept_blocks, self._rows)
-        fewer = math.floor(blocks)
-        more = blocks - fewer
+        fewer = math.floor(self._blocks)
+        more = self._blocks - fewer
         found = []
         for kept, share in ((fewer, 1 - more), (fewer + 1, more)):
             if share:
@@ -141,6 +156,11 @@ class HeadWork:
         others = ceil_div(self.key_length, self.config.block) - 1
         share = (kept_per_row - 1) / others if others else 0.0
         return _binomial(others, min(max(share, 0.0), 1.0))
+
+    @property
+    def _blocks(self) -> float:
+        """Those kept: each row keeps one, whoever asks for fewer."""
+        return max(self.kept_blocks, self._rows)
 
     @property
     def _chunks(self) -> int:

@@ -1,12 +1,14 @@
 """How many cycles a plain attention core takes for equal heads: its stages, followed from block row to block row."""
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from .config import AttentionConfig, Fill, Score
 from .formats import RHO_FRACTION, ceil_div, unsigned_bits
-from .stream_cycles import SLOTS, TO_RELEASE, HeadStream, Shared, divider_cycles, levels
+from .stream_cycles import KEPT_RUNS, SLOTS, TO_RELEASE, HeadStream, Shared, divider_cycles, levels
 
 __all__ = ["PlainStream"]
 
@@ -29,8 +31,12 @@ BLOCKS_AHEAD = 8
 """Kept blocks: those that are listed before the array takes them."""
 WEIGHTS_AHEAD = 16
 """Softmax: blocks of weights that wait for the array."""
+ROWS_TOLD = 18
+"""Softmax: block rows that it knows of, that which it walks over included."""
 ROWS_AHEAD = 16
 """Softmax, ``early``: block rows whose sums are complete while the first of them has weights to come."""
+MASK_BITS = 16
+"""Kept blocks: blocks per word of the mask; a word without any takes a cycle."""
 RECIPROCAL_STEPS = 2
 """Softmax: steps of the reciprocal's normalising shift per cycle."""
 WORDS_AHEAD = 18
@@ -66,8 +72,11 @@ TO_PROBABILITY = 3
 """Softmax, ``early``: what probabilities take longer than weights."""
 TO_PROBABILITIES = 31
 """Softmax, ``early``: from the last of a row's sums to the first of its probabilities, beside its query rows."""
-FROM_PLACE = 17
-"""Softmax: weights come that much later than others may take their scores' place in the ring."""
+WALK = 17
+"""Softmax: steps between a walk over a row's scores and the queue of its weights, all of which stand still while that
+is full; cycles otherwise."""
+TO_TELL = 3
+"""Softmax: from the last step of a row until one more is told of."""
 TO_ACCUMULATORS = 8
 """Main array: from the last weights of a pass until its accumulators are offered."""
 TO_WORD = 8
@@ -82,10 +91,17 @@ NEVER = -(1 << 40)
 
 
 class _Steps:
-    """Steps that a unit has done, in runs without a gap, and when."""
+    """Steps that a unit has done, in runs without a gap, and when; of the past no more than is asked for.
 
-    def __init__(self):
+    Parameters
+    ----------
+    back : int
+        How many steps before the last are asked for.
+    """
+
+    def __init__(self, back: int):
         self.count = 0
+        self._back = back
         self._firsts: list[int] = []
         self._starts: list[int] = []
 
@@ -94,13 +110,26 @@ class _Steps:
         self._firsts.append(self.count)
         self._starts.append(start)
         self.count += steps
+        if len(self._firsts) > 2 * self._back + KEPT_RUNS:
+            del self._firsts[: -self._back - 1], self._starts[: -self._back - 1]
 
     def at(self, step: int) -> int:
-        """Cycle of a step, counted from the first of all."""
+        """Cycle of a step, counted from the first of all: long ago before that, a long way off if it is not known."""
         if not 0 <= step < self.count:
             return NEVER if step < 0 else -NEVER
         run = bisect_right(self._firsts, step) - 1
         return self._starts[run] + step - self._firsts[run]
+
+
+@lru_cache(1 << 12)
+def _empty_words(blocks: int, kept: int) -> int:
+    """Words of a row's mask without a kept block before its last one, as many as there are on average if any is as
+    likely to be kept."""
+    ways, found = math.comb(blocks, kept), 0
+    for first in range(0, blocks, MASK_BITS):
+        others = blocks - min(MASK_BITS, blocks - first)
+        found += math.comb(others, kept) - math.comb(first, kept)
+    return round(found / ways)
 
 
 class _Decisions:
@@ -158,7 +187,7 @@ class _Normaliser:
         self._words = config.block * config.lanes // config.output_lanes
         self._latency = TO_WORD + (5 if config.output_operand_bits > FACTOR_BITS else 4)
         self._held, self._drained, self.written = 0, 0, NEVER
-        self._left = _Steps()
+        self._left = _Steps(WORDS_AHEAD)
 
     def take(self, offered: int, reciprocal: int, room: int) -> int:
         """When accumulators are taken that are ``offered``, whose reciprocals are known and whose words may be written
@@ -183,10 +212,12 @@ class PlainStream(HeadStream):
     """Equal heads streaming through a plain core.
 
     Each stage takes a block row when it is free and the stage before has done its part. Weights go before scores in
-    the main array, and sums before weights in an ``early`` softmax. Registers and queues are those of the hardware, so
-    that cycles are exact where the kept blocks of each row are known, but for two: words of the mask that are empty
-    before a row's last kept block take a cycle each, and while the queue of weights is full, an ``early`` softmax does
-    not sum either. Parameters as of :class:`~thresher.spec.stream_cycles.HeadStream`.
+    the main array, and sums before weights in an ``early`` softmax. Registers and queues are those of the hardware:
+    where the kept blocks of each row are known, so are the cycles, but for these. Words of the mask that are empty
+    before a row's last kept block take a cycle each, and are taken as many as there are by chance. Where rows of very
+    unlike lengths fill the softmax's queues, it stands still a little longer. While its queue of weights is full, an
+    ``early`` softmax does not sum either. Which rows of a removed head are divided for is not known. Parameters as of
+    :class:`~thresher.spec.stream_cycles.HeadStream`.
     """
 
     def __init__(self, config: AttentionConfig, query_length: int, key_length: int, head_dim: int, kept: Sequence[int]):
@@ -198,25 +229,26 @@ class PlainStream(HeadStream):
         self._decisions, self._normaliser = _Decisions(config, key_length, head_dim), _Normaliser(config)
         # What the main array and the softmax have done, and when each stage was last busy or is free.
         self._passes, self._sums = Shared(), Shared()
-        self._weights, self._out_of_ring = _Steps(), _Steps()
+        self._weights = _Steps(WEIGHTS_AHEAD)
+        self._queued, self._out_of_ring = _Steps(WALK), _Steps(self._ring)
         self._scores, self._listed, self._scored = 0, NEVER, -1
-        self._summed, self._walked, self._array_free, self._sent = NEVER, NEVER, 0, -1
+        self._summed, self._walked, self._queued_last, self._array_free, self._sent = NEVER, NEVER, NEVER, 0, -1
         self._emptied = deque([NEVER] * OUTPUT_BANKS, maxlen=OUTPUT_BANKS)
-        # Rows that are scored: how many of the head, when weights of those that wait may come, and the last ones'.
-        self._row = self._rows
-        self._waiting = deque[int]()
-        self._rows_summed, self._rows_walked = 0, list[int]()
+        # Rows: how many of the head are scored, when weights of those that wait may come, when all have been walked
+        # over, and before when the next one is not scored.
+        self._row, self._waiting, self._row_ends = self._rows, deque[int](), list[int]()
+        self._rows_scored, self._not_before = 0, NEVER
 
     def stages(self) -> dict[str, int]:
         """Cycles per head of stages by themselves."""
-        alone = PlainStream(*self._shape)
+        other = PlainStream(*self._shape)
         decided, free = [], []
         for _ in range(3):
-            decided.append(alone._decide(0))
+            decided.append(other._decide(0))
             for kept in self._kept:
                 for _ in range(self._chunks):
-                    alone._pass(alone._array_free + kept - 1, NEVER, NEVER)
-            free.append(alone._array_free)
+                    other._pass(other._array_free + kept - 1, NEVER, NEVER)
+            free.append(other._array_free)
         found = {"predictor": decided[-1] - decided[-2]}
         if self._kept:
             found["passes"] = free[-1] - free[-2]
@@ -254,56 +286,62 @@ class PlainStream(HeadStream):
 
     def _score(self, limit: int = -NEVER) -> bool:
         """The next row's scores, unless they are not done by the limit, or wait for what is not known yet."""
+        # Rows before the first that this one waits for.
+        before = self._rows_scored - (ROWS_AHEAD if self._early else ROWS_TOLD)
+        if limit < self._not_before or before >= len(self._row_ends):
+            return False
         if self._row == self._rows:
             if self._heads == min(self._most, SLOTS + len(self.finished)):
                 return False
             self._listed = max(self._known() + TO_BLOCK, self._listed + 1)
             self._row = 0
         kept, resume = self._kept[self._row], self._passes.first
-        scored, listed = self._take(kept)
-        if scored > limit or not self._sum(scored):
+        end = self._row_ends[before] if before >= 0 else NEVER
+        scored, listed = self._take(kept, NEVER if self._early else end + TO_TELL)
+        if scored > limit:
             self._passes.first = resume
+            # Further passes can only delay it; a place in the ring that is not known yet is of a row before.
+            if scored < -NEVER // 2:
+                self._not_before = scored
             return False
-        self._scored, self._listed = scored, listed + TO_BLOCK
+        self._waiting.append(self._sum(scored, end))
+        self._scored, self._listed, self._not_before = scored, listed + TO_BLOCK, NEVER
         self._scores += kept
+        self._rows_scored += 1
         self._row += 1
         return True
 
-    def _take(self, kept: int) -> tuple[int, int]:
-        """When a row is scored, and when its last block was listed."""
-        chunks, start = self._chunks, max(self._scored, self._listed) + 1
+    def _take(self, kept: int, told: int) -> tuple[int, int]:
+        """When a row is scored that is ``told`` of, and when its last block was listed."""
+        chunks, first = self._chunks, max(self._listed, told)
+        start = max(self._scored, first) + 1
+        # Each word of the mask is read, until the last kept block.
+        listed = first + kept - 1 + _empty_words(self._blocks, kept)
         # Places in the ring: where the last score waits for its own, each does.
         places = range(self._scores - self._ring, self._scores + kept - self._ring)
-        if self._out_of_ring.at(places[-1]) - FROM_PLACE >= start:
+        if self._out_of_ring.at(places[-1]) >= start:
             for place in places:
-                start = self._passes.done(max(start, self._out_of_ring.at(place) - FROM_PLACE + 1), chunks) + 1
-            return start - 1, max(self._listed + kept - 1, start - BLOCKS_AHEAD * chunks)
+                start = self._passes.done(max(start, self._out_of_ring.at(place) + 1), chunks) + 1
+            return start - 1, max(listed, start - BLOCKS_AHEAD * chunks)
         # The list goes on as the array takes blocks.
         ahead = min(kept, BLOCKS_AHEAD)
         taken = self._scored - (BLOCKS_AHEAD - kept) * chunks
         if kept > ahead:
             taken = self._passes.done(start, (kept - ahead) * chunks)
             start = taken + 1
-        listed = max(self._listed + kept - 1, taken + 1)
+        listed = max(listed, taken + 1)
         return max(self._passes.done(start, ahead * chunks), listed + chunks), listed
 
-    def _sum(self, scored: int) -> bool:
-        """When a scored row's weights may come. ``early``: its sums, which go before weights; unless they wait for
-        weights that are not known yet."""
+    def _sum(self, scored: int, end: int) -> int:
+        """When a scored row's weights may come; ``early``: when it is summed, after a row has been walked over."""
         weighed, filled = scored + self._weigh_latency, self._filled(self._row)
         if not self._early:
-            self._waiting.append(weighed + filled)
-            return True
-        before = self._rows_summed - ROWS_AHEAD
-        if before >= len(self._rows_walked):
-            return False
-        self._rows_summed += 1
+            return weighed + filled
         start, steps = max(weighed, self._summed + 1), self._kept[self._row] + filled - 1
         self._sums.add(start, steps, max(steps, 1))
-        self._summed = max(start + steps, self._rows_walked[before] + 1 if before >= 0 else NEVER)
+        self._summed = max(start + steps, end + WALK + 1)
         self._sums.add(self._summed, 1, 1)
-        self._waiting.append(self._summed)
-        return True
+        return self._summed
 
     # -- weights ---------------------------------------------------------------------------------
 
@@ -316,25 +354,37 @@ class PlainStream(HeadStream):
             weighed += TO_PROBABILITIES + self._config.block
             latency = TO_PROBABILITY
         for chunk in range(self._chunks):
-            first, taken, left = max(weighed, self._walked + 1), self._array_free, kept
+            taken, left = self._array_free, kept
             while left:
-                steps = left
+                # The walk, as it would be if nothing stood still.
+                first, steps = max(weighed, self._walked + 1), left
                 if self._early:
                     first, steps = self._between_sums(first, min(left, WEIGHTS_AHEAD))
-                taken = max(first + latency, taken)
+                queued = max(first + latency, self._queued_last + 1)
+                taken = max(queued, taken)
                 self._passes.add(taken, steps, steps)
                 self._weights.add(taken, steps)
                 taken += steps
-                # The softmax stands still while its queue is full.
-                full = self._weights.at(self._weights.count - 1 - WEIGHTS_AHEAD) - latency
-                self._walked = max(first + steps - 1, full)
-                first = self._walked + 1
+                self._stand_still(first, queued, steps, latency)
                 left -= steps
             if not chunk and not self._early:
-                reciprocal = self._walked + self._reciprocal
+                reciprocal = self._queued_last + self._reciprocal
             self._pass(taken - 1, reciprocal, NEVER if chunk else room)
-        self._out_of_ring.add(self._walked - kept + 1, kept)
-        self._rows_walked.append(self._walked)
+        self._out_of_ring.add(self._walked - WALK - kept + 1, kept)
+        self._row_ends.append(self._walked - WALK)
+
+    def _stand_still(self, walked: int, queued: int, steps: int, latency: int) -> None:
+        """The last of some steps of a walk and their weights, of which the first are walked over and queued: as the
+        queue has room."""
+        before, last = self._queued.count, self._weights.count - 1
+        other = last - WALK - latency
+        entered = self._queued.at(other)
+        if other >= before:
+            entered = max(queued + other - before, self._weights.at(other - WEIGHTS_AHEAD))
+        self._walked = max(walked + steps - 1, entered + WALK)
+        full = self._weights.at(last - WEIGHTS_AHEAD)
+        self._queued_last = max(self._walked + latency, queued + steps - 1, full)
+        self._queued.add(self._queued_last - steps + 1, steps)
 
     def _between_sums(self, cycle: int, steps: int) -> tuple[int, int]:
         """``early``: when weights can be walked over, and how many until other rows are summed."""

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from .config import AttentionConfig, Fill, Normalise
 from .formats import ceil_div, unsigned_bits
 
-__all__ = ["SLOTS", "TO_RELEASE", "HeadStream", "Shared", "divider_cycles", "levels"]
+__all__ = ["KEPT_RUNS", "SLOTS", "TO_RELEASE", "HeadStream", "Shared", "divider_cycles", "levels"]
 
 SLOTS = 2
 """Heads inside the core."""
 TO_RELEASE = 2
 """Output and head table: from a head's last output to the command of the next but one."""
-LEAST_HEADS, MOST_HEADS = 6, 16
-"""Heads that are followed to see how long those behind them take: until two and two are alike, or no further."""
+LEAST_HEADS, MOST_HEADS = 6, 24
+"""Heads that are followed to see how long those behind them take: until turns of heads are alike, or no further."""
+PERIODS = 2, 3
+"""Heads in a turn: of the two slots, or of what goes round in them."""
+KEPT_RUNS = 1 << 10
+"""Runs that are kept although they are over, so that few are moved."""
 DIVIDER_BITS = 2
 """Sparsity engine: quotient bits per cycle of a background's division."""
 
@@ -37,15 +41,18 @@ class Shared:
 
     runs: list[tuple[int, int, int, int]] = field(default_factory=list)
     first: int = 0
-    """The first run that is not over when the rest is asked for, whose cycles only grow."""
+    """The first run that was not over when the rest was asked for last: that is asked for later and later."""
 
     def add(self, start: int, steps: int, pitch: int, count: int = 1) -> None:
-        """``count`` runs of so many steps, one every ``pitch`` cycles."""
+        """``count`` runs of so many steps, one every ``pitch`` cycles, after those before."""
+        if self.first > KEPT_RUNS:
+            del self.runs[: self.first]
+            self.first = 0
         self.runs.append((start, steps, pitch, count))
 
     def gap(self, cycle: int, steps: int) -> tuple[int, int]:
-        """The first cycle that is left from ``cycle`` on, where runs are single ones, and how many of so many steps of
-        other work are done from there before the next run."""
+        """The first cycle that is left from ``cycle`` on, and how many of so many steps of other work are done from
+        there before the next run; of runs that were added one by one."""
         while self.first < len(self.runs):
             start, length, *_ = self.runs[self.first]
             if cycle < start:
@@ -120,11 +127,13 @@ class HeadStream(ABC):
 
     def pace(self) -> float:
         """Cycles per head in the middle of the stream."""
-        for heads in range(LEAST_HEADS, MOST_HEADS, 2):
+        for heads in range(LEAST_HEADS, MOST_HEADS):
             ends = self.follow(heads)
-            if all(ends[i] - ends[i - 2] == ends[i - 2] - ends[i - 4] for i in (-1, -2)):
-                return (ends[-1] - ends[-3]) / 2
-        ends, skipped = self.follow(MOST_HEADS), LEAST_HEADS - SLOTS
+            for period in PERIODS:
+                turns = {ends[i] - ends[i - period] for i in (-1, -2, -3)}
+                if len(turns) == 1:
+                    return turns.pop() / period
+        ends, skipped = self.follow(MOST_HEADS), MOST_HEADS - math.prod(PERIODS) * SLOTS
         return (ends[-1] - ends[skipped - 1]) / (MOST_HEADS - skipped)
 
     @abstractmethod

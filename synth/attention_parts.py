@@ -1,6 +1,7 @@
 """What the blocks of an attention core are made of."""
 
 from collections.abc import Callable
+from functools import partial
 
 from ..hdl.compact.block_measure import measured_row_layout, stored_block_layout
 from ..hdl.compact.normalise import NARROW, ROWS_AHEAD
@@ -18,12 +19,12 @@ from ..hdl.sparsity.block_select import (
     row_selection_layout,
 )
 from ..hdl.sparsity.block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
-from ..spec.config import AttentionConfig, Importance, Score
+from ..spec.config import AttentionConfig, Fill, Importance, Score, Split
 from ..spec.formats import INT8_BITS, OUTPUT_MULTIPLIER_BITS, RECIPROCAL_FRACTION
 from .fabric import Fabric, Memory
 from .parts import NO_MEMORY, Parts, width
 
-__all__ = ["ATTENTION_PARTS", "COMPACT"]
+__all__ = ["ATTENTION_ALONE", "ATTENTION_PARTS", "COMPACT"]
 
 COMPACT = "compact "
 """Blocks of compact cores that are others than those of plain ones."""
@@ -36,7 +37,7 @@ def _array(config: AttentionConfig, on: Fabric) -> Parts:
     trees = block**2 * (lanes - 1) * 2 * INT8_BITS
     # Registers on the way to products that stand far away.
     far = 0 if config.compact else 1
-    features = (1, far, products, far * products, fractions, trees)
+    features = (1, far, products, far * products, (1 - far) * products, fractions, trees)
     features += (block * lanes * config.accumulator_bits, block**2 * config.score_bits)
     return Parts(logic=features, ff=features, dsp=config.multipliers)
 
@@ -52,7 +53,7 @@ def _predictor(config: AttentionConfig, on: Fabric) -> Parts:
     totals = config.block * config.predictor_keys * config.prediction_bits
     return Parts(
         logic=(1, found, chosen, totals, groups * sums),
-        ff=(1, found, totals),
+        ff=(1, found, found * (not table.blocks), totals),
         memory=lookups * groups * table,
     )
 
@@ -69,7 +70,13 @@ def _sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
     inside = config.predictor_blocks * config.block**2 * config.prediction_bits
     magnitudes = inside * (config.importance is not Importance.MAX)
     features = (1, inside, magnitudes, width(row_statistics_layout(config)), mask_word_bits(config))
+    features += (_background(config), inside * (config.fill is Fill.BACKGROUND))
     return Parts(logic=features, ff=features, memory=store + _selections(config, on))
+
+
+def _background(config: AttentionConfig) -> int:
+    """Bits of the background's division."""
+    return (config.fill is Fill.BACKGROUND) * (config.prediction_bits + 2 * config.fraction_bits + config.length_bits)
 
 
 def _softmax(config: AttentionConfig, on: Fabric) -> Parts:
@@ -98,10 +105,19 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
     return Parts(logic=features, ff=features, dsp=2 * config.output_lanes + 1)
 
 
-def _value_sums(config: AttentionConfig, on: Fabric) -> Parts:
-    bits = config.lanes * config.value_sum_bits
-    memory = on.memory(2 << (config.chunks - 1).bit_length(), bits, old=True)
-    return Parts(logic=(1, bits, bits * config.chunks), ff=(1, bits * config.chunks), memory=memory)
+def _value_sums(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Parts:
+    bits, words = config.lanes * config.value_sum_bits, 2 << (config.chunks - 1).bit_length()
+    sums = bits * config.chunks
+    if not alone:
+        # The register that asks is the memory's own.
+        memory = on.memory(words, bits, old=True)
+        return Parts(logic=(1, bits, sums), ff=(1, bits, sums), memory=memory)
+    memory = on.small(words, bits)
+    # Two chunks are chosen from by adders' own look-up tables.
+    chosen = sums * (config.chunks > 2)
+    return Parts(
+        logic=(1, bits, chosen, bits * (config.chunks > 4), on.above(memory, bits)), ff=(1, bits, sums), memory=memory
+    )
 
 
 def _scratchpads(config: AttentionConfig, on: Fabric) -> Parts:
@@ -119,13 +135,20 @@ def _scratchpads(config: AttentionConfig, on: Fabric) -> Parts:
 
 
 def _head_loader(config: AttentionConfig, on: Fabric) -> Parts:
-    features = (1, config.lanes, config.predictor_lanes, config.length_bits)
-    return Parts(logic=features, ff=features)
+    rounded = config.lanes * (config.split is Split.ROUND)
+    enables = (config.block + config.predictor_keys) * (config.predictor_lanes // config.lanes)
+    counters = config.chunks.bit_length() + config.predictor_chunks.bit_length()
+    # A beat four times on its way, and nibbles of it where they are written.
+    registers = 4 * INT8_BITS * config.lanes + config.integer_bits * config.predictor_lanes + enables
+    return Parts(
+        logic=(1, config.lanes, config.predictor_lanes, config.length_bits, rounded, enables, counters),
+        ff=(1, registers, config.length_bits),
+    )
 
 
 def _output_buffer(config: AttentionConfig, on: Fabric) -> Parts:
     words = 2 * config.block << (config.chunks - 1).bit_length()
-    features = (1, config.lanes, config.length_bits)
+    features = (1, config.lanes, config.output_lanes, config.length_bits)
     return Parts(logic=features, ff=features, memory=on.small(words, INT8_BITS * config.lanes))
 
 
@@ -148,7 +171,7 @@ def _compact_sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
     words = 2 << (config.groups * config.predictor_blocks - 1).bit_length()
     store = on.memory(words, width(stored_block_layout(config)))
     # Few features here and below, since few configurations were counted.
-    features = (1, width(measured_row_layout(config)) + config.head_sum_bits)
+    features = (1, width(measured_row_layout(config)) + config.head_sum_bits, _background(config))
     return Parts(logic=features, ff=features, memory=store + _selections(config, on))
 
 
@@ -192,11 +215,15 @@ def _sums_of_values(config: AttentionConfig, on: Fabric) -> Memory:
     return on.memory(words, bits)
 
 
-def _compact_value_sums(config: AttentionConfig, on: Fabric) -> Parts:
+def _compact_value_sums(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Parts:
     """Of both slots, and those that are being summed."""
     bits, words = config.lanes * config.value_sum_bits, 1 << (config.chunks - 1).bit_length()
-    return Parts(logic=(1, bits), ff=(1, bits), memory=_sums_of_values(config, on) + on.large(words, bits))
+    sums = on.small(2 * words, bits) if alone else _sums_of_values(config, on)
+    return Parts(logic=(1, bits), ff=(1, bits), memory=sums + on.large(words, bits))
 
+
+STAGES = ("predictor", "sparsity_engine", "pe_array", "softmax", "normalise")
+"""Blocks that are parts of the same name."""
 
 ATTENTION_PARTS: dict[str, Callable[[AttentionConfig, Fabric], Parts]] = {
     "predictor": _predictor,
@@ -218,3 +245,12 @@ ATTENTION_PARTS: dict[str, Callable[[AttentionConfig, Fabric], Parts]] = {
     COMPACT + "rest": _around,
 }
 """By block."""
+
+ATTENTION_ALONE: dict[str, Callable[[AttentionConfig, Fabric], Parts]] = {
+    "head_loader": _head_loader,
+    "output_buffer": _output_buffer,
+    COMPACT + "output_buffer": _compact_output_buffer,
+    "value_sums": partial(_value_sums, alone=True),
+    COMPACT + "value_sums": partial(_compact_value_sums, alone=True),
+} | {name: parts for name, parts in ATTENTION_PARTS.items() if name.removeprefix(COMPACT) in STAGES}
+"""By part."""

@@ -9,46 +9,47 @@ import functools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..hdl.sparse.tile_memory import READERS
 from ..spec.config import AttentionConfig
 from ..spec.errors import ConfigError
-from ..spec.formats import ceil_div
 from ..spec.spmm_config import SpmmConfig
-from .attention_parts import ATTENTION_PARTS, COMPACT
+from .attention_parts import ATTENTION_ALONE, ATTENTION_PARTS, COMPACT
 from .fabric import ECP5, Fabric
 from .netlist import Resources
 from .parts import Parts
-from .spmm_parts import SPMM_PARTS
+from .spmm_parts import SPMM_ALONE, SPMM_PARTS
 
-__all__ = ["COEFFICIENTS", "FEATURES", "FITTED", "block_resources", "merged", "resources"]
+__all__ = ["ALONE", "COEFFICIENTS", "FEATURES", "FITTED", "block_resources", "merged", "part_key", "resources"]
 
 COEFFICIENTS = Path(__file__).with_name("estimates.json")
-"""Fitted to counts of Yosys by ``bench/sizes.py``: by fabric, unit, block and count, a factor for each feature."""
+"""Fitted to counts of Yosys by ``bench/sizes.py``: by fabric, key of :data:`FEATURES`, block and count, a factor for
+each feature."""
 
 FITTED = ("logic", "ff")
 """What is fitted: :attr:`~.fabric.Fabric.logic`, and flip-flops."""
 
-FEATURES: dict[str, dict[str, Callable[[Any, Fabric], Parts]]] = {"attention": ATTENTION_PARTS, "spmm": SPMM_PARTS}
-"""By unit and block: what the block is made of."""
+ALONE = "alone"
+"""Parts that are synthesised by themselves: other than blocks of a whole, they keep registers that flattening gives to
+their neighbours, and nothing of theirs is shared."""
+
+_ALONE: dict[str, dict[str, Callable[[Any, Fabric], Parts]]] = {"attention": ATTENTION_ALONE, "spmm": SPMM_ALONE}
+"""By unit, and part of it."""
+
+FEATURES: dict[str, dict[str, Callable[[Any, Fabric], Parts]]] = {
+    "attention": ATTENTION_PARTS,
+    "spmm": SPMM_PARTS,
+    ALONE: _ALONE["attention"] | _ALONE["spmm"],
+}
+"""By unit, and block of it, or by part alone: what it is made of."""
 
 _KINDS = {
     r".*_scratchpad": "scratchpads",
     r"row_engine_\d+": "row_engines",
     r"tile_memory_\d+": "tile_memories",
 }
-
-_BLOCKS = {
-    "head_loader": "loader",
-    "output_buffer": "output",
-    "input_loader": "loader",
-    "row_engine": "row_engines",
-    "tile_memory": "tile_memories",
-}
-"""Those that parts of the hardware have other names for."""
 
 
 def merged(config: AttentionConfig | SpmmConfig, blocks: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
@@ -83,6 +84,22 @@ def _coefficients() -> dict[str, Any]:
     return json.loads(COEFFICIENTS.read_text())
 
 
+def part_key(config: AttentionConfig | SpmmConfig, part: str) -> str:
+    """Which of the parts alone a part is."""
+    compact = isinstance(config, AttentionConfig) and config.compact
+    return COMPACT + part if compact and COMPACT + part in FEATURES[ALONE] else part
+
+
+def _resources(parts: Parts, factors: Mapping[str, Sequence[float]] | None, on: Fabric) -> Resources:
+    if factors is None:
+        raise ConfigError("compact", False, f"is not estimated for {on.name}: choose a compact core, no other fits")
+    counts = {
+        name: round(sum(a * b for a, b in zip(factors[name], parts.features(name, on), strict=True))) for name in FITTED
+    }
+    dsp = parts.dsp if on.multipliers else 0
+    return Resources(**{on.logic: counts["logic"]}, ff=counts["ff"], bram=parts.memory.blocks, dsp=dsp)
+
+
 def block_resources(
     config: AttentionConfig | SpmmConfig, on: Fabric = ECP5, *, coefficients: dict[str, Any] | None = None
 ) -> dict[str, Resources]:
@@ -98,21 +115,11 @@ def block_resources(
     ConfigError
         Cores of this kind are not fitted on the fabric.
     """
-    unit = _unit_of(config)
-    factors = (_coefficients()[on.name] if coefficients is None else coefficients)[unit]
-    found = {}
-    for block, parts_of in _parts_of(config).items():
-        if block not in factors:
-            raise ConfigError("compact", False, f"is not estimated for {on.name}: choose a compact core, no other fits")
-        parts = parts_of(config, on)
-        counts = {
-            name: round(sum(a * b for a, b in zip(factors[block][name], parts.features(name, on), strict=True)))
-            for name in FITTED
-        }
-        dsp = parts.dsp if on.multipliers else 0
-        logic = {on.logic: counts["logic"]}
-        found[block.removeprefix(COMPACT)] = Resources(**logic, ff=counts["ff"], bram=parts.memory.blocks, dsp=dsp)
-    return found
+    factors = (_coefficients()[on.name] if coefficients is None else coefficients)[_unit_of(config)]
+    return {
+        block.removeprefix(COMPACT): _resources(parts_of(config, on), factors.get(block), on)
+        for block, parts_of in _parts_of(config).items()
+    }
 
 
 def resources(
@@ -122,7 +129,7 @@ def resources(
     *,
     coefficients: dict[str, Any] | None = None,
 ) -> Resources:
-    """Estimated counts of a unit, or of one of its parts.
+    """Estimated counts of a unit, or of one of its parts alone.
 
     Parameters
     ----------
@@ -134,17 +141,13 @@ def resources(
     ConfigError
         There is no such part, or as :func:`block_resources`.
     """
-    blocks = block_resources(config, on, coefficients=coefficients)
-    if unit in (None, _unit_of(config)):
-        return sum(blocks.values(), Resources())
-    block = _BLOCKS.get(unit, unit)
-    if block not in blocks:
-        raise ConfigError("unit", unit, f"estimated are {_unit_of(config)} and its blocks " + ", ".join(blocks))
-    return blocks[block] // _copies(config, block)
-
-
-def _copies(config: AttentionConfig | SpmmConfig, block: str) -> int:
-    """How many parts a block is the sum of."""
-    if isinstance(config, AttentionConfig):
-        return 1
-    return {"row_engines": config.rows, "tile_memories": ceil_div(config.rows, READERS)}.get(block, 1)
+    whole = _unit_of(config)
+    if unit in (None, whole):
+        return sum(block_resources(config, on, coefficients=coefficients).values(), Resources())
+    listed = _ALONE[whole]
+    key = part_key(config, unit)
+    if key not in listed:
+        names = dict.fromkeys(name.removeprefix(COMPACT) for name in listed)
+        raise ConfigError("unit", unit, f"estimated are {whole} and its parts " + ", ".join(names))
+    factors = _coefficients()[on.name] if coefficients is None else coefficients
+    return _resources(listed[key](config, on), factors[ALONE].get(key), on)

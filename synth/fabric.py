@@ -180,6 +180,10 @@ class Fabric:
         """A memory that is read without a clock."""
         return self._small(Need(words=words, width=width))[1]
 
+    def above(self, memory: Memory, width: int) -> int:
+        """Cells of a small memory that lie above others."""
+        return max(0, memory.cells - self.small(1, width).cells)
+
     def large(self, words: int, width: int, *, granules: int = 1) -> Memory:
         """A memory that is made of block memories, if there are any."""
         return self._large(Need(words=words, width=width, granules=granules))[1]

@@ -32,6 +32,10 @@ class Parts:
     memory: Memory = NO_MEMORY
     dsp: int = 0
 
+    def __rmul__(self, copies: int) -> "Parts":
+        logic, ff = (tuple(copies * each for each in features) for features in (self.logic, self.ff))
+        return Parts(logic=logic, ff=ff, memory=copies * self.memory, dsp=copies * self.dsp)
+
     def features(self, count: str, on: Fabric) -> Features:
         """All that ``logic`` or ``ff`` is a sum of multiples of."""
         cells = self.memory.cells if count == "logic" or not on.lut_ram else 0

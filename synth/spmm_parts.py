@@ -10,11 +10,10 @@ from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .fabric import Fabric
 from .parts import Parts, width
 
-__all__ = ["SPMM_PARTS"]
+__all__ = ["SPMM_ALONE", "SPMM_PARTS"]
 
 
-def _row_engines(config: SpmmConfig, on: Fabric) -> Parts:
-    """All of them."""
+def _row_engine(config: SpmmConfig, on: Fabric) -> Parts:
     spreads = WeightFormat.BBS in config.formats
     sums = config.lanes * config.accumulator_bits
     tree = config.lanes * 2 * INT8_BITS if spreads else 0
@@ -22,13 +21,11 @@ def _row_engines(config: SpmmConfig, on: Fabric) -> Parts:
     banks = config.banks * (config.column_bits + INT8_BITS)
     word = width(weights_layout(config))
     logic = (1, sums, tree, len(config.formats) * config.column_bits, banks)
-    ff = (1, sums, tree, word, banks)
-    return Parts(
-        logic=tuple(config.rows * each for each in logic),
-        ff=tuple(config.rows * each for each in ff),
-        memory=config.rows * kept,
-        dsp=config.multipliers,
-    )
+    return Parts(logic=logic, ff=(1, sums, tree, word, banks), memory=kept, dsp=config.lanes)
+
+
+def _row_engines(config: SpmmConfig, on: Fabric) -> Parts:
+    return config.rows * _row_engine(config, on)
 
 
 def _drain(config: SpmmConfig, on: Fabric) -> Parts:
@@ -43,30 +40,37 @@ def _drain(config: SpmmConfig, on: Fabric) -> Parts:
     return Parts(logic=features, ff=features, memory=lanes * table, dsp=2 * lanes)
 
 
-def _tile_memories(config: SpmmConfig, on: Fabric) -> Parts:
-    # Row engines share copies; each has two slots of all banks.
-    copies = 2 * config.banks * ceil_div(config.rows, READERS)
+def _tile_memory(config: SpmmConfig, on: Fabric) -> Parts:
+    """Two slots of all banks, for some row engines."""
     readers = min(config.rows, READERS)
-    memory = copies * on.memory(config.max_columns, INT8_BITS * config.spread_tokens, readers=readers, at_writer=True)
+    bank = on.memory(config.max_columns, INT8_BITS * config.spread_tokens, readers=readers, at_writer=True)
+    memory = 2 * config.banks * bank
     # Of flip-flops each reader chooses by itself.
     chosen = 0 if on.lut_ram else (readers - 1) * memory.cells
+    addresses = config.banks * config.column_bits
     return Parts(
-        logic=(1, config.rows * config.lanes, memory.blocks, copies, chosen),
-        ff=(1, memory.cells, config.rows, config.rows * config.lanes),
+        logic=(1, readers * config.lanes, memory.blocks, config.banks, chosen),
+        # Block memories have registers of their own.
+        ff=(1, *(readers * config.lanes * many for many in (1, not memory.blocks)), addresses, readers * addresses),
         memory=memory,
     )
 
 
+def _tile_memories(config: SpmmConfig, on: Fabric) -> Parts:
+    return ceil_div(config.rows, READERS) * _tile_memory(config, on)
+
+
 def _collector(config: SpmmConfig, on: Fabric) -> Parts:
     word = config.drain_lanes * INT8_BITS + config.drain_lanes.bit_length()
-    memory = on.memory(config.rows * config.result_rows * config.beats_per_row, word)
-    features = (1, word, config.rows)
-    return Parts(logic=features, ff=features, memory=memory)
+    words = config.rows * config.result_rows * config.beats_per_row
+    memory = on.memory(words, word)
+    features = (1, config.drain_lanes, config.rows, words.bit_length())
+    return Parts(logic=(*features, on.above(memory, word)), ff=(*features, word), memory=memory)
 
 
 def _input_loader(config: SpmmConfig, on: Fabric) -> Parts:
     features = (1, config.lanes, config.column_bits)
-    return Parts(logic=features, ff=features)
+    return Parts(logic=(*features, WeightFormat.BBS in config.formats), ff=features)
 
 
 def _dispatcher(config: SpmmConfig, on: Fabric) -> Parts:
@@ -92,3 +96,13 @@ SPMM_PARTS: dict[str, Callable[[SpmmConfig, Fabric], Parts]] = {
     "rest": _queues,
 }
 """By block."""
+
+SPMM_ALONE: dict[str, Callable[[SpmmConfig, Fabric], Parts]] = {
+    "input_loader": _input_loader,
+    "tile_memory": _tile_memory,
+    "row_engine": _row_engine,
+    "dispatcher": _dispatcher,
+    "drain": _drain,
+    "collector": _collector,
+}
+"""By part."""

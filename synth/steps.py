@@ -221,6 +221,10 @@ class Steps:
         def progress(line: str) -> None:
             if "Driver-driver conflict" in line:
                 raise SynthesisError(f"{yosys.name} made a wrong netlist ({line[:200]}): try another version of it")
+            if "invalid OPTION_ABITS/WIDTH combination" in line:
+                # Its library for UltraScale+ takes a memory of LUT RAM for a deeper one than it is.
+                told = "cannot make a memory of one port with more than 256 narrow words on UltraScale+"
+                raise SynthesisError(f"{yosys.name} {told}: two row engines have others, or fewer columns")
             found = re.match(r"[\d.]+ Executing (.*)", line)
             if found:
                 self.tell(f"Yosys: {found[1].rstrip('.').removesuffix(' pass')[:60]}")

@@ -130,6 +130,38 @@ def test_heads_of_one_shape(simulator, case, rho):
     )
 
 
+@pytest.mark.parametrize("case", [0, 5, 6, 9, 11])
+def test_the_pace_of_a_long_stream(simulator, case):
+    """Two slots take turns, and may do so at distances that drift for a while."""
+    config, shape = simulator.config, shape_of(simulator.config, case)
+    one = head(config, shape, 0.5, False)
+    simulator.reset()
+    runs = simulator.run([one] * 32)
+    pace = (runs[-2].finished - runs[-14].finished) / 12
+    rel, cycles = (0.015, CYCLES) if config.compact else (0.01, 0.5)
+    expected = model(config, one, runs[0], rows_of(config, one))
+    assert expected.cycles == pytest.approx(pace, rel=rel, abs=cycles), f"seed {SEED} {shape}"
+
+
+@pytest.mark.parametrize("dense", [8, 32, 58])
+def test_rows_of_unlike_lengths(simulator, dense):
+    """Queries of zeros, as of padding, keep all blocks, and fill the softmax's queues before or behind others."""
+    config = simulator.config
+    length = config.max_length
+    command, q, k, v = head(config, (length, length, config.max_head_dim), 0.9, False)
+    one = command, np.where(np.arange(length)[:, None] < dense % length, 0, q), k, v
+    simulator.reset()
+    (alone,) = simulator.run([one])
+    simulator.reset()
+    runs = simulator.run([one] * HEADS)
+    expected = model(config, one, alone, rows_of(config, one))
+    # Where all scores are alike, denominators of compact cores are shifted by fewer places than are taken.
+    rel = 0.15 if config.compact else 0.01
+    assert expected.alone == pytest.approx(alone.finished - alone.accepted, rel=rel)
+    pace = (runs[-2].finished - runs[SKIPPED - 1].finished) / (HEADS - 1 - SKIPPED)
+    assert expected.cycles == pytest.approx(pace, rel=rel)
+
+
 @pytest.mark.parametrize("case", [0, 1, 3, 5])
 @pytest.mark.parametrize("rho", [0, 0.5])
 def test_rows_by_chance(simulator, case, rho):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import thresher
-from thresher.spec import AttentionConfig, Fill, preset
+from thresher.spec import AttentionConfig, ConfigError, Fill, preset
 from thresher.spec.attention_cycles import HeadWork
 
 EDGE, TINY = preset("edge"), preset("tiny")
@@ -116,14 +116,34 @@ def test_compact_cores_to_the_cycle(shape, rows, alone, cycles):
     assert (model.alone, model.cycles) == (alone, cycles)
 
 
-def test_every_row_keeps_a_block():
-    """Compact cores: a sparsity that asks for fewer blocks than there are rows takes as long as one of each."""
-    assert work(TINY, 16, 8, 6).cycles == work(TINY, 16, 8, 8).cycles
+@pytest.mark.parametrize("config", [EDGE, TINY])
+def test_every_row_keeps_a_block(config):
+    """A sparsity that asks for fewer blocks than there are rows takes as long as one of each."""
+    few, one = work(config, 16, 8, 6), work(config, 16, 8, 8)
+    assert (few.cycles, few.stages) == (one.cycles, one.stages)
 
 
-def test_blocks_between_whole_numbers():
-    """Compact cores: means over heads are between those of whole numbers."""
-    low, middle, high = (work(TINY, 16, 8, kept) for kept in (40, 40.25, 41))
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kept_blocks": 65}, "kept_blocks=65 is not allowed: must be from 0 to 64"),
+        ({"kept_blocks": -1}, "kept_blocks=-1 is not allowed: must be from 0 to 64"),
+        ({"row_blocks": (8,) * 7}, "must be 8 numbers of blocks, each from 1 to 8"),
+        ({"row_blocks": (9,) + (1,) * 7}, "must be 8 numbers of blocks, each from 1 to 8"),
+        ({"row_blocks": (0,) + (8,) * 7}, "must be 8 numbers of blocks, each from 1 to 8"),
+        ({"row_blocks": (1,) * 8}, "must add up to kept_blocks"),
+        ({"row_blocks": (4,) * 8, "pruned": True}, "none of a pruned head"),
+    ],
+)
+def test_heads_that_there_are_not(fields, told):
+    with pytest.raises(ConfigError, match=told):
+        HeadWork(**dict(config=EDGE, query_length=16, key_length=16, head_dim=8, kept_blocks=32) | fields)
+
+
+@pytest.mark.parametrize("config", [EDGE, TINY])
+def test_blocks_between_whole_numbers(config):
+    """Means over heads are between those of whole numbers."""
+    low, middle, high = (work(config, 16, 8, kept) for kept in (40, 40.25, 41))
     for attribute in ("cycles", "alone"):
         low_value, value, high_value = (getattr(each, attribute) for each in (low, middle, high))
         assert value == pytest.approx(0.75 * low_value + 0.25 * high_value)

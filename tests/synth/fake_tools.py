@@ -76,6 +76,7 @@ with Path("calls.txt").open("a") as calls:
     calls.write("yosys " + " ".join(sys.argv[1:]) + "\\n")
 script = sys.argv[-1]
 print("1. Executing Verilog-2005 frontend: unit.v")
+print(os.environ.get("FAKE_TOLD", ""))
 design = json.loads(os.environ["FAKE_NETLIST"])
 if "synth_ice40" in script:
     design["modules"]["unit"]["cells"] = json.loads(os.environ["FAKE_ICE40"])

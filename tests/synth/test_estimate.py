@@ -28,17 +28,18 @@ COMPACT = AttentionConfig(max_length=16, max_head_dim=8, lanes=1, predictor_lane
 bench = bench_script("sizes")
 ROWS = json.loads(bench.SIZES.read_text())
 FITTED = [row for row in ROWS if bench.fits(row)]
+ALONE = [(row, part) for row in ROWS for part in row["alone"]]
 
 
 def name_of(row):
     return " ".join(bench.key_of(row))
 
 
-def near(row, coefficients=None):
+def near(row, coefficients=None, part=None, *, rel=0.15, cells=0):
     """Of the few block memories and multipliers one may be off: Yosys may see that a word has a constant bit."""
-    told, counted = bench.estimated(row, coefficients), bench.sizes(row)
+    told, counted = bench.estimated(row, coefficients, part), bench.sizes(row, part)
     for name in bench.fitted_of(row):
-        assert told[name] == pytest.approx(counted[name], rel=0.15), name
+        assert told[name] == pytest.approx(counted[name], rel=rel, abs=cells), name
     for name in ("bram", "dsp"):
         assert told[name] == pytest.approx(counted[name], rel=0.02, abs=1), name
 
@@ -47,6 +48,12 @@ def near(row, coefficients=None):
 def test_estimates_are_near_the_committed_sizes(row):
     """Those that were held out when the coefficients were fitted, too."""
     near(row)
+
+
+@pytest.mark.parametrize(("row", "part"), ALONE, ids=lambda each: each if isinstance(each, str) else name_of(each))
+def test_estimates_are_near_parts_alone(row, part):
+    """Small parts within some cells. What Yosys makes of the drain's shifters leaps: of four lanes 2,300 to 2,900."""
+    near(row, part=part, rel=0.3 if part == "drain" else 0.15, cells=30)
 
 
 @pytest.mark.parametrize("row", FITTED, ids=name_of)
@@ -149,11 +156,10 @@ def test_all_that_is_synthesised_on_its_own_has_an_estimate(config, fabric):
 
 def test_parts():
     """Of what there is several of, the estimate is that of one."""
-    assert resources(PRESETS["edge"], "softmax") == block_resources(PRESETS["edge"])["softmax"]
     engines = block_resources(SPMM_PRESETS["edge"])["row_engines"]
     assert resources(SPMM_PRESETS["edge"], "row_engine").dsp == engines.dsp / 4 == 32
     assert resources(SPMM_PRESETS["edge"], "tile_memory").bram == 64
-    with pytest.raises(ConfigError, match="estimated are attention and its blocks predictor"):
+    with pytest.raises(ConfigError, match="estimated are attention and its parts head_loader"):
         resources(PRESETS["edge"], "drain")
     assert resources(COMPACT, on=ICE40_LOGIC).dsp == resources(COMPACT, on=GENERIC).dsp == 0
 
@@ -175,7 +181,7 @@ def test_multipliers_by_hand():
 def test_block_memories_by_hand():
     """`edge`: Q is 512 words of 2 · 256 bits, each half 29 bytes of 9 bits, 4 bytes to a memory; K and V are twice as
     many words, for which a memory has 2 bytes. Words of nibbles are 4 and 8 granules of 15 bytes."""
-    assert resources(PRESETS["edge"], "scratchpads").bram == 15 + 29 + 15 + 30
+    assert block_resources(PRESETS["edge"])["scratchpads"].bram == 15 + 29 + 15 + 30
     # A table per result lane; 2 · 32 banks of 2,048 bytes, for every two engines; 2,048 words of 68 bits; 512 rows in
     # their order.
     assert resources(SPMM_PRESETS["edge"]).bram == 8 + 2 * 64 + 8 + 1

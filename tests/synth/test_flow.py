@@ -154,6 +154,22 @@ def test_a_netlist_that_is_not_whole(tmp_path, monkeypatch, room, told):
     assert run(tmp_path).resources.dsp == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Warning: Driver-driver conflict for \\a [0] between cell b and constant", "made a wrong netlist"),
+        ("ERROR: invalid OPTION_ABITS/WIDTH combination", "cannot make a memory of one port .* two row engines"),
+    ],
+)
+def test_what_yosys_cannot_do(tmp_path, monkeypatch, line, told):
+    """It may well have written a netlist."""
+    monkeypatch.setenv("FAKE_TOLD", line)
+    with pytest.raises(SynthesisError, match=f"^yosys {told}"):
+        run(tmp_path, place=False)
+    monkeypatch.setenv("FAKE_TOLD", "")
+    assert run(tmp_path, place=False).resources.dsp == 1
+
+
 def test_an_older_netlist_is_not_taken_for_one_that_was_not_written(tmp_path, monkeypatch):
     run(tmp_path, place=False)
     monkeypatch.setenv("FAKE_ROOM", "none")
