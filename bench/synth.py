@@ -62,10 +62,10 @@ def count(
 
 
 def estimates(row: dict[str, Any]) -> str:
-    """What `thresher estimate` says, and how far it is off; there is none of blocks by themselves."""
+    """What `thresher estimate` says, of the unit as a whole, and how far it is off."""
     target = device(row["device"])
     told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], device=target, measured=row)
-    if told is None or row["keep_hierarchy"]:
+    if told is None:
         return "nothing"
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")

@@ -116,8 +116,7 @@ def synth(
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
         counts = synth_jobs.counted(measured.unit_resources, chip)
-        whole = not measured.keep_hierarchy  # what estimates are of
-        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts) if whole else None
+        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts)
         page = html.write(measured, folder / "report.html", expected)
     told = measured.to_dict()
     if as_json:

@@ -59,10 +59,11 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
     if expected is not None:
         figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
         what = "estimated" if measured.board is None else "estimated without the link"
+        if measured.keep_hierarchy:
+            what += " as a whole, which shares logic"
         console.print(Text(f"{what}: {figures}"), soft_wrap=True)
     else:
-        kept, fitted = "it is of a whole that shares logic", f"only compact cores are fitted on {measured.device}"
-        console.print(Text(f"no estimate: {kept if measured.keep_hierarchy else fitted}"), soft_wrap=True)
+        console.print(Text(f"no estimate: only compact cores are fitted on {measured.device}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)

@@ -229,8 +229,9 @@ class PlainStream(HeadStream):
         self._decisions, self._normaliser = _Decisions(config, key_length, head_dim), _Normaliser(config)
         # What the main array and the softmax have done, and when each stage was last busy or is free.
         self._passes, self._sums = Shared(), Shared()
-        self._weights = _Steps(WEIGHTS_AHEAD)
-        self._queued, self._out_of_ring = _Steps(WALK), _Steps(self._ring)
+        walk = WALK + self._early * TO_PROBABILITY
+        self._weights, self._queued = _Steps(WEIGHTS_AHEAD + walk), _Steps(walk)
+        self._out_of_ring = _Steps(self._ring)
         self._scores, self._listed, self._scored = 0, NEVER, -1
         self._summed, self._walked, self._queued_last, self._array_free, self._sent = NEVER, NEVER, NEVER, 0, -1
         self._emptied = deque([NEVER] * OUTPUT_BANKS, maxlen=OUTPUT_BANKS)

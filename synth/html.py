@@ -131,6 +131,8 @@ def _estimates(measured: Measurement, estimates: Estimates | None) -> str:
     if not estimates:
         return ""
     what = "estimated" if measured.board is None else "the unit without its link, estimated"
+    if measured.keep_hierarchy:
+        what += " as a whole, which shares logic"
     lines = [f"<tr><th>{what}</th><th>estimate</th><th>measured</th><th>error</th></tr>"]
     for name, entry in estimates.items():
         error = "" if entry["error"] is None else f"{entry['error']:+.1%}"
