@@ -109,6 +109,9 @@ FITTED: dict[str, dict[str, Config]] = {
         "no banks": spmm(4, 8, 1, 4, 256, 32, formats=NO_BANKS),
         "2 × 16": spmm(2, 16, 16, 2, 256, 32),
         "8 × 8": spmm(8, 8, 8, 8, 128, 16, formats=(WeightFormat.BBS, WeightFormat.DENSE)),
+        "dense, 2 × 32": spmm(2, 32, 1, 4, 512, 32, formats=(WeightFormat.DENSE,)),
+        "nm, 1 × 16": spmm(1, 16, 1, 2, 256, 16, formats=(WeightFormat.NM,)),
+        "few columns": spmm(2, 4, 2, 4, 8, 8),
     },
 }
 HELD_OUT: dict[str, dict[str, Config]] = {
@@ -123,12 +126,16 @@ HELD_OUT: dict[str, dict[str, Config]] = {
         "held out: 2 × 8": spmm(2, 8, 4, 8, 1024, 32),
         "held out: 4 × 16": spmm(4, 16, 16, 4, 512, 64),
         "held out: csr": spmm(1, 8, 1, 4, 128, 16, formats=(WeightFormat.CSR,)),
+        "held out: dense": spmm(2, 16, 1, 4, 600, 16, formats=(WeightFormat.DENSE, WeightFormat.NM)),
     },
 }
 LARGE: dict[str, dict[str, Config]] = {"attention": dict(PRESETS), "spmm": dict(SPMM_PRESETS)}
 SMALL = {
     "attention": [name for names in (FITTED, HELD_OUT) for name in names["attention"] if "compact" in name],
-    "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "held out: csr"],
+    "spmm": [
+        *("tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "few columns"),
+        "held out: csr",
+    ],
 }
 """What an iCE40 is asked to hold."""
 BITWISE = {
@@ -145,7 +152,10 @@ ALONE = {
         *("4 blocks", "14 bits of weight", "deep", "hdp, 8 lanes", "hdp, compact", "compact, 1 lane"),
         *("compact, 4 lanes", "compact, 8 lanes", "compact, long", "held out: 4 lanes", "held out: compact"),
     ],
-    "spmm": ["tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "held out: csr"],
+    "spmm": [
+        *("tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "dense, 2 × 32"),
+        *("nm, 1 × 16", "few columns", "held out: csr", "held out: dense"),
+    ],
 }
 """Whose parts are counted by themselves, too; on ECP5 all."""
 COUNTED = {ICE40: SMALL, ICE40_LOGIC: SMALL, GENERIC: BITWISE}

@@ -90,9 +90,17 @@ def part_key(config: AttentionConfig | SpmmConfig, part: str) -> str:
     return COMPACT + part if compact and COMPACT + part in FEATURES[ALONE] else part
 
 
-def _resources(parts: Parts, factors: Mapping[str, Sequence[float]] | None, on: Fabric) -> Resources:
-    if factors is None:
+def _factors_of(
+    config: AttentionConfig | SpmmConfig, on: Fabric, coefficients: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Factors of a fabric, to which such units are fitted as a whole."""
+    factors = _coefficients()[on.name] if coefficients is None else coefficients
+    if not factors[_unit_of(config)].keys() >= _parts_of(config).keys():
         raise ConfigError("compact", False, f"is not estimated for {on.name}: choose a compact core, no other fits")
+    return factors
+
+
+def _resources(parts: Parts, factors: Mapping[str, Sequence[float]], on: Fabric) -> Resources:
     counts = {
         name: round(sum(a * b for a, b in zip(factors[name], parts.features(name, on), strict=True))) for name in FITTED
     }
@@ -115,9 +123,9 @@ def block_resources(
     ConfigError
         Cores of this kind are not fitted on the fabric.
     """
-    factors = (_coefficients()[on.name] if coefficients is None else coefficients)[_unit_of(config)]
+    factors = _factors_of(config, on, coefficients)[_unit_of(config)]
     return {
-        block.removeprefix(COMPACT): _resources(parts_of(config, on), factors.get(block), on)
+        block.removeprefix(COMPACT): _resources(parts_of(config, on), factors[block], on)
         for block, parts_of in _parts_of(config).items()
     }
 
@@ -149,5 +157,4 @@ def resources(
     if key not in listed:
         names = dict.fromkeys(name.removeprefix(COMPACT) for name in listed)
         raise ConfigError("unit", unit, f"estimated are {whole} and its parts " + ", ".join(names))
-    factors = _coefficients()[on.name] if coefficients is None else coefficients
-    return _resources(listed[key](config, on), factors[ALONE].get(key), on)
+    return _resources(listed[key](config, on), _factors_of(config, on, coefficients)[ALONE][key], on)

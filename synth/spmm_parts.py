@@ -20,8 +20,10 @@ def _row_engine(config: SpmmConfig, on: Fabric) -> Parts:
     kept = on.memory(16, sums, old=True) + on.memory(16, width(parameters_layout(config)), old=True)
     banks = config.banks * (config.column_bits + INT8_BITS)
     word = width(weights_layout(config))
-    logic = (1, sums, tree, len(config.formats) * config.column_bits, banks)
-    return Parts(logic=logic, ff=(1, sums, tree, word, banks), memory=kept, dsp=config.lanes)
+    # What holds X, if no bank's does.
+    whole = 0 if spreads else config.lanes * INT8_BITS
+    logic = (1, sums, tree, whole, len(config.formats) * config.column_bits, banks)
+    return Parts(logic=logic, ff=(1, sums, tree, whole, word, banks), memory=kept, dsp=config.lanes)
 
 
 def _row_engines(config: SpmmConfig, on: Fabric) -> Parts:
@@ -43,13 +45,14 @@ def _drain(config: SpmmConfig, on: Fabric) -> Parts:
 def _tile_memory(config: SpmmConfig, on: Fabric) -> Parts:
     """Two slots of all banks, for some row engines."""
     readers = min(config.rows, READERS)
-    bank = on.memory(config.max_columns, INT8_BITS * config.spread_tokens, readers=readers, at_writer=True)
+    word = INT8_BITS * config.spread_tokens
+    bank = on.memory(config.max_columns, word, readers=readers, at_writer=True)
     memory = 2 * config.banks * bank
     # Of flip-flops each reader chooses by itself.
     chosen = 0 if on.lut_ram else (readers - 1) * memory.cells
     addresses = config.banks * config.column_bits
     return Parts(
-        logic=(1, readers * config.lanes, memory.blocks, config.banks, chosen),
+        logic=(1, readers * config.lanes, memory.blocks, config.banks, 2 * config.banks * on.above(bank, word), chosen),
         # Block memories have registers of their own.
         ff=(1, *(readers * config.lanes * many for many in (1, not memory.blocks)), addresses, readers * addresses),
         memory=memory,

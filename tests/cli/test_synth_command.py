@@ -201,5 +201,6 @@ def test_estimates_stand_beside_a_measurement():
     assert told["lut4"]["error"] == pytest.approx(told["lut4"]["estimate"] / 8 - 1)
     assert "estimated: lut4" in invoke(*PART, "--no-pnr").stdout
     by_block = json.loads(invoke(*PART, "--no-pnr", "--keep-hierarchy", "--json").stdout)
-    assert by_block["keep_hierarchy"] and by_block["estimates"] == told
+    assert by_block["keep_hierarchy"]
+    assert by_block["estimates"] == told
     assert "estimated as a whole, which shares logic: lut4" in invoke(*PART, "--no-pnr", "--keep-hierarchy").stdout

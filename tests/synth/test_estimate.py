@@ -35,11 +35,12 @@ def name_of(row):
     return " ".join(bench.key_of(row))
 
 
-def near(row, coefficients=None, part=None, *, rel=0.15, cells=0):
-    """Of the few block memories and multipliers one may be off: Yosys may see that a word has a constant bit."""
+def near(row, coefficients=None, part=None, *, but=()):
+    """Counts within 15 %, some within 30. Of the few block memories and multipliers one may be off: Yosys may see that
+    a word has a constant bit."""
     told, counted = bench.estimated(row, coefficients, part), bench.sizes(row, part)
     for name in bench.fitted_of(row):
-        assert told[name] == pytest.approx(counted[name], rel=rel, abs=cells), name
+        assert told[name] == pytest.approx(counted[name], rel=0.3 if name in but else 0.15), name
     for name in ("bram", "dsp"):
         assert told[name] == pytest.approx(counted[name], rel=0.02, abs=1), name
 
@@ -52,8 +53,8 @@ def test_estimates_are_near_the_committed_sizes(row):
 
 @pytest.mark.parametrize(("row", "part"), ALONE, ids=lambda each: each if isinstance(each, str) else name_of(each))
 def test_estimates_are_near_parts_alone(row, part):
-    """Small parts within some cells. What Yosys makes of the drain's shifters leaps: of four lanes 2,300 to 2,900."""
-    near(row, part=part, rel=0.3 if part == "drain" else 0.15, cells=30)
+    """What Yosys makes of the drain's shifters on an ECP5 leaps."""
+    near(row, part=part, but=["lut"] if (row["fabric"], part) == ("ecp5", "drain") else [])
 
 
 @pytest.mark.parametrize("row", FITTED, ids=name_of)
@@ -145,8 +146,9 @@ def test_parts_sum_up_to_the_whole():
 @pytest.mark.parametrize("config", [*PRESETS.values(), COMPACT, *SPMM_PRESETS.values()])
 def test_all_that_is_synthesised_on_its_own_has_an_estimate(config, fabric):
     if fabric in (ICE40, ICE40_LOGIC) and isinstance(config, AttentionConfig) and not config.compact:
-        with pytest.raises(ConfigError, match="choose a compact core"):
-            resources(config, on=fabric)
+        for unit in ATTENTION_UNITS:
+            with pytest.raises(ConfigError, match="choose a compact core"):
+                resources(config, unit, fabric)
         return
     for unit in ATTENTION_UNITS if isinstance(config, AttentionConfig) else SPMM_UNITS:
         counts = resources(config, unit, fabric)
