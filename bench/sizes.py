@@ -154,7 +154,7 @@ ALONE = {
     ],
     "spmm": [
         *("tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "dense, 2 × 32"),
-        *("nm, 1 × 16", "few columns", "held out: csr", "held out: dense"),
+        *("nm, 1 × 16", "few columns", "1 × 8", "2 × 4", "held out: csr", "held out: dense"),
     ],
 }
 """Whose parts are counted by themselves, too; on ECP5 all."""
