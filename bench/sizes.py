@@ -1,4 +1,4 @@
-"""Sizes of many configurations, fabric by fabric, and the coefficients of `thresher estimate` fitted to them.
+"""Sizes of many configurations and their parts, fabric by fabric, and the coefficients of estimates fitted to them.
 
     python bench/sizes.py                              # how far the estimates are off the committed sizes
     python bench/sizes.py --measure                    # count what is missing or no longer the hardware, then fit

@@ -46,7 +46,7 @@ OUTPUT_BANKS = 2
 FACTOR_BITS = 18
 """Normaliser: operands that are wider take a cycle more."""
 
-# Registers between the stages: all of them in cycles.
+# Registers between the stages: all of them in cycles, as runs of RTL of a few configurations show them.
 TO_TABLE = 2
 """Predictor: from the last lookup of a row until its half of the tables may be written again."""
 TO_THRESHOLD = 30
@@ -135,8 +135,7 @@ def _empty_words(blocks: int, kept: int) -> int:
 class _Decisions:
     """Predictor and sparsity engine, row by row: from Q and K until kept blocks can be listed."""
 
-    def __init__(self, config: AttentionConfig, key_length: int, head_dim: int):
-        chunks = ceil_div(head_dim, config.predictor_lanes)
+    def __init__(self, config: AttentionConfig, key_length: int, chunks: int):
         self._table = TABLE_CYCLES * chunks
         self._groups = ceil_div(key_length, config.predictor_keys)
         self._lookups = self._groups * chunks
@@ -226,7 +225,7 @@ class PlainStream(HeadStream):
         shift = ceil_div(levels(config.denominator_bits), RECIPROCAL_STEPS)
         self._reciprocal = TO_RECIPROCAL + config.block + shift + self._early * TO_PROBABILITY
         self._ring = 1 << levels(2 * config.blocks)
-        self._decisions, self._normaliser = _Decisions(config, key_length, head_dim), _Normaliser(config)
+        self._decisions, self._normaliser = _Decisions(config, key_length, self._predictor_chunks), _Normaliser(config)
         # What the main array and the softmax have done, and when each stage was last busy or is free.
         self._passes, self._sums = Shared(), Shared()
         walk = WALK + self._early * TO_PROBABILITY
