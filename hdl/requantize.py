@@ -12,6 +12,9 @@ __all__ = ["Requantize", "requantize_latency"]
 FACTOR_BITS = 18
 """Signed operands of a multiplier block."""
 
+NEAR_BITS = 3
+"""Of a shift, those that are applied last."""
+
 
 def requantize_latency(value_bits: int) -> int:
     """Enabled cycles from value to result; a value wider than a multiplier block takes one more."""
@@ -65,18 +68,27 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shift = delay(m, self.shift, self.latency - 3, enable=self.enable, name="shift")[-1]
-        product = self._product(m)
-        # Shifted to one bit below the result: rounding half up is then to add one and drop that bit.
-        halves = Signal(signed(len(product) - self._shift_base + 1))
-        rounded = Signal.like(halves)
-        above = rounded[INT8_BITS - 1 :]
-        fits = ~above.any() | above.all()
+        shift = delay(m, self.shift, self.latency - 2, enable=self.enable, name="shift")
+        # The product down to one bit below the result: rounding half up is then to add one and drop that bit.
+        halves = self._product(m)[self._shift_base - 1 :].as_signed()
+        # Shifted in two stages. After the second, one bit more than the result's and that below are looked at, which
+        # are rounded, and whether those above are all like the sign: a sum as wide as the product and what follows
+        # from all its bits would take two look-up tables where this takes one.
+        near = shift[-1][:NEAR_BITS]
+        nearest = (1 << NEAR_BITS) - 1
+        low = Signal(INT8_BITS + 1)
+        far = Signal(signed(max(len(halves), len(low) + nearest + 1)))
+        unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
+        inside, negative = Signal(), Signal()
+        above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128
+        fits = inside & (above == negative)
         with m.If(self.enable):
             m.d.sync += [
-                halves.eq(product[self._shift_base - 1 :].as_signed() >> shift),
-                rounded.eq((halves + 1) >> 1),
-                self.result.eq(Mux(fits, rounded, Mux(rounded[-1], INT8_MIN, INT8_MAX))),
+                far.eq(halves >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
+                low.eq(far[: len(low) + nearest] >> near),
+                inside.eq(~((unlike[:nearest] >> near).any() | unlike[nearest:].any())),
+                negative.eq(far[-1]),
+                self.result.eq(Mux(fits, ((low + 1) >> 1)[:INT8_BITS], Mux(negative, INT8_MIN, INT8_MAX))),
                 self.saturated.eq(~fits),
             ]
         return m

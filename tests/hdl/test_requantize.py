@@ -10,11 +10,12 @@ from .pipelined import Pipelined
 
 
 @pytest.mark.parametrize(
-    ("value_bits", "multiplier_bits", "shift_base"), [(18, 16, 9), (19, 16, 9), (33, 16, 8), (12, 8, 1)]
+    ("value_bits", "multiplier_bits", "shift_base", "shift_bits"),
+    [(18, 16, 9, 5), (19, 16, 9, 5), (33, 16, 8, 5), (12, 8, 1, 5), (12, 8, 1, 3), (10, 4, 2, 1)],
 )
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_results_and_saturations(value_bits, multiplier_bits, shift_base, stall):
-    seed, shift_bits = value_bits, 5
+def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_bits, stall):
+    seed = value_bits
     rng = np.random.default_rng(seed)
     low, high = -(1 << (value_bits - 1)), (1 << (value_bits - 1)) - 1
     beats = []
@@ -28,9 +29,11 @@ def test_results_and_saturations(value_bits, multiplier_bits, shift_base, stall)
         beats.append({"value": value, "multiplier": multiplier, "shift": int(rng.integers(1 << shift_bits))})
     # Halves of both signs, and both sides of the clipping limits.
     half = 1 << (shift_base - 1)
-    for value in (half, -half, 3 * half, -3 * half, 255 * half - 1, 255 * half, -257 * half, -257 * half - 1):
-        if low <= value <= high:
-            beats.append({"value": value, "multiplier": 1, "shift": 0})
+    for halves in (1, -1, 3, -3, 255, -257, 511, -513):
+        for value in (halves * half - 1, halves * half):
+            for shift in range(1 << shift_bits):
+                if low <= value << shift <= high:
+                    beats.append({"value": value << shift, "multiplier": 1, "shift": shift})
     dut = Requantize(
         value_bits=value_bits, multiplier_bits=multiplier_bits, shift_bits=shift_bits, shift_base=shift_base
     )
