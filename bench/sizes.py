@@ -27,6 +27,7 @@ import numpy as np
 from scipy.optimize import nnls
 from thresher.hdl.verilog import emit
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, ThresherError, WeightFormat
+from thresher.spec.config import Fill, Normalise
 from thresher.synth import estimate
 from thresher.synth.devices import device
 from thresher.synth.fabric import ECP5, FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
@@ -87,6 +88,11 @@ FITTED: dict[str, dict[str, Config]] = {
         "hdp, 2 lanes": attention(32, 16, 2, (4, 1), 2, **POLICIES["hdp"]),
         "hdp, 8 lanes": attention(64, 32, 8, (16, 2), 4, **POLICIES["hdp"]),
         "hdp, 16 lanes": attention(128, 32, 16, (16, 1), 4, **POLICIES["hdp"]),
+        "skip": attention(32, 16, 4, (8, 1), 4, fill=Fill.SKIP),
+        "early": attention(64, 16, 4, (8, 1), 2, normalise=Normalise.EARLY),
+        "early, blocks of 4": attention(32, 8, 2, (4, 1), 1, block=4, normalise=Normalise.EARLY),
+        "compact, skip": attention(32, 16, 2, (4, 1), 1, compact=True, fill=Fill.SKIP),
+        "compact, early": attention(64, 32, 4, (8, 1), 1, compact=True, normalise=Normalise.EARLY),
         "hdp, compact": attention(32, 16, 2, (4, 1), 1, compact=True, **POLICIES["hdp"]),
         "compact, 1 lane": attention(16, 8, 1, (2, 1), 1, compact=True),
         "compact, 2 lanes": attention(32, 16, 2, (4, 1), 1, compact=True),
@@ -121,6 +127,10 @@ HELD_OUT: dict[str, dict[str, Config]] = {
         "held out: 16 lanes": attention(64, 16, 16, (16, 1), 8, weight_bits=13),
         "held out: hdp": attention(64, 16, 4, (8, 1), 2, **POLICIES["hdp"]),
         "held out: compact": attention(64, 16, 4, (4, 1), 1, compact=True),
+        "held out: early, skip": attention(64, 8, 2, (8, 1), 2, fill=Fill.SKIP, normalise=Normalise.EARLY),
+        "held out: compact, early, skip": attention(
+            32, 8, 2, (4, 1), 1, compact=True, fill=Fill.SKIP, normalise=Normalise.EARLY
+        ),
     },
     "spmm": {
         "held out: 2 × 8": spmm(2, 8, 4, 8, 1024, 32),
@@ -131,17 +141,23 @@ HELD_OUT: dict[str, dict[str, Config]] = {
 }
 LARGE: dict[str, dict[str, Config]] = {"attention": dict(PRESETS), "spmm": dict(SPMM_PRESETS)}
 SMALL = {
-    "attention": [name for names in (FITTED, HELD_OUT) for name in names["attention"] if "compact" in name],
+    "attention": [
+        *("2 lanes", "4 lanes", "8 lanes, 1 block", "blocks of 4", "blocks of 4, 64 keys", "wide predictor"),
+        *("4 blocks", "10 bits of weight", "hdp, 2 lanes", "skip", "early", "early, blocks of 4"),
+        *("held out: 2 lanes", "held out: hdp", "held out: early, skip"),
+        *(name for names in (FITTED, HELD_OUT) for name in names["attention"] if "compact" in name),
+    ],
     "spmm": [
         *("tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "csr only", "1 × 16", "2 × 8", "no banks", "few columns"),
         "held out: csr",
     ],
 }
-"""What an iCE40 is asked to hold."""
+"""What an iCE40 is asked to hold, or a little more: none holds a core that is not compact."""
 BITWISE = {
     "attention": [
         *("2 lanes", "4 lanes", "blocks of 4", "blocks of 4, 64 keys", "10 bits of weight", "hdp, 2 lanes"),
         *("hdp, compact", "compact, 1 lane", "compact, 2 lanes", "compact, 4 lanes, short", "held out: 2 lanes"),
+        *("early", "compact, skip"),
     ],
     "spmm": ["tiny", "1 × 4", "1 × 8", "2 × 4", "4 × 4", "2 × 8", "csr only", "held out: csr"],
 }
@@ -151,6 +167,7 @@ ALONE = {
         *("2 lanes", "4 lanes", "8 lanes", "8 lanes, 1 block", "blocks of 4", "16 lanes", "long", "wide predictor"),
         *("4 blocks", "14 bits of weight", "deep", "hdp, 8 lanes", "hdp, compact", "compact, 1 lane"),
         *("compact, 4 lanes", "compact, 8 lanes", "compact, long", "held out: 4 lanes", "held out: compact"),
+        *("skip", "early", "early, blocks of 4", "compact, skip", "compact, early", "held out: early, skip"),
     ],
     "spmm": [
         *("tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "dense, 2 × 32"),

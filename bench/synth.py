@@ -65,8 +65,6 @@ def estimates(row: dict[str, Any]) -> str:
     """What `thresher estimate` says, of the unit as a whole, and how far it is off."""
     target = device(row["device"])
     told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], device=target, measured=row)
-    if told is None:
-        return "nothing"
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
         for name, entry in told.items()

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..spec import AttentionConfig, ConfigError, SpmmConfig, WeightFormat, preset, spmm_preset
+from ..spec import AttentionConfig, SpmmConfig, WeightFormat, preset, spmm_preset
 from ..spec.attention_cycles import HeadWork
 from ..spec.formats import ceil_div
 from ..spec.spmm_cycles import cycles
@@ -149,18 +149,15 @@ def errors_of(estimated: Resources, measured: dict[str, Any], device: Device) ->
 
 def expected(
     config: AttentionConfig | SpmmConfig, *, unit: str, device: Device, measured: dict[str, Any]
-) -> dict[str, dict[str, float | None]] | None:
-    """:func:`errors_of` a measurement of a unit, or of a part of one; ``None`` if that is not estimated.
+) -> dict[str, dict[str, float | None]]:
+    """:func:`errors_of` a measurement of a unit, or of a part of one.
 
     Parameters
     ----------
     measured : dict
         Counts by the names of JSON; of the unit alone if it is on a board.
     """
-    try:
-        return errors_of(resources(config, unit, fabric_of(device)), measured, device)
-    except ConfigError:
-        return None
+    return errors_of(resources(config, unit, fabric_of(device)), measured, device)
 
 
 def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, device: Device) -> dict[str, Any]:
@@ -177,11 +174,6 @@ def estimate(config: AttentionConfig | SpmmConfig, *, unit: str, name: str, devi
     dict
         ``blocks``, ``resources`` (each with ``estimate``, ``measured``, ``error``, and the device's ``available``,
         if it has a size), ``work`` and ``cycles``.
-
-    Raises
-    ------
-    ConfigError
-        There are no estimates of such a core on the device.
     """
     blocks = block_resources(config, fabric_of(device))
     estimated = sum(blocks.values(), Resources())

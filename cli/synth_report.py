@@ -35,7 +35,7 @@ def slowness(measured: "Measurement") -> str:
     return f"{wanted}: choose a slower --clock, more --seeds, or --allow-slow; the bitstream may give wrong results"
 
 
-def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> None:
+def show(measured: "Measurement", page: "Path", expected: "Errors") -> None:
     """Resources by block, shares of the device, Fmax, critical path."""
     console = make_console()
     grade = "" if measured.speed is None else f", speed grade {measured.speed}"
@@ -56,14 +56,11 @@ def show(measured: "Measurement", page: "Path", expected: "Errors | None") -> No
         console.print(Text(f"\n{shares}"), soft_wrap=True)
         if measured.too_large:
             console.print(Text(f"does not fit: {lacking(measured)}"), soft_wrap=True)
-    if expected is not None:
-        figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
-        what = "estimated" if measured.board is None else "estimated without the link"
-        if measured.keep_hierarchy:
-            what += " as a whole, which shares logic"
-        console.print(Text(f"{what}: {figures}"), soft_wrap=True)
-    else:
-        console.print(Text(f"no estimate: only compact cores are fitted on {measured.device}"), soft_wrap=True)
+    figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
+    what = "estimated" if measured.board is None else "estimated without the link"
+    if measured.keep_hierarchy:
+        what += " as a whole, which shares logic"
+    console.print(Text(f"{what}: {figures}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)

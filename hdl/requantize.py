@@ -1,6 +1,6 @@
 """Wide integers to INT8: multiply, shift, round half up, clip."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,6 +54,7 @@ class Requantize(wiring.Component):
     def __init__(self, *, value_bits: int, multiplier_bits: int, shift_bits: int, shift_base: int):
         assert shift_base >= 1
         self._shift_base = shift_base
+        self._wide = value_bits > FACTOR_BITS
         self.latency = requantize_latency(value_bits)
         super().__init__(
             {
@@ -68,36 +69,54 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shift = delay(m, self.shift, self.latency - 2, enable=self.enable, name="shift")
-        # The product down to one bit below the result: rounding half up is then to add one and drop that bit.
-        halves = self._product(m)[self._shift_base - 1 :].as_signed()
-        # Shifted in two stages. After the second, one bit more than the result's and that below are looked at, which
-        # are rounded, and whether those above are all like the sign: a sum as wide as the product and what follows
-        # from all its bits would take two look-up tables where this takes one.
-        near = shift[-1][:NEAR_BITS]
-        nearest = (1 << NEAR_BITS) - 1
-        low = Signal(INT8_BITS + 1)
-        far = Signal(signed(max(len(halves), len(low) + nearest + 1)))
-        unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
-        inside, negative = Signal(), Signal()
-        above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128
-        fits = inside & (above == negative)
+        shift = delay(m, self.shift, self.latency - 3 + self._wide, enable=self.enable, name="shift")
+        # Down to one bit below the result: rounding half up is then to add one and drop that bit.
+        product = self._product(m)[self._shift_base - 1 :].as_signed()
+        stages, rounded, negative, fits = (self._round_wide if self._wide else self._round)(product, shift)
         with m.If(self.enable):
             m.d.sync += [
-                far.eq(halves >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
-                low.eq(far[: len(low) + nearest] >> near),
-                inside.eq(~((unlike[:nearest] >> near).any() | unlike[nearest:].any())),
-                negative.eq(far[-1]),
-                self.result.eq(Mux(fits, ((low + 1) >> 1)[:INT8_BITS], Mux(negative, INT8_MIN, INT8_MAX))),
+                *stages,
+                self.result.eq(Mux(fits, rounded, Mux(negative, INT8_MIN, INT8_MAX))),
                 self.saturated.eq(~fits),
             ]
         return m
+
+    def _round(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
+        """Shifted, then rounded: what two registers take, the result if it fits, whether it is negative, and whether it
+        fits."""
+        halves = Signal.like(product)
+        rounded = Signal.like(product)
+        above = rounded[INT8_BITS - 1 :]
+        stages = [halves.eq(product >> shift[-1]), rounded.eq((halves + 1) >> 1)]
+        return stages, rounded, rounded[-1], ~above.any() | above.all()
+
+    def _round_wide(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
+        """The same of many bits: shifted in two stages, of which the second makes only the bits that are rounded, and
+        tells whether all above them are like the sign.
+
+        The longest way is then no longer one through all bits, so that Yosys need not make the shifter a fast and
+        large one.
+        """
+        near = shift[-1][:NEAR_BITS]
+        nearest = (1 << NEAR_BITS) - 1
+        low = Signal(INT8_BITS + 1)
+        far = Signal(signed(max(len(product), len(low) + nearest + 1)))
+        unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
+        inside, negative = Signal(), Signal()
+        stages = [
+            far.eq(product >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
+            low.eq(far[: len(low) + nearest] >> near),
+            inside.eq(~((unlike[:nearest] >> near).any() | unlike[nearest:].any())),
+            negative.eq(far[-1]),
+        ]
+        above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128
+        return stages, ((low + 1) >> 1)[:INT8_BITS], negative, inside & (above == negative)
 
     def _product(self, m: Module) -> Signal:
         """value · multiplier; a wide value in two parts, of which the lower is unsigned and one bit shorter."""
         # Without reset, the registers behind a multiplier block are its own.
         product = Signal(signed(len(self.value) + len(self.multiplier)), reset_less=True)
-        if len(self.value) <= FACTOR_BITS:
+        if not self._wide:
             with m.If(self.enable):
                 m.d.sync += product.eq(self.value * self.multiplier)
             return product

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from functools import partial
 
 from ..hdl.compact.block_measure import measured_row_layout, stored_block_layout
-from ..hdl.compact.normalise import NARROW, ROWS_AHEAD
+from ..hdl.compact.normalise import NARROW
+from ..hdl.compact.normalise import ROWS_AHEAD as COMPACT_ROWS_AHEAD
 from ..hdl.compact.row_queue import waiting_row_layout
 from ..hdl.pe_array import operand_address_bits
 from ..hdl.prediction.query_tables import group_count, sum_bits
 from ..hdl.predictor import nibble_address_bits
+from ..hdl.reciprocal import reciprocal_layout
 from ..hdl.rows.row_maximum import row_maximum_layout, score_block_layout
 from ..hdl.rows.row_walker import softmax_row_layout
-from ..hdl.softmax import weight_block_layout
+from ..hdl.softmax import ROWS_AHEAD, weight_block_layout
 from ..hdl.sparsity.block_select import (
     mask_address_bits,
     mask_word_bits,
@@ -19,7 +21,7 @@ from ..hdl.sparsity.block_select import (
     row_selection_layout,
 )
 from ..hdl.sparsity.block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
-from ..spec.config import AttentionConfig, Fill, Importance, Score, Split
+from ..spec.config import AttentionConfig, Fill, Importance, Normalise, Score, Split
 from ..spec.formats import INT8_BITS, OUTPUT_MULTIPLIER_BITS, RECIPROCAL_FRACTION
 from .fabric import Fabric, Memory
 from .parts import NO_MEMORY, Parts, width
@@ -30,6 +32,15 @@ COMPACT = "compact "
 """Blocks of compact cores that are others than those of plain ones."""
 
 
+def _is_early(config: AttentionConfig) -> bool:
+    return config.normalise is Normalise.EARLY
+
+
+def _has_shares(config: AttentionConfig) -> bool:
+    """Whether pruned positions have a share in what comes out."""
+    return config.fill is not Fill.SKIP
+
+
 def _array(config: AttentionConfig, on: Fabric) -> Parts:
     block, lanes = config.block, config.lanes
     products = config.multipliers * (config.weight_bits + 1 + INT8_BITS)
@@ -38,7 +49,8 @@ def _array(config: AttentionConfig, on: Fabric) -> Parts:
     # Registers on the way to products that stand far away.
     far = 0 if config.compact else 1
     features = (1, far, products, far * products, (1 - far) * products, fractions, trees)
-    features += (block * lanes * config.accumulator_bits, block**2 * config.score_bits)
+    scores = block**2 * config.score_bits
+    features += (block * lanes * config.accumulator_bits, scores, far * scores)
     return Parts(logic=features, ff=features, dsp=config.multipliers)
 
 
@@ -58,10 +70,18 @@ def _predictor(config: AttentionConfig, on: Fabric) -> Parts:
     )
 
 
+def _unread_bits(config: AttentionConfig) -> int:
+    """Of a row's background, if nothing has a share of it."""
+    return 0 if _has_shares(config) else config.score_bits
+
+
 def _selections(config: AttentionConfig, on: Fabric) -> Memory:
     """Of a sparsity engine: masks, and what is told of rows."""
     masks = on.memory(1 << mask_address_bits(config), mask_word_bits(config))
-    return masks + on.memory(1 << row_address_bits(config), width(row_selection_layout(config)))
+    words, bits = 1 << row_address_bits(config), width(row_selection_layout(config))
+    rows = on.memory(words, bits)
+    # Block memories whose bits are never read are removed when it is too late to choose another kind.
+    return masks + (on.large(words, bits - _unread_bits(config)) if rows.blocks else rows)
 
 
 def _sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
@@ -79,20 +99,31 @@ def _background(config: AttentionConfig) -> int:
     return (config.fill is Fill.BACKGROUND) * (config.prediction_bits + 2 * config.fraction_bits + config.length_bits)
 
 
-def _softmax(config: AttentionConfig, on: Fabric) -> Parts:
+def _softmax(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Parts:
     block = config.block
     scores, sums = block**2 * config.score_bits, block * config.denominator_bits
     entries = 1 << (2 * config.blocks - 1).bit_length()
     memory = on.memory(entries, width(score_block_layout(config)) - 1)
-    for queued in (weight_block_layout, softmax_row_layout, row_maximum_layout):
-        memory += on.small(16, width(queued(config)))
+    early, reciprocal = _is_early(config), width(reciprocal_layout(config))
+    told = width(softmax_row_layout(config)) - _unread_bits(config)
+    for queued in (width(weight_block_layout(config)), told, width(row_maximum_layout(config))):
+        memory += on.small(ROWS_AHEAD, queued)
+    # Of reciprocals (early: of backgrounds). The register that they go to is the normaliser's; within the whole it is
+    # that of their memory.
+    result = reciprocal if not early else config.weight_bits * (alone or _has_shares(config))
+    memory += (on.small if alone else on.memory)(ROWS_AHEAD, block * result)
     context = width(softmax_row_layout(config)) + width(row_maximum_layout(config))
+    if early:
+        memory += on.small(ROWS_AHEAD, block * (config.weight_bits + reciprocal))
+        memory += on.small(ROWS_AHEAD, told + width(row_maximum_layout(config)))
+    probabilities = early * block**2 * config.weight_bits
     return Parts(
-        logic=(1, scores, block**2, sums),
-        ff=(1, scores, block**2 * config.weight_bits, sums, context),
+        logic=(1, scores, block**2, sums, probabilities),
+        ff=(1, scores, block**2 * config.weight_bits, sums, context, probabilities),
         memory=memory,
-        # Two for each exponential, one for the pruned positions' share of a row sum, one for its reciprocal.
-        dsp=2 * block**2 + 2,
+        # Two for each exponential, one for the pruned positions' share of a row sum, one for its reciprocal. Early:
+        # one for each weight and the background's.
+        dsp=2 * block**2 + 2 + early * (block**2 + 1),
     )
 
 
@@ -100,13 +131,20 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
     block = config.block * config.lanes * config.accumulator_bits
     sums = config.lanes * config.value_sum_bits
     values = config.output_lanes * config.accumulator_bits
-    features = (1, values, block, sums)
+    shared, late = _has_shares(config), not _is_early(config)
+    scaled = config.output_lanes * config.output_operand_bits
+    shifted = late * scaled
+    shares = shared * config.output_lanes * config.value_sum_bits * config.weight_bits
+    features = (1, late, values, block, shared * sums, shares, shifted, scaled)
     # The background's share and the scale of each value, and the factor that they share.
-    return Parts(logic=features, ff=features, dsp=2 * config.output_lanes + 1)
+    each = shared + on.multipliers(config.output_operand_bits)
+    return Parts(logic=features, ff=features, dsp=config.output_lanes * each + late)
 
 
 def _value_sums(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Parts:
     bits, words = config.lanes * config.value_sum_bits, 2 << (config.chunks - 1).bit_length()
+    if not (alone or _has_shares(config)):
+        return Parts(logic=(0, 0, 0), ff=(0, 0, 0))
     sums = bits * config.chunks
     if not alone:
         # The register that asks is the memory's own.
@@ -183,21 +221,26 @@ def _compact_softmax(config: AttentionConfig, on: Fabric) -> Parts:
         on.large(entries, width(score_block_layout(config)) - (config.blocks - 1).bit_length()),
         on.large(entries, weights * (config.weight_bits + 1), granules=weights),
         on.large(entries, (config.blocks - 1).bit_length()),
-        on.large(4, width(waiting_row_layout(config))),
+        on.large(4, width(waiting_row_layout(config)) - _unread_bits(config)),
         on.large(2 * config.reciprocal_segments, RECIPROCAL_FRACTION),
     )
-    features = (1, config.score_bits + config.denominator_bits)
-    return Parts(logic=features, ff=features, memory=sum(memories, NO_MEMORY), dsp=2)
+    early = _is_early(config)
+    features = (1, config.score_bits + config.denominator_bits, early * config.weight_bits)
+    return Parts(logic=features, ff=features, memory=sum(memories, NO_MEMORY), dsp=2 + early)
 
 
 def _compact_normalise(config: AttentionConfig, on: Fabric) -> Parts:
     block = config.block * config.lanes * config.accumulator_bits
     rows = config.weight_bits + OUTPUT_MULTIPLIER_BITS + (config.denominator_bits - config.weight_bits).bit_length() + 1
-    # Bits of an operand above those of an iCE40's multiplier are multiplied by logic.
-    features = (1, block, config.lanes * config.value_sum_bits, max(0, config.output_operand_bits - NARROW))
+    # Bits of operands above those of an iCE40's multiplier are multiplied by logic.
+    shared, late = _has_shares(config), not _is_early(config)
+    wide, wide_sums = (max(0, bits - NARROW) for bits in (config.output_operand_bits, shared * config.value_sum_bits))
+    sums = shared * config.lanes * config.value_sum_bits
+    features = (1, block, sums, wide, wide_sums, late * config.denominator_bits)
     # Flip-flops of ΣV are chosen from on their way into the normaliser's registers.
     chosen = NO_MEMORY if on.lut_ram else Memory(cells=_sums_of_values(config, on).cells)
-    return Parts(logic=features, ff=features, memory=chosen + on.large(ROWS_AHEAD * config.block, rows), dsp=2)
+    memory = chosen + on.large(COMPACT_ROWS_AHEAD * config.block, rows)
+    return Parts(logic=features, ff=features, memory=memory, dsp=1 + shared)
 
 
 def _compact_output_buffer(config: AttentionConfig, on: Fabric) -> Parts:
@@ -209,6 +252,8 @@ def _compact_output_buffer(config: AttentionConfig, on: Fabric) -> Parts:
 
 def _sums_of_values(config: AttentionConfig, on: Fabric) -> Memory:
     """ΣV of both slots."""
+    if not _has_shares(config):
+        return NO_MEMORY
     bits, words = config.lanes * config.value_sum_bits, 2 << (config.chunks - 1).bit_length()
     if not on.lut_ram and config.lanes > 1:
         return on.small(words, bits)  # read without a clock; a single lane's, by the normaliser's register
@@ -218,6 +263,8 @@ def _sums_of_values(config: AttentionConfig, on: Fabric) -> Memory:
 def _compact_value_sums(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Parts:
     """Of both slots, and those that are being summed."""
     bits, words = config.lanes * config.value_sum_bits, 1 << (config.chunks - 1).bit_length()
+    if not (alone or _has_shares(config)):
+        return Parts(logic=(0, 0), ff=(0, 0))
     sums = on.small(2 * words, bits) if alone else _sums_of_values(config, on)
     return Parts(logic=(1, bits), ff=(1, bits), memory=sums + on.large(words, bits))
 
@@ -252,5 +299,7 @@ ATTENTION_ALONE: dict[str, Callable[[AttentionConfig, Fabric], Parts]] = {
     COMPACT + "output_buffer": _compact_output_buffer,
     "value_sums": partial(_value_sums, alone=True),
     COMPACT + "value_sums": partial(_compact_value_sums, alone=True),
-} | {name: parts for name, parts in ATTENTION_PARTS.items() if name.removeprefix(COMPACT) in STAGES}
+    **{name: parts for name, parts in ATTENTION_PARTS.items() if name.removeprefix(COMPACT) in STAGES},
+    "softmax": partial(_softmax, alone=True),
+}
 """By part."""

@@ -90,21 +90,16 @@ def part_key(config: AttentionConfig | SpmmConfig, part: str) -> str:
     return COMPACT + part if compact and COMPACT + part in FEATURES[ALONE] else part
 
 
-def _factors_of(
-    config: AttentionConfig | SpmmConfig, on: Fabric, coefficients: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Factors of a fabric, to which such units are fitted as a whole."""
-    factors = _coefficients()[on.name] if coefficients is None else coefficients
-    if not factors[_unit_of(config)].keys() >= _parts_of(config).keys():
-        raise ConfigError("compact", False, f"is not estimated for {on.name}: choose a compact core, no other fits")
-    return factors
+def _factors_of(on: Fabric, coefficients: dict[str, Any] | None) -> dict[str, Any]:
+    """Factors of a fabric, if there are no others."""
+    return _coefficients()[on.name] if coefficients is None else coefficients
 
 
 def _resources(parts: Parts, factors: Mapping[str, Sequence[float]], on: Fabric) -> Resources:
     counts = {
         name: round(sum(a * b for a, b in zip(factors[name], parts.features(name, on), strict=True))) for name in FITTED
     }
-    dsp = parts.dsp if on.multipliers else 0
+    dsp = parts.dsp if on.factor_bits else 0
     return Resources(**{on.logic: counts["logic"]}, ff=counts["ff"], bram=parts.memory.blocks, dsp=dsp)
 
 
@@ -117,13 +112,8 @@ def block_resources(
     ----------
     coefficients : dict, optional
         Others than those of the fabric in :data:`COEFFICIENTS`.
-
-    Raises
-    ------
-    ConfigError
-        Cores of this kind are not fitted on the fabric.
     """
-    factors = _factors_of(config, on, coefficients)[_unit_of(config)]
+    factors = _factors_of(on, coefficients)[_unit_of(config)]
     return {
         block.removeprefix(COMPACT): _resources(parts_of(config, on), factors[block], on)
         for block, parts_of in _parts_of(config).items()
@@ -147,7 +137,7 @@ def resources(
     Raises
     ------
     ConfigError
-        There is no such part, or as :func:`block_resources`.
+        There is no such part.
     """
     whole = _unit_of(config)
     if unit in (None, whole):
@@ -157,4 +147,4 @@ def resources(
     if key not in listed:
         names = dict.fromkeys(name.removeprefix(COMPACT) for name in listed)
         raise ConfigError("unit", unit, f"estimated are {whole} and its parts " + ", ".join(names))
-    return _resources(listed[key](config, on), _factors_of(config, on, coefficients)[ALONE][key], on)
+    return _resources(listed[key](config, on), _factors_of(on, coefficients)[ALONE][key], on)

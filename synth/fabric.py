@@ -159,8 +159,8 @@ class Fabric:
     counted_on : str
         The device on which sizes are counted.
     rams : tuple of Ram
-    multipliers : bool
-        Whether there are any; otherwise products are logic.
+    factor_bits : int
+        Of the operands of a multiplier, signed; 0 if there is none, and products are logic.
     logic : str
         What logic is made of: the name of its count in :class:`~.netlist.Resources`.
     """
@@ -168,13 +168,17 @@ class Fabric:
     name: str
     counted_on: str
     rams: tuple[Ram, ...] = ()
-    multipliers: bool = True
+    factor_bits: int = 18
     logic: str = "lut"
 
     @property
     def lut_ram(self) -> bool:
         """Whether small memories are look-up tables; otherwise they are flip-flops."""
         return any(ram.luts for ram in self.rams)
+
+    def multipliers(self, bits: int) -> int:
+        """Of a product, one of whose operands has as many bits."""
+        return ceil_div(bits, self.factor_bits) if self.factor_bits else 0
 
     def small(self, words: int, width: int) -> Memory:
         """A memory that is read without a clock."""
@@ -244,9 +248,9 @@ _ICE40_RAMS = (Ram(shapes=_shapes(2048, 2, 4, 8, 16), ports=Ports.APART, cost=64
 ECP5 = Fabric(name="ecp5", counted_on="lfe5u-85f", rams=_ECP5_RAMS)
 XILINX7 = Fabric(name="xilinx7", counted_on="xc7a100t", rams=_XILINX7_RAMS)
 ULTRASCALE_PLUS = Fabric(name="ultrascale+", counted_on="xczu3eg", rams=_ULTRASCALE_RAMS)
-ICE40 = Fabric(name="ice40", counted_on="ice40up5k", rams=_ICE40_RAMS)
-ICE40_LOGIC = Fabric(name="ice40 without multipliers", counted_on="ice40hx8k", rams=_ICE40_RAMS, multipliers=False)
-GENERIC = Fabric(name="generic", counted_on="generic", multipliers=False, logic="gates")
+ICE40 = Fabric(name="ice40", counted_on="ice40up5k", rams=_ICE40_RAMS, factor_bits=16)
+ICE40_LOGIC = Fabric(name="ice40 without multipliers", counted_on="ice40hx8k", rams=_ICE40_RAMS, factor_bits=0)
+GENERIC = Fabric(name="generic", counted_on="generic", factor_bits=0, logic="gates")
 FABRICS = {fabric.name: fabric for fabric in (ECP5, XILINX7, ULTRASCALE_PLUS, ICE40, ICE40_LOGIC, GENERIC)}
 """By name."""
 

@@ -33,13 +33,16 @@ def _row_engines(config: SpmmConfig, on: Fabric) -> Parts:
 def _drain(config: SpmmConfig, on: Fabric) -> Parts:
     lanes = config.drain_lanes
     chosen = lanes * config.accumulator_bits * config.rows * config.beats_per_row
+    spreads = WeightFormat.BBS in config.formats
     # Lanes that belong to the same engine share its parameters.
-    homes = min(config.rows, ceil_div(lanes, config.spread_tokens)) if WeightFormat.BBS in config.formats else 1
+    homes = min(config.rows, ceil_div(lanes, config.spread_tokens)) if spreads else 1
+    # Where no tree of adders needs them, the registers of the engines' sums count for what they go to.
+    sums = 0 if spreads else config.rows * config.lanes * config.accumulator_bits
     totals = config.rows * lanes * config.accumulator_bits
     features = (1, lanes * config.biased_bits, chosen, totals, homes * width(parameters_layout(config)))
     # A table of its own for each lane, and a product of two parts.
     table = on.memory(1 << INT8_BITS, INT8_BITS)
-    return Parts(logic=features, ff=features, memory=lanes * table, dsp=2 * lanes)
+    return Parts(logic=features, ff=(*features, sums), memory=lanes * table, dsp=2 * lanes)
 
 
 def _tile_memory(config: SpmmConfig, on: Fabric) -> Parts:

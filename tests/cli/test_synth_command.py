@@ -191,10 +191,6 @@ def test_estimates_for_every_chip(name):
     assert ("none there" in shown) == (name == "ice40hx8k")
 
 
-def test_cores_that_are_not_estimated():
-    assert "choose a compact core" in refused("estimate", "--preset", "edge", "--device", "ice40up5k")
-
-
 def test_estimates_stand_beside_a_measurement():
     told = json.loads(invoke(*PART, "--no-pnr", "--json").stdout)["estimates"]
     assert told["lut4"]["measured"] == 8
