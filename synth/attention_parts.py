@@ -137,7 +137,7 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
     shares = shared * config.output_lanes * config.value_sum_bits * config.weight_bits
     features = (1, late, values, block, shared * sums, shares, shifted, scaled)
     # The background's share and the scale of each value, and the factor that they share.
-    each = shared + on.multipliers(config.output_operand_bits)
+    each = shared * on.multipliers(config.value_sum_bits) + on.multipliers(config.output_operand_bits)
     return Parts(logic=features, ff=features, dsp=config.output_lanes * each + late)
 
 

@@ -177,8 +177,8 @@ class Fabric:
         return any(ram.luts for ram in self.rams)
 
     def multipliers(self, bits: int) -> int:
-        """Of a product, one of whose operands has as many bits."""
-        return ceil_div(bits, self.factor_bits) if self.factor_bits else 0
+        """Of a product, one of whose operands has as many bits; a last bit by itself is multiplied by logic."""
+        return ceil_div(bits - 1, self.factor_bits) if self.factor_bits else 0
 
     def small(self, words: int, width: int) -> Memory:
         """A memory that is read without a clock."""

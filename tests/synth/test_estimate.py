@@ -174,6 +174,9 @@ def test_multipliers_by_hand():
     assert resources(COMPACT).dsp == 4 + 2 + 2
     # An iCE40 multiplies 16 bits: 18 of what comes out take two.
     assert resources(PRESETS["edge"], on=ICE40).dsp == 128 + 10 + 4 * 3 + 1
+    # And so do sums of 18 bits, but not of 17.
+    long = dataclasses.replace(PRESETS["edge"], max_length=512)
+    assert resources(long, on=ICE40).dsp == 128 + 10 + 4 * 4 + 1
     # Early: one for each weight and the background's, none for what the scales share; nothing for what is skipped.
     early = dataclasses.replace(PRESETS["edge"], normalise=Normalise.EARLY)
     assert resources(early).dsp == 128 + 10 + 5 + 8
