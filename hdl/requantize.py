@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from .common.pipeline import delay
 
-__all__ = ["Requantize", "requantize_latency"]
+__all__ = ["Requantize", "requantize_latency", "requantize_multipliers"]
 
 FACTOR_BITS = 18
 """Signed operands of a multiplier block."""
@@ -19,6 +19,11 @@ NEAR_BITS = 3
 def requantize_latency(value_bits: int) -> int:
     """Enabled cycles from value to result; a value wider than a multiplier block takes one more."""
     return 5 if value_bits > FACTOR_BITS else 4
+
+
+def requantize_multipliers(value_bits: int) -> int:
+    """Products that it takes."""
+    return 2 if value_bits > FACTOR_BITS else 1
 
 
 class Requantize(wiring.Component):
@@ -48,7 +53,7 @@ class Requantize(wiring.Component):
         Unsigned; taken along with the value.
     result : Out(signed(8))
     saturated : Out(1)
-        The result was clipped.
+        The result was clipped. Both mean nothing before the first value has come through.
     """
 
     def __init__(self, *, value_bits: int, multiplier_bits: int, shift_bits: int, shift_base: int):
@@ -91,22 +96,21 @@ class Requantize(wiring.Component):
         return stages, rounded, rounded[-1], ~above.any() | above.all()
 
     def _round_wide(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
-        """The same of many bits: shifted in two stages, of which the second makes only the bits that are rounded, and
-        tells whether all above them are like the sign.
+        """The same of many bits, shifted in two stages. The second makes only the lowest nine bits of the halves, and
+        tells whether all above them are like the sign: whether the halves are -512 to 511.
 
-        The longest way is then no longer one through all bits, so that Yosys need not make the shifter a fast and
-        large one.
+        No way leads through all bits at once then, so that Yosys need not make the shifter a fast and large one.
         """
         near = shift[-1][:NEAR_BITS]
-        nearest = (1 << NEAR_BITS) - 1
+        most_near = (1 << NEAR_BITS) - 1
         low = Signal(INT8_BITS + 1)
-        far = Signal(signed(max(len(product), len(low) + nearest + 1)))
+        far = Signal(signed(max(len(product), len(low) + most_near + 1)))
         unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
         inside, negative = Signal(), Signal()
         stages = [
             far.eq(product >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
-            low.eq(far[: len(low) + nearest] >> near),
-            inside.eq(~((unlike[:nearest] >> near).any() | unlike[nearest:].any())),
+            low.eq(far[: len(low) + most_near] >> near),
+            inside.eq(~((unlike[:most_near] >> near).any() | unlike[most_near:].any())),
             negative.eq(far[-1]),
         ]
         above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128

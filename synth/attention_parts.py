@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
+
+from amaranth.lib import data
 
 from ..hdl.compact.block_measure import measured_row_layout, stored_block_layout
 from ..hdl.compact.normalise import NARROW
@@ -11,6 +14,7 @@ from ..hdl.pe_array import operand_address_bits
 from ..hdl.prediction.query_tables import group_count, sum_bits
 from ..hdl.predictor import nibble_address_bits
 from ..hdl.reciprocal import reciprocal_layout
+from ..hdl.requantize import requantize_multipliers
 from ..hdl.rows.row_maximum import row_maximum_layout, score_block_layout
 from ..hdl.rows.row_walker import softmax_row_layout
 from ..hdl.softmax import ROWS_AHEAD, weight_block_layout
@@ -23,7 +27,7 @@ from ..hdl.sparsity.block_select import (
 from ..hdl.sparsity.block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
 from ..spec.config import AttentionConfig, Fill, Importance, Normalise, Score, Split
 from ..spec.formats import INT8_BITS, OUTPUT_MULTIPLIER_BITS, RECIPROCAL_FRACTION
-from .fabric import Fabric, Memory
+from .fabric import NONE, Fabric, Memory
 from .parts import NO_MEMORY, Parts, width
 
 __all__ = ["ATTENTION_ALONE", "ATTENTION_PARTS", "COMPACT"]
@@ -39,6 +43,16 @@ def _is_early(config: AttentionConfig) -> bool:
 def _has_shares(config: AttentionConfig) -> bool:
     """Whether pruned positions have a share in what comes out."""
     return config.fill is not Fill.SKIP
+
+
+def _bits(row: data.StructLayout, name: str) -> frozenset[int]:
+    """Where a field is."""
+    return frozenset(range(row[name].offset, row[name].offset + row[name].width))
+
+
+def _unread(config: AttentionConfig, row: data.StructLayout) -> frozenset[int]:
+    """Bits of a row's background, if nothing has a share of it."""
+    return NONE if _has_shares(config) else _bits(row, "background")
 
 
 def _array(config: AttentionConfig, on: Fabric) -> Parts:
@@ -70,23 +84,23 @@ def _predictor(config: AttentionConfig, on: Fabric) -> Parts:
     )
 
 
-def _unread_bits(config: AttentionConfig) -> int:
-    """Of a row's background, if nothing has a share of it."""
-    return 0 if _has_shares(config) else config.score_bits
-
-
 def _selections(config: AttentionConfig, on: Fabric) -> Memory:
     """Of a sparsity engine: masks, and what is told of rows."""
     masks = on.memory(1 << mask_address_bits(config), mask_word_bits(config))
-    words, bits = 1 << row_address_bits(config), width(row_selection_layout(config))
-    rows = on.memory(words, bits)
-    # Block memories whose bits are never read are removed when it is too late to choose another kind.
-    return masks + (on.large(words, bits - _unread_bits(config)) if rows.blocks else rows)
+    return masks + on.memory(1 << row_address_bits(config), width(row_selection_layout(config)))
+
+
+def _untold(config: AttentionConfig, block: data.StructLayout) -> frozenset[int]:
+    """Bits of a block's total, of which only backgrounds are made."""
+    return NONE if config.fill is Fill.BACKGROUND else _bits(block, "total")
 
 
 def _sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
-    words = BANKS << (config.groups - 1).bit_length()
-    store = on.memory(words, width(stored_blocks_layout(config)))
+    words, stored = BANKS << (config.groups - 1).bit_length(), stored_blocks_layout(config)
+    unread = frozenset(
+        block.offset + bit for _, block in stored for bit in _untold(config, cast(data.StructLayout, block.shape))
+    )
+    store = on.memory(words, width(stored), unread=unread)
     inside = config.predictor_blocks * config.block**2 * config.prediction_bits
     magnitudes = inside * (config.importance is not Importance.MAX)
     features = (1, inside, magnitudes, width(row_statistics_layout(config)), mask_word_bits(config))
@@ -105,17 +119,20 @@ def _softmax(config: AttentionConfig, on: Fabric, *, alone: bool = False) -> Par
     entries = 1 << (2 * config.blocks - 1).bit_length()
     memory = on.memory(entries, width(score_block_layout(config)) - 1)
     early, reciprocal = _is_early(config), width(reciprocal_layout(config))
-    told = width(softmax_row_layout(config)) - _unread_bits(config)
-    for queued in (width(weight_block_layout(config)), told, width(row_maximum_layout(config))):
-        memory += on.small(ROWS_AHEAD, queued)
-    # Of reciprocals (early: of backgrounds). The register that they go to is the normaliser's; within the whole it is
-    # that of their memory.
-    result = reciprocal if not early else config.weight_bits * (alone or _has_shares(config))
-    memory += (on.small if alone else on.memory)(ROWS_AHEAD, block * result)
-    context = width(softmax_row_layout(config)) + width(row_maximum_layout(config))
+    row, maximum = softmax_row_layout(config), width(row_maximum_layout(config))
+    unread = _unread(config, row)
+    memory += on.small(ROWS_AHEAD, width(weight_block_layout(config)))
+    memory += on.small(ROWS_AHEAD, width(row), unread=unread)
+    memory += on.small(ROWS_AHEAD, maximum)
+    backgrounds = block * config.weight_bits * (alone or _has_shares(config))
+    # Of backgrounds and a slot; of reciprocals. Early the backgrounds come with the latter, which only weights need.
+    # The register that the results go to is the normaliser's; within the whole it is that of their memory.
+    memory += on.small(ROWS_AHEAD, 1 + (0 if early else backgrounds))
+    memory += (on.small if alone else on.memory)(ROWS_AHEAD, backgrounds if early else block * reciprocal)
+    context = width(row) + maximum
     if early:
         memory += on.small(ROWS_AHEAD, block * (config.weight_bits + reciprocal))
-        memory += on.small(ROWS_AHEAD, told + width(row_maximum_layout(config)))
+        memory += on.small(ROWS_AHEAD, width(row) + maximum, unread=unread)
     probabilities = early * block**2 * config.weight_bits
     return Parts(
         logic=(1, scores, block**2, sums, probabilities),
@@ -133,11 +150,13 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
     values = config.output_lanes * config.accumulator_bits
     shared, late = _has_shares(config), not _is_early(config)
     scaled = config.output_lanes * config.output_operand_bits
+    # Late values are divided by a power of two, and reciprocal and scale joined.
     shifted = late * scaled
     shares = shared * config.output_lanes * config.value_sum_bits * config.weight_bits
     features = (1, late, values, block, shared * sums, shares, shifted, scaled)
     # The background's share and the scale of each value, and the factor that they share.
-    each = shared * on.multipliers(config.value_sum_bits) + on.multipliers(config.output_operand_bits)
+    each = shared * on.multipliers(config.value_sum_bits)
+    each += max(on.multipliers(config.output_operand_bits), requantize_multipliers(config.output_operand_bits))
     return Parts(logic=features, ff=features, dsp=config.output_lanes * each + late)
 
 
@@ -207,7 +226,8 @@ def _compact_predictor(config: AttentionConfig, on: Fabric) -> Parts:
 
 def _compact_sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
     words = 2 << (config.groups * config.predictor_blocks - 1).bit_length()
-    store = on.memory(words, width(stored_block_layout(config)))
+    stored = stored_block_layout(config)
+    store = on.memory(words, width(stored), unread=_untold(config, stored))
     # Few features here and below, since few configurations were counted.
     features = (1, width(measured_row_layout(config)) + config.head_sum_bits, _background(config))
     return Parts(logic=features, ff=features, memory=store + _selections(config, on))
@@ -216,12 +236,12 @@ def _compact_sparsity_engine(config: AttentionConfig, on: Fabric) -> Parts:
 def _compact_softmax(config: AttentionConfig, on: Fabric) -> Parts:
     """All memories are block RAM, however small."""
     entries = 1 << (4 * config.blocks - 1).bit_length()
-    weights = config.block**2
+    weights, row = config.block**2, waiting_row_layout(config)
     memories = (
         on.large(entries, width(score_block_layout(config)) - (config.blocks - 1).bit_length()),
         on.large(entries, weights * (config.weight_bits + 1), granules=weights),
         on.large(entries, (config.blocks - 1).bit_length()),
-        on.large(4, width(waiting_row_layout(config)) - _unread_bits(config)),
+        on.large(4, width(row), unread=_unread(config, row)),
         on.large(2 * config.reciprocal_segments, RECIPROCAL_FRACTION),
     )
     early = _is_early(config)
@@ -231,9 +251,10 @@ def _compact_softmax(config: AttentionConfig, on: Fabric) -> Parts:
 
 def _compact_normalise(config: AttentionConfig, on: Fabric) -> Parts:
     block = config.block * config.lanes * config.accumulator_bits
-    rows = config.weight_bits + OUTPUT_MULTIPLIER_BITS + (config.denominator_bits - config.weight_bits).bit_length() + 1
     # Bits of operands above those of an iCE40's multiplier are multiplied by logic.
     shared, late = _has_shares(config), not _is_early(config)
+    places = late * (config.denominator_bits - config.weight_bits).bit_length()
+    rows = config.weight_bits + OUTPUT_MULTIPLIER_BITS + places + 1
     wide, wide_sums = (max(0, bits - NARROW) for bits in (config.output_operand_bits, shared * config.value_sum_bits))
     sums = shared * config.lanes * config.value_sum_bits
     features = (1, block, sums, wide, wide_sums, late * config.denominator_bits)

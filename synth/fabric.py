@@ -6,6 +6,7 @@ and of the libraries that it reads for each family of chips (``lutrams*.txt`` an
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from ..spec.formats import ceil_div
 from .devices import Device, Family
@@ -16,6 +17,7 @@ __all__ = [
     "GENERIC",
     "ICE40",
     "ICE40_LOGIC",
+    "NONE",
     "ULTRASCALE_PLUS",
     "XILINX7",
     "Fabric",
@@ -30,6 +32,9 @@ READER = 2
 """Cost of a reader with an address of its own."""
 EMULATED = 12
 """Cost of logic that keeps the old word for a block memory that does not give it."""
+
+
+NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,8 @@ class Need:
         One of them reads where is written.
     old : bool
         A word may be read as it is written, and is the old one then; otherwise it never is, or it does not matter.
+    unread : frozenset of int
+        Bits of a word that nothing reads. The cells that hold no others are removed when the choice has been made.
     """
 
     words: int
@@ -56,6 +63,7 @@ class Need:
     readers: int = 1
     at_writer: bool = False
     old: bool = False
+    unread: frozenset[int] = NONE
 
     @property
     def bits(self) -> int:
@@ -101,7 +109,8 @@ class Ram:
     old_word: int = 0
 
     def made_of(self, need: Need) -> list[tuple[float, int]]:
-        """Costs of a memory and its cells, of each way to use their ports for it; none if they have not got these."""
+        """Costs of a memory and its cells that stay, of each way to use their ports for it; none if they have not got
+        these."""
         sharing = need.readers - need.at_writer
         # By readers that have ports of their own.
         ways = {
@@ -123,7 +132,9 @@ class Ram:
             # What chooses among cells that lie above each other, of what they give and whether they are written.
             cost += (above - 1) * need.width * need.readers / 2 + above * need.granules / 2
         cost += READER * apart + self.old_word * (need.old and apart > 0)
-        return cost, cells
+        words = (range(first, min(first + wide, need.width)) for first in range(0, need.width, wide))
+        removed = sum(need.unread.issuperset(bits) for bits in words)
+        return cost, cells - copies * above * removed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,26 +188,25 @@ class Fabric:
         return any(ram.luts for ram in self.rams)
 
     def multipliers(self, bits: int) -> int:
-        """Of a product, one of whose operands has as many bits; a last bit by itself is multiplied by logic."""
+        """Multipliers of a product of a signed operand of that many bits and one of at most :attr:`factor_bits`. A bit
+        that Yosys has left by itself is multiplied by logic."""
         return ceil_div(bits - 1, self.factor_bits) if self.factor_bits else 0
 
-    def small(self, words: int, width: int) -> Memory:
+    def small(self, words: int, width: int, *, unread: frozenset[int] = NONE) -> Memory:
         """A memory that is read without a clock."""
-        return self._small(Need(words=words, width=width))[1]
+        return self._small(Need(words=words, width=width, unread=unread))[1]
 
     def above(self, memory: Memory, width: int) -> int:
         """Cells of a small memory that lie above others."""
         return max(0, memory.cells - self.small(1, width).cells)
 
-    def large(self, words: int, width: int, *, granules: int = 1) -> Memory:
+    def large(self, words: int, width: int, *, granules: int = 1, unread: frozenset[int] = NONE) -> Memory:
         """A memory that is made of block memories, if there are any."""
-        return self._large(Need(words=words, width=width, granules=granules))[1]
+        return self._large(Need(words=words, width=width, granules=granules, unread=unread))[1]
 
-    def memory(
-        self, words: int, width: int, *, granules: int = 1, readers: int = 1, at_writer: bool = False, old: bool = False
-    ) -> Memory:
+    def memory(self, words: int, width: int, **how: Any) -> Memory:
         """A memory that is read by the clock, and made of what costs least; parameters as of :class:`Need`."""
-        need = Need(words=words, width=width, granules=granules, readers=readers, at_writer=at_writer, old=old)
+        need = Need(words=words, width=width, **how)
         (block_cost, block), (cost, small) = self._large(need), self._small(need)
         return block if block_cost < int(cost) else small
 
@@ -209,7 +219,7 @@ class Fabric:
 
     def _small(self, need: Need) -> tuple[float, Memory]:
         if not self.lut_ram:
-            return need.bits, Memory(cells=need.bits)
+            return need.bits, Memory(cells=need.bits - need.words * len(need.unread))
         made = [(*found, ram) for ram in self.rams if ram.luts for found in ram.made_of(need)]
         cost, cells, ram = min(made, key=lambda each: each[:2])
         return cost, Memory(cells=cells * ram.luts)

@@ -36,7 +36,7 @@ def _drain(config: SpmmConfig, on: Fabric) -> Parts:
     spreads = WeightFormat.BBS in config.formats
     # Lanes that belong to the same engine share its parameters.
     homes = min(config.rows, ceil_div(lanes, config.spread_tokens)) if spreads else 1
-    # Where no tree of adders needs them, the registers of the engines' sums count for what they go to.
+    # Registers of the engines' sums have the drain's names after flattening, where no tree of adders takes them first.
     sums = 0 if spreads else config.rows * config.lanes * config.accumulator_bits
     totals = config.rows * lanes * config.accumulator_bits
     features = (1, lanes * config.biased_bits, chosen, totals, homes * width(parameters_layout(config)))

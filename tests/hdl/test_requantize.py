@@ -11,7 +11,7 @@ from .pipelined import Pipelined
 
 @pytest.mark.parametrize(
     ("value_bits", "multiplier_bits", "shift_base", "shift_bits"),
-    [(18, 16, 9, 5), (19, 16, 9, 5), (33, 16, 8, 5), (12, 8, 1, 5), (12, 8, 1, 3), (10, 4, 2, 1)],
+    [(18, 16, 9, 5), (19, 16, 9, 5), (33, 16, 8, 5), (12, 8, 1, 5), (12, 8, 1, 3), (19, 2, 9, 3), (20, 1, 8, 1)],
 )
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_bits, stall):

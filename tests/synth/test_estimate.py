@@ -37,13 +37,13 @@ def name_of(row):
 
 
 def near(row, coefficients=None, part=None):
-    """Counts within 15 %. Of the few block memories and multipliers one may be off: Yosys may see that
-    a word has a constant bit."""
+    """Counts within 15 %. Memories and multipliers are those of a part by itself; of a whole, one may be off: Yosys may
+    see that a word has a constant bit."""
     told, counted = bench.estimated(row, coefficients, part), bench.sizes(row, part)
     for name in bench.fitted_of(row):
         assert told[name] == pytest.approx(counted[name], rel=0.15), name
     for name in ("bram", "dsp"):
-        assert told[name] == pytest.approx(counted[name], rel=0.02, abs=1), name
+        assert told[name] == pytest.approx(counted[name], rel=0, abs=part is None), name
 
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
@@ -137,6 +137,15 @@ def test_memories_are_made_of_what_costs_yosys_less():
     assert ULTRASCALE_PLUS.memory(256, 9, readers=2, at_writer=True) == Memory(blocks=1)
 
 
+def test_cells_whose_bits_are_never_read_are_removed():
+    """But it is the whole word by which a kind is chosen."""
+    assert ICE40.memory(256, 40, unread=frozenset(range(12, 40))) == Memory(blocks=1)
+    assert ICE40.memory(256, 40, unread=frozenset(range(1, 32))) == Memory(blocks=2)
+    assert ECP5.small(16, 10, unread=frozenset(range(4))) == Memory(cells=2 * 4)
+    assert ECP5.memory(512, 40, unread=frozenset(range(1, 40))) == Memory(blocks=1)
+    assert GENERIC.small(16, 10, unread=frozenset({3})) == Memory(cells=16 * 9)
+
+
 def test_parts_sum_up_to_the_whole():
     for config in (*PRESETS.values(), *SPMM_PRESETS.values(), COMPACT):
         assert sum(block_resources(config).values(), Resources()) == resources(config)
@@ -181,6 +190,10 @@ def test_multipliers_by_hand():
     early = dataclasses.replace(PRESETS["edge"], normalise=Normalise.EARLY)
     assert resources(early).dsp == 128 + 10 + 5 + 8
     assert resources(dataclasses.replace(early, fill=Fill.SKIP)).dsp == 128 + 10 + 5 + 4
+    # What comes out then has 19 bits, of which the hardware makes two products.
+    wide = dataclasses.replace(early, max_length=512, weight_bits=8)
+    assert wide.output_operand_bits == 19
+    assert {resources(wide, on=each).dsp for each in (ECP5, XILINX7, ULTRASCALE_PLUS)} == {128 + 10 + 5 + 4 * 3}
     assert resources(dataclasses.replace(COMPACT, fill=Fill.SKIP)).dsp == 4 + 2 + 1
     assert resources(dataclasses.replace(COMPACT, normalise=Normalise.EARLY)).dsp == 4 + 3 + 2
     assert resources(SPMM_PRESETS["edge"]).dsp == 4 * 32 + 2 * 8
