@@ -91,6 +91,7 @@ FITTED: dict[str, dict[str, Config]] = {
         "skip": attention(32, 16, 4, (8, 1), 4, fill=Fill.SKIP),
         "early": attention(64, 16, 4, (8, 1), 2, normalise=Normalise.EARLY),
         "early, blocks of 4": attention(32, 8, 2, (4, 1), 1, block=4, normalise=Normalise.EARLY),
+        "early, wide": attention(512, 8, 2, (4, 1), 2, weight_bits=8, normalise=Normalise.EARLY),
         "compact, skip": attention(32, 16, 2, (4, 1), 1, compact=True, fill=Fill.SKIP),
         "compact, early": attention(64, 32, 4, (8, 1), 1, compact=True, normalise=Normalise.EARLY),
         "hdp, compact": attention(32, 16, 2, (4, 1), 1, compact=True, **POLICIES["hdp"]),
@@ -144,7 +145,7 @@ SMALL = {
     "attention": [
         *("2 lanes", "4 lanes", "8 lanes, 1 block", "blocks of 4", "blocks of 4, 64 keys", "wide predictor"),
         *("4 blocks", "10 bits of weight", "hdp, 2 lanes", "skip", "early", "early, blocks of 4"),
-        *("held out: 2 lanes", "held out: hdp", "held out: early, skip"),
+        *("early, wide", "held out: 2 lanes", "held out: hdp", "held out: early, skip"),
         *(name for names in (FITTED, HELD_OUT) for name in names["attention"] if "compact" in name),
     ],
     "spmm": [
@@ -167,7 +168,8 @@ ALONE = {
         *("2 lanes", "4 lanes", "8 lanes", "8 lanes, 1 block", "blocks of 4", "16 lanes", "long", "wide predictor"),
         *("4 blocks", "14 bits of weight", "deep", "hdp, 8 lanes", "hdp, compact", "compact, 1 lane"),
         *("compact, 4 lanes", "compact, 8 lanes", "compact, long", "held out: 4 lanes", "held out: compact"),
-        *("skip", "early", "early, blocks of 4", "compact, skip", "compact, early", "held out: early, skip"),
+        *("skip", "early", "early, blocks of 4", "early, wide", "compact, skip", "compact, early"),
+        "held out: early, skip",
     ],
     "spmm": [
         *("tiny", "2 × 8", "1 × 16", "csr only", "2 × 32", "1 × 4", "4 × 4", "8 × 8", "no banks", "dense, 2 × 32"),

@@ -153,10 +153,13 @@ def _normalise(config: AttentionConfig, on: Fabric) -> Parts:
     # Late values are divided by a power of two, and reciprocal and scale joined.
     shifted = late * scaled
     shares = shared * config.output_lanes * config.value_sum_bits * config.weight_bits
-    features = (1, late, values, block, shared * sums, shares, shifted, scaled)
+    # A wide value is requantised in another way.
+    products = requantize_multipliers(config.output_operand_bits)
+    features = (1, late, values, block, shared * sums, shares, shifted)
+    features += ((2 - products) * scaled, (products - 1) * scaled)
     # The background's share and the scale of each value, and the factor that they share.
     each = shared * on.multipliers(config.value_sum_bits)
-    each += max(on.multipliers(config.output_operand_bits), requantize_multipliers(config.output_operand_bits))
+    each += max(on.multipliers(config.output_operand_bits), products)
     return Parts(logic=features, ff=features, dsp=config.output_lanes * each + late)
 
 
