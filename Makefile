@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 # -P keeps the folders of this repository (model, sim, spec) from being importable by their bare names.
 RUN := $(VENV)/bin/python -P -m
+ROOMS := cli cost golden hdl host model runtime sim spec synth
 STAMP := $(VENV)/.installed
 # What the installation depends on: the place (an editable install points at it) and the dependencies.
 KEY = { pwd; cat pyproject.toml; }
@@ -42,13 +43,14 @@ tools:
 	@for each in '$(firstword $(CXX))' g++ c++ clang++; do command -v "$$each" >/dev/null && exit 0; done; \
 	  echo "error: no C++ compiler found: install one (on Debian and Ubuntu: apt install g++)" >&2; exit 1
 
-# The link shows the package to the type checker, which cannot follow an editable install.
+# The links show the package to the type checker, which cannot follow an editable install.
 venv: tools
 	@$(KEY) | cmp -s - $(STAMP) || { \
 	  echo "setting up $(VENV) (once, a few minutes)" && \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -P -m pip install --quiet --disable-pip-version-check --editable '.[dev]' && \
-	  mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/thresher && \
+	  mkdir -p $(VENV)/types/thresher && \
+	  for room in $(ROOMS) thresher/__init__.py; do ln -sfn ../../../$$room $(VENV)/types/thresher/; done && \
 	  $(KEY) > $(STAMP); }
 
 clean:

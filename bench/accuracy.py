@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thresher.model.evaluate import METRICS, dataset_tokens, results, task_dataset
 from thresher.model.load import calibration_sentences, load_model
-from thresher.model.passes import Setting, run_settings
+from thresher.runtime.evaluate import METRICS, dataset_tokens, results, task_dataset
+from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import preset
 
 BASELINE = Path(__file__).parent / "baselines" / "accuracy.json"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thresher.golden.softmax import softmax
+from thresher.golden.attention.softmax import softmax
 from thresher.spec import head_command, preset
 
 ROOT = Path(__file__).parent.parent

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from thresher.model.bert import BertEncoder, float_attention
 from thresher.model.datasets import Dataset, read_dataset
-from thresher.model.evaluate import METRICS, score
 from thresher.model.load import Model, as_batch, length_batches, load_model
 from thresher.model.pack import encoder_matrices, prune_matrices
 from thresher.model.prune import Mask, prune_unstructured, quantise_pruned
 from thresher.model.tokenizer import Tokens
 from thresher.model.weights import Float32, Weights, read_weights
+from thresher.runtime.evaluate import METRICS, score
 from thresher.spec import WeightFormat, spmm_preset
 
 BASELINE = Path(__file__).parent / "baselines" / "pruning.json"

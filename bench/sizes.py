@@ -9,7 +9,7 @@
 
 Sizes are in ``bench/baselines/sizes.json``, a row written as soon as it is counted: an interrupted run goes on where
 it was. A row is up to date while the Verilog of its configuration is the same, the version of Yosys, and what `synth`
-does with both. Coefficients go into ``synth/estimates.json``, a part of the package. Configurations that are held out
+does with both. Coefficients go into ``cost/estimates.json``, a part of the package. Configurations that are held out
 are counted, and compared, but never fitted.
 """
 
@@ -25,15 +25,15 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from thresher.hdl.verilog import emit
+from thresher.cost import estimate
+from thresher.cost.fabric import ECP5, FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
+from thresher.cost.parts import Features, Parts
+from thresher.hdl.emit import emit
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig, ThresherError, WeightFormat
-from thresher.spec.config import Fill, Normalise
-from thresher.synth import estimate
+from thresher.spec.attention_config import Fill, Normalise
 from thresher.synth.devices import device
-from thresher.synth.fabric import ECP5, FABRICS, GENERIC, ICE40, ICE40_LOGIC, Fabric
 from thresher.synth.flow import measure
 from thresher.synth.netlist import Resources
-from thresher.synth.parts import Features, Parts
 from thresher.synth.steps import Plan, netlist_key
 from thresher.synth.tools import Source, find
 from thresher.synth.units import ATTENTION_UNITS, SPMM_UNITS, make

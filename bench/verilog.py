@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from thresher.hdl.attention_core import AttentionCore
-from thresher.hdl.spmm import Spmm
-from thresher.hdl.verilog import emit
+from thresher.hdl.attention.core import AttentionCore
+from thresher.hdl.emit import emit
+from thresher.hdl.spmm.engine import Spmm
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, Fill, Normalise, SpmmConfig, preset
 
 BASELINE = Path(__file__).parent / "baselines" / "verilog.json"

@@ -5,17 +5,7 @@ from typing import Annotated
 import typer
 
 from . import progress
-from .frame import (
-    EDGE,
-    ConfigOption,
-    JsonOption,
-    PresetOption,
-    UnitName,
-    UnitPolicyOption,
-    app,
-    command,
-    print_json,
-)
+from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
 from .settings import unit_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.

@@ -172,7 +172,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a model on a labelled file, its attention on golden, beside FP32 and unpruned INT8."""
-    from ..model import evaluate, load_model
+    from ..model import load_model
+    from ..runtime import evaluate
 
     with progress.steps() as steps:
         steps.tell("loading")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from thresher import __version__
 
-from .. import __version__
 from ..spec import POLICIES, PRESETS, ThresherError
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.

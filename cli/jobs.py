@@ -9,29 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from ..device.attention import AttentionDevice
 from ..golden import attention_head
-from ..golden.predictor import predict
-from ..golden.sparsity_engine import block_importance, block_mask
-from ..model import (
-    AttentionScales,
-    CheckedBackend,
-    Classification,
-    GoldenBackend,
-    Model,
-    calibration_sentences,
-    classify,
-    load_model,
-)
-from ..model.attention import Head, Int8, Statistics
+from ..golden.attention.predictor import predict
+from ..golden.attention.selection import block_importance, block_mask
+from ..hdl.unit_files import check_writable
+from ..host.attention import AttentionDevice
+from ..model import AttentionScales, Model, calibration_sentences, load_model
+from ..runtime import CheckedBackend, Classification, GoldenBackend, classify
+from ..runtime.attention import Head, Int8, Statistics
+from ..runtime.attention_bench import AttentionBench, Expected, random_heads
+from ..runtime.attention_bench import bench_attention as run_bench
 from ..sim.attention import AttentionSimulator
-from ..sim.bench import AttentionBench, Expected, random_heads
-from ..sim.bench import bench_attention as run_bench
 from ..spec import AttentionConfig, ConfigError
-from ..spec.command import DENSE_RHO
+from ..spec.attention_command import DENSE_RHO
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..spec.link import DEFAULT_BAUD
-from ..synth.verilog import check_writable
 from .defects import HardwareError, defects
 from .progress import Steps
 

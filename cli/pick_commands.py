@@ -53,8 +53,8 @@ def pick(
 ) -> None:
     """Accuracy and cycles over sparsities; names the smallest sparsity that is fast enough, and what it costs."""
     from ..model import calibration_sentences, load_model
-    from ..model.pick import DEFAULT_RHOS
-    from ..model.pick import pick as choose
+    from ..runtime.pick import DEFAULT_RHOS
+    from ..runtime.pick import pick as choose
     from . import pick_jobs, pick_report
 
     config = configuration(preset, policy)

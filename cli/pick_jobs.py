@@ -4,21 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model import (
-    AcceleratorAttention,
-    AttentionScales,
-    CheckedBackend,
-    GoldenBackend,
-    Model,
-)
-from ..model.attention import Head, HeadShape, Int8, Statistics
-from ..model.evaluate import dataset_tokens, task_dataset
+from ..model import AttentionScales, Model
 from ..model.load import as_batch
-from ..model.pick import head_work
 from ..model.tokenizer import Tokens
+from ..runtime import AcceleratorAttention, CheckedBackend, GoldenBackend
+from ..runtime.attention import Head, HeadShape, Int8, Statistics
+from ..runtime.evaluate import dataset_tokens, task_dataset
+from ..runtime.pick import head_work
 from ..sim.attention import AttentionSimulator
 from ..spec import AttentionConfig
-from ..spec.command import DENSE_RHO
+from ..spec.attention_command import DENSE_RHO
 from .defects import defects
 from .jobs import RtlBackend
 from .progress import Steps

@@ -2,8 +2,8 @@
 
 from rich.text import Text
 
-from ..model.pick import SparsityPick
-from ..spec.command import DENSE_RHO
+from ..runtime.pick import SparsityPick
+from ..spec.attention_command import DENSE_RHO
 from .pick_jobs import CycleCheck
 from .report import make_console, make_table
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from ..model.classify import HeadPicture
+from ..runtime.classify import HeadPicture
 
 __all__ = ["draw_head"]
 

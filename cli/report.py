@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..model import EvaluationReport
+    from ..runtime import EvaluationReport
     from .jobs import Answers
 
 __all__ = ["answers", "bench", "evaluation", "make_console", "make_table", "presets", "prune", "sweep"]

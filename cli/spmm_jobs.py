@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..golden.packing import PackedWeights, pack, unpack
-from ..golden.spmm import SpmmResult, spmm
+from ..golden.spmm.engine import SpmmResult, sparse_product
+from ..golden.spmm.packing import PackedWeights, pack, unpack
 from ..model.bert import BertConfig
 from ..model.files import check_writable, write_whole
 from ..model.pack import PackReport, engine_cycles, pack_model, prune_matrices
@@ -19,9 +19,9 @@ from ..model.packed_file import PackedModel, packed_bytes
 from ..model.prune import quantise_pruned
 from ..model.source import locate_model
 from ..model.weights import Float32
+from ..runtime.spmm_bench import SpmmBench
+from ..runtime.spmm_bench import bench_spmm as run_bench
 from ..sim.spmm import SpmmJob, SpmmSimulator
-from ..sim.spmm_bench import SpmmBench
-from ..sim.spmm_bench import bench_spmm as run_bench
 from ..spec import Activation, ConfigError, SpmmConfig, WeightFormat, row_scaling
 from ..spec.formats import INT8_MAX, INT8_MIN
 from ..spec.tables import gelu_table
@@ -127,7 +127,7 @@ def reached_sparsity(job: SpmmJob) -> float:
 def _golden(config: SpmmConfig, job: SpmmJob) -> SpmmResult:
     table = None if job.table is None else list(job.table)
     operands = job.x, job.bias, job.multiplier, job.shift
-    return spmm(config, _packed(job), *operands, activation=job.activation, table=table)
+    return sparse_product(config, _packed(job), *operands, activation=job.activation, table=table)
 
 
 def _measured(simulator: SpmmSimulator, job: SpmmJob) -> tuple[int, bool]:
@@ -167,7 +167,7 @@ def bench_spmm(
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A product of the picture; see :class:`~thresher.sim.spmm_bench.SpmmBench`."""
+    """A product of the picture; see :class:`~thresher.runtime.spmm_bench.SpmmBench`."""
 
     format: str
     sparsity: float
@@ -254,7 +254,7 @@ def prune(
     sparsity : float or None
         See :func:`~thresher.cli.spmm_checks.chosen_sparsity`.
     rtl : bool
-        Measure cycles on the engine, instead of taking those of :mod:`~thresher.spec.spmm_cycles`. A product whose
+        Measure cycles on the engine, instead of taking those of :mod:`~thresher.cost.spmm_cycles`. A product whose
         weights are dense is measured once per shape.
 
     Returns

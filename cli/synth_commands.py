@@ -12,17 +12,7 @@ from ..synth.boards import BOARDS, Board, board
 from ..synth.devices import DEVICES, Device, device
 from ..synth.tools import Source
 from . import progress
-from .frame import (
-    EDGE,
-    ConfigOption,
-    JsonOption,
-    PresetOption,
-    UnitName,
-    UnitPolicyOption,
-    app,
-    command,
-    print_json,
-)
+from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
 from .settings import unit_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
@@ -91,9 +81,9 @@ def synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
+    from ..hdl.unit_files import check_replaceable
     from ..synth import flow, html
     from ..synth.measurement import WHOLE_UNITS
-    from ..synth.verilog import check_replaceable
     from . import synth_jobs, synth_report
 
     config = _configuration(unit, preset.value, policy, config_file)

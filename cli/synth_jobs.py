@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..cost.attention_cycles import HeadWork
+from ..cost.estimate import block_resources, resources
+from ..cost.fabric import fabric_of
+from ..cost.spmm_cycles import cycles
 from ..spec import AttentionConfig, SpmmConfig, WeightFormat, preset, spmm_preset
-from ..spec.attention_cycles import HeadWork
 from ..spec.formats import ceil_div
-from ..spec.spmm_cycles import cycles
 from ..synth.devices import Device, Family
-from ..synth.estimate import block_resources, resources
-from ..synth.fabric import fabric_of
 from ..synth.netlist import Resources
 
 __all__ = ["PRUNED", "Speedup", "counted", "errors_of", "estimate", "expected", "speedup_75"]

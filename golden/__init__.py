@@ -1,8 +1,8 @@
 """WHAT each unit computes: NumPy, integers only. Imports spec and never hardware."""
 
-from .attention_core import HeadResult, HeadStatistics, HeadTrace, attention_head
-from .packing import PackedWeights, pack, unpack
-from .spmm import SpmmResult, spmm
+from .attention.core import HeadResult, HeadStatistics, HeadTrace, attention_head
+from .spmm.engine import SpmmResult, sparse_product
+from .spmm.packing import PackedWeights, pack, unpack
 
 __all__ = [
     "HeadResult",
@@ -12,6 +12,6 @@ __all__ = [
     "SpmmResult",
     "attention_head",
     "pack",
-    "spmm",
+    "sparse_product",
     "unpack",
 ]

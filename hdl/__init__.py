@@ -1,0 +1,1 @@
+"""HOW each unit computes it: Amaranth. Imports spec."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from thresher import __version__
 
-from .. import __version__
-from ..golden.packing import PackedWeights, pack
+from ..cost.spmm_cycles import cycles
+from ..golden.spmm.packing import PackedWeights, pack
 from ..spec.base import check_enum, check_range
 from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from ..spec.spmm_cycles import cycles
 from .bert import BertConfig
 from .files import check_writable
 from .packed_file import PackedLinear, PackedModel, write_packed
@@ -54,7 +54,7 @@ class MatrixFigures:
     bytes, dense_bytes : int
         Packed weights with their indices, and the same matrix as plain INT8. Scales and biases come to both.
     cycles, dense_cycles : int
-        Of a product with ``tokens`` tokens, by :func:`~thresher.spec.spmm_cycles.cycles`; dense with all lanes as
+        Of a product with ``tokens`` tokens, by :func:`~thresher.cost.spmm_cycles.cycles`; dense with all lanes as
         tokens.
     spread : bool
         Whether the cycles are those of lanes spread over banks, which the engine may also do without.
@@ -229,7 +229,7 @@ def _prune(
 def engine_cycles(config: SpmmConfig, packed: PackedWeights, tokens: int) -> tuple[int, bool]:
     """Cycles of a product with so many tokens, and whether spread lanes are what takes the fewest.
 
-    See :func:`~thresher.spec.spmm_cycles.cycles`.
+    See :func:`~thresher.cost.spmm_cycles.cycles`.
     """
     lengths: Sequence[int] = packed.lengths.tolist()
     ways = (False, True) if packed.format is WeightFormat.BBS else (False,)

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..golden.packing import PackedWeights, unpack
+from ..golden.spmm.packing import PackedWeights, unpack
 from ..spec.errors import InputError, ThresherError
 from ..spec.spmm_config import WeightFormat
 from .files import write_whole

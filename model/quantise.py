@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.command import HeadCommand, head_command
-from ..spec.config import AttentionConfig
+from ..spec.attention_command import HeadCommand, head_command
+from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX
 from .bert import BertEncoder, float_attention
@@ -67,7 +67,7 @@ class LayerScales:
         self, config: AttentionConfig, *, length: int, head_dim: int, rho: float = -1.0, tau: float = 0.0
     ) -> HeadCommand:
         """The command for a self-attention head of this layer; raises as
-        :func:`~thresher.spec.command.head_command`."""
+        :func:`~thresher.spec.attention_command.head_command`."""
         return head_command(
             config,
             query_length=length,

@@ -1,0 +1,1 @@
+"""Engines that run hardware: Amaranth's simulator, Verilator, cocotb."""

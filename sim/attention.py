@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.attention_core import AttentionCore
-from ..hdl.interface import attention_signature, data_layout, output_layout
-from ..spec.command import CommandError, HeadCommand
-from ..spec.config import AttentionConfig
+from ..hdl.attention.core import AttentionCore
+from ..hdl.attention.head_streams import attention_signature, data_layout, output_layout
+from ..spec.attention_command import CommandError, HeadCommand
+from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from ..spec.formats import ceil_div
 from .build import Design

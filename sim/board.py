@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..hdl.link.linked_core import linked_core
 from ..hdl.link.uart import Receiver, Transmitter
-from ..spec.config import AttentionConfig
+from ..spec.attention_config import AttentionConfig
 from ..spec.link import LinkConfig
 from ..spec.spmm_config import SpmmConfig
 from .build import Design, Progress

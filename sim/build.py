@@ -16,7 +16,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from .. import hdl, sim, spec
-from ..hdl.verilog import PlainPort, StreamPort, emit
+from ..hdl.emit import PlainPort, StreamPort, emit
 from .toolchain import (
     ToolError,
     cache_folder,
@@ -211,7 +211,7 @@ def build_library(
     verilog : str
         Its top module is ``dut``.
     streams, plain
-        The ports of the component (see :func:`~thresher.hdl.verilog.interface`).
+        The ports of the component (see :func:`~thresher.hdl.emit.interface`).
     trace : ".vcd", ".fst" or None
         Waveforms that the library writes; a library of its own each.
     on_progress : function of a line of text, optional

@@ -9,7 +9,7 @@ from cocotb import start_soon
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, gather, with_timeout
 
-from ..hdl.verilog import interface
+from ..hdl.emit import interface
 from .bridge import pack_all, unpack
 
 __all__ = ["exchange"]

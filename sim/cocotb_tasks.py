@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..spec.command import HeadCommand
-from ..spec.config import AttentionConfig
+from ..spec.attention_command import HeadCommand
+from ..spec.attention_config import AttentionConfig
 from ..spec.spmm_command import Activation, SpmmCommand
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .attention import Head

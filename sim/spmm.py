@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..hdl.sparse.interface import spmm_signature
-from ..hdl.spmm import Spmm
+from ..hdl.spmm.engine import Spmm
+from ..hdl.spmm.product_streams import spmm_signature
 from ..spec.spmm_command import SpmmCommand
 from ..spec.spmm_config import SpmmConfig
 from .build import Design

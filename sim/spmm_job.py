@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdl.sparse.interface import input_layout, weights_layout
+from ..hdl.spmm.product_streams import input_layout, weights_layout
 from ..spec.errors import InputError
 from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
 from ..spec.schedule import row_steps, schedule

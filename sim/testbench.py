@@ -12,7 +12,7 @@ from amaranth import ClockDomain, Module, Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from ..hdl.verilog import StreamPort, interface
+from ..hdl.emit import StreamPort, interface
 from .bridge import pack, pack_all, unpack
 
 __all__ = ["Transcript", "run_streams"]

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from amaranth.lib import wiring
 
-from ..hdl.verilog import StreamPort, interface
+from ..hdl.emit import StreamPort, interface
 from .bridge import pack, pack_beats, unpack_beats, words_of
 from .build import TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError

@@ -1,7 +1,7 @@
 """WHAT the hardware is: number formats, configurations, presets, commands. Standard library only."""
 
-from .command import CommandError, HeadCommand, head_command
-from .config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
+from .attention_command import CommandError, HeadCommand, head_command
+from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
 from .presets import POLICIES, PRESETS, SPMM_PRESETS, preset, spmm_preset
 from .spmm_command import Activation, SpmmCommand, SpmmError, row_scaling

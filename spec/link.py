@@ -24,8 +24,8 @@ with a right CRC has no effect and no answer; after a silence the hardware looks
 from dataclasses import dataclass
 from enum import IntEnum
 
+from .attention_config import AttentionConfig
 from .base import Configuration, check_one_of, check_range, powers_of_two
-from .config import AttentionConfig
 from .errors import ConfigError
 from .formats import ceil_div
 from .spmm_config import SpmmConfig

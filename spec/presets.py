@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
+from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import ConfigError
 from .spmm_config import SpmmConfig
 

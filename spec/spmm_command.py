@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
+from .attention_command import scaling
 from .base import check_encodable
-from .command import scaling
 from .formats import ROW_MULTIPLIER_BITS, ROW_SHIFT_BASE, ROW_SHIFT_BITS, unsigned_bits
 from .spmm_config import SpmmConfig, WeightFormat
 

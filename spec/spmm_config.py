@@ -6,15 +6,7 @@ from enum import StrEnum
 
 from .base import Configuration, check_enum, check_one_of, check_range, powers_of_two
 from .errors import ConfigError
-from .formats import (
-    BIAS_BITS,
-    INT8_PEAK,
-    ROW_MULTIPLIER_BITS,
-    ROW_SHIFT_BITS,
-    ceil_div,
-    signed_bits,
-    unsigned_bits,
-)
+from .formats import BIAS_BITS, INT8_PEAK, ROW_MULTIPLIER_BITS, ROW_SHIFT_BITS, ceil_div, signed_bits, unsigned_bits
 
 __all__ = ["SpmmConfig", "WeightFormat"]
 

@@ -1,0 +1,1 @@
+"""Hardware to gates: Yosys, nextpnr, reports, boards."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..hdl.verilog import emit
-from ..spec.config import AttentionConfig
+from ..hdl.emit import emit
+from ..hdl.unit_files import claimed
+from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
 from ..spec.spmm_config import SpmmConfig
@@ -20,7 +21,6 @@ from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told
 from .timing import Route, read_report
 from .tools import Source, SynthesisError, Tool, find
 from .units import make
-from .verilog import claimed
 
 __all__ = ["build", "measure"]
 

@@ -6,19 +6,19 @@ from typing import Any
 from amaranth import Const, Elaboratable
 from amaranth.lib import wiring
 
-from ..hdl.attention_core import PLAIN, AttentionCore, stages
-from ..hdl.heads.loader import Loader as HeadLoader
-from ..hdl.heads.output_buffer import OutputBuffer
-from ..hdl.heads.value_sums import ValueSums
-from ..hdl.pe_array import PEArray
-from ..hdl.sparse.collector import Collector
-from ..hdl.sparse.dispatcher import Dispatcher
-from ..hdl.sparse.drain import Drain
-from ..hdl.sparse.loader import Loader as InputLoader
-from ..hdl.sparse.row_engine import RowEngine
-from ..hdl.sparse.tile_memory import READERS, TileMemory
-from ..hdl.spmm import Spmm
-from ..spec.config import AttentionConfig
+from ..hdl.attention.array import PEArray
+from ..hdl.attention.core import PLAIN, AttentionCore, stages
+from ..hdl.attention.heads.loader import HeadLoader
+from ..hdl.attention.heads.output import OutputBuffer
+from ..hdl.attention.heads.value_sums import ValueSums
+from ..hdl.spmm.collector import Collector
+from ..hdl.spmm.dispatcher import Dispatcher
+from ..hdl.spmm.drain import Drain
+from ..hdl.spmm.engine import Spmm
+from ..hdl.spmm.row_engine import RowEngine
+from ..hdl.spmm.tile_loader import TileLoader
+from ..hdl.spmm.tile_memory import READERS, TileMemory
+from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig
 
@@ -36,7 +36,7 @@ ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
 
 SPMM_UNITS: dict[str, Callable[[SpmmConfig], wiring.Component]] = {
     "spmm": Spmm,
-    "input_loader": InputLoader,
+    "input_loader": TileLoader,
     "tile_memory": lambda config: TileMemory(config, readers=min(READERS, config.rows)),
     "row_engine": lambda config: RowEngine(config, index=0),
     "dispatcher": Dispatcher,

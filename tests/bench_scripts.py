@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import thresher
-
-BENCH = Path(thresher.__file__).parent / "bench"
+BENCH = Path(__file__).parents[1] / "bench"
 
 
 def bench_script(name: str) -> ModuleType:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from thresher.golden.packing import PackedWeights, pack
-from thresher.golden.spmm import SpmmResult, spmm
+from thresher.golden.spmm.engine import SpmmResult, sparse_product
+from thresher.golden.spmm.packing import PackedWeights, pack
 from thresher.sim.spmm_job import SpmmJob
 from thresher.spec import Activation, SpmmCommand, SpmmConfig, SpmmError, WeightFormat
 from thresher.spec.formats import ceil_div
@@ -183,7 +183,7 @@ def golden_results(config: SpmmConfig, jobs: list[SpmmJob | SpmmCommand]) -> lis
         table = job.table if job.table is not None else table
         assert isinstance(job.weights, PackedWeights)
         results.append(
-            spmm(
+            sparse_product(
                 config,
                 job.weights,
                 job.x,

@@ -4,17 +4,7 @@ import math
 
 import numpy as np
 from hypothesis import strategies as st
-from thresher.spec import (
-    AttentionConfig,
-    Fill,
-    HeadRule,
-    Importance,
-    Normalise,
-    Score,
-    Split,
-    SpmmConfig,
-    WeightFormat,
-)
+from thresher.spec import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split, SpmmConfig, WeightFormat
 
 INT8 = st.integers(-128, 127)
 Pattern = tuple[tuple[int, int], dict[tuple[int, int], int]]

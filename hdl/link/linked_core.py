@@ -4,15 +4,15 @@ from amaranth import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ...spec.config import AttentionConfig
+from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError
 from ...spec.link import LinkConfig, beat_bytes, identity
 from ...spec.spmm_config import SpmmConfig
-from ..attention_core import AttentionCore
-from ..interface import attention_signature
-from ..sparse.interface import spmm_signature
-from ..spmm import Spmm
-from ..verilog import interface
+from ..attention.core import AttentionCore
+from ..attention.head_streams import attention_signature
+from ..emit import interface
+from ..spmm.engine import Spmm
+from ..spmm.product_streams import spmm_signature
 from .ports import ReadPorts, WritePorts, served
 from .server import Server
 

@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.link import IDENTITY_PORT, PORT_BITS, beat_bytes
-from ..verilog import StreamPort
+from ..emit import StreamPort
 
 __all__ = ["ReadPorts", "WritePorts", "served"]
 

@@ -21,7 +21,7 @@ from ...spec.link import (
     LinkConfig,
     Operation,
 )
-from ..common.scratchpad import NEVER_BOTH
+from ..lib.scratchpad import NEVER_BOTH
 from .uart import Receiver, Transmitter
 
 __all__ = ["Server"]

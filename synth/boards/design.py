@@ -11,9 +11,9 @@ from amaranth import ClockDomain, ClockSignal, Elaboratable, Instance, Module, R
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
+from ...hdl.emit import tidy
 from ...hdl.link.linked_core import linked_core
-from ...hdl.verilog import tidy
-from ...spec.config import AttentionConfig
+from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError
 from ...spec.link import LinkConfig, link_config
 from ...spec.spmm_config import SpmmConfig

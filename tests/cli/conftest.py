@@ -23,11 +23,11 @@ def model(tmp_path) -> Path:
 @pytest.fixture
 def wrong_golden(monkeypatch) -> None:
     """Golden's products are off by a bit."""
-    honest = spmm_jobs.spmm
+    honest = spmm_jobs.sparse_product
 
     def other(*args, **kwargs):
         result = honest(*args, **kwargs)
         result.output[0, 0] ^= 1
         return result
 
-    monkeypatch.setattr(spmm_jobs, "spmm", other)
+    monkeypatch.setattr(spmm_jobs, "sparse_product", other)

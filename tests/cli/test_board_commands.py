@@ -9,12 +9,12 @@ import subprocess
 import sys
 
 import pytest
-from thresher.device import link
+from thresher.host import link
 
 from .runner import refused
 
 SMALL = '{"max_length": 32, "max_head_dim": 64, "lanes": 8, "predictor_lanes": 16}'
-"""The configuration of tests/sim/test_board.py, so that its simulator is built once."""
+"""The configuration of tests/host/test_board.py, so that its simulator is built once."""
 TEXT = ("run", "--text", "a film of rare warmth")
 
 

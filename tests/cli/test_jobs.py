@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from thresher.cli.jobs import find_rho
 from thresher.golden import attention_head
-from thresher.sim.bench import random_heads
+from thresher.runtime.attention_bench import random_heads
 from thresher.spec import PRESETS, ConfigError
 
 TINY = PRESETS["tiny"]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from thresher.cli import spmm_jobs
+from thresher.cost.spmm_cycles import cycles
 from thresher.sim.verilator import SimulationError
 from thresher.spec import SpmmConfig, WeightFormat, spmm_preset
-from thresher.spec.spmm_cycles import cycles
 
 from .runner import invoke, refused
 
@@ -121,13 +121,13 @@ def test_nothing_left_is_said():
 @pytest.mark.parametrize("weight_format", ["bbs", "dense"])
 def test_activations(weight_format, monkeypatch):
     """Each is what golden says; and what golden says differs, or a wrong one would go unnoticed."""
-    honest, outputs, cycles_of = spmm_jobs.spmm, [], {}
+    honest, outputs, cycles_of = spmm_jobs.sparse_product, [], {}
 
     def listening(*args, **kwargs):
         outputs.append(honest(*args, **kwargs))
         return outputs[-1]
 
-    monkeypatch.setattr(spmm_jobs, "spmm", listening)
+    monkeypatch.setattr(spmm_jobs, "sparse_product", listening)
     lowest = {}
     for name in ("none", "relu", "gelu"):
         outputs.clear()
@@ -316,7 +316,7 @@ def test_verilog_of_the_engine(tmp_path):
     config = SpmmConfig.from_json(json.dumps(described["configuration"]))
     assert (config.max_columns, config.rows) == (40, TINY.rows)
     assert described["top"] == "spmm"
-    assert "module spmm(" in (tmp_path / "v" / "spmm.v").read_text()
+    assert "module sparse_product(" in (tmp_path / "v" / "spmm.v").read_text()
     assert invoke(*line).stdout.count("unchanged") == 2
 
 

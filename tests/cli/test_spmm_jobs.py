@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from thresher.cli import spmm_jobs
-from thresher.golden.packing import PackedWeights, unpack
-from thresher.golden.spmm import spmm
+from thresher.golden import sparse_product
+from thresher.golden.spmm.packing import PackedWeights, unpack
 from thresher.model.prune import prune_unstructured, quantise_pruned
 from thresher.sim.spmm import SpmmJob
 from thresher.spec import WeightFormat, spmm_preset
@@ -33,7 +33,7 @@ def test_results_use_the_range_of_int8(weights):
     matrix = spmm_jobs.random_matrix(64, 200, seed=2)
     matrix *= {"random": 1, "zeros": 0, "uneven": np.logspace(-6, 6, 64)[:, None]}[weights]
     job, _ = spmm_jobs.product(EDGE, matrix, WeightFormat.CSR, 0.5, tokens=40, seed=2)
-    result = spmm(EDGE, matrix_of(job), job.x, job.bias, job.multiplier, job.shift)
+    result = sparse_product(EDGE, matrix_of(job), job.x, job.bias, job.multiplier, job.shift)
     if weights != "zeros":
         assert 25 < result.output[-1].astype(float).std() < 70
         assert len(np.unique(result.output)) > 50

@@ -5,10 +5,10 @@ import pytest
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Cat, MemoryInstance, Shape, Value
 from amaranth.lib import memory
-from thresher.hdl.attention_core import AttentionCore
-from thresher.hdl.common.scratchpad import NEVER_BOTH
-from thresher.hdl.spmm import Spmm
-from thresher.hdl.verilog import emit
+from thresher.hdl.attention.core import AttentionCore
+from thresher.hdl.emit import emit
+from thresher.hdl.lib.scratchpad import NEVER_BOTH
+from thresher.hdl.spmm.engine import Spmm
 from thresher.sim.attention import simulate_heads
 from thresher.sim.spmm import simulate_products
 from thresher.spec import preset, spmm_preset

@@ -9,14 +9,14 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from thresher import __version__
-from thresher.golden.packing import unpack
+from thresher.cost.spmm_cycles import cycles
+from thresher.golden.spmm.packing import unpack
 from thresher.model.bert import BertConfig
 from thresher.model.pack import PackReport, encoder_matrices, prune_matrices, prune_model
 from thresher.model.packed_file import KEY, read_packed
 from thresher.model.prune import quantise_pruned
 from thresher.model.weights import read_weights
 from thresher.spec import InputError, SpmmConfig, ThresherError, WeightFormat, spmm_preset
-from thresher.spec.spmm_cycles import cycles
 
 from .conftest import HIDDEN, LAYERS, WIDE, MakeModel, bert_tensors
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from thresher.hdl.sparse.interface import rows_layout, weights_layout, word_layout
+from thresher.hdl.spmm.product_streams import rows_layout, weights_layout, word_layout
 from thresher.sim.bridge import pack, pack_all, unpack
 from thresher.spec import Activation, SpmmCommand, SpmmConfig, WeightFormat
 from thresher.spec.formats import ceil_div

@@ -5,23 +5,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from thresher.golden.packing import PackedWeights, pack
-from thresher.golden.spmm import SpmmResult
-from thresher.hdl.spmm import Spmm
+from thresher.cost.spmm_cycles import cycles
+from thresher.golden.spmm.engine import SpmmResult
+from thresher.golden.spmm.packing import PackedWeights, pack
+from thresher.hdl.spmm.engine import Spmm
+from thresher.runtime.spmm_bench import bench_spmm
 from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products, spmm_design
-from thresher.sim.spmm_bench import bench_spmm
 from thresher.sim.spmm_job import SpmmBatch
 from thresher.sim.verilator import SimulationError
-from thresher.spec import (
-    Activation,
-    CommandValueError,
-    InputError,
-    SpmmCommand,
-    SpmmError,
-    WeightFormat,
-    spmm_preset,
-)
-from thresher.spec.spmm_cycles import cycles
+from thresher.spec import Activation, CommandValueError, InputError, SpmmCommand, SpmmError, WeightFormat, spmm_preset
 
 from ..products import Shape, golden_results, int8, random_job, random_jobs, random_weights, refused_commands
 

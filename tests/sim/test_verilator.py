@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from thresher.hdl.attention_core import AttentionCore
-from thresher.hdl.spmm import Spmm
-from thresher.hdl.verilog import emit
+from thresher.hdl.attention.core import AttentionCore
+from thresher.hdl.emit import emit
+from thresher.hdl.spmm.engine import Spmm
 from thresher.sim import build, toolchain
 from thresher.sim.build import Design, design_verilog
 from thresher.sim.toolchain import ToolError, verilator_environment

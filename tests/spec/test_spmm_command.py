@@ -7,15 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from thresher.spec import (
-    SPMM_PRESETS,
-    Activation,
-    CommandValueError,
-    SpmmCommand,
-    SpmmError,
-    WeightFormat,
-    row_scaling,
-)
+from thresher.spec import SPMM_PRESETS, Activation, CommandValueError, SpmmCommand, SpmmError, WeightFormat, row_scaling
 from thresher.spec.formats import ROW_MULTIPLIER_BITS, ROW_SHIFT_BASE, ROW_SHIFT_BITS
 from thresher.spec.spmm_command import FORMAT_CODES, spmm_command_widths
 

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from thresher.hdl.verilog import emit
+from thresher.hdl.emit import emit
 from thresher.spec import AttentionConfig, SpmmConfig
 from thresher.synth.devices import Family, device
 from thresher.synth.global_resets import reset_globally

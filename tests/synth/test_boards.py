@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-import thresher
 from hypothesis import given
 from hypothesis import strategies as st
 from thresher.hdl.link.linked_core import LinkedCore
@@ -27,12 +26,12 @@ from thresher.synth.devices import device
 from thresher.synth.tools import Source, SynthesisError
 
 from ..cli.runner import invoke, refused
-from ..hdl.link_bench import IDENTITY, TwoQueues
+from ..hdl.link.link_bench import IDENTITY, TwoQueues
 from . import fake_tools
 
 SMALL = AttentionConfig(max_length=4, max_head_dim=2, lanes=2, predictor_lanes=2, output_lanes=1)
 BAUD = 1_000_000
-PAGE = (Path(thresher.__file__).parent / "docs" / "boards.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "boards.md").read_text(encoding="utf-8")
 ICEBREAKER_PINS = {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}
 ECPIX5_PINS = {"clk100_0__io": "K23", "rst_0__io": "AB1", "uart_0__rx__io": "R26", "uart_0__tx__io": "R24"}
 

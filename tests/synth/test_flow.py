@@ -6,7 +6,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from thresher.hdl.verilog import emit
+from thresher.hdl.emit import emit
+from thresher.hdl.unit_files import OutputError
 from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError
 from thresher.synth import flow, html, steps, units
 from thresher.synth.devices import Capacity, device
@@ -16,7 +17,6 @@ from thresher.synth.measurement import Fit
 from thresher.synth.multiplier_places import DIES
 from thresher.synth.steps import Pins, Plan
 from thresher.synth.tools import Source, SynthesisError
-from thresher.synth.verilog import OutputError
 
 from ..bench_scripts import bench_script
 from . import fake_tools

@@ -1,5 +1,0 @@
-"""``python -m thresher``."""
-
-from .cli import main
-
-main()

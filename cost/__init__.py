@@ -1,0 +1,1 @@
+"""Cycles and sizes of a configuration, without running anything."""

@@ -1,1 +1,0 @@
-"""Hardware on a board, from the host's side: frames, the serial port, and cores behind them."""

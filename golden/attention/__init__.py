@@ -1,0 +1,1 @@
+"""The attention core: one module per stage, and the whole head."""

@@ -1,0 +1,34 @@
+"""1/D by a piecewise-linear approximation."""
+
+import numpy as np
+
+from ...spec.attention_config import AttentionConfig
+from ...spec.formats import RECIPROCAL_FRACTION, unsigned_bits
+from ...spec.tables import reciprocal_table
+from ..lib.integer import Int64
+
+__all__ = ["reciprocal"]
+
+
+def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int64]:
+    """1/D ≈ mantissa · 2^−(16 + exponent).
+
+    D = 2^exponent · (1 + x); the mantissa is 1/(1 + x) by the line of the segment that x lies in.
+
+    Parameters
+    ----------
+    denominator : int64 array, ≥ 1
+
+    Returns
+    -------
+    mantissa, exponent : int64 arrays of the same shape
+    """
+    one = 1 << RECIPROCAL_FRACTION
+    exponent = np.array([int(d).bit_length() - 1 for d in denominator.flat], np.int64).reshape(denominator.shape)
+    x = (denominator << RECIPROCAL_FRACTION >> exponent) - one
+    width = one // config.reciprocal_segments
+    table = np.array(reciprocal_table(config.reciprocal_segments), np.int64)
+    offset, drop = table[x // width].T
+    mantissa = offset - drop * (x % width) // width
+    assert unsigned_bits(int(mantissa.max(initial=0))) <= RECIPROCAL_FRACTION + 1
+    return mantissa, exponent

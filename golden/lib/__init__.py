@@ -1,0 +1,1 @@
+"""Integer helpers and requantisation, shared by the units."""

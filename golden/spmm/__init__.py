@@ -1,0 +1,1 @@
+"""The SpMM engine: packed weights, weight formats, and the whole product."""

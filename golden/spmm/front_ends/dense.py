@@ -1,0 +1,21 @@
+"""Dense: a word per column of a row, without an index."""
+
+import numpy as np
+
+from ..matrices import Entries, Words
+
+__all__ = ["decode", "encode"]
+
+
+def encode(weights: Entries) -> Words:
+    """The words of a matrix."""
+    rows, columns = weights.shape
+    values = weights.to_dense().reshape(-1, 1)
+    return Words(values, np.zeros(values.shape, np.int64), np.full(rows, columns, np.int64))
+
+
+def decode(words: Words, columns: int) -> Entries:
+    """The matrix of so many columns; zeros are no part of the pattern."""
+    matrix = words.values.reshape(len(words.lengths), columns)
+    row, column = np.nonzero(matrix)
+    return Entries(matrix.shape, row, column, matrix[row, column])

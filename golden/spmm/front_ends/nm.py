@@ -1,0 +1,64 @@
+"""N:M: a word per group of M columns holds its N weights at most, each with its column inside the group."""
+
+import numpy as np
+
+from ....spec.errors import InputError
+from ....spec.formats import ceil_div
+from ..matrices import Entries, Words, first, padded_offsets
+
+__all__ = ["decode", "encode"]
+
+
+def encode(weights: Entries, kept: int, group: int) -> Words:
+    """The words of a matrix.
+
+    Raises
+    ------
+    InputError
+        A group has more than ``kept`` weights.
+    """
+    rows, columns = weights.shape
+    groups = ceil_div(columns, group)
+    grouped = weights.rows * groups + weights.columns // group
+    counts = np.bincount(grouped, minlength=rows * groups).reshape(rows, groups)
+    if (found := first(counts > kept)) is not None:
+        row, number = found
+        raise InputError(
+            f"row {row}, columns {number * group} to {min((number + 1) * group, columns) - 1} have {counts[found]} "
+            f"weights, more than {kept} of {group}: prune to {kept}:{group} first"
+        )
+    present = np.zeros((rows * groups, group), np.bool_)
+    present[grouped, weights.columns % group] = True
+    values = np.zeros(present.shape, np.int8)
+    values[grouped, weights.columns % group] = weights.values
+    offsets = padded_offsets(present, kept)
+    return Words(np.take_along_axis(values, offsets, axis=1), offsets, np.full(rows, groups, np.int64))
+
+
+def decode(words: Words, columns: int, group: int) -> Entries:
+    """The matrix of so many columns; zeros are no part of the pattern.
+
+    Raises
+    ------
+    InputError
+        A column is outside its group or the matrix, or columns do not ascend in a group.
+    """
+    groups = ceil_div(columns, group)
+    row, number = np.divmod(np.arange(len(words.values)), groups)
+    offsets, values = words.indices, words.values
+    all_columns = number[:, None] * group + offsets
+    # What pads the last group may lie beyond the matrix: it has no weight.
+    if (found := first((offsets >= group) | ((all_columns >= columns) & (values != 0)))) is not None:
+        word = found[0]
+        raise InputError(
+            f"row {row[word]}, word {number[word]}: column {offsets[found]} of the group lies outside its "
+            f"{min(group, columns - number[word] * group)} columns"
+        )
+    if (found := first(np.diff(offsets, axis=1) <= 0)) is not None:
+        word, i = found
+        raise InputError(
+            f"row {row[word]}, word {number[word]}: column {offsets[word, i + 1]} of the group comes after column "
+            f"{offsets[word, i]}: columns must ascend in a group"
+        )
+    entries = np.nonzero(values)
+    return Entries((len(words.lengths), columns), row[entries[0]], all_columns[entries], values[entries])

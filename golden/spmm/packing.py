@@ -1,0 +1,321 @@
+"""Weight matrices as the words that an SpMM engine takes, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ...spec.base import check_enum, check_one_of, check_range, powers_of_two
+from ...spec.errors import InputError
+from ...spec.formats import ceil_div
+from ...spec.spmm_command import FORMAT_CODES
+from ...spec.spmm_config import WeightFormat
+from ...spec.weight_words import WordShape, word_shape
+from ..lib.integer import Int8, Int64
+from .front_ends import bbs, csr, csr_delta, dense, nm
+from .matrices import Entries, Words, canonical, first
+
+__all__ = ["PackedWeights", "pack", "unpack"]
+
+LENGTH_FORMATS = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
+"""Formats whose rows have lengths of their own; the others' follow from the shape."""
+MOST = 1 << 24
+"""Rows or columns of a matrix that is read from arrays."""
+HEADER = ("format", "rows", "columns", "banks", "kept", "group", "stored")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedWeights:
+    """A weight matrix in words; see :mod:`~thresher.spec.weight_words`.
+
+    Parameters
+    ----------
+    format : WeightFormat
+    rows, columns : int
+        M, K.
+    banks, kept, group : int
+        As in :class:`~thresher.spec.spmm_config.SpmmConfig`; 1, 2 and 4 where the format has no use for them.
+    stored : int
+        Weights, without what only pads a word. The dense format has M·K.
+    values : (words, V) int8
+        The words, row after row.
+    indices : (words, V) uint16, or uint32 where they have more than 16 bits
+        0 in the dense format.
+    lengths : (rows,) int64
+        Words of each row.
+
+    Raises
+    ------
+    InputError
+        An array has the wrong shape or dtype, or lengths do not add up.
+    ConfigError
+        ``banks``, ``kept`` or ``group`` is not what an engine can have.
+    """
+
+    format: WeightFormat
+    rows: int
+    columns: int
+    banks: int = 1
+    kept: int = 2
+    group: int = 4
+    stored: int
+    values: Int8
+    indices: NDArray[np.uint16] | NDArray[np.uint32]
+    lengths: Int64
+
+    def __post_init__(self):
+        _check_structure(self.format, banks=self.banks, kept=self.kept, group=self.group)
+        if self.rows < 1 or self.columns < 1:
+            raise InputError(f"packed weights must have rows and columns, not shape {(self.rows, self.columns)}")
+        for name, array, dtype, shape in (
+            ("values", self.values, np.dtype(np.int8), (len(self.values), self.shape.values)),
+            ("indices", self.indices, _index_type(self.shape), self.values.shape),
+            ("lengths", self.lengths, np.dtype(np.int64), (self.rows,)),
+        ):
+            if array.dtype != dtype or array.shape != shape:
+                raise InputError(
+                    f"{name} of {self.format} weights must be {dtype} of shape {shape}, "
+                    f"not {array.dtype} of shape {array.shape}"
+                )
+        if (found := first((self.lengths < 0) | (self.lengths > self.columns))) is not None:
+            raise InputError(f"row {found[0]} has {self.lengths[found]} words: must be 0 to {self.columns}")
+        if (total := int(self.lengths.sum())) != len(self.values):
+            raise InputError(f"lengths of rows add up to {total} words, but there are {len(self.values)}")
+        if self.format not in LENGTH_FORMATS:
+            expected = _row_words(self.format, self.columns, self.group, len(self.values) // self.rows)
+            if (found := first(self.lengths != expected)) is not None:
+                raise InputError(
+                    f"row {found[0]} has {self.lengths[found]} words where {self.format} has {expected} in every row"
+                )
+        if not np.count_nonzero(self.values) <= self.stored <= self.rows * self.columns:
+            raise InputError(
+                f"stored={self.stored} cannot be: there are {np.count_nonzero(self.values)} weights other than zero "
+                f"in a matrix of {self.rows * self.columns}"
+            )
+
+    @property
+    def shape(self) -> WordShape:
+        """The words of this matrix, with indices no wider than it needs."""
+        return word_shape(self.format, columns=self.columns, banks=self.banks, kept=self.kept, group=self.group)
+
+    @property
+    def bytes(self) -> int:
+        """Of :meth:`to_arrays` without the header: values, indices bit by bit, and the formats' lengths of rows."""
+        lengths = self.rows * _length_type(self.columns).itemsize if self.format in LENGTH_FORMATS else 0
+        return self.values.size + ceil_div(self.values.size * self.shape.index_bits, 8) + lengths
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays to be stored, for example as safetensors.
+
+        ``header`` (7,) int64: format code, rows, columns, banks, kept, group, stored. ``values`` (words, V) int8.
+        ``indices`` uint8: indices of ``shape.index_bits`` bits each, the first in the lowest bits of the first byte.
+        ``lengths`` (rows,) uint16, or uint32 from 65536 columns on: only where rows have lengths of their own.
+        """
+        header = {name: getattr(self, name) for name in HEADER} | {"format": FORMAT_CODES[self.format]}
+        arrays = {
+            "header": np.array(list(header.values()), np.int64),
+            "values": np.ascontiguousarray(self.values),
+            "indices": _to_bits(self.indices, self.shape.index_bits),
+        }
+        if self.format in LENGTH_FORMATS:
+            arrays["lengths"] = self.lengths.astype(_length_type(self.columns))
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "PackedWeights":
+        """Read what :meth:`to_arrays` gave.
+
+        Raises
+        ------
+        InputError
+            An array is missing, or has the wrong shape, type or content.
+        ConfigError
+            The header names ``banks``, ``kept`` or ``group`` that an engine cannot have.
+        """
+        header = _array(arrays, "header", (np.dtype(np.int64),), 1)
+        if header.shape != (len(HEADER),):
+            raise InputError(f"header must hold {', '.join(HEADER)}, not {len(header)} numbers")
+        settings = dict(zip(HEADER, header.tolist(), strict=True))
+        code = settings.pop("format")
+        formats = {number: item for item, number in FORMAT_CODES.items()}
+        if code not in formats:
+            raise InputError(f"header names format {code}: must be 0 to {max(formats)}")
+        weight_format = formats[code]
+        rows, columns = settings["rows"], settings["columns"]
+        _check_structure(weight_format, **{name: settings[name] for name in ("banks", "kept", "group")})
+        # No engine takes more, and a file that is wrong about it must not fill the memory.
+        if not (1 <= rows <= MOST and 1 <= columns <= MOST):
+            raise InputError(f"header must have 1 to {MOST} rows and columns, not {rows} and {columns}")
+
+        values = _array(arrays, "values", (np.dtype(np.int8),), 2)
+        if weight_format in LENGTH_FORMATS:
+            lengths = _array(arrays, "lengths", (_length_type(columns),), 1).astype(np.int64)
+        else:
+            each = _row_words(weight_format, columns, settings["group"], len(values) // rows)
+            lengths = np.full(rows, each, np.int64)
+        shape = word_shape(
+            weight_format, columns=columns, banks=settings["banks"], kept=settings["kept"], group=settings["group"]
+        )
+        packed = _array(arrays, "indices", (np.dtype(np.uint8),), 1)
+        expected = ceil_div(values.size * shape.index_bits, 8)
+        if len(packed) != expected:
+            raise InputError(f"indices must have {expected} bytes for {values.size} values, not {len(packed)}")
+        indices = _from_bits(packed, shape.index_bits, values.size).reshape(values.shape)
+        return cls(
+            format=weight_format,
+            **settings,
+            values=values,
+            indices=indices.astype(_index_type(shape)),
+            lengths=lengths,
+        )
+
+
+def pack(
+    weights: NDArray[np.int8] | sparse.sparray | sparse.spmatrix,
+    weight_format: WeightFormat,
+    *,
+    banks: int = 1,
+    kept: int = 2,
+    group: int = 4,
+) -> PackedWeights:
+    """Pack a weight matrix.
+
+    Parameters
+    ----------
+    weights : (M, K) int8 NumPy array, or scipy.sparse CSR, CSC or COO of int8, array or matrix
+        The pattern is the non-zeros of a NumPy array, and all that a sparse one stores: zeros among these stay, so
+        that a balanced pattern survives a weight that was rounded to zero.
+    banks : int
+        Of the bank-balanced format. The other formats ignore it, as they do ``kept`` and ``group``.
+    kept, group : int
+        Of the N:M format.
+
+    Raises
+    ------
+    InputError
+        The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or its pattern is not that
+        of the format: banks are unbalanced, a group has more weights than it may. The message says where.
+    ConfigError
+        The format is unknown, or ``banks``, ``kept`` or ``group`` is not what an engine can have.
+    """
+    weight_format = check_enum("weight_format", weight_format, WeightFormat)
+    used = {}
+    if weight_format is WeightFormat.BBS:
+        used = {"banks": banks}
+    elif weight_format is WeightFormat.NM:
+        used = {"kept": kept, "group": group}
+    _check_structure(weight_format, banks=banks, kept=kept, group=group)
+    matrix = canonical(weights)
+    rows, columns = matrix.shape
+    words = _encode(matrix, weight_format, banks=banks, kept=kept, group=group)
+    shape = word_shape(weight_format, columns=columns, **used)
+    return PackedWeights(
+        format=weight_format,
+        rows=rows,
+        columns=columns,
+        **used,
+        stored=rows * columns if weight_format is WeightFormat.DENSE else len(matrix.values),
+        values=words.values,
+        indices=words.indices.astype(_index_type(shape)),
+        lengths=words.lengths,
+    )
+
+
+def unpack(packed: PackedWeights) -> sparse.csr_array:
+    """The matrix that was packed.
+
+    CSR formats give back its pattern. Of the others a zero is taken for padding, except in the bank-balanced format,
+    where it is padding only in banks that have fewer columns than the others: so the result can always be packed again.
+
+    Returns
+    -------
+    csr_array of int8, (M, K), columns ascending in every row
+
+    Raises
+    ------
+    InputError
+        An index is out of range or out of order, or a skip of the delta-coded format has a value. The message says
+        which row and word.
+    """
+    return _decode(packed).to_csr()
+
+
+def _encode(matrix: Entries, weight_format: WeightFormat, *, banks: int, kept: int, group: int) -> Words:
+    match weight_format:
+        case WeightFormat.CSR:
+            return csr.encode(matrix)
+        case WeightFormat.CSR_DELTA:
+            return csr_delta.encode(matrix)
+        case WeightFormat.BBS:
+            return bbs.encode(matrix, banks)
+        case WeightFormat.NM:
+            return nm.encode(matrix, kept, group)
+        case WeightFormat.DENSE:
+            return dense.encode(matrix)
+
+
+def _decode(packed: PackedWeights) -> Entries:
+    words = Words(packed.values, packed.indices.astype(np.int64), packed.lengths)
+    match packed.format:
+        case WeightFormat.CSR:
+            return csr.decode(words, packed.columns)
+        case WeightFormat.CSR_DELTA:
+            return csr_delta.decode(words, packed.columns)
+        case WeightFormat.BBS:
+            return bbs.decode(words, packed.columns, packed.banks)
+        case WeightFormat.NM:
+            return nm.decode(words, packed.columns, packed.group)
+        case WeightFormat.DENSE:
+            return dense.decode(words, packed.columns)
+
+
+def _check_structure(weight_format: WeightFormat, *, banks: int, kept: int, group: int) -> None:
+    """What an engine with this format can have; see :class:`~thresher.spec.spmm_config.SpmmConfig`."""
+    if weight_format is WeightFormat.BBS:
+        check_one_of("banks", banks, powers_of_two(2, 256))
+    elif weight_format is WeightFormat.NM:
+        check_one_of("group", group, powers_of_two(2, 64))
+        check_range("kept", kept, 1, group - 1)
+
+
+def _row_words(weight_format: WeightFormat, columns: int, group: int, average: int) -> int:
+    """Words of every row of a format whose rows are equally long."""
+    match weight_format:
+        case WeightFormat.NM:
+            return ceil_div(columns, group)
+        case WeightFormat.DENSE:
+            return columns
+        case _:
+            return average
+
+
+def _index_type(shape: WordShape) -> np.dtype:
+    return np.dtype(np.uint16 if shape.index_bits <= 16 else np.uint32)
+
+
+def _length_type(columns: int) -> np.dtype:
+    """A row may have as many words as the matrix has columns."""
+    return np.dtype(np.uint16 if columns < 1 << 16 else np.uint32)
+
+
+def _array(arrays: Mapping[str, np.ndarray], name: str, dtypes: tuple[np.dtype, ...], dimensions: int) -> np.ndarray:
+    if name not in arrays:
+        raise InputError(f"packed weights lack the array {name!r}: they have {', '.join(sorted(arrays)) or 'none'}")
+    array = arrays[name]
+    if array.dtype not in dtypes or array.ndim != dimensions:
+        raise InputError(
+            f"{name} must be {dtypes[0]} of {dimensions} dimensions, not {array.dtype} of shape {array.shape}"
+        )
+    return array
+
+
+def _to_bits(indices: np.ndarray, bits: int) -> NDArray[np.uint8]:
+    planes = indices.reshape(-1, 1) >> np.arange(bits, dtype=indices.dtype) & 1
+    return np.packbits(planes.astype(np.uint8).ravel(), bitorder="little")
+
+
+def _from_bits(packed: NDArray[np.uint8], bits: int, count: int) -> Int64:
+    planes = np.unpackbits(packed, count=count * bits, bitorder="little").reshape(count, bits)
+    return planes.astype(np.int64) @ (np.int64(1) << np.arange(bits, dtype=np.int64))

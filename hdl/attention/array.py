@@ -1,0 +1,265 @@
+"""The main array: block² · lanes INT8 multipliers that compute scores and P·V by turns."""
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...spec.attention_config import AttentionConfig, Score
+from ...spec.formats import INT8_BITS, signed_bits, unsigned_bits
+from ..lib.arithmetic import AdderTree, masked_product
+from ..lib.pipeline import delay, index_bits
+from ..lib.scratchpad import ReadPort
+from .selection.kept_blocks import kept_block_layout
+from .softmax.pipelined import weight_block_layout
+from .softmax.row_maximum import score_block_layout
+from .split import Split
+
+__all__ = ["PEArray", "accumulators_layout", "operand_address_bits"]
+
+
+def operand_address_bits(config: AttentionConfig) -> int:
+    """Address bits of one operand's scratchpad: (chunk, block, slot) from the lowest bits up."""
+    return index_bits(config.chunks) + index_bits(config.blocks) + 1
+
+
+def accumulators_layout(config: AttentionConfig) -> data.StructLayout:
+    """P·V of a block row for one chunk of ``lanes`` columns, the background's part not yet in it."""
+    row = data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
+    return data.StructLayout(
+        {"slot": 1, "chunk": index_bits(config.chunks), "accumulators": data.ArrayLayout(row, config.block)}
+    )
+
+
+class PEArray(wiring.Component):
+    """Multiplies whatever is ready, one step per cycle.
+
+    A step is ``lanes`` of a kept block's scores (``block`` query rows against ``block`` keys), or a kept block's
+    weights times ``lanes`` columns of V. Weights come first: they free the softmax's ring for further scores. The
+    scores' sums and the outputs' accumulators are separate registers, so steps of both kinds alternate freely.
+
+    The array itself never stalls. After the last step of a pass of weights no further weights are used until the
+    accumulators are taken; scores fill the time.
+
+    Members
+    -------
+    i_blocks : In(stream(kept_block_layout))
+        Blocks to score, each ceil(d / lanes) steps.
+    i_weights : In(stream(weight_block_layout))
+        One step each.
+    last_chunk : In(ArrayLayout(…, 2))
+        ceil(d / lanes) − 1 of the head in each slot.
+    available : In(1), reserve : Out(1)
+        Whether the softmax has a place for one more block of scores, and its reservation.
+    q, kv : In(ReadPort)
+        Blocks of Q at (chunk, block row, slot), of K and V at (chunk, key block, slot, is V).
+    o_scores : Out(stream(score_block_layout))
+        Must always be ready; a place was reserved.
+    o_accumulators : Out(stream(accumulators_layout))
+        In the order of the weights' passes.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        self._far = 0 if config.compact else 1
+        rows = data.ArrayLayout(data.ArrayLayout(signed(INT8_BITS), config.lanes), config.block)
+        bits = operand_address_bits(config)
+        super().__init__(
+            {
+                "i_blocks": In(stream.Signature(kept_block_layout(config))),
+                "i_weights": In(stream.Signature(weight_block_layout(config))),
+                "last_chunk": In(data.ArrayLayout(unsigned_bits(config.chunks - 1), 2)),
+                "available": In(1),
+                "reserve": Out(1),
+                "q": In(ReadPort(address_bits=bits, layout=rows)),
+                "kv": In(ReadPort(address_bits=bits + 1, layout=rows)),
+                "o_scores": Out(stream.Signature(score_block_layout(config))),
+                "o_accumulators": Out(stream.Signature(accumulators_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # 1: step registered, addresses; 2: scratchpads; 3: what they hold; 4: operands; 5: the multipliers' own
+        # operand registers; 6: products. Scratchpads and multipliers are spread over the chip, so a register stands at
+        # either side of the ways there; compact cores need none of these.
+        far = self._far
+        tags = delay(m, self._choose(m), 3 * far + 3, enable=1, name="step")
+        self._read(m, tags[far])
+        q, kv = (delay(m, port.data, far, enable=1, name=name)[far] for name, port in (("q", self.q), ("kv", self.kv)))
+        products = self._multiply(m, tags[2 * far + 1], q, kv)
+        fractions = self._fraction_products(m, q, kv) if self._config.score is Score.APPROX else {}
+        self._score(m, products, fractions, tags[-1])
+        self._accumulate(m, products, tags[-1])
+        return m
+
+    def _sum(self, first: Value, new: Value, before: Value) -> Value:
+        """``new``, and unless it is the first what there was before. iCE40 puts the choice behind a sum into the
+        adder's own tables."""
+        return Mux(first, new, new + before) if self._config.compact else new + Mux(first, 0, before)
+
+    def _step_layout(self) -> data.StructLayout:
+        config = self._config
+        return data.StructLayout(
+            {
+                "score": 1,
+                "value": 1,
+                "first": 1,
+                "last": 1,
+                "chunk": index_bits(config.chunks),
+                "slot": 1,
+                "key_block": index_bits(config.blocks),
+                "block": kept_block_layout(config),
+                "weights": weight_block_layout(config)["weights"].shape,
+            }
+        )
+
+    def _choose(self, m: Module) -> Signal:
+        """The step of this cycle: weights if there are any, otherwise scores."""
+        config = self._config
+        step = Signal(self._step_layout())
+        chunk = Signal(index_bits(config.chunks))
+        last_chunk = Signal.like(chunk)
+        # From the last step of a pass until its accumulators are taken.
+        holding = Signal()
+        block, weights = self.i_blocks.payload, self.i_weights.payload
+        m.d.comb += [
+            last_chunk.eq(self.last_chunk[block.slot]),
+            step.value.eq(self.i_weights.valid & ~holding),
+            step.score.eq(self.i_blocks.valid & ~step.value & ((chunk != 0) | self.available)),
+            step.block.eq(block),
+            step.weights.eq(weights.weights),
+            self.i_weights.ready.eq(~holding),
+            self.i_blocks.ready.eq(step.score & step.last),
+            self.reserve.eq(step.score & step.first),
+        ]
+        with m.If(step.value):
+            m.d.comb += [
+                step.first.eq(weights.first),
+                step.last.eq(weights.last),
+                step.chunk.eq(weights.chunk),
+                step.slot.eq(weights.slot),
+                step.key_block.eq(weights.key_block),
+            ]
+        with m.Else():
+            m.d.comb += [
+                step.first.eq(chunk == 0),
+                step.last.eq(chunk == last_chunk),
+                step.chunk.eq(chunk),
+                step.slot.eq(block.slot),
+                step.key_block.eq(block.key_block),
+            ]
+        with m.If(step.score):
+            m.d.sync += chunk.eq(Mux(step.last, 0, chunk + 1))
+        with m.If(step.value & step.last):
+            m.d.sync += holding.eq(1)
+        with m.If(self.o_accumulators.valid & self.o_accumulators.ready):
+            m.d.sync += [holding.eq(0), self.o_accumulators.valid.eq(0)]
+        return step
+
+    def _read(self, m: Module, step) -> None:
+        m.d.comb += [
+            self.q.enable.eq(1),
+            self.q.address.eq(Cat(step.chunk, step.block.row, step.slot)),
+            self.kv.enable.eq(1),
+            self.kv.address.eq(Cat(step.chunk, step.key_block, step.slot, step.value)),
+        ]
+
+    def _multiply(self, m: Module, step, q, kv) -> dict:
+        """Operand and product registers, without a reset, so that multiplier blocks can take them in.
+
+        Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j].
+        """
+        config = self._config
+        b = config.block
+        products = {}
+        # Lane by lane, the order in which multipliers are given their places: a lane's are fed and summed together.
+        for lane in range(config.lanes):
+            for i in range(b):
+                for j in range(b):
+                    weight = step.weights[i][j]
+                    left = Signal(signed(len(weight)), name=f"left_{i}_{j}_{lane}", reset_less=True)
+                    right = Signal(signed(INT8_BITS), name=f"right_{i}_{j}_{lane}", reset_less=True)
+                    product = Signal(signed(len(left) + len(right)), name=f"product_{i}_{j}_{lane}", reset_less=True)
+                    m.d.sync += [left.eq(Mux(step.value, weight, q[i][lane])), right.eq(kv[j][lane])]
+                    near = [delay(m, each, self._far, enable=1, name=each.name)[-1] for each in (left, right)]
+                    m.d.sync += product.eq(near[0] * near[1])
+                    products[i, j, lane] = product
+        return products
+
+    def _fraction_products(self, m: Module, q, k) -> dict:
+        """qf·kf of every lane, in step with the products."""
+        config = self._config
+        fractions = {}
+        for name, rows in (("q", q), ("k", k)):
+            for i in range(config.block):
+                split = Split(config, count=config.lanes)
+                m.submodules[f"split_{name}_{i}"] = split
+                registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
+                m.d.comb += split.x.eq(rows[i])
+                m.d.sync += registers.eq(split.fraction)
+                fractions[name, i] = delay(m, registers, self._far, enable=1, name=f"fraction_{name}_{i}")[-1]
+        products = {}
+        for i in range(config.block):
+            for j in range(config.block):
+                for lane in range(config.lanes):
+                    left, right = fractions["q", i][lane], fractions["k", j][lane]
+                    product = Signal(signed(len(left) + len(right)), name=f"fraction_{i}_{j}_{lane}")
+                    m.d.sync += product.eq(masked_product(left, right))
+                    products[i, j, lane] = product
+        return products
+
+    def _score(self, m: Module, products: dict, fractions: dict, step) -> None:
+        """Lanes summed by trees, chunks by accumulators."""
+        config = self._config
+        b, lanes = config.block, config.lanes
+        peak = config.score_peak // config.max_head_dim
+        width = signed_bits(-peak, peak)
+        extra = 0
+        if fractions:
+            operands = {
+                (i, j, lane): Signal(signed(width), name=f"approximate_{i}_{j}_{lane}") for i, j, lane in products
+            }
+            m.d.sync += [operands[place].eq(products[place] - fractions[place]) for place in products]
+            extra = 1
+        else:
+            operands = products
+        out = self.o_scores.payload
+        latency = 0
+        for i in range(b):
+            for j in range(b):
+                tree = AdderTree(count=lanes, width=width)
+                m.submodules[f"tree_{i}_{j}"] = tree
+                latency = tree.latency
+                m.d.comb += tree.enable.eq(1)
+                m.d.comb += [tree.operands[lane].eq(operands[i, j, lane]) for lane in range(lanes)]
+        tag = delay(m, step, extra + latency, enable=1, name="score_step")[-1]
+        done = Signal()
+        for i in range(b):
+            for j in range(b):
+                score = out.scores[i][j]
+                with m.If(tag.score):
+                    m.d.sync += score.eq(self._sum(tag.first, m.submodules[f"tree_{i}_{j}"].total, score))
+        m.d.sync += [
+            done.eq(tag.score & tag.last),
+            out.key_valid.eq(tag.block.key_valid),
+            out.key_block.eq(tag.block.key_block),
+            out.last.eq(tag.block.last),
+        ]
+        m.d.comb += self.o_scores.valid.eq(done)
+
+    def _accumulate(self, m: Module, products: dict, step) -> None:
+        """Keys of a block summed, blocks of a pass accumulated."""
+        config = self._config
+        out = self.o_accumulators.payload
+        tag = delay(m, step, 1, enable=1, name="value_step")[-1]
+        for i in range(config.block):
+            for lane in range(config.lanes):
+                terms = [products[i, j, lane] for j in range(config.block)]
+                total = sum(terms[1:], terms[0])
+                keys = Signal(total.shape(), name=f"keys_{i}_{lane}")
+                accumulator = out.accumulators[i][lane]
+                m.d.sync += keys.eq(total)
+                with m.If(tag.value):
+                    m.d.sync += accumulator.eq(self._sum(tag.first, keys, accumulator))
+        with m.If(tag.value & tag.last):
+            m.d.sync += [self.o_accumulators.valid.eq(1), out.slot.eq(tag.slot), out.chunk.eq(tag.chunk)]

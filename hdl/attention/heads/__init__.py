@@ -1,0 +1,1 @@
+"""Heads into the core, through its stages, and out."""

@@ -1,0 +1,83 @@
+"""Column sums of V, summed while V is loaded: what the background's weight is multiplied by."""
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ....spec.attention_config import AttentionConfig
+from ...lib.pipeline import delay, index_bits
+from .loader import value_beat_layout
+
+__all__ = ["ValueSums"]
+
+
+class ValueSums(wiring.Component):
+    """ΣV of each column over the keys of the head in each slot.
+
+    Members
+    -------
+    beat : In(value_beat_layout)
+    slot : In(1), chunk : In
+        Which sums to show.
+    sums : Out(ArrayLayout(signed(value_sum_bits), lanes))
+        Without delay.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(
+            {
+                "beat": In(value_beat_layout(config)),
+                "slot": In(1),
+                "chunk": In(index_bits(config.chunks)),
+                "sums": Out(data.ArrayLayout(signed(config.value_sum_bits), config.lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        new = Signal(self.sums.shape())
+        beat, before = (self._in_memory if config.compact else self._in_registers)(m, new)
+        for lane in range(config.lanes):
+            m.d.comb += new[lane].eq(beat.values[lane] + Mux(beat.first, 0, before[lane]))
+        # Every beat writes its sum so far, so that the last one leaves the whole.
+        width = config.lanes * config.value_sum_bits
+        m.submodules.memory = memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.addr.eq(Cat(beat.chunk, beat.slot)),
+            write.data.eq(new),
+            write.en.eq(beat.valid),
+            read.addr.eq(Cat(self.chunk, self.slot)),
+            Value.cast(self.sums).eq(read.data),
+        ]
+        return m
+
+    def _in_registers(self, m: Module, new: Signal):
+        """A beat two cycles later, and the sums so far of its columns, which become ``new``."""
+        running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
+        # The loader is far away.
+        beat = delay(m, self.beat, 2, enable=1, name="beat")[2]
+        with m.If(beat.valid):
+            m.d.sync += running[beat.chunk].eq(new)
+        return beat, running[beat.chunk]
+
+    def _in_memory(self, m: Module, new: Signal):
+        """The same one cycle later, out of block RAM: a chunk may follow itself at once."""
+        depth = 1 << index_bits(self._config.chunks)
+        m.submodules.running = running = Memory(
+            shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}
+        )
+        write = running.write_port()
+        read = running.read_port(transparent_for=(write,))
+        beat = Signal.like(self.beat)
+        m.d.sync += beat.eq(self.beat)
+        m.d.comb += [
+            read.addr.eq(self.beat.chunk),
+            write.addr.eq(beat.chunk),
+            write.data.eq(new),
+            write.en.eq(beat.valid),
+        ]
+        return beat, read.data

@@ -1,0 +1,1 @@
+"""Accumulators divided by their row's denominator and requantised."""

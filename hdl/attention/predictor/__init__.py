@@ -1,0 +1,1 @@
+"""Predicted scores: products of 4-bit integer parts."""

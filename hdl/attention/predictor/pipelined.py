@@ -1,0 +1,250 @@
+"""The predictor: products of nibbles that run ahead of the main array."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ....spec.attention_config import AttentionConfig
+from ...lib.arithmetic import AdderTree
+from ...lib.pipeline import delay, index_bits
+from ...lib.scratchpad import ReadPort
+from ...lib.streams import StreamFIFO, nonzero
+from ..head_streams import head_layout, predictions_layout
+from .query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
+
+__all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
+
+BEATS_UNDER_WAY = 16
+"""From the walk to the consumer: more than there are registers on the way and back, and as many as a LUT RAM is
+deep."""
+
+TO_QUEUE = 3
+"""Registers between the sums and the queue of results."""
+
+
+def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
+    """Address bits of a nibble scratchpad of ``rows`` words per chunk and slot."""
+    return index_bits(config.predictor_chunks) + index_bits(rows) + 1
+
+
+def predictor_signature(config: AttentionConfig) -> wiring.Signature:
+    """Heads in, predictions out, integer parts read from the scratchpads; see :class:`Predictor`."""
+
+    def port(words: int, rows: int) -> wiring.Signature:
+        return ReadPort(address_bits=nibble_address_bits(config, words), layout=nibbles_layout(config, rows))
+
+    return wiring.Signature(
+        {
+            "i_head": In(stream.Signature(head_layout(config))),
+            "q_read": In(port(config.blocks, config.block)),
+            "k_read": In(port(config.groups, config.predictor_keys)),
+            "o_predictions": Out(stream.Signature(predictions_layout(config))),
+        }
+    )
+
+
+class Predictor(wiring.Component):
+    """II = QI·KIᵀ of one head after another: ``block`` query rows against ``predictor_keys`` keys at a time.
+
+    A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles, or eight per chunk if that is more:
+    its sums of queries are tabulated while the row before is worked on (:class:`QueryTables`). A head whose turn comes
+    after a pause waits for the tables of its first row.
+
+    Members
+    -------
+    i_head : In(stream(head_layout))
+        Its integer parts must be in the scratchpads.
+    q_read, k_read : In(ReadPort)
+        Addresses are (chunk, block row or key group, slot) from the lowest bits up.
+    o_predictions : Out(stream(predictions_layout))
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(predictor_signature(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tables = tables = QueryTables(
+            self._config, lookups=self._config.predictor_keys * self._config.integer_bits
+        )
+        connect(m, tables.q_read, flipped(self.q_read))
+        heads = self._prepare(m, tables)
+        begun, left = Signal(), Signal()
+        room = nonzero(m, init=BEATS_UNDER_WAY, limit=BEATS_UNDER_WAY, up=left, down=begun, name="room")
+        tag = self._sequence(m, room, heads, tables)
+        # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
+        # to reach every register of the block.
+        predictions = predictions_layout(self._config)
+        m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_UNDER_WAY, counted=True)
+        connect(m, results.o, flipped(self.o_predictions))
+        computed, valid = Signal(data.StructLayout({"valid": 1, "beat": predictions})), Signal()
+        m.d.comb += computed.valid.eq(valid)
+        self._compute(m, tag, tables, valid, computed.beat)
+        # The queue stands with the sparsity engine, far away.
+        arrived = delay(m, computed, TO_QUEUE, enable=1, name="computed")[-1]
+        m.d.comb += [
+            results.i.valid.eq(arrived.valid),
+            results.i.payload.eq(arrived.beat),
+            begun.eq(tag.valid & tag.last_chunk),
+        ]
+        m.d.sync += left.eq(results.o.valid & results.o.ready)
+        return m
+
+    def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:
+        """Block rows to the tables, ahead of the walk; heads to the walk."""
+        config = self._config
+        lanes = config.predictor_lanes
+        m.submodules.heads = heads = StreamFIFO(head_layout(config), depth=2)
+        row = Signal(query_row_layout(config))
+        active = Signal()
+        rows_left = Signal(config.length_bits)
+        new = self.i_head.payload
+        m.d.comb += [
+            self.i_head.ready.eq(~active & heads.i.ready),
+            heads.i.valid.eq(self.i_head.valid & ~active),
+            heads.i.payload.eq(new),
+            tables.i_rows.valid.eq(active),
+            tables.i_rows.payload.eq(row),
+        ]
+        with m.If(self.i_head.valid & self.i_head.ready):
+            m.d.sync += [
+                active.eq(1),
+                row.slot.eq(new.slot),
+                row.row.eq(0),
+                row.last_chunk.eq((new.head_dim - 1) // lanes if config.predictor_chunks > 1 else 0),
+                rows_left.eq(new.query_length),
+            ]
+        with m.If(active & tables.i_rows.ready):
+            m.d.sync += [row.row.eq(row.row + 1), rows_left.eq(rows_left - config.block)]
+            with m.If(rows_left <= config.block):
+                m.d.sync += active.eq(0)
+        return heads
+
+    def _sequence(self, m: Module, room, heads: StreamFIFO, tables: QueryTables):
+        """Walk chunks, key groups and block rows; the returned tag goes with the addresses."""
+        config = self._config
+        b, keys, lanes = config.block, config.predictor_keys, config.predictor_lanes
+        head = Signal(head_layout(config))
+        active, half = Signal(), Signal()
+        chunk = Signal(index_bits(config.predictor_chunks))
+        group = Signal(index_bits(config.groups))
+        dims_left = Signal(config.head_dim_bits)
+        keys_left = Signal(config.length_bits)
+        queries_left = Signal(config.length_bits)
+        # Registers beside what is left, so that nothing is compared on the way to the memories.
+        last_chunk, last_group, last_row = (Signal(name=f"last_{x}") for x in ("chunk", "group", "row"))
+        step = Signal()
+        m.d.comb += [
+            step.eq(active & room & tables.filled.bit_select(half, 1)),
+            # The next head follows without a pause.
+            heads.o.ready.eq(~active | (step & last_chunk & last_group & last_row)),
+            self.k_read.address.eq(Cat(chunk, group, head.slot)),
+            self.k_read.enable.eq(1),
+            # The last lookup comes two cycles later, and the first sum of another row later still.
+            tables.release.eq(Mux(step & last_chunk & last_group, Cat(~half, half), 0)),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                chunk.eq(chunk + 1),
+                dims_left.eq(dims_left - lanes),
+                last_chunk.eq(dims_left <= 2 * lanes),
+            ]
+            with m.If(last_chunk):
+                m.d.sync += [
+                    chunk.eq(0),
+                    dims_left.eq(head.head_dim),
+                    last_chunk.eq(head.head_dim <= lanes),
+                    group.eq(group + 1),
+                    keys_left.eq(keys_left - keys),
+                    last_group.eq(keys_left <= 2 * keys),
+                ]
+                with m.If(last_group):
+                    m.d.sync += [
+                        group.eq(0),
+                        half.eq(~half),
+                        keys_left.eq(head.key_length),
+                        last_group.eq(head.key_length <= keys),
+                        queries_left.eq(queries_left - b),
+                        last_row.eq(queries_left <= 2 * b),
+                    ]
+        with m.If(heads.o.ready):
+            new = heads.o.payload
+            m.d.sync += [
+                active.eq(heads.o.valid),
+                head.eq(new),
+                dims_left.eq(new.head_dim),
+                last_chunk.eq(new.head_dim <= lanes),
+                keys_left.eq(new.key_length),
+                last_group.eq(new.key_length <= keys),
+                queries_left.eq(new.query_length),
+                last_row.eq(new.query_length <= b),
+            ]
+        tag = Signal(
+            data.StructLayout(
+                {
+                    "valid": 1,
+                    "chunk": len(chunk),
+                    "half": 1,
+                    "last_chunk": 1,
+                    "query_valid": b,
+                    "key_valid": keys,
+                    "last_group": 1,
+                    "last_row": 1,
+                }
+            )
+        )
+        m.d.comb += [
+            tag.valid.eq(step),
+            tag.chunk.eq(chunk),
+            tag.half.eq(half),
+            tag.last_chunk.eq(last_chunk),
+            tag.last_group.eq(last_group),
+            tag.last_row.eq(last_row),
+        ]
+        m.d.comb += [tag.query_valid[i].eq(queries_left > i) for i in range(b)]
+        m.d.comb += [tag.key_valid[j].eq(keys_left > j) for j in range(keys)]
+        return tag
+
+    def _compute(self, m: Module, tag, tables: QueryTables, valid: Signal, beat) -> None:
+        """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
+        config = self._config
+        trees = {}
+        keys = delay(m, self.k_read.data, 1, enable=1, name="keys")[1]
+        for j in range(config.predictor_keys):
+            for bit in range(config.integer_bits):
+                self._look_up(m, keys, tables, trees, j, bit)
+        # scratchpad, what it holds, lookup, tree, bits joined
+        before_sum = 4 + trees[0, 0, 0].latency
+        tags = delay(m, tag, before_sum + 1, enable=1, name="tag")
+        m.d.comb += [tables.half.eq(tags[2].half), tables.chunk.eq(tags[2].chunk)]
+        first_chunk = tags[before_sum].chunk == 0
+        for i in range(config.block):
+            for j in range(config.predictor_keys):
+                bits = [trees[i, j, bit].total << bit for bit in range(config.integer_bits)]
+                ii = beat.ii[i][j]
+                joined, total = (Signal.like(ii, name=f"{name}_{i}_{j}") for name in ("joined", "total"))
+                m.d.sync += [
+                    joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
+                    total.eq(joined + Mux(first_chunk, 0, total)),
+                ]
+                m.d.comb += ii.eq(total)
+        names = ("query_valid", "key_valid", "last_group", "last_row")
+        m.d.comb += [beat[name].eq(tags[-1][name]) for name in names]
+        m.d.sync += valid.eq(tags[before_sum].valid & tags[before_sum].last_chunk)
+
+    def _look_up(self, m: Module, keys, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
+        """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""
+        config = self._config
+        lookup = j * config.integer_bits + bit
+        for group in range(group_count(config)):
+            columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
+            m.d.comb += tables.bits[lookup][group].eq(Cat(keys[j][column][bit] for column in columns))
+        for i in range(config.block):
+            tree = AdderTree(count=group_count(config), width=sum_bits(config))
+            m.submodules[f"tree_{i}_{j}_{bit}"] = trees[i, j, bit] = tree
+            m.d.comb += tree.enable.eq(1)
+            for group in range(group_count(config)):
+                found = Signal.like(tree.operands[group], name=f"found_{i}_{j}_{bit}_{group}")
+                m.d.sync += found.eq(tables.sums[lookup][group][i])
+                m.d.comb += tree.operands[group].eq(found)

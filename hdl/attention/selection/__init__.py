@@ -1,0 +1,1 @@
+"""Block selection: block importance, row thresholds, kept blocks."""

@@ -1,0 +1,315 @@
+"""Second half of the sparsity engine: block mask, background, head decision."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+from amaranth.utils import exact_log2
+
+from ....spec.attention_config import AttentionConfig, Fill
+from ....spec.formats import signed_bits, unsigned_bits
+from ...lib.arithmetic import masked_product, minimum, popcount
+from ...lib.divider import Divider
+from ...lib.pipeline import delay, index_bits
+from ...lib.scratchpad import ReadPort, WritePort
+from ...lib.streams import StreamFIFO
+from .block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
+from .row_threshold import RowThreshold, row_threshold_layout
+
+__all__ = [
+    "BlockSelect",
+    "decision_layout",
+    "mask_address_bits",
+    "mask_word_bits",
+    "row_address_bits",
+    "row_selection_layout",
+]
+
+QUOTIENT_BITS_PER_CYCLE = 2
+"""Subtractions in a row: with one, the divisions of backgrounds would bind short sequences; three would bind the
+clock."""
+
+ROWS_UNDER_WAY = 2
+"""Rows between the start of their selection and their background: the division of one hides behind the next."""
+
+
+def mask_word_bits(config: AttentionConfig) -> int:
+    """Blocks per word of the mask memory."""
+    return max(config.predictor_blocks, min(16, 1 << index_bits(config.blocks)))
+
+
+def mask_address_bits(config: AttentionConfig) -> int:
+    """Address bits of the mask memory: (word, block row, slot) from the lowest bits up."""
+    return index_bits(-(-config.blocks // mask_word_bits(config))) + row_address_bits(config)
+
+
+def row_address_bits(config: AttentionConfig) -> int:
+    """Address bits of the row memory: (block row, slot) from the lowest bits up."""
+    return index_bits(config.blocks) + 1
+
+
+def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
+    """What was decided about a block row: how many blocks are kept, the score of the pruned positions, and how many
+    key positions are pruned."""
+    return data.StructLayout(
+        {
+            "kept": unsigned_bits(config.blocks),
+            "background": signed(config.score_bits),
+            "pruned_keys": config.length_bits,
+        }
+    )
+
+
+def decision_layout(config: AttentionConfig) -> data.StructLayout:
+    """What was decided about a head. ``kept_blocks`` counts those of the block mask, pruned or not."""
+    return data.StructLayout({"slot": 1, "pruned": 1, "kept_blocks": config.kept_bits})
+
+
+def _sums_layout(config: AttentionConfig) -> data.StructLayout:
+    """What a row's comparisons add up to."""
+    peak = config.max_length * config.block * config.prediction_peak
+    return data.StructLayout(
+        {
+            "kept": unsigned_bits(config.blocks),
+            "pruned_keys": config.length_bits,
+            "pruned_total": signed(signed_bits(-peak, peak)),
+        }
+    )
+
+
+def _finished_layout(config: AttentionConfig) -> data.StructLayout:
+    statistics = row_statistics_layout(config).members
+    return data.StructLayout(
+        {name: statistics[name] for name in ("slot", "row", "last_row", "pruned")}
+        | {"positions": unsigned_bits(config.max_length * config.block)}
+        | _sums_layout(config).members
+    )
+
+
+class BlockSelect(wiring.Component):
+    """Compares every block of a row with the row's threshold, one prediction beat per cycle.
+
+    Members
+    -------
+    i_rows : In(stream(row_statistics_layout))
+    store : In(ReadPort)
+        The rows' blocks, at address (group, bank).
+    release : Out(1)
+        A row's bank was read for the last time.
+    mask, row : Out(WritePort)
+        Block mask and row selection of the rows.
+    o_heads : Out(stream(decision_layout))
+        After everything about the head was written.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_rows": In(stream.Signature(row_statistics_layout(config), always_ready=True)),
+                "store": In(
+                    ReadPort(
+                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
+                    )
+                ),
+                "release": Out(1),
+                "mask": Out(WritePort(address_bits=mask_address_bits(config), layout=mask_word_bits(config))),
+                "row": Out(WritePort(address_bits=row_address_bits(config), layout=row_selection_layout(config))),
+                "o_heads": Out(stream.Signature(decision_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # As many places as there are rows under way, so it never refuses one.
+        m.submodules.rows = rows = StreamFIFO(row_statistics_layout(self._config), depth=BANKS)
+        m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_UNDER_WAY)
+        m.d.comb += [rows.i.payload.eq(self.i_rows.payload), rows.i.valid.eq(self.i_rows.valid)]
+        m.submodules.threshold = threshold = RowThreshold(self._config)
+        connect(m, rows.o, threshold.i)
+        prepared = threshold.o
+        may_start = Signal()
+        tag = self._read(m, prepared, may_start)
+        self._compare(m, tag, finished.i)
+        under_way = Signal(range(ROWS_UNDER_WAY + 1))
+        m.d.sync += under_way.eq(under_way + (prepared.valid & prepared.ready) - (finished.o.valid & finished.o.ready))
+        m.d.comb += may_start.eq(under_way != ROWS_UNDER_WAY)
+        self._finish(m, finished.o)
+        return m
+
+    def _read(self, m: Module, prepared: stream.Interface, may_start: Signal):
+        """Walk the key groups of a row; the returned tag goes with the address."""
+        config = self._config
+        b, keys = config.block, config.predictor_keys
+        current = Signal(prepared.payload.shape())
+        active = Signal()
+        group = Signal(index_bits(config.groups))
+        keys_left = Signal(config.length_bits)
+        last = Signal()  # a register beside what is left, so that nothing is compared on the way
+        tag = Signal(
+            data.StructLayout(
+                {
+                    "valid": 1,
+                    "first": 1,
+                    "last": 1,
+                    "group": index_bits(config.groups),
+                    "inside": data.ArrayLayout(unsigned_bits(b), config.predictor_blocks),
+                    **row_threshold_layout(config).members,
+                }
+            )
+        )
+        m.d.comb += [
+            tag.valid.eq(active),
+            tag.first.eq(group == 0),
+            tag.last.eq(last),
+            tag.group.eq(group),
+            tag.row.eq(current.row),
+            tag.threshold.eq(current.threshold),
+            self.store.address.eq(Cat(group, current.row.bank)),
+            self.store.enable.eq(1),
+            self.release.eq(active & tag.last),
+            prepared.ready.eq(may_start & (~active | tag.last)),
+        ]
+        for block in range(config.predictor_blocks):
+            rest = Mux(keys_left > block * b, keys_left - block * b, 0)
+            m.d.comb += tag.inside[block].eq(minimum(rest, b))
+        with m.If(prepared.ready & prepared.valid):
+            m.d.sync += [
+                current.eq(prepared.payload),
+                keys_left.eq(prepared.payload.row.key_length),
+                last.eq(prepared.payload.row.key_length <= keys),
+                group.eq(0),
+                active.eq(1),
+            ]
+        with m.Elif(active):
+            m.d.sync += [
+                group.eq(group + 1),
+                keys_left.eq(keys_left - keys),
+                last.eq(keys_left <= 2 * keys),
+                active.eq(~last),
+            ]
+        return tag
+
+    def _compare(self, m: Module, tag, finished: stream.Interface) -> None:
+        """Mask bits of a beat into mask words, and what the row's pruned positions sum to.
+
+        A beat's steps: read, compare, write and add up its blocks, add to the row's sums.
+        """
+        config = self._config
+        count = config.predictor_blocks
+        read, compared, added = delay(m, tag, 4, enable=1, name="tag")[2:]
+        blocks, judged = (Signal(stored_blocks_layout(config), name=name) for name in ("blocks", "judged"))
+        keep, pruned = Signal(count), Signal(count)
+        m.d.sync += [blocks.eq(self.store.data), judged.eq(blocks)]
+        for i in range(count):
+            reaches = blocks[i].importance >= read.threshold
+            inside = read.valid & (read.inside[i] != 0)
+            m.d.sync += [keep[i].eq(inside & reaches), pruned[i].eq(inside & ~reaches)]
+        self._write_mask(m, compared, keep)
+
+        sums = _sums_layout(config)
+        beat, row = Signal(sums, name="beat_sums"), Signal(sums, name="row_sums")
+        m.d.sync += [
+            beat.kept.eq(popcount(keep)),
+            beat.pruned_keys.eq(sum(Mux(pruned[i], compared.inside[i], 0) for i in range(count))),
+            beat.pruned_total.eq(sum(Mux(pruned[i], judged[i].total, 0) for i in range(count))),
+        ]
+        with m.If(added.valid):
+            m.d.sync += [row[name].eq(beat[name] + Mux(added.first, 0, row[name])) for name in sums.members]
+        self._hand_over(m, added, row, finished)
+
+    def _hand_over(self, m: Module, tag, sums, finished: stream.Interface) -> None:
+        """A complete row to the background's division. There is room for it: only so many rows are under way."""
+        summed, handed = delay(m, tag, 2, enable=1, name="summed")[1:]
+        out = finished.payload
+        m.d.sync += [
+            *(out[name].eq(sums[name]) for name in sums.shape().members),
+            out.positions.eq(masked_product(sums.pruned_keys, summed.row.queries)),
+        ]
+        m.d.comb += [out[name].eq(handed.row[name]) for name in ("slot", "row", "last_row", "pruned")]
+        m.d.comb += finished.valid.eq(handed.valid & handed.last)
+
+    def _write_mask(self, m: Module, tag, keep: Signal) -> None:
+        config = self._config
+        word = Signal(mask_word_bits(config))
+        joined = Signal.like(word)
+        beats = mask_word_bits(config) // config.predictor_blocks
+        place_bits = exact_log2(beats)
+        place = tag.group[:place_bits]
+        complete = tag.last | (place == beats - 1)
+        m.d.comb += [
+            joined.eq(word | (keep << (place * config.predictor_blocks))),
+            self.mask.enable.eq(tag.valid & complete),
+            self.mask.address.eq(Cat(tag.group[place_bits:], tag.row.row, tag.row.slot)),
+            self.mask.data.eq(joined),
+        ]
+        with m.If(tag.valid):
+            m.d.sync += word.eq(Mux(complete, 0, joined))
+
+    def _finish(self, m: Module, finished: stream.Interface) -> None:
+        """Background of a row, its entry in the row memory, and at a head's end the decision."""
+        config = self._config
+        row = finished.payload
+        kept = Signal(config.kept_bits)
+        total = Signal.like(kept)
+        write = Signal()
+        free = ~self.o_heads.valid | self.o_heads.ready
+        m.d.comb += [
+            self.row.address.eq(Cat(row.row, row.slot)),
+            self.row.data.kept.eq(row.kept),
+            self.row.data.pruned_keys.eq(row.pruned_keys),
+            self.row.enable.eq(write),
+            finished.ready.eq(write),
+            total.eq(kept + row.kept),
+        ]
+        if config.fill is Fill.BACKGROUND:
+            background = self._background(m, finished, free)
+            m.d.comb += [
+                write.eq(finished.valid & free & ((row.pruned_keys == 0) | background.valid)),
+                background.ready.eq(write),
+                self.row.data.background.eq(Mux(row.pruned_keys == 0, 0, background.payload)),
+            ]
+        else:
+            m.d.comb += write.eq(finished.valid & free)
+        with m.If(self.o_heads.ready):
+            m.d.sync += self.o_heads.valid.eq(0)
+        with m.If(write):
+            m.d.sync += kept.eq(Mux(row.last_row, 0, total))
+            with m.If(row.last_row):
+                m.d.sync += [
+                    self.o_heads.valid.eq(1),
+                    self.o_heads.payload.slot.eq(row.slot),
+                    self.o_heads.payload.pruned.eq(row.pruned),
+                    self.o_heads.payload.kept_blocks.eq(total),
+                ]
+
+    def _background(self, m: Module, finished: stream.Interface, free) -> stream.Interface:
+        """floor(2^2F · ΣII / positions) over a row's pruned positions.
+
+        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k > |II|.
+        """
+        config = self._config
+        row = finished.payload
+        offset = unsigned_bits(config.prediction_peak)
+        scale = 2 * config.fraction_bits
+        quotient_bits = offset + 1 + scale
+        m.submodules.divider = divider = Divider(
+            width_d=len(row.positions), width_q=quotient_bits, steps=QUOTIENT_BITS_PER_CYCLE
+        )
+        asked = Signal()
+        wanted = finished.valid & free & (row.pruned_keys != 0)
+        m.d.comb += [
+            divider.i.payload.numerator.eq((row.pruned_total + (row.positions << offset)) << scale),
+            divider.i.payload.denominator.eq(row.positions),
+            divider.i.valid.eq(wanted & ~asked),
+        ]
+        with m.If(divider.i.valid & divider.i.ready):
+            m.d.sync += asked.eq(1)
+        with m.If(divider.o.valid & divider.o.ready):
+            m.d.sync += asked.eq(0)
+        background = stream.Signature(signed(config.score_bits)).create(path=("background",))
+        m.d.comb += [
+            background.valid.eq(divider.o.valid),
+            background.payload.eq(divider.o.payload.quotient - (1 << (offset + scale))),
+            divider.o.ready.eq(background.ready),
+        ]
+        return background

@@ -1,0 +1,253 @@
+"""First half of the sparsity engine: importance of every block, and each block row's extremes and sums."""
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from ....spec.attention_config import AttentionConfig, Importance
+from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
+from ...lib.arithmetic import AdderTree, extreme, maximum, popcount
+from ...lib.pipeline import delay, index_bits
+from ...lib.scratchpad import WritePort
+from ...lib.streams import nonzero
+from ..head_streams import head_layout, predictions_layout
+
+__all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
+
+BANKS = 4
+"""Block rows between their first prediction and the end of their selection: measuring, thresholding and selecting
+overlap, so two rows would wait for each other."""
+
+
+def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
+    return signed_bits(-peak * count, peak * count)
+
+
+def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """What is kept of the blocks of one prediction beat: importance, and ΣII of the positions inside."""
+    peak = config.prediction_peak
+    block = data.StructLayout(
+        {
+            "importance": signed(config.importance_bits),
+            "total": signed(_sum_bits(config, peak, config.block**2)),
+        }
+    )
+    return data.ArrayLayout(block, config.predictor_blocks)
+
+
+def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
+    """A complete block row: what its threshold is computed from, and where its blocks are stored.
+
+    ``extreme`` is the largest importance for ρ ≥ 0 and the smallest for ρ < 0; ``magnitude`` is |ρ|·2^8. ``pruned``
+    is the head mask's answer, valid in the head's last row.
+    """
+    return data.StructLayout(
+        {
+            "bank": index_bits(BANKS),
+            "slot": 1,
+            "row": index_bits(config.blocks),
+            "last_row": 1,
+            "pruned": 1,
+            "key_length": config.length_bits,
+            "queries": unsigned_bits(config.block),
+            "magnitude": RHO_FRACTION + 1,
+            "extreme": signed(config.importance_bits),
+            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+        }
+    )
+
+
+class BlockStatistics(wiring.Component):
+    """Reduces predictions to block importances and row statistics, one beat per cycle.
+
+    Members
+    -------
+    i_head : In(stream(head_layout))
+        Before the head's predictions.
+    i_predictions : In(stream(predictions_layout))
+    store : Out(WritePort)
+        Blocks of a beat, at address (group, bank) from the lowest bits up.
+    o_rows : Out(stream(row_statistics_layout))
+        Must always be ready: at most ``BANKS`` rows are under way.
+    release : In(1)
+        A row's blocks were read for the last time; its bank is free.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_head": In(stream.Signature(head_layout(config))),
+                "i_predictions": In(stream.Signature(predictions_layout(config))),
+                "store": Out(
+                    WritePort(
+                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
+                    )
+                ),
+                "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
+                "release": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        accepted = self._accept(m)
+        measured = self._measure(m, accepted)
+        self._store(m, measured)
+        self._accumulate(m, self._combine(m, measured))
+        return m
+
+    def _accept(self, m: Module) -> Signal:
+        """Let a beat in when its row has a bank. Nothing behind this point ever stalls."""
+        config = self._config
+        tag_layout = {
+            "valid": 1,
+            "first_group": 1,
+            "bank": index_bits(BANKS),
+            "group": index_bits(config.groups),
+            "row": index_bits(config.blocks),
+            "head": head_layout(config),
+            "predictions": predictions_layout(config),
+        }
+        tag = Signal(data.StructLayout(tag_layout))
+        active, row_started = Signal(), Signal()
+        bank_free = nonzero(m, init=BANKS, limit=BANKS, up=self.release, down=tag.first_group, name="bank_free")
+        ends = Signal()
+        predictions = self.i_predictions
+        m.d.comb += [
+            self.i_head.ready.eq(~active),
+            predictions.ready.eq(active & (row_started | bank_free)),
+            tag.valid.eq(predictions.ready & predictions.valid),
+            tag.first_group.eq(tag.valid & ~row_started),
+            tag.predictions.eq(predictions.payload),
+            ends.eq(tag.valid & predictions.payload.last_group),
+        ]
+        for name in ("bank", "group", "row", "head"):
+            register = Signal(tag_layout[name], name=name)
+            m.d.comb += tag[name].eq(register)
+            match name:
+                case "head":
+                    with m.If(~active):
+                        m.d.sync += [register.eq(self.i_head.payload), active.eq(self.i_head.valid)]
+                case "group":
+                    with m.If(tag.valid):
+                        m.d.sync += register.eq(Mux(ends, 0, register + 1))
+                case "row":
+                    with m.If(ends):
+                        m.d.sync += register.eq(Mux(predictions.payload.last_row, 0, register + 1))
+                case "bank":
+                    with m.If(ends):
+                        m.d.sync += register.eq(register + 1)
+        with m.If(tag.valid):
+            m.d.sync += row_started.eq(~ends)
+        with m.If(ends & predictions.payload.last_row):
+            m.d.sync += active.eq(0)
+        return delay(m, tag, 1, enable=1, name="accepted")[-1]
+
+    def _measure(self, m: Module, tag):
+        """Importance and total of each block of the beat: a cycle to gate, one per level of their trees. The beat's
+        Σ|II|, over all blocks, has the more levels."""
+        config = self._config
+        b, bits = config.block, config.prediction_bits
+        blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
+        magnitudes = []
+        for block in range(config.predictor_blocks):
+            inside = [
+                (
+                    tag.predictions.query_valid[i] & tag.predictions.key_valid[block * b + j],
+                    tag.predictions.ii[i][block * b + j],
+                )
+                for i in range(b)
+                for j in range(b)
+            ]
+            values = _registers(m, [Mux(valid, ii, 0) for valid, ii in inside], bits, f"value_{block}")
+            own = _registers(m, [Mux(valid, Mux(ii < 0, -ii, ii), 0) for valid, ii in inside], bits, f"own_{block}")
+            magnitudes += own
+            total = _total(m, values, f"total_{block}")
+            match config.importance:
+                case Importance.MAX:
+                    candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
+                    candidates = _registers(m, candidates, bits, f"candidate_{block}")
+                    importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
+                case Importance.ABS_SUM:
+                    importance = _total(m, own, f"importance_{block}")
+                case Importance.SUM:
+                    importance = total
+            m.d.comb += [blocks[block].importance.eq(importance), blocks[block].total.eq(total)]
+        absolute = _total(m, magnitudes, "absolute")
+        levels = exact_log2(b**2)
+        return delay(m, tag, 1 + levels, enable=1, name="measured")[-1], blocks, absolute
+
+    def _store(self, m: Module, measured) -> None:
+        tag, blocks, _ = measured
+        m.d.comb += [
+            self.store.enable.eq(tag.valid),
+            self.store.address.eq(Cat(tag.group, tag.bank)),
+            self.store.data.eq(blocks),
+        ]
+
+    def _combine(self, m: Module, measured):
+        """Reduce the blocks of a beat to one extreme and one sum, a cycle to gate and one per level.
+
+        Smallest importances are largest complements: one tree finds either.
+        """
+        tag, blocks, absolute = measured
+        config = self._config
+        bits, count = config.importance_bits, config.predictor_blocks
+        valid = [tag.predictions.key_valid[i * config.block] for i in range(count)]
+        complement = (tag.head.rho < 0).replicate(bits)
+        # A block beyond the sequence repeats block 0, which is always inside: the extreme stays the same.
+        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) ^ complement for i in range(count)]
+        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
+        importances = [Mux(valid[i], blocks[i].importance, 0) for i in range(count)]
+        importance_sum = _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
+        absolute = delay(m, absolute, 1, enable=1, name="absolute")[-1]
+        levels = exact_log2(count)
+        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], largest, importance_sum, absolute
+
+    def _accumulate(self, m: Module, combined) -> None:
+        """Over the beats of a row, and Σ|II| over the rows of a head."""
+        tag, beat_largest, importance_sum, absolute = combined
+        row = self.o_rows.payload
+        largest = Signal.like(row.extreme, name="row_largest")
+        complement = Signal()
+        head_started = Signal()
+        head_sum = Signal(self._config.head_sum_bits)
+        done = Signal()
+        with m.If(tag.valid):
+            m.d.sync += [
+                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
+                complement.eq(tag.head.rho < 0),
+                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
+                head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
+                head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
+                row.bank.eq(tag.bank),
+                row.slot.eq(tag.head.slot),
+                row.row.eq(tag.row),
+                row.last_row.eq(tag.predictions.last_row),
+                row.key_length.eq(tag.head.key_length),
+                row.queries.eq(popcount(tag.predictions.query_valid)),
+                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
+            ]
+        m.d.sync += done.eq(tag.valid & tag.predictions.last_group)
+        threshold = Signal(self._config.head_sum_bits)
+        m.d.sync += threshold.eq(tag.head.head_threshold)
+        m.d.comb += [
+            row.extreme.eq(largest ^ complement.replicate(len(largest))),
+            row.pruned.eq(head_sum < threshold),
+            self.o_rows.valid.eq(done),
+        ]
+
+
+def _registers(m: Module, values: list, width: int, name: str) -> list[Signal]:
+    registers = [Signal(signed(width), name=f"{name}_{i}") for i in range(len(values))]
+    m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
+    return registers
+
+
+def _total(m: Module, values: list[Signal], name: str) -> Value:
+    """Sum of equally wide values, a cycle per level of the tree."""
+    m.submodules[name] = tree = AdderTree(count=len(values), width=len(values[0]))
+    m.d.comb += [tree.enable.eq(1), *(tree.operands[i].eq(value) for i, value in enumerate(values))]
+    return tree.total

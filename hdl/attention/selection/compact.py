@@ -1,0 +1,90 @@
+"""The sparsity engine of the smallest FPGAs: predictions in, kept blocks out, one value at a time."""
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+from amaranth.utils import exact_log2
+
+from ....spec.attention_config import AttentionConfig
+from ....spec.formats import RHO_FRACTION, unsigned_bits
+from ...lib.scratchpad import Scratchpad
+from .compact_select import BlockChoice
+from .compact_statistics import BlockMeasure
+from .kept_blocks import KeptBlocks
+from .pipelined import sparsity_engine_signature
+
+__all__ = ["CompactSparsityEngine"]
+
+
+class CompactSparsityEngine(wiring.Component):
+    """Does what :class:`~thresher.hdl.attention.selection.pipelined.SparsityEngine` does, with the same streams.
+
+    A row is measured while the blocks of the row before are chosen; a head begins when the one before is decided.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        super().__init__(sparsity_engine_signature(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.measure = measure = BlockMeasure(config)
+        m.submodules.choice = choice = BlockChoice(config)
+        m.submodules.kept_blocks = kept_blocks = KeptBlocks(config)
+        connect(m, flipped(self.i_predictions), measure.i_predictions)
+        connect(m, measure.o_rows, choice.i_rows)
+        connect(m, flipped(self.i_list), kept_blocks.i_head)
+        connect(m, kept_blocks.o_rows, flipped(self.o_rows))
+        connect(m, kept_blocks.o_blocks, flipped(self.o_blocks))
+        for name, writer, reader in (
+            ("store", measure.store, choice.store),
+            ("mask", choice.mask, kept_blocks.mask),
+            ("row", choice.row, kept_blocks.row),
+        ):
+            memory = Scratchpad(address_bits=len(writer.address), layout=writer.data.shape())
+            m.submodules[f"{name}_memory"] = memory
+            connect(m, writer, memory.write)
+            connect(m, memory.read, reader)
+        self._heads(m, measure, choice)
+        return m
+
+    def _heads(self, m: Module, measure: BlockMeasure, choice: BlockChoice) -> None:
+        """One head at a time, from its acceptance to its decision."""
+        config = self._config
+        busy, begin = Signal(), Signal()
+        slot = Signal()
+        key_length = Signal(config.length_bits)
+        blocks = Signal(unsigned_bits(config.blocks))
+        rho = Signal(signed(RHO_FRACTION + 1))
+        threshold = Signal(config.head_sum_bits)
+        head = self.i_head.payload
+        decision = self.o_decisions
+        m.d.comb += [
+            self.i_head.ready.eq(~busy),
+            begin.eq(self.i_head.valid & ~busy),
+            measure.begin.eq(begin),
+            choice.begin.eq(begin),
+            measure.blocks.eq(blocks),
+            measure.negative.eq(rho < 0),
+            choice.slot.eq(slot),
+            choice.key_length.eq(key_length),
+            choice.blocks.eq(blocks),
+            choice.rho.eq(rho),
+            decision.payload.slot.eq(slot),
+            decision.payload.pruned.eq(measure.head_sum < threshold),
+            decision.payload.kept_blocks.eq(choice.kept),
+        ]
+        with m.If(begin):
+            m.d.sync += [
+                busy.eq(1),
+                slot.eq(head.slot),
+                key_length.eq(head.key_length),
+                blocks.eq((head.key_length + (config.block - 1)) >> exact_log2(config.block)),
+                rho.eq(head.rho),
+                threshold.eq(head.head_threshold),
+            ]
+        with m.If(choice.finished):
+            m.d.sync += decision.valid.eq(1)
+        with m.If(decision.valid & decision.ready):
+            m.d.sync += [decision.valid.eq(0), busy.eq(0)]

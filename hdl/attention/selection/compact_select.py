@@ -1,0 +1,202 @@
+"""Second half of the compact sparsity engine: threshold, mask and background of one block row after another."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from ....spec.attention_config import AttentionConfig, Fill
+from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
+from ...lib.arithmetic import masked_product
+from ...lib.divider import Divider
+from ...lib.pipeline import index_bits
+from ...lib.scratchpad import ReadPort, WritePort
+from .block_select import mask_address_bits, mask_word_bits, row_address_bits, row_selection_layout
+from .compact_statistics import measured_row_layout, stored_block_layout
+
+__all__ = ["BlockChoice"]
+
+QUOTIENT_BITS_PER_CYCLE = 2
+
+
+class BlockChoice(wiring.Component):
+    """Multiplies ρ in bit by bit, compares a block per cycle, and divides for the background.
+
+    With S the sum of a row's n importances, n·2^8·Θ is 2^8·S + ρ·(n·max − S) for ρ ≥ 0, and 2^8·S + |ρ|·(n·min − S) for
+    ρ < 0, which is 2^8·n·min + (2^8 + ρ)·(S − n·min): the low eight bits of ρ in two's complement serve both.
+
+    Members
+    -------
+    begin : In(1)
+        Strobe: a head's rows follow.
+    slot, key_length, blocks, rho : In
+        Of the head; steady.
+    i_rows : In(stream(measured_row_layout))
+        Taken when the row before is done.
+    store : In(ReadPort)
+        Blocks at address (block, bank).
+    mask, row : Out(WritePort)
+        As of :class:`~thresher.hdl.attention.selection.block_select.BlockSelect`.
+    finished : Out(1), kept : Out
+        Strobe, in the cycle after the head's last row was written; the head's kept blocks, then.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        self._block_bits = index_bits(config.groups * config.predictor_blocks)
+        super().__init__(
+            {
+                "begin": In(1),
+                "slot": In(1),
+                "key_length": In(config.length_bits),
+                "blocks": In(unsigned_bits(config.blocks)),
+                "rho": In(signed(RHO_FRACTION + 1)),
+                "i_rows": In(stream.Signature(measured_row_layout(config))),
+                "store": In(ReadPort(address_bits=self._block_bits + 1, layout=stored_block_layout(config))),
+                "mask": Out(WritePort(address_bits=mask_address_bits(config), layout=mask_word_bits(config))),
+                "row": Out(WritePort(address_bits=row_address_bits(config), layout=row_selection_layout(config))),
+                "finished": Out(1),
+                "kept": Out(config.kept_bits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        bank, last_row = Signal(), Signal()
+        queries = Signal(unsigned_bits(config.block))
+        row = Signal(index_bits(config.blocks))
+        result = Signal(row_selection_layout(config))
+        peak = config.max_length * config.block * config.prediction_peak
+        pruned_total = Signal(signed(signed_bits(-peak, peak)))
+        m.d.comb += [
+            self.row.address.eq(Cat(row, self.slot)),
+            self.row.data.eq(result),
+        ]
+        with m.If(self.i_rows.valid & self.i_rows.ready):
+            statistics = self.i_rows.payload
+            m.d.sync += [
+                bank.eq(statistics.bank),
+                last_row.eq(statistics.last_row),
+                queries.eq(statistics.queries),
+                result.eq(0),
+                pruned_total.eq(0),
+            ]
+        threshold, multiplied = self._threshold(m)
+        compare, compared = self._compare(m, threshold, bank, row, result, pruned_total)
+        m.d.sync += self.finished.eq(0)
+        with m.FSM(name="choice"):
+            with m.State("IDLE"):
+                m.d.comb += self.i_rows.ready.eq(1)
+                with m.If(self.i_rows.valid):
+                    m.next = "MULTIPLY"
+            with m.State("MULTIPLY"), m.If(multiplied):
+                m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.d.comb += compare.eq(1)
+                with m.If(compared):
+                    m.next = "BACKGROUND" if config.fill is Fill.BACKGROUND else "WRITE"
+            if config.fill is Fill.BACKGROUND:
+                with m.State("BACKGROUND"), m.If(self._divide(m, queries, result, pruned_total)):
+                    m.next = "WRITE"
+            with m.State("WRITE"):
+                m.d.comb += self.row.enable.eq(1)
+                m.d.sync += [self.kept.eq(self.kept + result.kept), row.eq(row + 1), self.finished.eq(last_row)]
+                m.next = "IDLE"
+        with m.If(self.begin):
+            m.d.sync += [row.eq(0), self.kept.eq(0)]
+        return m
+
+    def _threshold(self, m: Module) -> tuple[Signal, Signal]:
+        """2^8 · n · Θ, and when it is there."""
+        statistics = self.i_rows.payload
+        shape = statistics.extreme.shape()
+        base, other = Signal(shape), Signal(shape)
+        slope = Signal(signed(shape.width + 1))
+        product = Signal(signed(shape.width + RHO_FRACTION + 1))
+        left = Signal(range(RHO_FRACTION + 1))
+        negative = self.rho[-1]
+        m.d.comb += [
+            base.eq(Mux(negative, statistics.extreme, statistics.importance_sum)),
+            other.eq(Mux(negative, statistics.importance_sum, statistics.extreme)),
+        ]
+        doubled = product << 1
+        # Summed whether wanted or not: iCE40 puts this choice into the adder's own tables.
+        bit = self.rho.bit_select((left - 1)[: (RHO_FRACTION - 1).bit_length()], 1)
+        with m.If(self.i_rows.valid & self.i_rows.ready):
+            m.d.sync += [slope.eq(other - base), product.eq(base), left.eq(RHO_FRACTION)]
+        with m.Elif(left != 0):
+            m.d.sync += [product.eq(Mux(bit, doubled + slope, doubled)), left.eq(left - 1)]
+        return product, left == 0
+
+    def _compare(self, m: Module, threshold: Signal, bank, row, result, pruned_total) -> tuple[Signal, Signal]:
+        """While ``compare``, a block per cycle up to the end of a mask word; then ``compared``."""
+        config = self._config
+        b = config.block
+        word_bits = mask_word_bits(config)
+        bits = max(self._block_bits, exact_log2(word_bits))
+        compare, compared = Signal(), Signal()
+        address, block = Signal(bits), Signal(bits)
+        fetched = Signal()
+        keep, exists, last_block = Signal(), Signal(), Signal()
+        word = Signal(word_bits)
+        inside = Signal(unsigned_bits(b))
+        ends_word = block[: exact_log2(word_bits)].all()
+        m.d.comb += [
+            self.store.enable.eq(1),
+            self.store.address.eq(Cat(address[: self._block_bits], bank)),
+            exists.eq(block < self.blocks),
+            last_block.eq(block == self.blocks - 1),
+            inside.eq(Mux(last_block, ((self.key_length - 1)[: exact_log2(b)]) + 1, b)),
+            # n · importance reaches n · Θ: a half more than the one exceeds the other, a fraction counting as a half.
+            keep.eq(
+                exists
+                & (
+                    Cat(1, self.store.data.scaled).as_signed()
+                    > Cat(threshold[:RHO_FRACTION].any(), threshold[RHO_FRACTION:]).as_signed()
+                )
+            ),
+            compared.eq(fetched & ends_word & (block >= (self.blocks - 1).as_unsigned())),
+            self.mask.enable.eq(fetched & ends_word),
+            self.mask.address.eq(Cat(block[exact_log2(word_bits) :], row, self.slot)),
+            self.mask.data.eq(Cat(word[1:], keep)),
+        ]
+        m.d.sync += [address.eq(0), fetched.eq(compare & ~compared), block.eq(address)]
+        with m.If(compare & ~compared):
+            m.d.sync += address.eq(address + 1)
+        with m.If(fetched):
+            m.d.sync += word.eq(self.mask.data)
+            with m.If(keep):
+                m.d.sync += result.kept.eq(result.kept + 1)
+            with m.Elif(exists):
+                m.d.sync += [
+                    result.pruned_keys.eq(result.pruned_keys + inside),
+                    pruned_total.eq(pruned_total + self.store.data.total),
+                ]
+        return compare, compared
+
+    def _divide(self, m: Module, queries: Signal, result, pruned_total: Signal) -> Signal:
+        """floor(2^2F · ΣII / positions) over the row's pruned positions; high when it is there, or not needed.
+
+        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k > |II|.
+        """
+        config = self._config
+        offset = unsigned_bits(config.prediction_peak)
+        scale = 2 * config.fraction_bits
+        positions = Signal(unsigned_bits(config.max_length * config.block))
+        m.submodules.divider = divider = Divider(
+            width_d=len(positions), width_q=offset + 1 + scale, steps=QUOTIENT_BITS_PER_CYCLE
+        )
+        asked = Signal()
+        needed = result.pruned_keys != 0
+        m.d.comb += [
+            positions.eq(masked_product(result.pruned_keys, queries)),
+            divider.i.payload.numerator.eq((pruned_total + (positions << offset)) << scale),
+            divider.i.payload.denominator.eq(positions),
+            divider.i.valid.eq(needed & ~asked),
+            divider.o.ready.eq(1),
+        ]
+        m.d.sync += asked.eq(needed & ~divider.o.valid)
+        with m.If(divider.o.valid):
+            m.d.sync += result.background.eq(divider.o.payload.quotient - (1 << (offset + scale)))
+        return ~needed | divider.o.valid

@@ -1,0 +1,183 @@
+"""First half of the compact sparsity engine: predictions reduced to importances, one value per cycle."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from ....spec.attention_config import AttentionConfig, Importance
+from ....spec.formats import signed_bits, unsigned_bits
+from ...lib.arithmetic import chosen_product
+from ...lib.pipeline import delay, index_bits
+from ...lib.scratchpad import WritePort
+from ..head_streams import predictions_layout
+
+__all__ = ["BlockMeasure", "measured_row_layout", "stored_block_layout"]
+
+
+def _scaled_bits(config: AttentionConfig) -> int:
+    """Bits of a row's sum of importances, and of an importance times the row's number of blocks."""
+    peak = config.importance_peak * config.blocks
+    return signed_bits(-peak, peak)
+
+
+def stored_block_layout(config: AttentionConfig) -> data.StructLayout:
+    """What is kept of a block: its importance times the row's number of blocks, and ΣII of the positions inside."""
+    peak = config.prediction_peak * config.block**2
+    return data.StructLayout({"scaled": signed(_scaled_bits(config)), "total": signed(signed_bits(-peak, peak))})
+
+
+def measured_row_layout(config: AttentionConfig) -> data.StructLayout:
+    """A complete block row. ``extreme`` is the largest scaled importance, or with a negative ρ the smallest."""
+    return data.StructLayout(
+        {
+            "extreme": signed(_scaled_bits(config)),
+            "importance_sum": signed(_scaled_bits(config)),
+            "queries": unsigned_bits(config.block),
+            "last_row": 1,
+            "bank": 1,
+        }
+    )
+
+
+class BlockMeasure(wiring.Component):
+    """Importance and total of each block, a row's extreme and sum, and Σ|II| of a head.
+
+    Members
+    -------
+    begin : In(1)
+        Strobe: a head's predictions follow.
+    blocks : In, negative : In(1)
+        The head's blocks per row, and whether ρ is negative; steady.
+    i_predictions : In(stream(predictions_layout))
+        Taken in ``block²`` cycles per block inside the sequence.
+    store : Out(WritePort)
+        Blocks at address (block, bank) from the lowest bits up.
+    o_rows : Out(stream(measured_row_layout))
+        Until a row is taken, the next is not completed.
+    head_sum : Out
+        Final with the head's last row.
+    """
+
+    def __init__(self, config: AttentionConfig):
+        self._config = config
+        self._block_bits = index_bits(config.groups * config.predictor_blocks)
+        super().__init__(
+            {
+                "begin": In(1),
+                "blocks": In(unsigned_bits(config.blocks)),
+                "negative": In(1),
+                "i_predictions": In(stream.Signature(predictions_layout(config))),
+                "store": Out(WritePort(address_bits=self._block_bits + 1, layout=stored_block_layout(config))),
+                "o_rows": Out(stream.Signature(measured_row_layout(config))),
+                "head_sum": Out(config.head_sum_bits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        tag, value = self._walk(m)
+        importance, total = self._reduce(m, tag, value)
+        done = delay(m, tag, 1, enable=1, name="reduced")[1]
+        self._complete(m, done, importance, total)
+        return m
+
+    def _walk(self, m: Module):
+        """One prediction after another: its value, or zero outside the sequence, and what goes along."""
+        config = self._config
+        b = config.block
+        query, key = Signal(exact_log2(b)), Signal(exact_log2(b))
+        part = Signal(index_bits(config.predictor_blocks))  # block of the beat
+        active, step, last, last_part = Signal(), Signal(), Signal(), Signal()
+        tag = Signal(
+            data.StructLayout(
+                {"step": 1, "inside": 1, "first": 1, "last": 1, "last_group": 1, "last_row": 1, "queries": b}
+            )
+        )
+        beat = self.i_predictions.payload
+        # A block is inside if its first key is.
+        parts = [beat.key_valid[i * b] for i in range(1, config.predictor_blocks)]
+        m.d.comb += [
+            # A complete row stays until it is taken; the next one's first block may be under way, but not complete.
+            step.eq(active & self.i_predictions.valid & ~self.o_rows.valid),
+            last.eq(Cat(query, key).all()),
+            last_part.eq(~Cat(*parts, 0).bit_select(part, 1)),
+            self.i_predictions.ready.eq(step & last & last_part),
+            tag.step.eq(step),
+            tag.first.eq(~Cat(query, key).any()),
+            tag.last.eq(step & last),
+            tag.last_group.eq(beat.last_group & last_part),
+            tag.last_row.eq(beat.last_row),
+            tag.queries.eq(beat.query_valid),
+            tag.inside.eq(beat.query_valid.bit_select(query, 1) & beat.key_valid.bit_select(Cat(key, part), 1)),
+        ]
+        with m.If(step):
+            m.d.sync += Cat(query, key).eq(Cat(query, key) + 1)
+            with m.If(last):
+                m.d.sync += part.eq(Mux(last_part, 0, part + 1))
+        with m.If(self.i_predictions.ready & beat.last_group & beat.last_row):
+            m.d.sync += active.eq(0)
+        with m.If(self.begin):
+            m.d.sync += active.eq(1)
+        value = Signal(signed(config.prediction_bits))
+        m.d.sync += value.eq(beat.ii[query][Cat(key, part)])
+        with m.If(~tag.inside):
+            m.d.sync += value.eq(0)
+        return delay(m, tag, 1, enable=1, name="chosen")[1], value
+
+    def _reduce(self, m: Module, tag, value: Signal):
+        """Importance and total of the block, and the head's Σ|II|."""
+        config = self._config
+        layout = stored_block_layout(config)
+        total = Signal(layout["total"].shape)
+        importance = Signal(signed(config.importance_bits))
+        sign = value[-1]
+        # |x| is ~x + 1 for a negative x: the one enters as the carry.
+        magnitude = Cat(sign, (value ^ sign.replicate(len(value)))[:-1])
+
+        def add_magnitude(before):
+            return (Cat(sign, before) + magnitude)[1:]
+
+        with m.If(tag.step):
+            m.d.sync += [
+                total.eq(Mux(tag.first, value, total + value)),
+                self.head_sum.eq(add_magnitude(self.head_sum)),
+            ]
+            match config.importance:
+                case Importance.MAX:
+                    with m.If(tag.first | (tag.inside & (value > importance))):
+                        m.d.sync += importance.eq(value)
+                case Importance.ABS_SUM:
+                    m.d.sync += importance.eq(add_magnitude(Mux(tag.first, 0, importance)))
+        if config.importance is Importance.SUM:
+            m.d.comb += importance.eq(total)
+        with m.If(self.begin):
+            m.d.sync += self.head_sum.eq(0)
+        return importance, total
+
+    def _complete(self, m: Module, done, importance: Signal, total: Signal) -> None:
+        """Blocks into the store, and into the statistics of their row."""
+        row = self.o_rows.payload
+        block, first = Signal(self._block_bits), Signal(init=1)
+        scaled = Signal(row.extreme.shape())
+        blocks = Cat(self.blocks, 0).as_signed()
+        m.d.comb += [
+            scaled.eq(chosen_product(m, importance, blocks, name="scaled_product")),
+            self.store.enable.eq(done.last),
+            self.store.address.eq(Cat(block, row.bank)),
+            self.store.data.scaled.eq(scaled),
+            self.store.data.total.eq(total),
+        ]
+        with m.If(done.last):
+            m.d.sync += [
+                block.eq(Mux(done.last_group, 0, block + 1)),
+                first.eq(done.last_group),
+                row.importance_sum.eq(Mux(first, importance, row.importance_sum + importance)),
+                row.queries.eq(sum(done.queries[1:], done.queries[0])),
+                row.last_row.eq(done.last_row),
+                self.o_rows.valid.eq(done.last_group),
+            ]
+            with m.If(first | ((scaled > row.extreme) ^ self.negative)):
+                m.d.sync += row.extreme.eq(scaled)
+        with m.If(self.o_rows.valid & self.o_rows.ready):
+            m.d.sync += [self.o_rows.valid.eq(0), row.bank.eq(~row.bank)]

@@ -1,1 +1,0 @@
-"""Around the computation: heads into the core, through its stages, and out."""

@@ -1,0 +1,1 @@
+"""Streams, pipeline registers, arithmetic, divider, scratchpad, requantiser: shared by the units."""

@@ -1,0 +1,135 @@
+"""Wide integers to INT8: multiply, shift, round half up, clip."""
+
+from amaranth import Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
+from .pipeline import delay
+
+__all__ = ["Requantize", "requantize_latency", "requantize_multipliers"]
+
+FACTOR_BITS = 18
+"""Signed operands of a multiplier block."""
+
+NEAR_BITS = 3
+"""Of a shift, those that are applied last."""
+
+
+def requantize_latency(value_bits: int) -> int:
+    """Enabled cycles from value to result; a value wider than a multiplier block takes one more."""
+    return 5 if value_bits > FACTOR_BITS else 4
+
+
+def requantize_multipliers(value_bits: int) -> int:
+    """Products that it takes."""
+    return 2 if value_bits > FACTOR_BITS else 1
+
+
+class Requantize(wiring.Component):
+    """clip(round_half_up(value · multiplier / 2^(shift_base + shift)), −128, 127), a value per cycle.
+
+    One multiplier block while the value has at most 18 bits and the multiplier at most 17, otherwise two and a cycle
+    more.
+
+    Parameters
+    ----------
+    value_bits, multiplier_bits, shift_bits : int
+        Widths of the operands.
+    shift_base : int
+        Fixed part of the shift, at least 1.
+
+    Attributes
+    ----------
+    latency : int
+        Enabled cycles from value to result.
+
+    Members
+    -------
+    enable : In(1)
+        Advances every register.
+    value : In(signed(value_bits))
+    multiplier, shift : In
+        Unsigned; taken along with the value.
+    result : Out(signed(8))
+    saturated : Out(1)
+        The result was clipped. Both mean nothing before the first value has come through.
+    """
+
+    def __init__(self, *, value_bits: int, multiplier_bits: int, shift_bits: int, shift_base: int):
+        assert shift_base >= 1
+        self._shift_base = shift_base
+        self._wide = value_bits > FACTOR_BITS
+        self.latency = requantize_latency(value_bits)
+        super().__init__(
+            {
+                "enable": In(1),
+                "value": In(signed(value_bits)),
+                "multiplier": In(multiplier_bits),
+                "shift": In(shift_bits),
+                "result": Out(signed(INT8_BITS)),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        shift = delay(m, self.shift, self.latency - 3 + self._wide, enable=self.enable, name="shift")
+        # Down to one bit below the result: rounding half up is then to add one and drop that bit.
+        product = self._product(m)[self._shift_base - 1 :].as_signed()
+        stages, rounded, negative, fits = (self._round_wide if self._wide else self._round)(product, shift)
+        with m.If(self.enable):
+            m.d.sync += [
+                *stages,
+                self.result.eq(Mux(fits, rounded, Mux(negative, INT8_MIN, INT8_MAX))),
+                self.saturated.eq(~fits),
+            ]
+        return m
+
+    def _round(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
+        """Shifted, then rounded: what two registers take, the result if it fits, whether it is negative, and whether it
+        fits."""
+        halves = Signal.like(product)
+        rounded = Signal.like(product)
+        above = rounded[INT8_BITS - 1 :]
+        stages = [halves.eq(product >> shift[-1]), rounded.eq((halves + 1) >> 1)]
+        return stages, rounded, rounded[-1], ~above.any() | above.all()
+
+    def _round_wide(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
+        """The same of many bits, shifted in two stages. The second makes only the lowest nine bits of the halves, and
+        tells whether all above them are like the sign: whether the halves are -512 to 511.
+
+        No way leads through all bits at once then, so that Yosys need not make the shifter a fast and large one.
+        """
+        near = shift[-1][:NEAR_BITS]
+        most_near = (1 << NEAR_BITS) - 1
+        low = Signal(INT8_BITS + 1)
+        far = Signal(signed(max(len(product), len(low) + most_near + 1)))
+        unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
+        inside, negative = Signal(), Signal()
+        stages = [
+            far.eq(product >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
+            low.eq(far[: len(low) + most_near] >> near),
+            inside.eq(~((unlike[:most_near] >> near).any() | unlike[most_near:].any())),
+            negative.eq(far[-1]),
+        ]
+        above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128
+        return stages, ((low + 1) >> 1)[:INT8_BITS], negative, inside & (above == negative)
+
+    def _product(self, m: Module) -> Signal:
+        """value · multiplier; a wide value in two parts, of which the lower is unsigned and one bit shorter."""
+        # Without reset, the registers behind a multiplier block are its own.
+        product = Signal(signed(len(self.value) + len(self.multiplier)), reset_less=True)
+        if not self._wide:
+            with m.If(self.enable):
+                m.d.sync += product.eq(self.value * self.multiplier)
+            return product
+        low_bits = FACTOR_BITS - 1
+        parts = [self.value[:low_bits], self.value[low_bits:].as_signed()]
+        products = [
+            Signal((part * self.multiplier).shape(), name=f"part_{i}", reset_less=True) for i, part in enumerate(parts)
+        ]
+        with m.If(self.enable):
+            m.d.sync += [register.eq(part * self.multiplier) for register, part in zip(products, parts, strict=True)]
+            m.d.sync += product.eq(products[0] + (products[1] << low_bits))
+        return product

@@ -1,1 +1,0 @@
-"""Parts of the softmax unit: what happens to a block row."""

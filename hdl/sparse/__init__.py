@@ -1,1 +1,0 @@
-"""Parts of the SpMM engine, in the order that a product takes through them."""

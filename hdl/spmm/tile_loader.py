@@ -1,0 +1,118 @@
+"""X into the tile memories, pass after pass."""
+
+from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...spec.formats import unsigned_bits
+from ...spec.spmm_config import SpmmConfig
+from ..lib.pipeline import index_bits
+from .product_streams import command_layout, input_layout
+from .tile_memory import TileWrite
+
+__all__ = ["TileLoader", "bank_columns", "pass_count"]
+
+
+def bank_columns(config: SpmmConfig, columns):
+    """ceil(columns / banks)."""
+    return (columns + (config.banks - 1)) >> index_bits(config.banks)
+
+
+def pass_count(config: SpmmConfig, command):
+    """Passes over the tokens of a command."""
+
+    def over(tokens: int):
+        return (command.tokens + (tokens - 1)) >> index_bits(tokens)
+
+    return Mux(command.spread, over(config.spread_tokens), over(config.lanes))
+
+
+class TileLoader(wiring.Component):
+    """Fills one slot after the other, each as soon as it is free.
+
+    Members
+    -------
+    i_command : In(stream(command_layout))
+        Taken after its last beat of X.
+    i_inputs : In(stream(input_layout))
+    release : In(2)
+        High for a cycle when a slot's tokens are no longer needed.
+    loaded : Out(2)
+        Slots that hold the tokens of a pass.
+    write : Out(TileWrite)
+    """
+
+    def __init__(self, config: SpmmConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(command_layout(config))),
+                "i_inputs": In(stream.Signature(input_layout(config))),
+                "release": In(2),
+                "loaded": Out(data.ArrayLayout(unsigned(1), 2)),
+                "write": Out(TileWrite(config)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        command = self.i_command.payload
+        slot = Signal()
+        column = Signal(config.column_bits)
+        columns = Signal(unsigned_bits(config.max_columns))
+        left = Signal.like(columns)  # columns of the pass
+        passes = Signal(unsigned_bits(config.max_tokens))  # that are left, this one among them
+        # What decides in a cycle is known from registers.
+        ready, loading, begin, last_column, last_pass = Signal(), Signal(), Signal(), Signal(), Signal()
+        take, last, written_last = Signal(), Signal(), Signal()
+        free = Signal(2)  # in the next cycle, unless this one fills it
+        m.d.comb += [
+            self.i_inputs.ready.eq(ready),
+            take.eq(self.i_inputs.valid & ready),
+            last.eq(take & last_column),
+            free.eq(~Cat(self.loaded) | self.release),
+            self.write.column.eq(column),
+        ]
+        m.d.sync += [
+            ready.eq((begin | (loading & ~(last & last_pass))) & free.bit_select(slot ^ last, 1)),
+            columns.eq(Mux(command.spread, bank_columns(config, command.columns), command.columns)),
+            self.write.enable.eq(take),
+            self.write.slot.eq(slot),
+            self.write.data.eq(self.i_inputs.payload),
+            written_last.eq(last_column),
+        ]
+        with m.If(self.write.enable):
+            m.d.sync += column.eq(Mux(written_last, 0, column + 1))
+        for i in range(2):
+            with m.If(self.release[i]):
+                m.d.sync += self.loaded[i].eq(0)
+        with m.If(take):
+            m.d.sync += [left.eq(left - 1), last_column.eq(left == 2)]
+        with m.If(last):
+            m.d.sync += [
+                self.loaded[slot].eq(1),
+                slot.eq(~slot),
+                left.eq(columns),
+                last_column.eq(columns == 1),
+                passes.eq(passes - 1),
+                last_pass.eq(passes == 2),
+            ]
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.i_command.valid):
+                m.next = "LIMITS"
+            with m.State("LIMITS"):
+                m.d.sync += passes.eq(pass_count(config, command))
+                m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.comb += begin.eq(1)
+                m.d.sync += [left.eq(columns), last_column.eq(columns == 1), last_pass.eq(passes == 1)]
+                m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += loading.eq(1)
+                with m.If(last & last_pass):
+                    m.next = "END"
+            with m.State("END"):
+                m.d.comb += self.i_command.ready.eq(1)
+                m.next = "IDLE"
+        return m

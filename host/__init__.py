@@ -1,0 +1,1 @@
+"""Hardware on a board, from the host's side: frames, the serial port, and cores behind it."""

@@ -1,0 +1,214 @@
+"""Sentences in, labels out, with what the accelerator did for them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.bert import float_attention, softmax
+from ..model.load import Model, as_batch, calibration_sentences
+from ..model.quantise import AttentionScales
+from ..model.tokenizer import Tokens
+from ..spec.attention_config import AttentionConfig
+from ..spec.errors import ConfigError, InputError
+from ..spec.formats import ceil_div
+from .attention import AcceleratorAttention, Backend, Statistics, check_fits
+from .passes import Progress
+
+__all__ = ["Classification", "HeadPicture", "HeadSummary", "classify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSummary:
+    """What a backend told about one head.
+
+    Attributes
+    ----------
+    blocks : int
+        Blocks of the head's attention matrix.
+    kept_blocks : int
+        Blocks computed; 0 for a pruned head.
+    cycles : int or None
+        Hardware cycles, where the backend counts them.
+    """
+
+    layer: int
+    head: int
+    blocks: int
+    kept_blocks: int
+    pruned: bool
+    saturations: int
+    cycles: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadPicture:
+    """One head's attention, from the golden model, for a picture.
+
+    Attributes
+    ----------
+    words : tuple of str
+        Tokens along both axes.
+    probabilities : (length, length) float64
+        Zero throughout for a pruned head.
+    mask : (nq, nk) bool
+        Kept blocks, ``block`` tokens wide.
+    """
+
+    layer: int
+    head: int
+    words: tuple[str, ...]
+    block: int
+    probabilities: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    pruned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """A sentence's answer.
+
+    Attributes
+    ----------
+    label, confidence
+        Most probable class and its probability, with attention on the accelerator.
+    fp32_label, fp32_confidence
+        The same with float32 attention.
+    heads : tuple of HeadSummary
+        Layer by layer, head by head.
+    picture : HeadPicture or None
+    """
+
+    text: str
+    tokens: Tokens
+    label: str
+    confidence: float
+    fp32_label: str
+    fp32_confidence: float
+    heads: tuple[HeadSummary, ...]
+    picture: HeadPicture | None
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of all heads."""
+        return sum(head.blocks for head in self.heads)
+
+    @property
+    def kept_blocks(self) -> int:
+        """Computed blocks of all heads."""
+        return sum(head.kept_blocks for head in self.heads)
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of all heads, or ``None`` where the backend counts none."""
+        counted = [head.cycles for head in self.heads if head.cycles is not None]
+        return sum(counted) if len(counted) == len(self.heads) else None
+
+
+def classify(
+    model: Model,
+    sentences: Sequence[str],
+    *,
+    backend: Backend,
+    config: AttentionConfig,
+    rho: float = -1.0,
+    tau: float = 0.0,
+    scales: AttentionScales | None = None,
+    picture: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> list[Classification]:
+    """Classify sentences, one after another.
+
+    Parameters
+    ----------
+    backend : Backend
+        Runs the heads: :class:`~thresher.runtime.attention.GoldenBackend`, or hardware.
+    config : AttentionConfig
+        The hardware.
+    rho, tau : float
+        Block and head threshold; −1 and 0 switch pruning off.
+    scales : AttentionScales, optional
+        By default found with the packaged sentences.
+    picture : (layer, head), optional
+        Head of which a picture is wanted.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        The model has no classification head; a text is empty or too long; values are not finite.
+    ConfigError
+        ρ, τ or the head of the picture is out of range.
+    """
+    shape = model.config
+    if not model.is_classifier:
+        raise InputError("this model has no classification head: choose a model that classifies")
+    check_fits(config, shape.head_dim)
+    if picture is not None and not (
+        0 <= picture[0] < shape.num_hidden_layers and 0 <= picture[1] < shape.num_attention_heads
+    ):
+        last = (shape.num_hidden_layers - 1, shape.num_attention_heads - 1)
+        raise ConfigError("picture", picture, f"must be a layer and head from (0, 0) to {last}")
+    # Every text is checked before the first runs.
+    tokens = [model.encode(sentence, max_length=config.max_length) for sentence in sentences]
+    if scales is None:
+        scales = model.calibrate(calibration_sentences())
+    answers = []
+    for text, encoded in zip(sentences, tokens, strict=True):
+        attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)
+        ids = as_batch([encoded])
+        probabilities = softmax(model.encoder.logits(ids, attention))[0]
+        reference = softmax(model.encoder.logits(ids, float_attention))[0]
+        best, expected = int(probabilities.argmax()), int(reference.argmax())
+        answers.append(
+            Classification(
+                text=text,
+                tokens=encoded,
+                label=shape.labels[best],
+                confidence=float(probabilities[best]),
+                fp32_label=shape.labels[expected],
+                fp32_confidence=float(reference[expected]),
+                heads=_summaries(attention.log, ceil_div(len(encoded), config.block) ** 2),
+                picture=_picture(attention, encoded, picture),
+            )
+        )
+        if progress is not None:
+            progress(len(answers), len(sentences))
+    return answers
+
+
+def _summaries(log: Sequence[Sequence[Statistics]], blocks: int) -> tuple[HeadSummary, ...]:
+    summaries = []
+    for layer, heads in enumerate(log):
+        for head, told in enumerate(heads):
+            cycles = getattr(told, "cycles", None)
+            summaries.append(
+                HeadSummary(
+                    layer=layer,
+                    head=head,
+                    blocks=blocks,
+                    kept_blocks=int(told.kept_blocks),
+                    pruned=bool(told.pruned),
+                    saturations=int(told.saturations),
+                    cycles=None if cycles is None else int(cycles),
+                )
+            )
+    return tuple(summaries)
+
+
+def _picture(attention: AcceleratorAttention, tokens: Tokens, watched: tuple[int, int] | None) -> HeadPicture | None:
+    result = attention.watched()
+    if watched is None or result is None:
+        return None
+    length, blocks = len(tokens), ceil_div(len(tokens), attention.config.block)
+    trace = result.trace
+    return HeadPicture(
+        layer=watched[0],
+        head=watched[1],
+        words=tokens.words,
+        block=attention.config.block,
+        probabilities=np.zeros((length, length)) if trace is None else trace.softmax.probabilities(),
+        mask=np.zeros((blocks, blocks), bool) if trace is None else trace.selection.mask,
+        pruned=result.statistics.pruned,
+    )

@@ -1,0 +1,214 @@
+"""Many sentences through a model under several settings, in parallel processes."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+
+from ..model.bert import float_attention
+from ..model.load import Model, as_batch, length_batches, load_model
+from ..model.quantise import AttentionScales
+from ..model.tokenizer import Tokens
+from ..model.weights import Float32
+from ..spec.attention_config import AttentionConfig
+from ..spec.errors import ConfigError, ThresherError
+from .attention import AcceleratorAttention, AttentionTotals, GoldenBackend, RandomMaskBackend, check_fits
+
+__all__ = ["Outcome", "Progress", "Setting", "run_settings"]
+
+Progress = Callable[[int, int], None]
+"""Told how many sentences are done, of how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One way to compute attention.
+
+    Parameters
+    ----------
+    config : AttentionConfig, optional
+        Golden model of this hardware; without it, float32 attention.
+    rho, tau : float
+        Thresholds; −1 and 0 switch pruning off.
+    seed : int, optional
+        Replace the block masks by random ones that keep as many blocks of each row.
+    """
+
+    config: AttentionConfig | None = None
+    rho: float = -1.0
+    tau: float = 0.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a setting gave: the model's (sentences, n) outputs, and the counts of its heads."""
+
+    outputs: Float32
+    totals: AttentionTotals
+
+
+_Part = list[tuple[Float32, AttentionTotals]]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What runs in a process: all settings on one batch."""
+
+    model: Model
+    scales: AttentionScales
+    settings: tuple[Setting, ...]
+
+    def run(self, number: int, tokens: list[Tokens]) -> _Part:
+        ids = as_batch(tokens)
+        part = []
+        for setting in self.settings:
+            if setting.config is None:
+                part.append((self.model.outputs(ids, float_attention), AttentionTotals()))
+                continue
+            # Seeded by batch, so that the result does not depend on which process takes it.
+            backend = GoldenBackend() if setting.seed is None else RandomMaskBackend([setting.seed, number])
+            attention = AcceleratorAttention(
+                config=setting.config, scales=self.scales, backend=backend, rho=setting.rho, tau=setting.tau
+            )
+            outputs = self.model.outputs(ids, attention)
+            part.append((outputs, attention.totals))
+        return part
+
+
+_work: _Work | None = None  # of a worker process
+
+
+def _start_worker(folder: str, scales: AttentionScales, settings: tuple[Setting, ...]) -> None:
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the parent to tell, once
+    _work = _Work(load_model(folder), scales, settings)
+
+
+def _run_in_worker(number: int, tokens: list[Tokens]) -> _Part:
+    assert _work is not None
+    return _work.run(number, tokens)
+
+
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Give processes started meanwhile one BLAS thread each: heads are tiny, and threads would only contend."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
+    """Refuse a setting before any work is spent on it."""
+    if setting.config is None:
+        return
+    head_dim = model.config.head_dim
+    check_fits(setting.config, head_dim)
+    if len(scales.layers) != model.config.num_hidden_layers:
+        raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
+    for layer in scales.layers:
+        layer.command(setting.config, length=1, head_dim=head_dim, rho=setting.rho, tau=setting.tau)
+
+
+def run_settings(
+    model: Model,
+    tokens: Sequence[Tokens],
+    settings: Sequence[Setting],
+    scales: AttentionScales,
+    *,
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Run every text under every setting.
+
+    Parameters
+    ----------
+    jobs : int
+        Processes; with 1, everything runs in this one. More than 1 starts new interpreters, so a script that calls
+        this needs the usual ``if __name__ == "__main__":``.
+    progress : Progress, optional
+
+    Returns
+    -------
+    list of Outcome, one per setting
+
+    Raises
+    ------
+    ThresherError
+        A setting does not fit the hardware, or a process died.
+    """
+    if jobs < 1:
+        raise ConfigError("jobs", jobs, "must be at least 1")
+    for setting in settings:
+        _check(model, setting, scales)
+    batches = length_batches(tokens)
+    parts: dict[int, _Part] = {}
+    done = 0
+
+    def finished(number: int, part: _Part) -> None:
+        nonlocal done
+        parts[number] = part
+        done += len(batches[number])
+        if progress is not None:
+            progress(done, len(tokens))
+
+    # Long texts first: the last batches to finish are then short ones, and no process waits long for the other.
+    order = [(number, [tokens[i] for i in batches[number]]) for number in reversed(range(len(batches)))]
+    if jobs == 1 or len(batches) == 1:
+        work = _Work(model, scales, tuple(settings))
+        for number, batch in order:
+            finished(number, work.run(number, batch))
+    else:
+        _run_in_processes(model, scales, settings, order, min(jobs, len(batches)), finished)
+
+    indices = [i for batch in batches for i in batch]
+    outcomes = []
+    for s in range(len(settings)):
+        outputs = np.concatenate([parts[number][s][0] for number in range(len(batches))])
+        ordered = np.empty_like(outputs)
+        ordered[indices] = outputs
+        totals = sum((parts[number][s][1] for number in range(len(batches))), AttentionTotals())
+        outcomes.append(Outcome(outputs=ordered, totals=totals))
+    return outcomes
+
+
+def _run_in_processes(
+    model: Model,
+    scales: AttentionScales,
+    settings: Sequence[Setting],
+    order: list[tuple[int, list[Tokens]]],
+    jobs: int,
+    finished: Callable[[int, _Part], None],
+) -> None:
+    arguments = (str(model.folder), scales, tuple(settings))
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, arguments) as pool,
+    ):
+        futures = {pool.submit(_run_in_worker, number, batch): number for number, batch in order}
+        waiting = set(futures)
+        try:
+            while waiting:
+                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    finished(futures[future], future.result())
+        except BrokenProcessPool:
+            raise ThresherError("a worker process died, perhaps for lack of memory: try with one job") from None
+        finally:
+            pool.shutdown(cancel_futures=True)

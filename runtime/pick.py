@@ -1,0 +1,232 @@
+"""How much to prune: accuracy and cycles of a model over the block threshold, and the least that is fast enough."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..cost.attention_cycles import HeadWork
+from ..model.load import Model, calibration_sentences
+from ..model.quantise import AttentionScales
+from ..spec.attention_command import DENSE_RHO
+from ..spec.attention_config import AttentionConfig
+from ..spec.errors import ConfigError
+from .attention import HeadShape, check_fits
+from .evaluate import METRICS, dataset_tokens, results, task_dataset
+from .passes import Progress, Setting, run_settings
+
+__all__ = ["DEFAULT_RHOS", "Point", "SparsityPick", "head_cycles", "pick"]
+
+DEFAULT_RHOS = (-0.5, -0.25, 0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Closer where accuracy begins to suffer."""
+
+MOST_RHOS = 100
+
+AS_FAST = 0.01
+"""Speedups that differ by less are alike: beyond some sparsity short texts gain next to nothing, and only lose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A block threshold and what it gives.
+
+    Attributes
+    ----------
+    rho : float
+        −1 is INT8 without pruning.
+    score : float
+        The task's metric.
+    change, change_int8 : float
+        Score minus FP32's, and minus that of INT8 without pruning.
+    block_sparsity : float
+        Share of blocks not computed.
+    cycles : float
+        Of the attention core per sentence, all heads in one stream, by the cycle model.
+    speedup : float
+        Cycles without pruning over these.
+    """
+
+    rho: float
+    score: float
+    change: float
+    change_int8: float
+    block_sparsity: float
+    cycles: float
+    speedup: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparsityPick:
+    """What ``thresher pick`` prints.
+
+    Attributes
+    ----------
+    fp32 : float
+        Score of float32 attention.
+    points : tuple of Point
+        INT8 without pruning first, then by ρ.
+    reached : bool
+        Whether any point is as fast as wanted.
+    chosen : int
+        Place in ``points`` of the one with the smallest sparsity that is; if none is, of the smallest sparsity that is
+        as fast as the fastest, within 1 %.
+    seconds : float
+        Wall time without loading the model.
+    """
+
+    model: str
+    task: str
+    metric: str
+    data: str
+    examples: int
+    sentences: int
+    calibration: str
+    policy: dict[str, str]
+    target_speedup: float
+    fp32: float
+    points: tuple[Point, ...]
+    reached: bool
+    chosen: int
+    jobs: int
+    seconds: float
+
+    @property
+    def point(self) -> Point:
+        """The chosen one."""
+        return self.points[self.chosen]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, for JSON."""
+        return asdict(self)
+
+
+def head_cycles(config: AttentionConfig, shapes: Counter[HeadShape]) -> float:
+    """Cycles of a stream of these heads, by :class:`~thresher.cost.attention_cycles.HeadWork`: the sum of what each
+    takes in a stream of its like."""
+    return sum(count * _cycles(config, shape) for shape, count in shapes.items())
+
+
+@lru_cache(1 << 16)
+def _cycles(config: AttentionConfig, shape: HeadShape) -> float:
+    return head_work(config, shape).cycles
+
+
+def head_work(config: AttentionConfig, shape: HeadShape) -> HeadWork:
+    """A model's head as work for a core: as many keys as queries."""
+    return HeadWork(
+        config=config,
+        query_length=shape.length,
+        key_length=shape.length,
+        head_dim=shape.head_dim,
+        kept_blocks=shape.kept_blocks,
+        pruned=shape.pruned,
+    )
+
+
+def choose(points: Sequence[Point], target: float) -> tuple[int, bool]:
+    """Place of the smallest sparsity that reaches a speedup, and whether any does; if none, of the smallest that comes
+    as near as the fastest."""
+    best = max(point.speedup for point in points)
+    reached = best >= target
+    least = target if reached else best * (1 - AS_FAST)
+    fast = [i for i, point in enumerate(points) if point.speedup >= least]
+    return min(fast, key=lambda i: points[i].block_sparsity), reached
+
+
+def _check(target: float, rhos: Sequence[float]) -> list[float]:
+    if not (math.isfinite(target) and target > 0):
+        raise ConfigError("target_speedup", target, "must be a positive number, such as 1.5")
+    if not 1 <= len(rhos) <= MOST_RHOS:
+        raise ConfigError("rhos", len(rhos), f"give from 1 to {MOST_RHOS} of them")
+    for rho in rhos:
+        if not (math.isfinite(rho) and -1 < rho < 1):
+            raise ConfigError("rho", rho, "must be between -1 and 1; pruning off is always in the table")
+    return sorted(set(rhos))
+
+
+def pick(
+    model: Model,
+    task: str,
+    data: Path,
+    *,
+    config: AttentionConfig,
+    target_speedup: float,
+    rhos: Sequence[float] = DEFAULT_RHOS,
+    limit: int | None = None,
+    scales: AttentionScales | None = None,
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> SparsityPick:
+    """Evaluate a model over block thresholds, and choose the smallest sparsity that reaches a speedup.
+
+    Every text runs once under every setting, FP32 and INT8 without pruning among them, on golden. Cycles are those of
+    the cycle model, from the blocks that each head keeps.
+
+    Parameters
+    ----------
+    task : "sst2" or "stsb"
+    data : Path
+        See :func:`~thresher.runtime.evaluate.evaluate`.
+    config : AttentionConfig
+        Hardware and policy.
+    target_speedup : float
+        Over the same hardware without pruning.
+    rhos : sequence of float
+        Between −1 and 1.
+    limit : int, optional
+        Only the first examples.
+    scales : AttentionScales, optional
+        By default found with the packaged sentences.
+    jobs, progress
+        See :func:`~thresher.runtime.passes.run_settings`.
+
+    Raises
+    ------
+    ThresherError
+        In one line, what does not fit: file, line, model, hardware or setting.
+    """
+    start = time.perf_counter()
+    ordered = [DENSE_RHO, *_check(target_speedup, rhos)]
+    check_fits(config, model.config.head_dim)
+    dataset = task_dataset(model, data, task, limit)
+    tokens = dataset_tokens(model, dataset, data, config)
+    if scales is None:
+        scales = model.calibrate(calibration_sentences())
+    settings = [Setting(), *(Setting(config=config, rho=rho) for rho in ordered)]
+    outcomes = run_settings(model, tokens, settings, scales, jobs=jobs, progress=progress)
+    fp32, *found = results(dataset, outcomes)
+    cycles = [head_cycles(config, outcome.totals.shapes) / len(tokens) for outcome in outcomes[1:]]
+    points = tuple(
+        Point(
+            rho=rho,
+            score=result.score,
+            change=result.change,
+            change_int8=result.score - found[0].score,
+            block_sparsity=result.block_sparsity,
+            cycles=taken,
+            speedup=cycles[0] / taken,
+        )
+        for rho, result, taken in zip(ordered, found, cycles, strict=True)
+    )
+    chosen, reached = choose(points, target_speedup)
+    return SparsityPick(
+        model=str(model.folder),
+        task=task,
+        metric=METRICS[task],
+        data=str(data),
+        examples=len(dataset.targets),
+        sentences=len(tokens),
+        calibration=f"{scales.sentences} sentences, {scales.method}",
+        policy=config.policy,
+        target_speedup=target_speedup,
+        fp32=fp32.score,
+        points=points,
+        reached=reached,
+        chosen=chosen,
+        jobs=jobs,
+        seconds=time.perf_counter() - start,
+    )

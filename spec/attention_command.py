@@ -1,0 +1,235 @@
+"""What a head is told at run time: lengths, ρ, τ and scales, as the integers that the hardware takes."""
+
+import math
+import operator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import SupportsFloat, SupportsIndex
+
+from .attention_config import AttentionConfig, HeadRule
+from .base import check_encodable
+from .errors import CommandValueError
+from .formats import (
+    EXP_FRACTION,
+    OUTPUT_MULTIPLIER_BITS,
+    OUTPUT_SHIFT_BITS,
+    RHO_FRACTION,
+    SCALE_FRACTION,
+    SCORE_MULTIPLIER_BITS,
+    SCORE_SHIFT_BITS,
+)
+
+__all__ = [
+    "CommandError",
+    "HeadCommand",
+    "command_widths",
+    "head_command",
+    "output_scaling",
+    "scaling",
+    "score_scaling",
+]
+
+DENSE_RHO = -1.0
+"""ρ at which the threshold is the row's minimum: every block is kept."""
+
+
+class CommandError(IntEnum):
+    """Why the hardware refuses a command (field ``error`` of the statistics)."""
+
+    NONE = 0
+    QUERY_LENGTH = 1
+    KEY_LENGTH = 2
+    HEAD_DIM = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadCommand:
+    """One head's command, field by field as on the command stream. Nothing is checked here: the hardware
+    answers for illegal lengths (:meth:`refusal`).
+
+    Parameters
+    ----------
+    query_length, key_length, head_dim : int
+        Lq, Lk, d.
+    rho : int
+        ρ·2^8, −256…255. −256 keeps every block.
+    head_threshold : int
+        The head is pruned when Σ|II| is below this.
+    score_multiplier, score_shift : int
+        A score difference δ becomes the exponent t = (δ >> score_shift) · score_multiplier / 2^24 (base 2).
+    output_multiplier, output_shift : int
+        A normalised output times output_multiplier / 2^output_shift is the INT8 result.
+    """
+
+    query_length: int
+    key_length: int
+    head_dim: int
+    rho: int = -(1 << RHO_FRACTION)
+    head_threshold: int = 0
+    score_multiplier: int = 1 << SCALE_FRACTION
+    score_shift: int = 0
+    output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
+    output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
+
+    def refusal(self, config: AttentionConfig) -> CommandError:
+        """Why the hardware refuses this command, or ``NONE``."""
+        if not 1 <= self.query_length <= config.max_length:
+            return CommandError.QUERY_LENGTH
+        if not 1 <= self.key_length <= config.max_length:
+            return CommandError.KEY_LENGTH
+        if not 1 <= self.head_dim <= config.max_head_dim:
+            return CommandError.HEAD_DIM
+        return CommandError.NONE
+
+    def check_encodable(self, config: AttentionConfig) -> None:
+        """Refuse what does not fit the fields of the command stream.
+
+        Raises
+        ------
+        CommandValueError
+            Names the field, its value and its range.
+        """
+        check_encodable(self, command_widths(config))
+
+
+def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
+    """Bits and signedness of each command field, in the order of the stream's payload (lowest bits first)."""
+    widths = {
+        "query_length": (config.length_bits, False),
+        "key_length": (config.length_bits, False),
+        "head_dim": (config.head_dim_bits, False),
+        "rho": (RHO_FRACTION + 1, True),
+        "head_threshold": (config.head_sum_bits, False),
+        "score_multiplier": (SCORE_MULTIPLIER_BITS, False),
+        "score_shift": (SCORE_SHIFT_BITS, False),
+        "output_multiplier": (OUTPUT_MULTIPLIER_BITS, False),
+        "output_shift": (OUTPUT_SHIFT_BITS, False),
+    }
+    assert list(widths) == [field.name for field in fields(HeadCommand)]
+    return widths
+
+
+def _integer(name: str, value: object) -> int:
+    """An integer of any kind (NumPy's included) as Python's."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise CommandValueError(name, value, "must be an integer")
+    return operator.index(value)
+
+
+def _real(name: str, value: object) -> float:
+    if isinstance(value, str | bytes) or not isinstance(value, SupportsFloat):
+        raise CommandValueError(name, value, "must be a number")
+    return float(value)
+
+
+def score_scaling(score_scale: float) -> tuple[int, int]:
+    """Multiplier and shift for scores of ``score_scale`` nats per unit.
+
+    The exponent of 2 is a score difference times score_scale·log2(e). The shift drops low bits of the difference
+    only while one unit of it stays below half a unit of the exponent, 2^−12.
+
+    Raises
+    ------
+    CommandValueError
+        The scale is not positive and finite, or one unit of score is more than 2^−7 powers of two.
+    """
+    score_scale = _real("score_scale", score_scale)
+    if not (math.isfinite(score_scale) and score_scale > 0):
+        raise CommandValueError("score_scale", score_scale, "must be positive and finite")
+    factor = score_scale * math.log2(math.e) * (1 << EXP_FRACTION)
+    shift = 0
+    while factor * 2 ** (shift + 1) <= 1 and shift < (1 << SCORE_SHIFT_BITS) - 1:
+        shift += 1
+    multiplier = round(factor * 2**shift * (1 << SCALE_FRACTION))
+    limit = (1 << SCORE_MULTIPLIER_BITS) - 1
+    if multiplier > limit:
+        allowed = limit / (math.log2(math.e) * (1 << (EXP_FRACTION + SCALE_FRACTION)))
+        raise CommandValueError("score_scale", score_scale, f"must be at most {allowed:.6f} nats per unit of q·k")
+    return multiplier, shift
+
+
+def scaling(name: str, scale: float, *, bits: int, least_shift: int, shift_bits: int) -> tuple[int, int]:
+    """Multiplier of so many bits, and shift, whose quotient multiplier / 2^(least_shift + shift) is ``scale``.
+
+    Raises
+    ------
+    CommandValueError
+        ``scale``, called ``name``, needs another shift than 0 … 2^shift_bits − 1.
+    """
+    scale = _real(name, scale)
+    high = bits - 1 - least_shift
+    low = high - (1 << shift_bits) + 1
+    if not (math.isfinite(scale) and 2.0**low <= scale <= 2.0**high):
+        raise CommandValueError(name, scale, f"must be from 2^{low} to 2^{high}")
+    mantissa, exponent = math.frexp(scale)
+    multiplier, shift = round(mantissa * (1 << bits)), bits - exponent
+    if multiplier == 1 << bits:  # rounded up to the next power of two
+        multiplier, shift = multiplier // 2, shift - 1
+    return multiplier, shift - least_shift
+
+
+def output_scaling(output_scale: float) -> tuple[int, int]:
+    """Multiplier and shift whose quotient multiplier / 2^shift is ``output_scale``, to 16 bits.
+
+    Raises
+    ------
+    CommandValueError
+        The scale is not in 2^−16 … 2^15.
+    """
+    return scaling(
+        "output_scale", output_scale, bits=OUTPUT_MULTIPLIER_BITS, least_shift=0, shift_bits=OUTPUT_SHIFT_BITS
+    )
+
+
+def head_command(
+    config: AttentionConfig,
+    *,
+    query_length: int,
+    key_length: int,
+    head_dim: int,
+    score_scale: float,
+    output_scale: float,
+    rho: float = DENSE_RHO,
+    tau: float = 0.0,
+) -> HeadCommand:
+    """The command for a head with real-valued settings.
+
+    Parameters
+    ----------
+    score_scale : float
+        Nats per unit of q·k: scale of Q times scale of K over sqrt(d).
+    output_scale : float
+        Scale of V over scale of O.
+    rho : float
+        Block threshold, −1 ≤ ρ < 1, rounded to 1/256; −1 switches pruning off.
+    tau : float
+        Head threshold, compared with the mean or the sum of |II| as ``config.head_rule`` says; 0 prunes no head.
+
+    Raises
+    ------
+    CommandValueError
+        A value is out of range; the message says which and what is allowed.
+    """
+    lengths = {"query_length": query_length, "key_length": key_length, "head_dim": head_dim}
+    query_length, key_length, head_dim = (_integer(name, value) for name, value in lengths.items())
+    rho, tau = _real("rho", rho), _real("tau", tau)
+    if not (math.isfinite(rho) and -1 <= rho < 1):
+        raise CommandValueError("rho", rho, "must be at least -1 (pruning off) and below 1")
+    if not (math.isfinite(tau) and tau >= 0):
+        raise CommandValueError("tau", tau, "must be 0 (no head is pruned) or positive")
+    elements = query_length * key_length if config.head_rule is HeadRule.PER_ELEMENT else 1
+    # Integers below a real threshold are those below its ceiling, so this loses nothing.
+    head_threshold = min(math.ceil(tau * elements), (1 << config.head_sum_bits) - 1)
+    score_multiplier, score_shift = score_scaling(score_scale)
+    output_multiplier, output_shift = output_scaling(output_scale)
+    return HeadCommand(
+        query_length=query_length,
+        key_length=key_length,
+        head_dim=head_dim,
+        rho=min(round(rho * (1 << RHO_FRACTION)), (1 << RHO_FRACTION) - 1),
+        head_threshold=head_threshold,
+        score_multiplier=score_multiplier,
+        score_shift=score_shift,
+        output_multiplier=output_multiplier,
+        output_shift=output_shift,
+    )

@@ -1,0 +1,165 @@
+"""Block rows for the softmax unit: what goes in, what the golden model answers, and the array's side of the credits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from thresher.golden.attention.softmax import softmax
+from thresher.hdl.attention.softmax.compact import CompactSoftmax
+from thresher.hdl.attention.softmax.pipelined import Softmax
+from thresher.hdl.lib.streams import StreamFIFO
+from thresher.spec import AttentionConfig, HeadCommand
+from thresher.spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS
+
+SCORE_LATENCY = 5
+
+
+class GatedSoftmax(wiring.Component):
+    """The softmax behind an array of ``SCORE_LATENCY`` cycles, which starts a block when there is room for it.
+
+    With ``in_order``, ``o_rows`` is held back until all weights of its block row are taken.
+    """
+
+    def __init__(self, config: AttentionConfig, *, in_order: bool = False):
+        self.softmax = (CompactSoftmax if config.compact else Softmax)(config)
+        self.in_order = in_order
+        members = self.softmax.signature.members
+        super().__init__({name: members[name] for name in ("i_row", "i_scores", "o_weights", "o_rows")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.softmax = softmax = self.softmax
+        wiring.connect(m, wiring.flipped(self.i_row), softmax.i_row)
+        wiring.connect(m, wiring.flipped(self.o_weights), softmax.o_weights)
+        self._start_scores(m, softmax)
+        allowed = self._rows_emitted(m) if self.in_order else 1
+        m.d.comb += [
+            self.o_rows.payload.eq(softmax.o_rows.payload),
+            self.o_rows.valid.eq(softmax.o_rows.valid & allowed),
+            softmax.o_rows.ready.eq(self.o_rows.ready & allowed),
+        ]
+        return m
+
+    def _start_scores(self, m, softmax):
+        starts = self.i_scores.valid & self.i_scores.ready
+        announced = Signal(8)
+        m.d.sync += announced.eq(
+            announced + (self.i_row.valid & self.i_row.ready) - (starts & self.i_scores.payload.last)
+        )
+        m.d.comb += [self.i_scores.ready.eq(softmax.available & (announced != 0)), softmax.reserve.eq(starts)]
+        valid, payload = starts, self.i_scores.payload
+        for i in range(SCORE_LATENCY):
+            held_valid, held = Signal(name=f"valid_{i}"), Signal.like(payload, name=f"payload_{i}")
+            m.d.sync += [held_valid.eq(valid), held.eq(payload)]
+            valid, payload = held_valid, held
+        m.d.comb += [softmax.i_scores.valid.eq(valid), softmax.i_scores.payload.eq(payload)]
+
+    def _rows_emitted(self, m):
+        m.submodules.chunks = chunks = StreamFIFO(self.i_row.payload.chunks.shape(), depth=100)
+        weights = self.o_weights
+        ended = weights.valid & weights.ready & weights.payload.last & (weights.payload.chunk == chunks.o.payload - 1)
+        emitted = Signal(8)
+        m.d.sync += emitted.eq(emitted + ended - (self.o_rows.valid & self.o_rows.ready))
+        m.d.comb += [
+            chunks.i.valid.eq(self.i_row.valid & self.i_row.ready),
+            chunks.i.payload.eq(self.i_row.payload.chunks),
+            chunks.o.ready.eq(ended),
+        ]
+        return emitted != 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRow:
+    """One block row: scores (n, B, B) of its n kept blocks, [block][query row][key]."""
+
+    scores: np.ndarray
+    key_valid: np.ndarray
+    key_block: np.ndarray
+    background: int
+    pruned_keys: int
+    chunks: int
+    score_multiplier: int
+    score_shift: int
+    slot: int
+
+    def announcement(self):
+        names = ("background", "pruned_keys", "chunks", "score_multiplier", "score_shift", "slot")
+        return {name: getattr(self, name) for name in names}
+
+    def blocks(self):
+        n = len(self.scores)
+        return [
+            {
+                "scores": self.scores[k],
+                "key_valid": int(sum(int(v) << j for j, v in enumerate(self.key_valid[k]))),
+                "key_block": int(self.key_block[k]),
+                "last": k == n - 1,
+            }
+            for k in range(n)
+        ]
+
+    def golden(self, config: AttentionConfig):
+        """Payloads of ``o_weights`` and ``o_rows`` (``compact``: one per query row).
+
+        From a dense row with the pruned keys behind the kept ones.
+        """
+        n, b, _ = self.scores.shape
+        dense = self.scores.transpose(1, 0, 2).reshape(b, n * b)
+        valid = self.key_valid.reshape(-1)
+        pruned = np.zeros((b, self.pruned_keys), np.int64)
+        scores = np.concatenate([dense[:, valid], pruned], axis=1)
+        kept = np.concatenate([np.ones((b, valid.sum()), bool), pruned.astype(bool)], axis=1)
+        command = HeadCommand(
+            query_length=1,
+            key_length=1,
+            head_dim=1,
+            score_multiplier=self.score_multiplier,
+            score_shift=self.score_shift,
+        )
+        result = softmax(config, command, scores, kept, np.full(b, self.background))
+        weights = np.zeros((b, n * b), np.int64)
+        weights[:, valid] = result.weights[:, : valid.sum()] - result.background[:, None]
+        weights = weights.reshape(b, n, b).transpose(1, 0, 2)
+        emitted = [
+            {
+                "weights": weights[k].tolist(),
+                "key_block": int(self.key_block[k]),
+                "first": int(k == 0),
+                "last": int(k == n - 1),
+                "chunk": chunk,
+                "slot": self.slot,
+            }
+            for chunk in range(self.chunks)
+            for k in range(n)
+        ]
+        row = {name: getattr(result, name).tolist() for name in ("background", "mantissa", "exponent")}
+        if config.compact:
+            return emitted, [{name: row[name][i] for name in row} | {"slot": self.slot} for i in range(b)]
+        return emitted, [{**row, "slot": self.slot}]
+
+
+def random_row(config: AttentionConfig, rng: np.random.Generator, *, n: int | None = None, chunks: int | None = None):
+    """A block row of ``n`` kept blocks (any number by default): scores near each other, far apart, or extreme; a
+    background below, among and above them; an incomplete last block now and then."""
+    b, peak = config.block, config.score_peak
+    n = int(rng.integers(1, config.blocks + 1)) if n is None else n
+    spread = int(rng.choice([1, 40, 3000, peak]))
+    scores = np.clip(rng.integers(-peak, peak + 1) + rng.integers(-spread, spread + 1, (n, b, b)), -peak, peak)
+    scores[rng.random((n, b, b)) < 0.1] = rng.choice([-peak, peak, 0])
+    key_valid = np.ones((n, b), bool)
+    if rng.random() < 0.4:
+        key_valid[-1, int(rng.integers(1, b)) :] = False
+    free = config.max_length - int(key_valid.sum())
+    realistic = rng.random() < 0.7
+    return BlockRow(
+        scores=scores,
+        key_valid=key_valid,
+        key_block=np.sort(rng.choice(config.blocks, n, replace=False)),
+        background=int(rng.choice([-peak, peak, int(scores.min()), int(scores.max()), int(scores.mean())])),
+        pruned_keys=0 if rng.random() < 0.3 else int(rng.integers(0, free + 1)),
+        chunks=int(rng.integers(1, config.chunks + 1)) if chunks is None else chunks,
+        score_multiplier=int(rng.integers(1, 4096) if realistic else rng.integers(1 << SCORE_MULTIPLIER_BITS)),
+        score_shift=int(rng.integers(0, 3) if realistic else rng.integers(1 << SCORE_SHIFT_BITS)),
+        slot=int(rng.integers(2)),
+    )

@@ -1,0 +1,178 @@
+"""Sparsity engine against golden.select: importance, threshold, mask, background, head decision, list of blocks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+from thresher.golden.attention.predictor import predict
+from thresher.golden.attention.selection import select
+from thresher.hdl.attention.selection.compact import CompactSparsityEngine
+from thresher.hdl.attention.selection.pipelined import SparsityEngine
+from thresher.sim.testbench import run_streams
+from thresher.spec import Fill, HeadCommand, Importance
+from thresher.spec.formats import ceil_div
+
+from ..common import CORNERS, compact, head_payload, int8, tiny
+
+CONFIGS = {
+    "tiny": tiny(),
+    "two_blocks_zero_fill": tiny(predictor_blocks=2, fill=Fill.ZERO, importance=Importance.ABS_SUM),
+    "block4_sum": tiny(block=4, importance=Importance.SUM, predictor_blocks=2),
+    "long": tiny(max_length=72, predictor_blocks=4),
+    "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
+}
+CONFIGS |= {f"compact_{name}": compact(config) for name, config in CONFIGS.items()}
+
+
+class ListAfterDecision(wiring.Component):
+    """The engine with its second pass held back until the first has decided."""
+
+    def __init__(self, config):
+        self._engine = (CompactSparsityEngine if config.compact else SparsityEngine)(config)
+        super().__init__(self._engine.signature)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.engine = engine = self._engine
+        decided = Signal(8)
+        ahead = Signal(8)
+        for name in ("i_head", "i_predictions"):
+            connect(m, flipped(getattr(self, name)), getattr(engine, name))
+        for name in ("o_decisions", "o_rows", "o_blocks"):
+            connect(m, getattr(engine, name), flipped(getattr(self, name)))
+        m.d.comb += [
+            engine.i_list.payload.eq(self.i_list.payload),
+            engine.i_list.valid.eq(self.i_list.valid & (ahead != 0)),
+            self.i_list.ready.eq(engine.i_list.ready & (ahead != 0)),
+        ]
+        decided = self.o_decisions.valid & self.o_decisions.ready
+        listed = self.i_list.valid & self.i_list.ready
+        m.d.sync += ahead.eq(ahead + decided - listed)
+        return m
+
+
+def beats(config, ii):
+    """An (Lq, Lk) array of predictions as payloads; what lies outside is loud."""
+    b, keys = config.block, config.predictor_keys
+    rows, groups = ceil_div(ii.shape[0], b), ceil_div(ii.shape[1], keys)
+    padded = np.full((rows * b, groups * keys), config.prediction_peak)
+    padded[: ii.shape[0], : ii.shape[1]] = ii
+    for row in range(rows):
+        for group in range(groups):
+            yield {
+                "ii": padded[row * b : (row + 1) * b, group * keys : (group + 1) * keys],
+                "query_valid": sum((row * b + i < ii.shape[0]) << i for i in range(b)),
+                "key_valid": sum((group * keys + j < ii.shape[1]) << j for j in range(keys)),
+                "last_group": int(group == groups - 1),
+                "last_row": int(row == rows - 1),
+            }
+
+
+def check(config, heads, seed, stall=0.3):
+    """Run up to two heads (command, ii) and compare everything that comes out."""
+    golden = [select(config, ii, command) for command, ii in heads]
+    payloads = [head_payload(command, slot) for slot, (command, _) in enumerate(heads)]
+    transcript = run_streams(
+        ListAfterDecision(config),
+        {
+            "i_head": payloads,
+            "i_predictions": [beat for _, ii in heads for beat in beats(config, ii)],
+            "i_list": payloads,
+        },
+        {
+            "o_decisions": len(heads),
+            "o_rows": sum(g.mask.shape[0] for g in golden),
+            "o_blocks": sum(int(g.mask.sum()) for g in golden),
+        },
+        seed=seed,
+        stall=stall,
+    )
+    decisions = [
+        {"slot": slot, "pruned": int(g.pruned), "kept_blocks": int(g.mask.sum())} for slot, g in enumerate(golden)
+    ]
+    assert transcript.values["o_decisions"] == decisions, f"seed {seed}"
+    expected_rows, expected_blocks = [], []
+    for slot, ((_, ii), g) in enumerate(zip(heads, golden, strict=True)):
+        lk = ii.shape[1]
+        inside = np.minimum(lk - np.arange(g.mask.shape[1]) * config.block, config.block)
+        for row, mask in enumerate(g.mask):
+            background = int(g.background[row])
+            expected_rows.append({"slot": slot, "background": background, "pruned_keys": int(inside[~mask].sum())})
+            kept = np.flatnonzero(mask)
+            expected_blocks += [
+                {
+                    "slot": slot,
+                    "row": row,
+                    "key_block": int(block),
+                    "key_valid": (1 << int(inside[block])) - 1,
+                    "last": int(block == kept[-1]),
+                }
+                for block in kept
+            ]
+    assert transcript.values["o_rows"] == expected_rows, f"seed {seed}"
+    assert transcript.values["o_blocks"] == expected_blocks, f"seed {seed}"
+    return transcript
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("rho", [-256, -255, -100, 0, 60, 255])
+def test_random_heads(name, rho):
+    config = CONFIGS[name]
+    seed = 1000 + rho
+    rng = np.random.default_rng(seed)
+    heads = []
+    for lq, lk in ((config.max_length // 2 + 1, config.max_length - 1), (3, config.max_length)):
+        q, k = int8(rng, lq, config.max_head_dim), int8(rng, lk, config.max_head_dim)
+        ii = predict(config, q.astype(np.int64), k.astype(np.int64))
+        command = HeadCommand(query_length=lq, key_length=lk, head_dim=config.max_head_dim, rho=rho)
+        heads.append((command, ii))
+    check(config, heads, seed)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("corner", CORNERS)
+def test_corners_and_head_threshold(name, corner):
+    config = CONFIGS[name]
+    seed = 200 + CORNERS.index(corner)
+    rng = np.random.default_rng(seed)
+    heads = []
+    for lq, lk, above in ((config.max_length, config.max_length, 0), (1, 1, 1)):
+        q, k = int8(rng, lq, config.max_head_dim, corner=corner), int8(rng, lk, config.max_head_dim, corner=corner)
+        ii = predict(config, q.astype(np.int64), k.astype(np.int64))
+        command = HeadCommand(
+            query_length=lq,
+            key_length=lk,
+            head_dim=config.max_head_dim,
+            rho=32,
+            head_threshold=int(np.abs(ii).sum()) + above,
+        )
+        heads.append((command, ii))
+    check(config, heads, seed)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("importance", list(Importance))
+@pytest.mark.parametrize("name", ["long", "compact_long"])
+def test_extreme_predictions(sign, importance, name):
+    """Every prediction at the edge of its range: the widths hold. The head's sum needs every row, a threshold one."""
+    config = dataclasses.replace(CONFIGS[name], importance=importance)
+    ii = np.full((72, 72), sign * config.prediction_peak)
+    ii[:, 36:] *= -1
+    for rho, rows in ((-256, config.block), (-128, config.block), (0, 72), (255, config.block)):
+        command = HeadCommand(query_length=rows, key_length=72, head_dim=8, rho=rho)
+        check(config, [(command, ii[:rows])], seed=5)
+
+
+def test_cycles():
+    """Selection keeps pace with one prediction beat per cycle when no background must be divided."""
+    config = tiny(max_length=128, predictor_blocks=2, fill=Fill.ZERO)
+    rng = np.random.default_rng(3)
+    q, k = int8(rng, 128, 8), int8(rng, 128, 8)
+    command = HeadCommand(query_length=128, key_length=128, head_dim=8, rho=128)
+    transcript = check(config, [(command, predict(config, q.astype(np.int64), k.astype(np.int64)))], 3, stall=0.0)
+    taken = transcript.cycles["i_predictions"]
+    assert taken[-1] - taken[0] == 64 * 32 - 1
+    assert transcript.cycles["o_decisions"][0] - taken[-1] < 32 + 36

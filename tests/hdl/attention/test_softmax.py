@@ -1,0 +1,128 @@
+"""The softmax unit against its golden model, under stalls, and its cycles per block row."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from thresher.hdl.attention.softmax.pipelined import ROWS_AHEAD
+from thresher.sim.testbench import run_streams
+from thresher.spec import Fill, Normalise, preset
+
+from ..common import tiny
+from .softmax_bench import SCORE_LATENCY, GatedSoftmax, random_row
+
+
+def run(config, rows, *, seed, stall, in_order=False, dut=None):
+    """Run block rows, compare with the golden model, and return the transcript."""
+    golden = [row.golden(config) for row in rows]
+    weights = [value for emitted, _ in golden for value in emitted]
+    results = [value for _, told in golden for value in told]
+    inputs = {
+        "i_row": [row.announcement() for row in rows],
+        "i_scores": [block for row in rows for block in row.blocks()],
+    }
+    counts = {"o_weights": len(weights), "o_rows": len(results)}
+    dut = dut or GatedSoftmax(config, in_order=in_order)
+    result = run_streams(dut, inputs, counts, seed=seed, stall=stall)
+    for index, (got, expected) in enumerate(zip(result.values["o_weights"], weights, strict=True)):
+        assert got == expected, f"seed {seed}, weights {index}"
+    for index, (got, expected) in enumerate(zip(result.values["o_rows"], results, strict=True)):
+        assert got == expected, f"seed {seed}, row {index}"
+    return result
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("normalise", list(Normalise))
+@pytest.mark.parametrize("fill", list(Fill))
+@pytest.mark.parametrize(
+    ("weight_bits", "segments", "block", "stall"),
+    [(12, 32, 2, 0.0), (12, 32, 2, 0.4), (8, 1, 4, 0.3), (15, 64, 2, 0.7)],
+)
+def test_random_rows(compact, normalise, fill, weight_bits, segments, block, stall):
+    config = tiny(
+        compact=compact,
+        output_lanes=1,
+        normalise=normalise,
+        fill=fill,
+        weight_bits=weight_bits,
+        reciprocal_segments=segments,
+        block=block,
+    )
+    seed = weight_bits + int(10 * stall)
+    rng = np.random.default_rng(seed)
+    rows = [random_row(config, rng) for _ in range(10)]
+    rows += [random_row(config, rng, n=1, chunks=1) for _ in range(4)]
+    rows += [random_row(config, rng, n=config.blocks) for _ in range(2)]
+    run(config, rows, seed=seed, stall=stall, in_order=stall == 0.4 and not compact)
+
+
+@pytest.mark.parametrize("normalise", list(Normalise))
+@pytest.mark.parametrize(("stall", "in_order"), [(0.0, True), (0.3, True), (0.9, False)])
+def test_single_blocks_pile_up_behind_a_slow_consumer(normalise, stall, in_order):
+    # More rows than any queue holds, and their ends in order, so every credit runs out.
+    config = tiny(normalise=normalise, block=4)
+    rng = np.random.default_rng(3)
+    rows = [random_row(config, rng, n=1, chunks=1) for _ in range(3 * ROWS_AHEAD)]
+    run(config, rows, seed=3, stall=stall, in_order=in_order)
+
+
+@pytest.mark.parametrize("policy", ["thresher", "hdp"])
+def test_full_rows_fill_the_ring(policy):
+    config = preset("edge", policy=policy)
+    rng = np.random.default_rng(6)
+    rows = [random_row(config, rng, n=config.blocks) for _ in range(4)]
+    run(config, rows, seed=6, stall=0.05)
+
+
+@pytest.mark.parametrize("normalise", list(Normalise))
+def test_weights_stalled_for_long(normalise):
+    config = tiny(normalise=normalise)
+    rng = np.random.default_rng(5)
+    rows = [random_row(config, rng, n=config.blocks) for _ in range(4)]
+    run(config, rows, seed=5, stall=0.97, in_order=True)
+
+
+def ends(result, rows):
+    """Cycle of the last weights of each row."""
+    taken = np.cumsum([len(row.scores) * row.chunks for row in rows]) - 1
+    return np.array(result.cycles["o_weights"])[taken]
+
+
+@pytest.mark.parametrize("fill", list(Fill))
+@pytest.mark.parametrize(("n", "chunks"), [(1, 1), (2, 1), (3, 2), (8, 1), (8, 4)])
+@pytest.mark.parametrize("pruned", [0, 3])
+def test_cycles_per_row_late(fill, n, chunks, pruned):
+    # The bench gives a block of scores per cycle: chunks >= 1 passes are what limits.
+    config = tiny(max_length=24, fill=fill)
+    rng = np.random.default_rng(1)
+    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
+    rows = [row] * 24
+    filled = pruned > 0 and fill is not Fill.SKIP
+    periods = np.diff(ends(run(config, rows, seed=1, stall=0), rows))
+    assert set(periods[4:-1]) == {max(chunks * n + filled, config.block)}
+
+
+@pytest.mark.parametrize(("n", "chunks"), [(1, 1), (2, 1), (3, 2), (8, 1), (8, 4), (12, 1), (12, 2)])
+@pytest.mark.parametrize("pruned", [0, 3])
+def test_cycles_per_row_early(n, chunks, pruned):
+    config = tiny(max_length=24, normalise=Normalise.EARLY)
+    rng = np.random.default_rng(1)
+    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
+    rows = [row] * 48
+    cycles = ends(run(config, rows, seed=1, stall=0), rows)
+    print(n, chunks, pruned, np.diff(cycles))
+    # Six cycles more where reciprocals are waited for: the ring holds too few rows, or the queues too few short ones.
+    assert (cycles[40] - cycles[8]) / 32 <= (1 + chunks) * n + (pruned > 0) + 6, f"periods {np.diff(cycles)}"
+
+
+def test_latency_late():
+    config = tiny()
+    rng = np.random.default_rng(2)
+    row = dataclasses.replace(random_row(config, rng, n=3), pruned_keys=0)
+    dut = GatedSoftmax(config)
+    result = run(config, [row], seed=2, stall=0, dut=dut)
+    first, last_scores = result.cycles["o_weights"][0], result.cycles["i_scores"][-1]
+    assert first - last_scores == SCORE_LATENCY + dut.softmax.latency
+    taken = result.cycles["o_weights"]
+    assert taken == list(range(taken[0], taken[0] + 3 * row.chunks))
+    assert result.cycles["o_rows"][0] - taken[2] == dut.softmax.row_latency
