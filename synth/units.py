@@ -7,10 +7,14 @@ from amaranth import Const, Elaboratable
 from amaranth.lib import wiring
 
 from ..hdl.attention.array import PEArray
-from ..hdl.attention.core import PLAIN, AttentionCore, stages
+from ..hdl.attention.core import AttentionCore
 from ..hdl.attention.heads.loader import HeadLoader
 from ..hdl.attention.heads.output import OutputBuffer
 from ..hdl.attention.heads.value_sums import ValueSums
+from ..hdl.attention.normalise import make_normaliser
+from ..hdl.attention.predictor import make_predictor
+from ..hdl.attention.selection import make_sparsity_engine
+from ..hdl.attention.softmax import make_softmax
 from ..hdl.spmm.collector import Collector
 from ..hdl.spmm.dispatcher import Dispatcher
 from ..hdl.spmm.drain import Drain
@@ -30,7 +34,10 @@ ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
     "pe_array": PEArray,
     "value_sums": ValueSums,
     "output_buffer": OutputBuffer,
-    **{name: lambda config, name=name: stages(config)[name](config) for name in PLAIN},
+    "predictor": make_predictor,
+    "sparsity_engine": make_sparsity_engine,
+    "softmax": make_softmax,
+    "normalise": make_normaliser,
 }
 """The attention core and its parts: names that users give, and what makes the component."""
 

@@ -1,8 +1,5 @@
 """The attention core: heads in, INT8 attention out."""
 
-from collections.abc import Callable
-from typing import Any
-
 from amaranth import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
@@ -16,39 +13,16 @@ from .heads.loader import HeadLoader
 from .heads.output import OutputBuffer
 from .heads.table import HeadTable
 from .heads.value_sums import ValueSums
-from .normalise.compact import CompactNormalise
-from .normalise.pipelined import Normalise
-from .predictor.compact import CompactPredictor
-from .predictor.pipelined import Predictor
-from .selection.compact import CompactSparsityEngine
+from .normalise import make_normaliser
+from .predictor import make_predictor
+from .selection import make_sparsity_engine
 from .selection.kept_blocks import kept_block_layout
-from .selection.pipelined import SparsityEngine
-from .softmax.compact import CompactSoftmax
-from .softmax.pipelined import Softmax
+from .softmax import make_softmax
 
-__all__ = ["PLAIN", "AttentionCore", "stages"]
-
-PLAIN: dict[str, Callable[[AttentionConfig], Any]] = {
-    "predictor": Predictor,
-    "sparsity_engine": SparsityEngine,
-    "softmax": Softmax,
-    "normalise": Normalise,
-}
-COMPACT: dict[str, Callable[[AttentionConfig], Any]] = {
-    "predictor": CompactPredictor,
-    "sparsity_engine": CompactSparsityEngine,
-    "softmax": CompactSoftmax,
-    "normalise": CompactNormalise,
-}
-"""The same interfaces, a value at a time (the softmax' rows one by one, too)."""
+__all__ = ["AttentionCore"]
 
 KEPT_BLOCKS_AHEAD = 8
 """Kept blocks that wait for the array, so that the list's pauses between block rows do not reach it."""
-
-
-def stages(config: AttentionConfig) -> dict[str, Callable[[AttentionConfig], Any]]:
-    """By name, the components of a core's stages that compact cores have others of."""
-    return COMPACT if config.compact else PLAIN
 
 
 class AttentionCore(wiring.Component):
@@ -82,12 +56,11 @@ class AttentionCore(wiring.Component):
         m = Module()
         m.submodules.heads = heads = HeadTable(config)
         m.submodules.loader = loader = HeadLoader(config)
-        stage = stages(config)
-        m.submodules.predictor = predictor = stage["predictor"](config)
-        m.submodules.sparsity_engine = sparsity_engine = stage["sparsity_engine"](config)
+        m.submodules.predictor = predictor = make_predictor(config)
+        m.submodules.sparsity_engine = sparsity_engine = make_sparsity_engine(config)
         m.submodules.pe_array = pe_array = PEArray(config)
-        m.submodules.softmax = softmax = stage["softmax"](config)
-        m.submodules.normalise = normalise = stage["normalise"](config)
+        m.submodules.softmax = softmax = make_softmax(config)
+        m.submodules.normalise = normalise = make_normaliser(config)
         m.submodules.output = output = OutputBuffer(config)
         self._connect_heads(m, heads, loader, predictor, sparsity_engine, output)
         self._connect_scratchpads(m, loader, predictor, pe_array)
