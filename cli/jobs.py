@@ -15,12 +15,12 @@ from ..golden.attention.selection import block_importance, block_mask
 from ..hdl.unit_files import check_writable
 from ..host.attention import AttentionDevice
 from ..model import AttentionScales, Model, calibration_sentences, load_model
+from ..model.quantise import Int8
 from ..runtime import CheckedBackend, Classification, GoldenBackend, classify
-from ..runtime.attention import Head, Int8, Statistics
 from ..runtime.attention_bench import AttentionBench, Expected, random_heads
 from ..runtime.attention_bench import bench_attention as run_bench
 from ..sim.attention import AttentionSimulator
-from ..spec import AttentionConfig, ConfigError
+from ..spec import AttentionConfig, ConfigError, Head, HeadStatistics
 from ..spec.attention_command import DENSE_RHO
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..spec.link import DEFAULT_BAUD
@@ -65,7 +65,7 @@ class RtlBackend:
         self.cycles = 0
         self.heads: list[Head] = []
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """See :class:`~thresher.model.Backend`."""
         assert config == self._simulator.config
         runs = self._simulator.run(heads)
@@ -80,7 +80,7 @@ class DeviceBackend:
     def __init__(self, device: AttentionDevice):
         self._device = device
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """See :class:`~thresher.model.Backend`."""
         assert config == self._device.config
         return self._device.run(heads)
@@ -370,4 +370,4 @@ def _expected(config: AttentionConfig, head: Head) -> Expected:
     assert result.output is not None
     lq, lk = result.trace.scores.shape
     kept = result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)[:lq, :lk]
-    return Expected(output=result.output, statistics=asdict(result.statistics), kept_positions=int(kept.sum()))
+    return Expected(output=result.output, statistics=result.statistics, kept_positions=int(kept.sum()))

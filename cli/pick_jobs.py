@@ -6,13 +6,14 @@ from pathlib import Path
 
 from ..model import AttentionScales, Model
 from ..model.load import as_batch
+from ..model.quantise import Int8
 from ..model.tokenizer import Tokens
 from ..runtime import AcceleratorAttention, CheckedBackend, GoldenBackend
-from ..runtime.attention import Head, HeadShape, Int8, Statistics
+from ..runtime.attention import HeadShape
 from ..runtime.evaluate import dataset_tokens, task_dataset
 from ..runtime.pick import head_work
 from ..sim.attention import AttentionSimulator
-from ..spec import AttentionConfig
+from ..spec import AttentionConfig, Head, HeadStatistics
 from ..spec.attention_command import DENSE_RHO
 from .defects import defects
 from .jobs import RtlBackend
@@ -65,7 +66,7 @@ class _Recorder(GoldenBackend):
     def __init__(self):
         self.heads: list[Head] = []
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         self.heads += heads
         return super().run(config, heads)
 
@@ -124,10 +125,10 @@ def check_cycles(
     )
 
 
-def _modelled(config: AttentionConfig, heads: Sequence[Head], told: Sequence[Statistics]) -> float:
+def _modelled(config: AttentionConfig, heads: Sequence[Head], told: Sequence[HeadStatistics]) -> float:
     """Cycles of a stream; nothing goes before its first head, which therefore takes its whole time."""
     work = [
-        head_work(config, HeadShape(command.query_length, command.head_dim, int(each.kept_blocks), bool(each.pruned)))
+        head_work(config, HeadShape(command.query_length, command.head_dim, each.kept_blocks, each.pruned))
         for (command, *_), each in zip(heads, told, strict=True)
     ]
     return sum(each.cycles for each in work) + work[0].alone - work[0].cycles

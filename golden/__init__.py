@@ -1,12 +1,11 @@
 """WHAT each unit computes: NumPy, integers only. Imports spec and never hardware."""
 
-from .attention.core import HeadResult, HeadStatistics, HeadTrace, attention_head
+from .attention.core import HeadResult, HeadTrace, attention_head
 from .spmm.engine import SpmmResult, sparse_product
 from .spmm.packing import PackedWeights, pack, unpack
 
 __all__ = [
     "HeadResult",
-    "HeadStatistics",
     "HeadTrace",
     "PackedWeights",
     "SpmmResult",

@@ -6,9 +6,10 @@ from typing import Self
 import numpy as np
 
 from ..hdl.attention.head_streams import attention_signature
-from ..sim.attention import Head, HeadStatistics, head_counts, head_inputs, head_results
+from ..sim.attention import head_counts, head_inputs, head_results
 from ..sim.verilator import SimulationError
 from ..spec.attention_config import AttentionConfig
+from ..spec.heads import Head, HeadStatistics
 from .link import Link
 from .port import DeviceError, Port, SerialPort
 from .streams import StreamDevice

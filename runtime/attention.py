@@ -13,10 +13,10 @@ from ..golden.attention.predictor import predict
 from ..golden.attention.selection import select
 from ..model.quantise import AttentionScales, Int8, dequantise, quantise
 from ..model.weights import Float32
-from ..spec.attention_command import CommandError, HeadCommand
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
+from ..spec.heads import Head, HeadStatistics
 
 __all__ = [
     "AcceleratorAttention",
@@ -24,34 +24,16 @@ __all__ = [
     "Backend",
     "CheckedBackend",
     "GoldenBackend",
-    "Head",
     "HeadShape",
     "RandomMaskBackend",
-    "Statistics",
     "check_fits",
 ]
-
-Head = tuple[HeadCommand, Int8, Int8, Int8]
-"""A command with its Q, K and V, (length, d) int8."""
-
-
-class Statistics(Protocol):
-    """What a backend tells about a head. Hardware adds ``cycles``."""
-
-    @property
-    def error(self) -> int: ...
-    @property
-    def pruned(self) -> bool: ...
-    @property
-    def kept_blocks(self) -> int: ...
-    @property
-    def saturations(self) -> int: ...
 
 
 class Backend(Protocol):
     """Runs heads: the golden model, or hardware."""
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """(length, d) int8 output and statistics of each head, in order; no output where the command was refused."""
         ...
 
@@ -59,7 +41,7 @@ class Backend(Protocol):
 class GoldenBackend:
     """Runs heads on the golden model."""
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """See :class:`Backend`."""
         results = (attention_head(config, *head) for head in heads)
         return [(result.output, result.statistics) for result in results]
@@ -79,7 +61,7 @@ class RandomMaskBackend:
     def __init__(self, seed: int | Sequence[int]):
         self._random = np.random.default_rng(seed)
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """See :class:`Backend`."""
         results = []
         for command, q, k, v in heads:
@@ -108,15 +90,14 @@ class CheckedBackend:
         self.heads = 0
         self.mismatches = 0
 
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, Statistics]]:
+    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
         """The first backend's results."""
         results = self._backend.run(config, heads)
         expected = self._reference.run(config, heads)
         for (output, found), (wanted, told) in zip(results, expected, strict=True):
             self.heads += 1
             same = np.array_equal(output, wanted) if output is not None and wanted is not None else output is wanted
-            counts = ("error", "pruned", "kept_blocks", "saturations")
-            self.mismatches += not (same and all(int(getattr(found, n)) == int(getattr(told, n)) for n in counts))
+            self.mismatches += not (same and found == told)
         return results
 
 
@@ -199,7 +180,7 @@ class AcceleratorAttention:
 
     Attributes
     ----------
-    log : list of lists of Statistics
+    log : list of lists of HeadStatistics
         One list per call (layer), batch by batch and head by head.
     totals : AttentionTotals
     """
@@ -216,7 +197,7 @@ class AcceleratorAttention:
     ):
         self.config, self.scales, self.backend = config, scales, backend
         self.rho, self.tau = rho, tau
-        self.log: list[list[Statistics]] = []
+        self.log: list[list[HeadStatistics]] = []
         self.totals = AttentionTotals()
         self._watch = watch
         self._watched: Head | None = None
@@ -249,14 +230,14 @@ class AcceleratorAttention:
             if output is None:
                 raise InputError(
                     f"the hardware refused a head of {length} tokens and {d} dimensions "
-                    f"({CommandError(told.error).name}): choose a larger preset"
+                    f"({told.error.name}): choose a larger preset"
                 )
             outputs.append(output)
             statistics.append(told)
         self._count(statistics, length, d)
         return dequantise(np.stack(outputs).reshape(q.shape), scales.o)
 
-    def _count(self, statistics: list[Statistics], length: int, d: int) -> None:
+    def _count(self, statistics: list[HeadStatistics], length: int, d: int) -> None:
         self.log.append(statistics)
         self.totals += AttentionTotals(
             heads=len(statistics),
@@ -265,7 +246,7 @@ class AcceleratorAttention:
             kept_blocks=sum(s.kept_blocks for s in statistics),
             outputs=len(statistics) * length * d,
             saturations=sum(s.saturations for s in statistics),
-            shapes=Counter(HeadShape(length, d, int(s.kept_blocks), bool(s.pruned)) for s in statistics),
+            shapes=Counter(HeadShape(length, d, s.kept_blocks, s.pruned) for s in statistics),
         )
 
     def watched(self) -> HeadResult | None:

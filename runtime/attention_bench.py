@@ -1,20 +1,21 @@
 """Steady state of a stream of equally shaped heads: cycles, and how busy the INT8 lanes are."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cost.attention_cycles import HeadWork
-from ..sim.attention import AttentionSimulator, Head, HeadRun
+from ..sim.attention import AttentionSimulator, HeadRun
 from ..sim.build import Progress
 from ..spec.attention_command import head_command
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.formats import RHO_FRACTION, ceil_div
+from ..spec.heads import Head, HeadStatistics
 
 __all__ = ["LEAST_HEADS", "AttentionBench", "Expected", "SteadyState", "bench_attention", "measure", "random_heads"]
 
@@ -112,21 +113,18 @@ class Expected:
     Attributes
     ----------
     output : (length, d) int8
-    statistics : dict
-        Fields that the hardware's statistics must equal.
+    statistics : HeadStatistics
     kept_positions : int
         Positions of the attention matrix whose scores are computed.
     """
 
     output: NDArray[np.int8]
-    statistics: Mapping[str, Any]
+    statistics: HeadStatistics
     kept_positions: int
 
     def equals(self, run: HeadRun) -> bool:
         """Whether hardware answered the same."""
-        told = asdict(run.statistics)
-        same = all(int(told[name]) == int(value) for name, value in self.statistics.items())
-        return same and run.output is not None and np.array_equal(run.output, self.output)
+        return run.statistics == self.statistics and run.output is not None and np.array_equal(run.output, self.output)
 
 
 def measure(simulator: AttentionSimulator, heads: Sequence[Head], expected: Sequence[Expected]) -> SteadyState:

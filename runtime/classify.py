@@ -13,7 +13,8 @@ from ..model.tokenizer import Tokens
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
-from .attention import AcceleratorAttention, Backend, Statistics, check_fits
+from ..spec.heads import HeadStatistics
+from .attention import AcceleratorAttention, Backend, check_fits
 from .passes import Progress
 
 __all__ = ["Classification", "HeadPicture", "HeadSummary", "classify"]
@@ -178,20 +179,19 @@ def classify(
     return answers
 
 
-def _summaries(log: Sequence[Sequence[Statistics]], blocks: int) -> tuple[HeadSummary, ...]:
+def _summaries(log: Sequence[Sequence[HeadStatistics]], blocks: int) -> tuple[HeadSummary, ...]:
     summaries = []
     for layer, heads in enumerate(log):
         for head, told in enumerate(heads):
-            cycles = getattr(told, "cycles", None)
             summaries.append(
                 HeadSummary(
                     layer=layer,
                     head=head,
                     blocks=blocks,
-                    kept_blocks=int(told.kept_blocks),
-                    pruned=bool(told.pruned),
-                    saturations=int(told.saturations),
-                    cycles=None if cycles is None else int(cycles),
+                    kept_blocks=told.kept_blocks,
+                    pruned=told.pruned,
+                    saturations=told.saturations,
+                    cycles=told.cycles,
                 )
             )
     return tuple(summaries)

@@ -13,15 +13,14 @@ from ..spec.attention_command import CommandError, HeadCommand
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from ..spec.formats import ceil_div
+from ..spec.heads import Head, HeadStatistics
 from .build import Design
 from .testbench import run_streams
 from .verilator import SimulationError, UnitSimulator
 
 __all__ = [
     "AttentionSimulator",
-    "Head",
     "HeadRun",
-    "HeadStatistics",
     "attention_design",
     "cycle_limit",
     "head_counts",
@@ -30,34 +29,6 @@ __all__ = [
     "head_runs",
     "simulate_heads",
 ]
-
-Head = tuple[HeadCommand, np.ndarray, np.ndarray, np.ndarray]
-"""A command and its Q (Lq, d), K and V (Lk, d), all int8. A refused command's operands are not looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadStatistics:
-    """The statistics stream's answer to a head.
-
-    Attributes
-    ----------
-    error : CommandError
-        Why the command was refused, or ``NONE``.
-    pruned : bool
-        The head mask removed the head; its output is zero.
-    kept_blocks : int
-        Blocks that the main array computed.
-    saturations : int
-        Outputs that were clipped to INT8.
-    cycles : int
-        From the acceptance of the command to that of the head's last output beat.
-    """
-
-    error: CommandError
-    pruned: bool
-    kept_blocks: int
-    saturations: int
-    cycles: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +122,9 @@ def head_results(
     beats = np.asarray(values["o_data"], np.int8).reshape(-1, output_layout(config).length)
     results, start = [], 0
     for index, (command, *_) in enumerate(heads):
-        fields = values["o_statistics"][index]
-        statistics = HeadStatistics(
-            **{**fields, "error": CommandError(fields["error"]), "pruned": bool(fields["pruned"])}
-        )
+        fields = {name: int(value) for name, value in values["o_statistics"][index].items()}
+        refusal, pruned = CommandError(fields.pop("error")), bool(fields.pop("pruned"))
+        statistics = HeadStatistics(error=refusal, pruned=pruned, **fields)
         count = _output_beats(config, command)
         output = None
         if count:

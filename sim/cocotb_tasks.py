@@ -11,9 +11,9 @@ import numpy as np
 
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
+from ..spec.heads import Head
 from ..spec.spmm_command import Activation, SpmmCommand
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from .attention import Head
 from .spmm_job import SpmmJob
 
 __all__ = [

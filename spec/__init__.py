@@ -3,6 +3,7 @@
 from .attention_command import CommandError, HeadCommand, head_command
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
+from .heads import Head, HeadStatistics
 from .presets import POLICIES, PRESETS, SPMM_PRESETS, preset, spmm_preset
 from .spmm_command import Activation, SpmmCommand, SpmmError, row_scaling
 from .spmm_config import SpmmConfig, WeightFormat
@@ -17,8 +18,10 @@ __all__ = [
     "CommandValueError",
     "ConfigError",
     "Fill",
+    "Head",
     "HeadCommand",
     "HeadRule",
+    "HeadStatistics",
     "Importance",
     "InputError",
     "Normalise",

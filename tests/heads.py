@@ -4,11 +4,9 @@ import dataclasses
 
 import numpy as np
 from thresher.golden import HeadResult, attention_head
-from thresher.spec import AttentionConfig, HeadCommand, head_command
+from thresher.spec import AttentionConfig, Head, HeadCommand, head_command
 
 from .hdl.common import CORNERS, int8
-
-Head = tuple[HeadCommand, np.ndarray, np.ndarray, np.ndarray]
 
 
 def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:

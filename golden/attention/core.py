@@ -8,6 +8,7 @@ from ...spec.attention_command import CommandError, HeadCommand
 from ...spec.attention_config import AttentionConfig
 from ...spec.errors import InputError
 from ...spec.formats import ceil_div
+from ...spec.heads import HeadStatistics
 from ..lib.integer import Int8, Int64, as_int8_matrix
 from .array import scores, weighted_values
 from .normalise import normalise
@@ -15,28 +16,7 @@ from .predictor import predict
 from .selection import Selection, select
 from .softmax import Softmax, softmax
 
-__all__ = ["HeadResult", "HeadStatistics", "HeadTrace", "attention_head"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadStatistics:
-    """The statistics stream's answer to a head, except its cycles, which only hardware has.
-
-    Attributes
-    ----------
-    error : CommandError
-    pruned : bool
-        The head mask removed the head; its output is zero.
-    kept_blocks : int
-        Blocks that the main array computed; 0 for a pruned head.
-    saturations : int
-        Outputs that were clipped to INT8.
-    """
-
-    error: CommandError
-    pruned: bool
-    kept_blocks: int
-    saturations: int
+__all__ = ["HeadResult", "HeadTrace", "attention_head"]
 
 
 @dataclass(frozen=True, kw_only=True)

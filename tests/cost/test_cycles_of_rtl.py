@@ -8,8 +8,8 @@ from thresher.cost.attention_cycles import HeadWork
 from thresher.cost.compact_cycles import SCORE_SPREAD
 from thresher.cost.plain_cycles import PlainStream
 from thresher.golden import attention_head
-from thresher.sim.attention import AttentionSimulator, Head, HeadRun
-from thresher.spec import AttentionConfig, Fill, Importance, Normalise, Score, head_command, preset
+from thresher.sim.attention import AttentionSimulator, HeadRun
+from thresher.spec import AttentionConfig, Fill, Head, Importance, Normalise, Score, head_command, preset
 from thresher.spec.formats import RHO_FRACTION, ceil_div
 
 SEED = 20

@@ -1,7 +1,7 @@
 """Attention on a backend: quantised, counted, and compared with its control."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from thresher.model.load import as_batch, calibration_sentences
 from thresher.model.quantise import quantise
 from thresher.runtime import AcceleratorAttention, AttentionTotals, CheckedBackend, GoldenBackend, RandomMaskBackend
 from thresher.runtime.attention import HeadShape
-from thresher.spec import CommandError, ThresherError, preset
+from thresher.spec import CommandError, HeadStatistics, ThresherError, preset
 
 EDGE = preset("edge")
 SENTENCES = ("a warm and funny film that earns its happy ending .", "cold , slow and pointless to the very last frame")
@@ -22,16 +22,6 @@ SENTENCES = ("a warm and funny film that earns its happy ending .", "cold , slow
 @pytest.fixture(scope="module")
 def scales(default_model):
     return default_model.calibrate(calibration_sentences())
-
-
-@dataclass
-class Told:
-    """Statistics that a test makes up."""
-
-    error: int = CommandError.NONE
-    pruned: bool = False
-    kept_blocks: int = 25
-    saturations: int = 0
 
 
 def random_qkv(seed, shape=(2, 3, 9, 8)):
@@ -175,7 +165,7 @@ def test_checked_backend_counts_differences():
             output, statistics = results[2]
             assert output is not None
             results[2] = (output ^ 1, statistics)
-            results[4] = (results[4][0], Told(kept_blocks=0))
+            results[4] = (results[4][0], replace(results[4][1], kept_blocks=0))
             return results
 
     for backend, mismatches in ((GoldenBackend(), 0), (Wrong(), 2)):
@@ -224,7 +214,9 @@ def test_refusals():
 def test_a_backend_that_refuses():
     class Refuser:
         def run(self, config, heads):
-            return [(None, Told(error=CommandError.HEAD_DIM))] * len(heads)
+            return [
+                (None, HeadStatistics(error=CommandError.HEAD_DIM, pruned=False, kept_blocks=0, saturations=0))
+            ] * len(heads)
 
     q, k, v = random_qkv(29)
     with pytest.raises(ThresherError, match="HEAD_DIM"):

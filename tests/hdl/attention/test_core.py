@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from thresher.hdl.attention.core import AttentionCore
 from thresher.sim.testbench import run_streams
-from thresher.spec import POLICIES, Fill, Importance, Normalise, Score, Split, preset
+from thresher.spec import POLICIES, Fill, HeadStatistics, Importance, Normalise, Score, Split, preset
 from thresher.spec.formats import ceil_div
 
 from ...heads import edge_heads, golden_results, random_head, refused_heads
@@ -66,7 +66,7 @@ def check(config, heads, seed, stall):
     )
     for head, found, result in zip(heads, transcript.values["o_statistics"], expected, strict=True):
         cycles = found.pop("cycles")
-        assert found == dataclasses.asdict(result.statistics), f"seed {seed}: {head[0]}"
+        assert HeadStatistics(**found) == result.statistics, f"seed {seed}: {head[0]}"
         assert cycles > 0
     if outputs:
         np.testing.assert_array_equal(transcript.values["o_data"], np.concatenate(outputs), err_msg=f"seed {seed}")

@@ -1,0 +1,5 @@
+"""The packaged model, and a small one."""
+
+from ..model.conftest import default_model, make_model
+
+__all__ = ["default_model", "make_model"]
