@@ -1,4 +1,24 @@
-"""WHAT the hardware is: number formats, configurations, presets, commands. Standard library only."""
+"""Specification of the hardware: configurations, commands, number formats and tables. Standard library only.
+
+Golden model and hardware both import this room, and never each other.
+
+====================  ==============================================================================================
+module                contents
+====================  ==============================================================================================
+attention_config      configuration of an attention core, its policy, and the widths that follow
+attention_command     command of a head, and its conversion from real numbers
+spmm_config           configuration of an SpMM engine, and the widths that follow
+spmm_command          command of a product, activations, and the scale of a row
+weight_words          layout of packed weights
+schedule              assignment of the rows of W to row engines
+presets               named configurations and policies
+formats               widths and fixed-point positions that no configuration changes
+tables                contents of lookup tables: reciprocal, GELU
+link                  protocol and configuration of the serial link to a board
+base                  base class of configurations, and checks of their fields
+errors                errors that users see
+====================  ==============================================================================================
+"""
 
 from .attention_command import CommandError, HeadCommand, head_command
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split

@@ -1,4 +1,4 @@
-"""What a head is told at run time: lengths, ρ, τ and scales, as the integers that the hardware takes."""
+"""Command of an attention head: the run-time settings as integers, and their conversion from real numbers."""
 
 import math
 import operator
@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 DENSE_RHO = -1.0
-"""ρ at which the threshold is the row's minimum: every block is kept."""
+"""ρ that keeps every block: the threshold is the row's smallest importance."""
 
 
 class CommandError(IntEnum):
-    """Why the hardware refuses a command (field ``error`` of the statistics)."""
+    """Reason why the hardware rejects a command: field ``error`` of the statistics."""
 
     NONE = 0
     QUERY_LENGTH = 1
@@ -44,21 +44,24 @@ class CommandError(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadCommand:
-    """One head's command, field by field as on the command stream. Nothing is checked here: the hardware
-    answers for illegal lengths (:meth:`refusal`).
+    """Command of one head, with the fields of the command stream.
+
+    The constructor checks nothing, so that tests can send illegal commands. :meth:`check_encodable` checks that the
+    fields fit the stream, :meth:`refusal` what the hardware accepts.
 
     Parameters
     ----------
     query_length, key_length, head_dim : int
-        Lq, Lk, d.
+        Lq, Lk and d.
     rho : int
-        ρ·2^8, −256…255. −256 keeps every block.
+        Block threshold ρ·2^8, −256…255. −256 keeps every block.
     head_threshold : int
-        The head is pruned when Σ|II| is below this.
+        The head is pruned if Σ|II| is below this number.
     score_multiplier, score_shift : int
-        A score difference δ becomes the exponent t = (δ >> score_shift) · score_multiplier / 2^24 (base 2).
+        Scale of the scores: a weight is 2^−t, t = (δ >> score_shift) · score_multiplier / 2^24, where δ is the row
+        maximum minus the score.
     output_multiplier, output_shift : int
-        A normalised output times output_multiplier / 2^output_shift is the INT8 result.
+        Scale of the outputs: the INT8 result is the normalised output times output_multiplier / 2^output_shift.
     """
 
     query_length: int
@@ -72,7 +75,7 @@ class HeadCommand:
     output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
 
     def refusal(self, config: AttentionConfig) -> CommandError:
-        """Why the hardware refuses this command, or ``NONE``."""
+        """Reason why the hardware rejects this command, or ``NONE``."""
         if not 1 <= self.query_length <= config.max_length:
             return CommandError.QUERY_LENGTH
         if not 1 <= self.key_length <= config.max_length:
@@ -82,18 +85,18 @@ class HeadCommand:
         return CommandError.NONE
 
     def check_encodable(self, config: AttentionConfig) -> None:
-        """Refuse what does not fit the fields of the command stream.
+        """Check that the command fits the fields of the command stream.
 
         Raises
         ------
         CommandValueError
-            Names the field, its value and its range.
+            A field does not fit. The message names the field, its value and its range.
         """
         check_encodable(self, command_widths(config))
 
 
 def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
-    """Bits and signedness of each command field, in the order of the stream's payload (lowest bits first)."""
+    """Bits and signedness of each command field, in the order of the stream's payload, lowest bits first."""
     widths = {
         "query_length": (config.length_bits, False),
         "key_length": (config.length_bits, False),
@@ -110,7 +113,7 @@ def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
 
 
 def _integer(name: str, value: object) -> int:
-    """An integer of any kind (NumPy's included) as Python's."""
+    """Convert an integer of any type, such as NumPy's, to a Python integer."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise CommandValueError(name, value, "must be an integer")
     return operator.index(value)
@@ -123,15 +126,16 @@ def _real(name: str, value: object) -> float:
 
 
 def score_scaling(score_scale: float) -> tuple[int, int]:
-    """Multiplier and shift for scores of ``score_scale`` nats per unit.
+    """Fields ``score_multiplier`` and ``score_shift`` for scores of ``score_scale`` nats per unit of q·k.
 
-    The exponent of 2 is a score difference times score_scale·log2(e). The shift drops low bits of the difference
-    only while one unit of it stays below half a unit of the exponent, 2^−12.
+    The exponent is t = difference · score_scale · log2(e), with 12 fraction bits. The shift drops low bits of the
+    difference as long as a unit of the shifted difference is at most one unit of t, 2^−12, and the shift fits 4 bits.
 
     Raises
     ------
     CommandValueError
-        The scale is not positive and finite, or one unit of score is more than 2^−7 powers of two.
+        The scale is not positive and finite, or so large that its multiplier does not fit 17 bits: a unit of q·k is
+        more than 2^−7 in t.
     """
     score_scale = _real("score_scale", score_scale)
     if not (math.isfinite(score_scale) and score_scale > 0):
@@ -149,12 +153,30 @@ def score_scaling(score_scale: float) -> tuple[int, int]:
 
 
 def scaling(name: str, scale: float, *, bits: int, least_shift: int, shift_bits: int) -> tuple[int, int]:
-    """Multiplier of so many bits, and shift, whose quotient multiplier / 2^(least_shift + shift) is ``scale``.
+    """Multiplier and shift for which multiplier / 2^(least_shift + shift) is nearest to ``scale``.
+
+    The multiplier has exactly ``bits`` bits: its highest bit is 1.
+
+    Parameters
+    ----------
+    name : str
+        Name of the scale in messages.
+    scale : float
+    bits : int
+        Bits of the multiplier.
+    least_shift : int
+        Constant part of the shift.
+    shift_bits : int
+        Bits of the shift.
+
+    Returns
+    -------
+    multiplier, shift : int
 
     Raises
     ------
     CommandValueError
-        ``scale``, called ``name``, needs another shift than 0 … 2^shift_bits − 1.
+        ``scale`` is not a number from 2^(bits − least_shift − 2^shift_bits) to 2^(bits − 1 − least_shift).
     """
     scale = _real(name, scale)
     high = bits - 1 - least_shift
@@ -163,18 +185,18 @@ def scaling(name: str, scale: float, *, bits: int, least_shift: int, shift_bits:
         raise CommandValueError(name, scale, f"must be from 2^{low} to 2^{high}")
     mantissa, exponent = math.frexp(scale)
     multiplier, shift = round(mantissa * (1 << bits)), bits - exponent
-    if multiplier == 1 << bits:  # rounded up to the next power of two
+    if multiplier == 1 << bits:  # the mantissa was rounded up to 1
         multiplier, shift = multiplier // 2, shift - 1
     return multiplier, shift - least_shift
 
 
 def output_scaling(output_scale: float) -> tuple[int, int]:
-    """Multiplier and shift whose quotient multiplier / 2^shift is ``output_scale``, to 16 bits.
+    """Fields ``output_multiplier`` and ``output_shift``, for which multiplier / 2^shift is nearest to ``output_scale``.
 
     Raises
     ------
     CommandValueError
-        The scale is not in 2^−16 … 2^15.
+        The scale is not from 2^−16 to 2^15.
     """
     return scaling(
         "output_scale", output_scale, bits=OUTPUT_MULTIPLIER_BITS, least_shift=0, shift_bits=OUTPUT_SHIFT_BITS
@@ -192,33 +214,36 @@ def head_command(
     rho: float = DENSE_RHO,
     tau: float = 0.0,
 ) -> HeadCommand:
-    """The command for a head with real-valued settings.
+    """Make the command of a head from real-valued settings.
 
     Parameters
     ----------
+    query_length, key_length, head_dim : int
+        Lq, Lk and d.
     score_scale : float
-        Nats per unit of q·k: scale of Q times scale of K over sqrt(d).
+        Nats per unit of q·k: (scale of Q)·(scale of K) / √d.
     output_scale : float
-        Scale of V over scale of O.
+        (Scale of V) / (scale of O).
     rho : float
-        Block threshold, −1 ≤ ρ < 1, rounded to 1/256; −1 switches pruning off.
+        Block threshold, −1 ≤ ρ < 1, rounded to a multiple of 1/256. −1 keeps every block.
     tau : float
-        Head threshold, compared with the mean or the sum of |II| as ``config.head_rule`` says; 0 prunes no head.
+        Head threshold, at least 0. It is compared with the mean or the sum of |II|, as ``config.head_rule`` says.
+        0 prunes no head.
 
     Raises
     ------
     CommandValueError
-        A value is out of range; the message says which and what is allowed.
+        A value is out of range. The message names it and says what is allowed.
     """
     lengths = {"query_length": query_length, "key_length": key_length, "head_dim": head_dim}
     query_length, key_length, head_dim = (_integer(name, value) for name, value in lengths.items())
     rho, tau = _real("rho", rho), _real("tau", tau)
     if not (math.isfinite(rho) and -1 <= rho < 1):
-        raise CommandValueError("rho", rho, "must be at least -1 (pruning off) and below 1")
+        raise CommandValueError("rho", rho, "must be at least -1 (keep all blocks) and below 1")
     if not (math.isfinite(tau) and tau >= 0):
         raise CommandValueError("tau", tau, "must be 0 (no head is pruned) or positive")
     elements = query_length * key_length if config.head_rule is HeadRule.PER_ELEMENT else 1
-    # Integers below a real threshold are those below its ceiling, so this loses nothing.
+    # An integer is below a real threshold if and only if it is below its ceiling: rounding up is exact.
     head_threshold = min(math.ceil(tau * elements), (1 << config.head_sum_bits) - 1)
     score_multiplier, score_shift = score_scaling(score_scale)
     output_multiplier, output_shift = output_scaling(output_scale)

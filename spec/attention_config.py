@@ -1,4 +1,4 @@
-"""What an attention core is: everything that is fixed when the hardware is generated."""
+"""Configuration of an attention core: everything that is fixed when the hardware is generated."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,10 @@ __all__ = ["AttentionConfig", "Fill", "HeadRule", "Importance", "Normalise", "Sc
 
 
 class Split(StrEnum):
-    """How an INT8 value is split into an integer part, which the predictor sees, and a fraction."""
+    """Rounding of the integer part when an INT8 value is split into an integer part and a fraction.
+
+    The predictor uses only the integer part.
+    """
 
     ROUND = "round"
     TRUNC = "trunc"
@@ -19,7 +22,7 @@ class Split(StrEnum):
 
 
 class Importance(StrEnum):
-    """What a block's predicted scores are reduced to."""
+    """Reduction of a block's predicted scores II to its importance: max II, Σ|II| or Σ II."""
 
     MAX = "max"
     ABS_SUM = "abs_sum"
@@ -27,14 +30,18 @@ class Importance(StrEnum):
 
 
 class Score(StrEnum):
-    """Score of a kept position: ``exact`` q·k, or ``approx`` q·k − qf·kf."""
+    """Score of a kept position: ``exact`` is q·k, ``approx`` is q·k − qf·kf, where qf and kf are fractions."""
 
     EXACT = "exact"
     APPROX = "approx"
 
 
 class Fill(StrEnum):
-    """What a pruned block stands for in the softmax."""
+    """Score of the positions of pruned blocks in the softmax.
+
+    ``background``: the mean predicted score of the pruned positions in the block row. ``zero``: 0. ``skip``: none,
+    so that these positions have weight 0.
+    """
 
     BACKGROUND = "background"
     ZERO = "zero"
@@ -42,14 +49,15 @@ class Fill(StrEnum):
 
 
 class Normalise(StrEnum):
-    """When the softmax is divided by its row sum: after P·V (``late``) or before it (``early``)."""
+    """Whether rows are divided by the sum of their weights after P·V (``late``) or before it (``early``)."""
 
     LATE = "late"
     EARLY = "early"
 
 
 class HeadRule(StrEnum):
-    """What τ is compared with: the mean |II| of a head, or its plain sum."""
+    """What the head threshold τ is compared with: the mean of |II| over a head (``per_element``) or Σ|II|
+    (``absolute``)."""
 
     PER_ELEMENT = "per_element"
     ABSOLUTE = "absolute"
@@ -57,40 +65,43 @@ class HeadRule(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig(Configuration):
-    """Structure of an attention core. One configuration drives golden and hardware alike.
+    """Structure and policy of an attention core. Golden and hardware take the same configuration.
 
     Parameters
     ----------
     max_length : int
-        Longest sequence (queries or keys), 2…1024, a multiple of ``block``.
+        Longest sequence of queries or keys, 2…1024, a multiple of ``block``.
     max_head_dim : int
         Largest head dimension, 2…256, a multiple of ``lanes``.
     lanes : int
-        Depth of the INT8 array: it has ``block² · lanes`` multipliers. A power of two, 1…256.
+        Products per cycle of each dot product in the main array, a power of two, 1…256. The array has
+        ``block² · lanes`` INT8 multipliers.
     block : int
         Side of the square blocks of the attention matrix: 2 or 4.
     predictor_lanes : int
-        Depth of the predictor's nibble array, a multiple of ``lanes`` that divides ``max_head_dim``.
+        Products per cycle of each dot product in the predictor, 2…256, a multiple of ``lanes`` that divides
+        ``max_head_dim``.
     predictor_blocks : int
-        Blocks that the predictor works on at a time: 1, 2 or 4.
+        Blocks that the predictor computes at a time: 1, 2 or 4.
     output_lanes : int
         Output values normalised per cycle, a power of two that divides ``lanes``.
     compact : bool
-        For the smallest FPGAs: softmax, predictor and normaliser work on one value at a time and keep what waits in
-        block RAM. Needs ``output_lanes`` of 1. Results are the same, to the bit.
+        Build a compact core, for the smallest FPGAs, instead of a pipelined one. Its softmax, predictor and
+        normaliser process one value at a time and buffer data in block RAM. It needs ``output_lanes`` = 1. Both
+        kinds of cores give the same results, bit for bit.
     weight_bits : int
         Bits of an unsigned softmax weight, 8…15.
     fraction_bits : int
-        Bits of the fraction in the split of INT8 into integer and fraction, 2…6.
+        Bits of the fraction when an INT8 value is split into integer and fraction, 2…6.
     reciprocal_segments : int
-        Pieces of the piecewise-linear reciprocal, a power of two, 1…64.
+        Segments of the piecewise-linear reciprocal, a power of two, 1…64.
     split, importance, score, fill, normalise, head_rule
         The policy; see the enumerations of this module.
 
     Raises
     ------
     ConfigError
-        Names the field, its value and what is allowed.
+        A field is illegal. The message names the field, its value and what is allowed.
     """
 
     max_length: int
@@ -144,44 +155,44 @@ class AttentionConfig(Configuration):
 
     @property
     def multipliers(self) -> int:
-        """INT8 multipliers of the main array (the "lanes" of the reports)."""
+        """INT8 multipliers of the main array."""
         return self.block**2 * self.lanes
 
     @property
     def chunks(self) -> int:
-        """Steps of ``lanes`` that the largest head dimension takes."""
+        """Steps of ``lanes`` products in a dot product of the largest head dimension."""
         return self.max_head_dim // self.lanes
 
     @property
     def predictor_chunks(self) -> int:
-        """Steps of ``predictor_lanes`` that the largest head dimension takes."""
+        """Steps of ``predictor_lanes`` products in a dot product of the largest head dimension."""
         return self.max_head_dim // self.predictor_lanes
 
     @property
     def blocks(self) -> int:
-        """Blocks along the longest sequence."""
+        """Blocks in the longest sequence."""
         return self.max_length // self.block
 
     @property
     def predictor_keys(self) -> int:
-        """Keys that the predictor works on at a time."""
+        """Keys that the predictor processes at a time."""
         return self.predictor_blocks * self.block
 
     @property
     def groups(self) -> int:
-        """Key groups of the predictor along the longest sequence."""
+        """Groups of ``predictor_keys`` keys in the longest sequence."""
         return ceil_div(self.max_length, self.predictor_keys)
 
     # -- widths --------------------------------------------------------------------------------
 
     @property
     def length_bits(self) -> int:
-        """Bits of a length 0…max_length."""
+        """Bits of a length from 0 to ``max_length``."""
         return unsigned_bits(self.max_length)
 
     @property
     def head_dim_bits(self) -> int:
-        """Bits of a head dimension 0…max_head_dim."""
+        """Bits of a head dimension from 0 to ``max_head_dim``."""
         return unsigned_bits(self.max_head_dim)
 
     @property
@@ -191,25 +202,26 @@ class AttentionConfig(Configuration):
 
     @property
     def fraction_signed_bits(self) -> int:
-        """Bits of the signed fraction of a split INT8 value, whatever the rule.
+        """Bits of the signed fraction of a split INT8 value, for every rule.
 
-        ``round`` reaches −2^(F−1)…2^F−1 (its integer part saturates), ``trunc`` ±(2^F−1), ``floor`` 0…2^F−1.
+        With F fraction bits the range of ``round`` is −2^(F−1)…2^F−1, because its integer part saturates. The range
+        of ``trunc`` is ±(2^F−1), that of ``floor`` 0…2^F−1.
         """
         return self.fraction_bits + 1
 
     @property
     def prediction_peak(self) -> int:
-        """Largest |II| = |QI·KI|."""
+        """Largest magnitude of a predicted score II = QI·KI."""
         return self.max_head_dim * (INT8_PEAK >> self.fraction_bits) ** 2
 
     @property
     def prediction_bits(self) -> int:
-        """Bits of a signed II."""
+        """Bits of a signed predicted score."""
         return signed_bits(-self.prediction_peak, self.prediction_peak)
 
     @property
     def importance_peak(self) -> int:
-        """Largest magnitude of a block's importance."""
+        """Largest magnitude of the importance of a block."""
         return self.prediction_peak * (1 if self.importance is Importance.MAX else self.block**2)
 
     @property
@@ -219,12 +231,12 @@ class AttentionConfig(Configuration):
 
     @property
     def head_sum_bits(self) -> int:
-        """Bits of θ_H = Σ|II|, and of the threshold that it is compared with."""
+        """Bits of θ_H = Σ|II|, and of the head threshold."""
         return unsigned_bits(self.max_length**2 * self.prediction_peak)
 
     @property
     def kept_bits(self) -> int:
-        """Bits of the number of kept blocks of a head."""
+        """Bits of the number of blocks that a head keeps."""
         return unsigned_bits(self.blocks**2)
 
     @property
@@ -234,7 +246,7 @@ class AttentionConfig(Configuration):
 
     @property
     def score_peak(self) -> int:
-        """Bound of |score|: exact and approximate scores, and 2^2F times a mean II, stay within it."""
+        """Bound of |score|: of exact scores, approximate scores and the background, 2^(2F) times a mean II."""
         exact = self.max_head_dim * INT8_PEAK**2
         fractions = self.max_head_dim * ((1 << self.fraction_bits) - 1) ** 2
         return exact + (fractions if self.score is Score.APPROX else 0)
@@ -246,12 +258,12 @@ class AttentionConfig(Configuration):
 
     @property
     def weight_max(self) -> int:
-        """Largest softmax weight; the row maximum has it."""
+        """Largest softmax weight. The position of the row maximum has it."""
         return (1 << self.weight_bits) - 1
 
     @property
     def denominator_bits(self) -> int:
-        """Bits of a row's sum of weights."""
+        """Bits of the sum of a row's weights."""
         return unsigned_bits(self.max_length * self.weight_max)
 
     @property
@@ -267,16 +279,16 @@ class AttentionConfig(Configuration):
 
     @property
     def value_sum_bits(self) -> int:
-        """Bits of the signed sum of one column of V."""
+        """Bits of the signed sum of a column of V."""
         return signed_bits(-self.max_length * INT8_PEAK, self.max_length * INT8_PEAK)
 
     @property
     def output_operand_bits(self) -> int:
-        """Bits of the signed accumulator after division by a power of two, with ``OUTPUT_FRACTION`` bits.
+        """Bits of the signed operand acc · 2^9 >> e, where e is the exponent of the row.
 
-        Late: −128·D ≤ acc ≤ 127·D and D < 2^(k+1), so the operand is at least −128·2^(9+1). Early: the
-        probabilities of a row sum to at most 1 + the error of the reciprocal (6.7 % with one segment) + half a unit
-        each.
+        ``late``: −128·D ≤ acc ≤ 127·D and D < 2^(e+1) for the denominator D, so that the operand is at least
+        −128·2^(9+1). ``early``: the probabilities of a row sum to at most 1, plus the error of the reciprocal (less
+        than 7 %, with one segment), plus half a unit for each position.
         """
         if self.normalise is Normalise.LATE:
             peak = INT8_PEAK << (OUTPUT_FRACTION + 1)
@@ -289,7 +301,7 @@ class AttentionConfig(Configuration):
 
     @property
     def policy(self) -> dict[str, str]:
-        """The policy fields as plain strings."""
+        """The policy fields as strings."""
         return {field: str(getattr(self, field)) for field in _ENUMS}
 
 

@@ -1,4 +1,4 @@
-"""What every configuration can do: check its fields, and travel as JSON."""
+"""Base class of configurations: JSON in and out, a hash, and checks of fields."""
 
 import dataclasses
 import hashlib
@@ -23,30 +23,30 @@ Kind = TypeVar("Kind", bound=StrEnum)
 
 
 def powers_of_two(low: int, high: int) -> tuple[int, ...]:
-    """Powers of two from ``low`` to ``high``, both included; ``low`` is one."""
+    """Powers of two from ``low``, which must be one, up to and including ``high``."""
     return tuple(low << i for i in range((high // low).bit_length()))
 
 
 def check_one_of(field: str, value: Any, allowed: tuple[int, ...]) -> None:
-    """Refuse an integer that is not among the allowed ones."""
+    """Raise :class:`ConfigError` unless ``value`` is one of the allowed integers."""
     if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
         raise ConfigError(field, value, "must be one of " + ", ".join(map(str, allowed)))
 
 
 def check_flag(field: str, value: Any) -> None:
-    """Refuse what is neither ``True`` nor ``False``."""
+    """Raise :class:`ConfigError` unless ``value`` is ``True`` or ``False``."""
     if not isinstance(value, bool):
         raise ConfigError(field, value, "must be true or false")
 
 
 def check_range(field: str, value: Any, low: int, high: int) -> None:
-    """Refuse what is no integer from ``low`` to ``high``."""
+    """Raise :class:`ConfigError` unless ``value`` is an integer from ``low`` to ``high``."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigError(field, value, f"must be an integer from {low} to {high}")
 
 
 def check_enum(field: str, value: Any, kind: type[Kind]) -> Kind:
-    """The member of ``kind`` that a value, or its plain string, stands for."""
+    """Convert a member of ``kind``, or its string, to the member. Raise :class:`ConfigError` for other values."""
     try:
         return kind(value)
     except ValueError:
@@ -54,12 +54,18 @@ def check_enum(field: str, value: Any, kind: type[Kind]) -> Kind:
 
 
 def check_encodable(command: object, widths: Mapping[str, tuple[int, bool]]) -> None:
-    """Refuse a command with a field that is no integer or does not fit its bits and signedness.
+    """Check that each field of a command is an integer that fits its bits.
+
+    Parameters
+    ----------
+    command : object
+        Has one attribute for each name in ``widths``.
+    widths : dict of (bits, signed)
 
     Raises
     ------
     CommandValueError
-        Names the field, its value and its range.
+        A field does not fit. The message names the field, its value and its range.
     """
     for name, (bits, signed) in widths.items():
         value = getattr(command, name)
@@ -69,16 +75,16 @@ def check_encodable(command: object, widths: Mapping[str, tuple[int, bool]]) -> 
 
 
 class Configuration:
-    """Base of the frozen dataclasses that hardware is generated from."""
+    """Base class of the frozen dataclasses that describe hardware."""
 
     def to_json(self) -> str:
-        """Text that :meth:`from_json` turns back into an equal configuration."""
+        """Write the configuration as JSON. :meth:`from_json` reads it back."""
         assert dataclasses.is_dataclass(self)
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a configuration. Unknown and missing fields are errors.
+        """Read a configuration from JSON.
 
         Raises
         ------
@@ -88,21 +94,22 @@ class Configuration:
         try:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ConfigError("configuration", f"line {error.lineno}", f"must be JSON ({error.msg})") from None
-        except (ValueError, RecursionError):  # numbers and nesting without end
-            raise ConfigError("configuration", "text", "must be JSON of small numbers and no depth") from None
+            message = f"must be JSON ({error.msg} in line {error.lineno})"
+            raise ConfigError("configuration", text[:40], message) from None
+        except (ValueError, RecursionError):  # a number with too many digits, or nesting that is too deep
+            raise ConfigError("configuration", text[:40], "must be JSON without huge numbers or deep nesting") from None
         if not isinstance(fields, dict):
             raise ConfigError("configuration", type(fields).__name__, "must be a JSON object of fields")
         assert dataclasses.is_dataclass(cls)
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name, value in fields.items():
             if name not in known:
-                raise ConfigError(name, value, "must be a known field: " + ", ".join(known))
+                raise ConfigError(name, value, "the known fields are " + ", ".join(known))
         for name, field in known.items():
             if field.default is dataclasses.MISSING and name not in fields:
                 raise ConfigError(name, None, "must be given")
         return cls(**fields)
 
     def hash(self) -> str:
-        """Hexadecimal SHA-256 of the configuration's content."""
+        """SHA-256 of the configuration's JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -1,14 +1,24 @@
-"""The one family of errors that users see."""
+"""Base class of all errors that users see, and the errors of configurations, commands and data."""
 
 __all__ = ["CommandValueError", "ConfigError", "InputError", "ThresherError"]
 
 
 class ThresherError(Exception):
-    """Something the user can put right. The message is one line and says what to do."""
+    """An error that the user can correct. Its message is one line and says what to do."""
 
 
 class ConfigError(ThresherError, ValueError):
-    """A configuration that no hardware can be generated from."""
+    """A field of a configuration, or an option, has an illegal value.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+    value : object
+        The illegal value.
+    allowed : str
+        What is allowed, for example "must be 1 or 2", or what to do.
+    """
 
     def __init__(self, field: str, value: object, allowed: str):
         super().__init__(field, value, allowed)
@@ -19,8 +29,8 @@ class ConfigError(ThresherError, ValueError):
 
 
 class CommandValueError(ConfigError):
-    """A head command with a field that its hardware cannot carry or that makes no sense."""
+    """A field of a command does not fit its bits, or has a value without meaning."""
 
 
 class InputError(ThresherError, ValueError):
-    """Input data of the wrong shape, type or range."""
+    """Input data has the wrong shape, type or range."""

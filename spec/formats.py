@@ -1,6 +1,7 @@
-"""Number formats: every width and fixed-point position that golden and hdl share.
+"""Number formats that golden and hdl share: widths and fixed-point positions.
 
-A width is written here once, or derived from a bound by :func:`unsigned_bits` and :func:`signed_bits`.
+Widths that depend on a configuration are its properties. :func:`unsigned_bits` and :func:`signed_bits` derive them
+from bounds.
 """
 
 __all__ = [
@@ -37,51 +38,54 @@ INT8_PEAK = 128
 """Largest magnitude of an INT8 value."""
 
 RHO_FRACTION = 8
-"""ρ is a signed fixed-point number with this many fraction bits, −1 (pruning off) included."""
+"""Fraction bits of the signed block threshold ρ. Its smallest value, −1, switches block pruning off."""
 
 SCORE_MULTIPLIER_BITS = 17
 SCORE_SHIFT_BITS = 4
 DIFFERENCE_BITS = 17
-"""Row maximum minus score, after the right shift, saturates to this many bits: one 18×18 DSP block
-takes it and the multiplier as signed operands."""
+"""The row maximum minus a score, shifted right, saturates to this many unsigned bits. The difference and the
+multiplier then fit the signed operands of one 18×18 DSP block."""
 SCALE_FRACTION = 12
-"""The product of difference and multiplier is shifted right by this to give the exponent."""
+"""Right shift of the product of difference and multiplier. The result is the exponent t."""
 
 EXP_FRACTION = 12
 """Fraction bits of the exponent t in 2^−t."""
 EXP_UNIT = 16
-"""Fraction bits of 2^−frac(t) before the integer part of t shifts it."""
+"""Fraction bits of 2^−f, where f is the fraction of t. The integer part of t then shifts this value right."""
 EXP_CURVATURE = (11, 64)
-"""c of 2^−f ≈ 1 − f/2 − c·f·(1−f), 0 ≤ f < 1: exact at both ends, so the pieces join, and 11/64 is the
-shift-and-add constant nearest to the c that minimises the largest error (0.1716; error 2.0·10⁻³)."""
+"""Numerator and denominator of c in 2^−f ≈ 1 − f/2 − c·f·(1−f), 0 ≤ f < 1.
+
+The polynomial is exact at f = 0 and f = 1, so that it is continuous over all t. c = 0.1716 minimises its largest
+error. 11/64 is the nearest constant that two shifted additions can make; the largest error is 2.0·10⁻³."""
 
 RECIPROCAL_FRACTION = 16
-"""Fraction bits of the mantissa of a row's denominator, and of its reciprocal."""
+"""Fraction bits of the mantissa of a row's denominator, and of the mantissa of its reciprocal."""
 
 OUTPUT_MULTIPLIER_BITS = 16
 OUTPUT_SHIFT_BITS = 5
 OUTPUT_FRACTION = 9
-"""Fraction bits that an output accumulator keeps when it is divided by 2^floor(log2 denominator)."""
+"""Fraction bits of an output accumulator after its division by 2^floor(log2 denominator)."""
 
 BIAS_BITS = 32
 ROW_MULTIPLIER_BITS = 16
 ROW_SHIFT_BITS = 5
 ROW_SHIFT_BASE = 8
-"""A row of W·X + b times multiplier / 2^(base + shift) is its INT8 result."""
+"""Constant part of a row's shift: the INT8 result of (W·X + b) is that sum times multiplier / 2^(8 + shift)."""
 
 CYCLE_BITS = 32
+"""Bits of the cycle counts in the statistics."""
 
 
 def unsigned_bits(largest: int) -> int:
-    """Bits of an unsigned number in 0…largest."""
+    """Bits of an unsigned number from 0 to ``largest``; at least 1."""
     return max(1, largest.bit_length())
 
 
 def signed_bits(smallest: int, largest: int) -> int:
-    """Bits of a two's-complement number in smallest…largest."""
+    """Bits of a two's-complement number from ``smallest`` to ``largest``."""
     return 1 + max(largest.bit_length() if largest > 0 else 0, (-smallest - 1).bit_length() if smallest < 0 else 0)
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
-    """Numerator / denominator, rounded up."""
+    """Divide and round up."""
     return -(-numerator // denominator)

@@ -1,24 +1,26 @@
-"""The link between a host and hardware on a board: frames over a serial line.
+"""Protocol of the link between a host and the hardware on a board: frames over a serial line.
 
-Bytes go as on every serial port: a start bit, eight data bits, lowest first, a stop bit, no parity. A frame is
+A byte on the line has a start bit, eight data bits (lowest first), no parity bit and a stop bit. A frame is
 
     two synchronisation bytes · sequence · kind · count (2 bytes) · payload · CRC (4 bytes)
 
-with numbers lowest byte first. The host sends requests, one at a time, and the hardware answers each with a frame of
-the same sequence and kind:
+Numbers are sent lowest byte first. The host sends one request at a time. The hardware answers each request with a frame
+of the same sequence and kind:
 
 | operation | request                  | answer                                                  | payload        |
 |-----------|--------------------------|---------------------------------------------------------|----------------|
-| reset     | count 0                  | count 0; streams and the core are as after power-up     | none           |
-| write     | count: bytes of beats    | count: bytes taken, whole beats, perhaps fewer          | of the request |
-| read      | count: bytes wanted      | count: bytes there, perhaps fewer                       | of the answer  |
+| reset     | count 0                  | count 0; streams and core are in the power-up state     | none           |
+| write     | count: bytes of beats    | count: bytes taken, whole beats, possibly fewer         | in the request |
+| read      | count: bytes wanted      | count: bytes available, possibly fewer                  | in the answer  |
 
-Ports are the streams of the core: those that are written, and those that are read, each numbered in the order of its
-signature, and :data:`IDENTITY_PORT`. A beat of a stream is its payload's bits, lowest first, in whole bytes.
+A port is a stream of the core. Input streams, which the host writes, and output streams, which it reads, are numbered
+separately, in the order of the core's signature. :data:`IDENTITY_PORT` is one more port to read. A beat is the payload
+of a stream, lowest bits first, padded to whole bytes.
 
-A request whose sequence and kind are those of the one before is answered as that was, and nothing is done again, so
-that a host may send a request once more when an answer does not come. (A reset is done again.) What is no whole frame
-with a right CRC has no effect and no answer; after a silence the hardware looks for synchronisation bytes again.
+The host may send a request again if no answer arrives. If a request has the same sequence and kind as the one before,
+the hardware sends the earlier answer again and does not repeat the operation; only a reset is repeated. The hardware
+ignores incomplete frames and frames with a wrong CRC and does not answer them. After a silence on the line it searches
+for synchronisation bytes again.
 """
 
 from dataclasses import dataclass
@@ -54,42 +56,44 @@ __all__ = [
 ]
 
 VERSION = 1
-"""Of this protocol."""
+"""Version of this protocol."""
 
 SYNC_REQUEST = b"\xa5\x5a"
 SYNC_REPLY = b"\xa5\xc3"
-"""Requests and answers begin differently, so that a line that echoes is no board."""
+"""Requests and answers begin with different bytes, so that the host does not take an echo on the line for an answer."""
 
 HEADER_BYTES = 4
-"""Sequence, kind and count."""
+"""Bytes of sequence, kind and count."""
 COUNT_BYTES = 2
 OPERATION_BITS = 2
 PORT_BITS = 6
-"""A kind is an operation in its low bits, and a port above it."""
+"""A kind holds the operation in its low bits and the port above them."""
 
 CRC_BYTES = 4
 CRC_POLYNOMIAL = 0x04C11DB7
 CRC_INITIAL = 0xFFFFFFFF
-"""CRC-32 as in Ethernet and zlib, lowest bit first, initial value and final inversion of all ones: of header and
-payload."""
+"""CRC-32 of header and payload as in Ethernet and zlib: lowest bit first, all ones as initial value, inverted at the
+end."""
 
 IDENTITY_PORT = (1 << PORT_BITS) - 1
-"""Reading it gives :func:`identity`."""
+"""Port that gives :func:`identity` when it is read."""
 IDENTITY_BYTES = 16
 
 DEFAULT_BAUD = 1_000_000
-"""Exact at all clocks of whole megahertz, and not too fast for the adapters on boards."""
+"""Bits per second. Every clock of whole megahertz makes it exactly, and the USB adapters on boards support it."""
 
 SILENCE_SECONDS = 0.02
-"""A frame that pauses for at least this long is given up. USB adapters pause for some milliseconds."""
+"""The hardware drops a frame that pauses for at least this long. USB adapters pause for a few milliseconds."""
 
 BAUD_ERROR = 0.02
-"""How far off the baud rate may be: ten bits after its edge a byte's last bit must still be met in the middle."""
+"""Largest relative error of the baud rate. The receiver must still sample near the middle of a byte's last bit, ten
+bits after the edge of its start bit."""
 SLOWEST_BIT, FASTEST_BIT = 1 << 16, 4
+"""Largest and smallest number of clock cycles per bit."""
 
 
 class Operation(IntEnum):
-    """What a request asks for."""
+    """Operation of a request."""
 
     RESET = 0
     WRITE = 1
@@ -97,22 +101,28 @@ class Operation(IntEnum):
 
 
 def kind(operation: Operation, port: int = 0) -> int:
-    """The kind byte of a request and its answer."""
+    """Kind byte of a request and its answer."""
     return int(operation) | port << OPERATION_BITS
 
 
 def beat_bytes(width: int) -> int:
-    """Bytes that a beat of so many bits takes on the link."""
+    """Bytes on the link of a beat of ``width`` bits."""
     return ceil_div(width, 8)
 
 
 def identity(config: AttentionConfig | SpmmConfig, *, payload_bytes: int) -> bytes:
-    """What tells hardware of one configuration from that of another.
+    """Bytes that identify the hardware of a configuration.
+
+    Parameters
+    ----------
+    config : AttentionConfig or SpmmConfig
+    payload_bytes : int
+        That of :class:`LinkConfig`.
 
     Returns
     -------
     bytes
-        :data:`VERSION`, the unit (0: attention core, 1: SpMM engine), the largest payload plus one in two bytes, and
+        :data:`VERSION` (1 byte), the unit (1 byte; 0: attention core, 1: SpMM engine), ``payload_bytes`` (2 bytes), and
         the first 12 bytes of the configuration's hash.
     """
     unit = 0 if isinstance(config, AttentionConfig) else 1
@@ -122,22 +132,22 @@ def identity(config: AttentionConfig | SpmmConfig, *, payload_bytes: int) -> byt
 
 @dataclass(frozen=True, kw_only=True)
 class LinkConfig(Configuration):
-    """The hardware's end of a link.
+    """Configuration of the hardware side of a link.
 
     Parameters
     ----------
     clocks_per_bit : int
-        Clock cycles that a bit takes on the line, 4…65536.
+        Clock cycles of a bit on the line, 4…65536.
     payload_bytes : int
-        A payload has fewer bytes than this power of two, 128…4096. The link's memory has twice as many: 256 is one
-        block memory of an iCE40, 1024 one of an ECP5.
+        Limit of a payload, which has fewer bytes than this. A power of two, 128…4096. The link's memory has twice as
+        many bytes: 256 needs one block memory of an iCE40, 1024 one of an ECP5.
     silence_bits : int
-        A frame that pauses for 2^silence_bits cycles is given up, 12…28.
+        The hardware drops a frame that pauses for 2^silence_bits cycles, 12…28.
 
     Raises
     ------
     ConfigError
-        Names the field, its value and what is allowed.
+        A field is illegal. The message names the field, its value and what is allowed.
     """
 
     clocks_per_bit: int
@@ -151,43 +161,46 @@ class LinkConfig(Configuration):
 
     @property
     def count_bits(self) -> int:
-        """Bits of the number of bytes of a payload."""
+        """Bits of the number of bytes in a payload."""
         return (self.payload_bytes - 1).bit_length()
 
     @property
     def patience_bits(self) -> int:
-        """A write or read that moves nothing for 2^patience_bits cycles is answered with what it moved before."""
+        """The hardware ends a write or read in which no beat moves for 2^patience_bits cycles, and answers with the
+        bytes moved so far."""
         return self.silence_bits - 4
 
 
 def clocks_per_bit(clock_hz: float, baud: int) -> int:
-    """Clock cycles per bit on the line.
+    """Clock cycles per bit for a clock in hertz and a baud rate in bits per second.
 
     Raises
     ------
     ConfigError
-        No whole number of them comes near enough to the baud rate.
+        No allowed number of cycles is within 2 % of the baud rate.
     """
     check_range("baud", baud, 1, 100_000_000)
     cycles = round(clock_hz / baud)
     fastest = round(clock_hz / FASTEST_BIT)
     if not FASTEST_BIT <= cycles <= SLOWEST_BIT:
         slowest = ceil_div(round(clock_hz), SLOWEST_BIT)
-        raise ConfigError("baud", baud, f"must be from {slowest} to {fastest} with a clock of {clock_hz / 1e6:g} MHz")
+        allowed = f"must be from {slowest} to {fastest} with a clock of {clock_hz / 1e6:g} MHz"
+        raise ConfigError("baud", baud, allowed)
     error = clock_hz / cycles / baud - 1
     if abs(error) > BAUD_ERROR:
-        allowed = f"a clock of {clock_hz / 1e6:g} MHz misses it by {error:+.1%}; try {round(clock_hz / cycles)}"
-        raise ConfigError("baud", baud, allowed)
+        nearest = round(clock_hz / cycles)
+        told = f"a clock of {clock_hz / 1e6:g} MHz misses it by {error:+.1%}, choose {nearest}"
+        raise ConfigError("baud", baud, told)
     return cycles
 
 
 def link_config(clock_hz: float, baud: int, *, payload_bytes: int = 256) -> LinkConfig:
-    """The link of hardware with this clock, at this baud rate.
+    """Configuration of the link for a clock in hertz and a baud rate in bits per second.
 
     Raises
     ------
     ConfigError
-        As :func:`clocks_per_bit` and :class:`LinkConfig`.
+        The clock cannot make the baud rate, or ``payload_bytes`` is illegal.
     """
     return LinkConfig(
         clocks_per_bit=clocks_per_bit(clock_hz, baud),

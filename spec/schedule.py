@@ -1,4 +1,4 @@
-"""Which row engine gets which row of W."""
+"""Assignment of the rows of W to row engines."""
 
 import heapq
 from collections.abc import Sequence
@@ -9,7 +9,17 @@ __all__ = ["row_steps", "schedule"]
 
 
 def row_steps(config: SpmmConfig, weight_format: WeightFormat, lengths: Sequence[int], *, spread: bool) -> list[int]:
-    """Cycles that a row engine spends on each row of so many words; an empty row takes one."""
+    """Cycles that a row engine spends on each row. An empty row takes one cycle.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+    weight_format : WeightFormat
+    lengths : sequence of int
+        Weight words of each row.
+    spread : bool
+        Whether lanes are spread over banks (bank-balanced format only).
+    """
     per_word = 1
     if weight_format is WeightFormat.NM:
         per_word = config.kept
@@ -19,12 +29,23 @@ def row_steps(config: SpmmConfig, weight_format: WeightFormat, lengths: Sequence
 
 
 def schedule(config: SpmmConfig, steps: Sequence[int], *, spread: bool) -> list[int]:
-    """The engine of each row: the one that is free first, the lowest on a tie. Spread rows go round.
+    """Row engine of each row.
+
+    A row goes to the engine that is free first, on a tie to the one with the lowest number. With spread lanes rows
+    go to the engines in turn.
 
     Parameters
     ----------
+    config : SpmmConfig
     steps : sequence of int
-        See :func:`row_steps`.
+        Cycles of each row, see :func:`row_steps`.
+    spread : bool
+        Whether lanes are spread over banks.
+
+    Returns
+    -------
+    list of int
+        Numbers of row engines, from 0.
     """
     if spread:
         return [row % config.rows for row in range(len(steps))]

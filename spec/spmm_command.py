@@ -1,4 +1,4 @@
-"""What an SpMM engine is told at run time about a product, and about each row of its W."""
+"""Command of an SpMM product, and the scale of a row of W."""
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -12,7 +12,7 @@ __all__ = ["Activation", "SpmmCommand", "SpmmError", "row_scaling", "spmm_comman
 
 
 class Activation(IntEnum):
-    """What is applied to a requantised result: nothing, max(0, ·), or a table of 256 entries (GELU)."""
+    """Function that is applied to each requantised result y: y, max(0, y), or a table of 256 entries, such as GELU."""
 
     NONE = 0
     RELU = 1
@@ -20,7 +20,7 @@ class Activation(IntEnum):
 
 
 class SpmmError(IntEnum):
-    """Why the hardware refuses a command (field ``error`` of the statistics)."""
+    """Reason why the hardware rejects a command: field ``error`` of the statistics."""
 
     NONE = 0
     ROWS = 1
@@ -33,27 +33,30 @@ class SpmmError(IntEnum):
 
 
 FORMAT_CODES = {item: code for code, item in enumerate(WeightFormat)}
-"""Field ``format`` of the command."""
+"""Values of the command's field ``format``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpmmCommand:
-    """One product Y = act(requantise(W·X + b)), field by field as on the command stream. Nothing is checked here: the
-    hardware answers for what it cannot do (:meth:`refusal`).
+    """Command of one product Y = act(requantise(W·X + b)), with the fields of the command stream.
+
+    The constructor checks nothing, so that tests can send illegal commands. :meth:`check_encodable` checks that the
+    fields fit the stream, :meth:`refusal` what the hardware accepts.
 
     Parameters
     ----------
     rows, columns, tokens : int
-        M, K, N.
+        M, K and N: W is M×K, X is K×N.
     format : int
         See :data:`FORMAT_CODES`.
     spread : int
-        1: a row engine's lanes are spread over the banks of a row, ``lanes / banks`` tokens at a time
-        (bank-balanced format only). 0: all lanes are tokens.
+        1: the lanes of a row engine are spread over the banks of a row, ``lanes / banks`` tokens at a time (only in
+        the bank-balanced format). 0: each lane computes another token.
     activation : int
         See :class:`Activation`.
     load_table : int
-        1: 256 entries of the table stream are taken before the product, the results for −128…127 in order.
+        1: the engine takes a new activation table from the table stream before the product, 256 results for
+        −128…127 in order.
     """
 
     rows: int
@@ -65,12 +68,13 @@ class SpmmCommand:
     load_table: int = 0
 
     def refusal(self, config: SpmmConfig, *, table_loaded: bool = False) -> SpmmError:
-        """Why the hardware refuses this command, or ``NONE``.
+        """Reason why the hardware rejects this command, or ``NONE``.
 
         Parameters
         ----------
+        config : SpmmConfig
         table_loaded : bool
-            An earlier command that was not refused loaded a table.
+            Whether an earlier accepted command has loaded a table.
         """
         bbs = FORMAT_CODES[WeightFormat.BBS]
         refusals = {
@@ -85,18 +89,18 @@ class SpmmCommand:
         return next((error for error, refused in refusals.items() if refused), SpmmError.NONE)
 
     def check_encodable(self, config: SpmmConfig) -> None:
-        """Refuse what does not fit the fields of the command stream.
+        """Check that the command fits the fields of the command stream.
 
         Raises
         ------
         CommandValueError
-            Names the field, its value and its range.
+            A field does not fit. The message names the field, its value and its range.
         """
         check_encodable(self, spmm_command_widths(config))
 
 
 def spmm_command_widths(config: SpmmConfig) -> dict[str, tuple[int, bool]]:
-    """Bits and signedness of each command field, in the order of the stream's payload (lowest bits first)."""
+    """Bits and signedness of each command field, in the order of the stream's payload, lowest bits first."""
     widths = {
         "rows": (unsigned_bits(config.max_rows), False),
         "columns": (unsigned_bits(config.max_columns), False),
@@ -111,16 +115,21 @@ def spmm_command_widths(config: SpmmConfig) -> dict[str, tuple[int, bool]]:
 
 
 def row_scaling(scale: float) -> tuple[int, int]:
-    """Multiplier and shift of a row: an accumulator times multiplier / 2^(8 + shift) is the INT8 result.
+    """Multiplier and shift of a row, for which multiplier / 2^(8 + shift) is nearest to ``scale``.
 
     Parameters
     ----------
     scale : float
-        Scale of the weights' row times scale of X over scale of Y.
+        (Scale of the row of W)·(scale of X) / (scale of Y). The INT8 result is the sum W·X + b times this.
+
+    Returns
+    -------
+    multiplier, shift : int
+        16 and 5 bits, unsigned.
 
     Raises
     ------
     CommandValueError
-        The scale is not in 2^−24 … 2^7.
+        The scale is not from 2^−24 to 2^7.
     """
     return scaling("row scale", scale, bits=ROW_MULTIPLIER_BITS, least_shift=ROW_SHIFT_BASE, shift_bits=ROW_SHIFT_BITS)

@@ -1,4 +1,4 @@
-"""What an SpMM engine is: everything that is fixed when the hardware is generated."""
+"""Configuration of an SpMM engine: everything that is fixed when the hardware is generated."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["SpmmConfig", "WeightFormat"]
 
 
 class WeightFormat(StrEnum):
-    """How a weight matrix is packed; see :mod:`~thresher.spec.weight_words`."""
+    """Formats of packed weights; see :mod:`~thresher.spec.weight_words`."""
 
     CSR = "csr"
     CSR_DELTA = "csr-delta"
@@ -23,36 +23,37 @@ class WeightFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SpmmConfig(Configuration):
-    """Structure of an SpMM engine. One configuration drives golden and hardware alike.
+    """Structure of an SpMM engine. Golden and hardware take the same configuration.
 
     Parameters
     ----------
     rows : int
-        Row engines, each working on a row of W of its own. A power of two, 1…64.
+        Row engines, a power of two, 1…64. Each processes one row of W at a time.
     lanes : int
-        Multipliers of a row engine. A power of two, 1…256.
+        Products per cycle of a row engine, a power of two, 1…256. The engine has ``rows · lanes`` INT8 multipliers.
     drain_lanes : int
         Results requantised per cycle, a power of two that divides ``lanes``.
     max_columns : int
-        Largest K, 1…65536.
+        Largest number of columns K of W, 1…65536.
     max_rows, max_tokens : int
-        Largest M and N, 1…2^24. They cost counter bits only: W and its rows are streamed.
+        Largest number of rows M of W and of tokens N, 1…2^24. They affect only the widths of counters, because W and
+        the settings of its rows are streamed.
     banks : int
-        Banks of a row of W in the bank-balanced format: 1 without that format, otherwise a power of two, at least 2,
-        that divides ``lanes``. A row engine takes a weight of every bank at a time for ``lanes / banks`` tokens, or
-        one weight for ``lanes`` tokens.
+        Banks of a row of W in the bank-balanced format: a power of two, at least 2, that divides ``lanes``. 1 if the
+        engine does not have that format. In each step a row engine takes one weight of every bank for
+        ``lanes / banks`` tokens, or one weight for ``lanes`` tokens.
     kept, group : int
-        N and M of the N:M format: at most ``kept`` weights in each group of ``group`` columns. ``group`` is a power
+        N and M of the N:M format: each group of ``group`` columns has at most ``kept`` weights. ``group`` is a power
         of two, 2…64; 1 ≤ kept < group.
     formats : tuple of WeightFormat
-        Front ends that the engine has.
+        Weight formats that the engine has a front end for.
     result_rows : int
-        Rows of results that wait, per row engine, for earlier rows to leave. A power of two, 2…1024.
+        Rows of results that each row engine can buffer until earlier rows have left, a power of two, 2…1024.
 
     Raises
     ------
     ConfigError
-        Names the field, its value and what is allowed.
+        A field is illegal. The message names the field, its value and what is allowed.
     """
 
     rows: int
@@ -82,13 +83,15 @@ class SpmmConfig(Configuration):
             if self.banks != 1:
                 raise ConfigError("banks", self.banks, "must be 1 without the format bbs")
             return
+        if self.lanes == 1:
+            raise ConfigError("lanes", self.lanes, "must be at least 2 for the format bbs")
         check_one_of("banks", self.banks, powers_of_two(2, self.lanes))
         if self.rows * self.lanes // self.banks > self.drain_lanes:
             raise ConfigError(
                 "drain_lanes",
                 self.drain_lanes,
-                f"must be at least rows·lanes/banks={self.rows * self.lanes // self.banks}, so that the "
-                "bank-balanced rows of all engines leave together",
+                f"must be at least rows·lanes/banks={self.rows * self.lanes // self.banks} (in the bank-balanced "
+                "format the rows of all engines leave together)",
             )
 
     def _check_formats(self) -> None:
@@ -98,7 +101,7 @@ class SpmmConfig(Configuration):
         known = {check_enum("formats", item, WeightFormat) for item in given}
         if len(known) < len(given):
             raise ConfigError("formats", list(map(str, given)), "must name each format once")
-        # One order, so that equal hardware has equal configurations.
+        # Keep one order, so that equal hardware has equal configurations.
         object.__setattr__(self, "formats", tuple(item for item in WeightFormat if item in known))
 
     # -- sizes ---------------------------------------------------------------------------------
@@ -110,17 +113,17 @@ class SpmmConfig(Configuration):
 
     @property
     def spread_tokens(self) -> int:
-        """Tokens at a time when the lanes are spread over the banks of a row."""
+        """Tokens that a row engine processes at a time when its lanes are spread over the banks of a row."""
         return self.lanes // self.banks
 
     @property
     def max_bank_columns(self) -> int:
-        """Columns of a bank of the widest matrix."""
+        """Columns of a bank of a matrix with ``max_columns`` columns."""
         return ceil_div(self.max_columns, self.banks)
 
     @property
     def beats_per_row(self) -> int:
-        """Result beats of a row over a full tile of tokens."""
+        """Result beats of a row for a full tile of ``lanes`` tokens."""
         return self.lanes // self.drain_lanes
 
     # -- widths --------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ class SpmmConfig(Configuration):
 
     @property
     def accumulator_peak(self) -> int:
-        """Largest |Σ w·x| of a row."""
+        """Largest magnitude of an accumulator Σ w·x."""
         return self.max_columns * INT8_PEAK**2
 
     @property
@@ -142,7 +145,7 @@ class SpmmConfig(Configuration):
 
     @property
     def biased_bits(self) -> int:
-        """Bits of a signed accumulator plus bias."""
+        """Bits of the signed sum of accumulator and bias."""
         return max(self.accumulator_bits, BIAS_BITS) + 1
 
     @property
@@ -151,10 +154,11 @@ class SpmmConfig(Configuration):
         return unsigned_bits(self.max_rows * self.max_tokens)
 
     def row_widths(self) -> dict[str, tuple[int, bool]]:
-        """Bits and signedness of what is told about each row of W, lowest bits first.
+        """Bits and signedness of the settings of a row of W, in the order of the stream's payload, lowest bits first.
 
-        ``engine``: the row engine that has its weights. ``length``: its weight words. ``bias``, ``multiplier``,
-        ``shift``: see :func:`~thresher.spec.spmm_command.row_scaling`.
+        ``engine``: number of the row engine that gets the row's weights. ``length``: number of weight words of the
+        row. ``bias``: INT32 number that is added to the accumulators. ``multiplier``, ``shift``: scale of the row, see
+        :func:`~thresher.spec.spmm_command.row_scaling`.
         """
         return {
             "engine": ((self.rows - 1).bit_length(), False),
@@ -165,6 +169,6 @@ class SpmmConfig(Configuration):
         }
 
     def with_formats(self, *formats: WeightFormat) -> "SpmmConfig":
-        """This engine with other front ends; without the bank-balanced one it has no banks."""
+        """This configuration with other formats. Without the bank-balanced format ``banks`` becomes 1."""
         banks = self.banks if WeightFormat.BBS in formats else 1
         return dataclasses.replace(self, formats=formats, banks=banks)

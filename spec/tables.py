@@ -1,4 +1,4 @@
-"""Contents of the lookup tables that hardware and golden model share."""
+"""Contents of the lookup tables that golden and hardware share."""
 
 import math
 
@@ -9,11 +9,16 @@ __all__ = ["gelu_table", "reciprocal_table"]
 
 
 def reciprocal_table(segments: int) -> list[tuple[int, int]]:
-    """Offset and drop of each piece of the piecewise-linear 1/x, 1 ≤ x < 2.
+    """Offset and drop of each segment of a piecewise-linear 1/x, 1 ≤ x < 2.
 
-    Piece i covers x in [1 + i/segments, 1 + (i+1)/segments). Across it the value falls from ``offset`` by ``drop``,
-    both with 16 fraction bits. The line is the chord of 1/x lowered by half of the chord's largest gap,
-    (1/√x0 − 1/√x1)²/2, which makes the largest error of either sign equal: the best line of that slope.
+    Segment i covers x0 ≤ x < x1, x0 = 1 + i/segments, x1 = 1 + (i+1)/segments. Its line has the value ``offset`` at x0
+    and ``offset − drop`` at x1, both with 16 fraction bits. It is the chord of 1/x, lowered by half of its largest
+    distance from 1/x. Then the largest positive and negative errors are equal. That distance is (1/√x0 − 1/√x1)².
+
+    Returns
+    -------
+    list of (offset, drop)
+        offset = round(2^16 · (1/x0 − (1/√x0 − 1/√x1)²/2)), drop = round(2^16 · (1/x0 − 1/x1)). Each is rounded once.
     """
     one = 1 << RECIPROCAL_FRACTION
     table = []
@@ -25,14 +30,15 @@ def reciprocal_table(segments: int) -> list[tuple[int, int]]:
 
 
 def gelu_table(input_scale: float, output_scale: float) -> list[int]:
-    """GELU of every INT8 value, −128 first: gelu(value · input_scale) / output_scale, rounded half up and clipped.
+    """Table of GELU for the INT8 inputs −128…127, in this order.
 
-    GELU(x) = x/2 · (1 + erf(x/√2)), after Hendrycks and Gimpel (arXiv 1606.08415).
+    An entry is gelu(input · input_scale) / output_scale, rounded half up and clipped to INT8.
+    gelu(x) = x/2 · (1 + erf(x/√2)), after Hendrycks and Gimpel (arXiv 1606.08415).
 
     Parameters
     ----------
     input_scale, output_scale : float
-        Values of one unit before and after, > 0.
+        Real value of one unit of the input and of the output, > 0.
 
     Raises
     ------

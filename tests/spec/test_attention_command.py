@@ -115,7 +115,7 @@ def test_rho_is_rounded_to_256ths_and_stays_below_one(rho):
 
 @pytest.mark.parametrize("rho", [-1.0001, 1.0, 2.0, math.nan, -math.inf])
 def test_rho_out_of_range_is_refused(rho):
-    with pytest.raises(CommandValueError, match=r"rho=.*pruning off"):
+    with pytest.raises(CommandValueError, match=r"rho=.*keep all blocks"):
         head_command(TINY, **SETTINGS, rho=rho)
 
 

@@ -30,7 +30,7 @@ from thresher.spec.link import (
 )
 def test_cycles_per_bit(clock, baud, cycles):
     if cycles == 8:
-        with pytest.raises(ConfigError, match=r"misses it by \+4.2%; try 3125000"):
+        with pytest.raises(ConfigError, match=r"misses it by \+4.2%, choose 3125000"):
             clocks_per_bit(clock, baud)
     else:
         assert clocks_per_bit(clock, baud) == cycles
