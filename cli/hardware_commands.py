@@ -22,7 +22,7 @@ def verilog(
     as_json: JsonOption = False,
 ) -> None:
     """Write standalone Verilog of the attention core or the SpMM engine, and JSON that describes it."""
-    from ..hdl.unit_files import write_verilog
+    from ..hdl.emit import write_verilog
 
     config = unit_configuration(preset, spmm=unit is UnitName.SPMM, policy=policy, file=config_file)
     with progress.steps() as steps:

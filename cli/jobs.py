@@ -12,7 +12,6 @@ import numpy as np
 from ..golden import attention_head
 from ..golden.attention.predictor import predict
 from ..golden.attention.selection import block_importance, block_mask
-from ..hdl.unit_files import check_writable
 from ..host.attention import AttentionDevice
 from ..model import AttentionScales, Model, calibration_sentences, load_model
 from ..model.quantise import Int8
@@ -22,6 +21,7 @@ from ..runtime.attention_bench import bench_attention as run_bench
 from ..sim.attention import AttentionSimulator
 from ..spec import AttentionConfig, ConfigError, Head, HeadStatistics
 from ..spec.attention_command import DENSE_RHO
+from ..spec.files import make_folder
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..spec.link import DEFAULT_BAUD
 from .defects import HardwareError, defects
@@ -305,7 +305,7 @@ def demo(
     """
     from .picture import draw_head  # only the demo draws, and matplotlib takes its time
 
-    check_writable(folder)
+    make_folder(folder)
     answers = run(
         "default", sentences, config=config, backend="rtl", rho=rho, tau=0.0,
         dense=True, picture_of=pictured, steps=steps,

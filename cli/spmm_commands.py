@@ -142,7 +142,7 @@ def _matrix(file: Path | None, tensor: str | None, rows: int | None, columns: in
 
 
 def _check_picture(path: Path) -> None:
-    from ..model.files import check_writable
+    from ..spec.files import check_writable
 
     if path.suffix.lower() != ".png":
         raise ConfigError("picture", str(path), "must end in .png")

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..golden.spmm.engine import SpmmResult, sparse_product
 from ..golden.spmm.packing import PackedWeights, pack, unpack
 from ..model.bert import BertConfig
-from ..model.files import check_writable, write_whole
 from ..model.pack import PackReport, engine_cycles, pack_model, prune_matrices
 from ..model.packed_file import PackedModel, packed_bytes
 from ..model.prune import quantise_pruned
@@ -23,6 +22,7 @@ from ..runtime.spmm_bench import SpmmBench
 from ..runtime.spmm_bench import bench_spmm as run_bench
 from ..sim.spmm import SpmmJob, SpmmSimulator
 from ..spec import Activation, ConfigError, SpmmConfig, WeightFormat, row_scaling
+from ..spec.files import check_writable, write_whole
 from ..spec.formats import INT8_MAX, INT8_MIN
 from ..spec.tables import gelu_table
 from .defects import defects

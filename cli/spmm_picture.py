@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from ..model.files import write_whole
+from ..spec.files import write_whole
 
 __all__ = ["draw_sweep"]
 

@@ -81,7 +81,7 @@ def synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
-    from ..hdl.unit_files import check_replaceable
+    from ..spec.files import check_writable
     from ..synth import flow, html
     from ..synth.measurement import WHOLE_UNITS
     from . import synth_jobs, synth_report
@@ -90,7 +90,7 @@ def synth(
     of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None}
     target = _target(board_name, device_name, of_boards=of_boards, speed=speed)
     folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{target.name}"
-    check_replaceable(folder / "report.html")
+    check_writable(folder / "report.html")
     with progress.steps() as steps:
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools}

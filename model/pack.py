@@ -12,9 +12,9 @@ from ..cost.spmm_cycles import cycles
 from ..golden.spmm.packing import PackedWeights, pack
 from ..spec.base import check_enum, check_range
 from ..spec.errors import ConfigError
+from ..spec.files import check_writable
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .bert import BertConfig
-from .files import check_writable
 from .packed_file import PackedLinear, PackedModel, write_packed
 from .prune import (
     Mask,

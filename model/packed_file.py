@@ -12,8 +12,8 @@ from safetensors.numpy import save
 
 from ..golden.spmm.packing import PackedWeights, unpack
 from ..spec.errors import InputError, ThresherError
+from ..spec.files import write_whole
 from ..spec.spmm_config import WeightFormat
-from .files import write_whole
 from .weights import Float32
 
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]

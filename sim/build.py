@@ -14,13 +14,13 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from amaranth.lib import wiring
+from filelock import FileLock
 
 from .. import hdl, sim, spec
 from ..hdl.emit import PlainPort, StreamPort, emit
 from .toolchain import (
     ToolError,
     cache_folder,
-    locked,
     staging,
     verilator_environment,
     verilator_root,
@@ -155,7 +155,7 @@ def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path
     folder = cache_folder() / "runtime"
     folder.mkdir(exist_ok=True)
     final = folder / key
-    with locked(folder / f"{key}.lock"):
+    with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
         if not final.exists():
             _make(work, environment, "libverilated.a")
             with staging(final) as draft:
@@ -232,7 +232,7 @@ def build_library(
     if (final / LIBRARY).exists():
         return final / LIBRARY
     verilator_environment()
-    with locked(folder / f"{key}.lock"):
+    with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
         if not (final / LIBRARY).exists():
             if on_progress:
                 on_progress("compiling the simulator (once; later runs reuse it)")

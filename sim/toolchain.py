@@ -1,7 +1,6 @@
 """Where Verilator, the C++ compiler and the cache of built simulators are."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,7 +16,6 @@ __all__ = [
     "ToolError",
     "cache_folder",
     "compiler",
-    "locked",
     "staging",
     "verilator_environment",
     "verilator_root",
@@ -118,14 +116,6 @@ def cache_folder() -> Path:
             f"cannot write the cache folder {folder} ({reason}): set {CACHE_VARIABLE} to a folder that can be written"
         ) from None
     return folder
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path`` against other processes; it goes when the process ends, however it ends."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

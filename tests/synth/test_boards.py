@@ -336,7 +336,7 @@ def test_a_clock_that_is_not_reached():
 def test_a_page_that_cannot_be_written_is_told_first(tmp_path):
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     told = refused(*COMMAND, "-o", "out")
-    assert "cannot write out/report.html (Is a directory): choose another output folder" in told
+    assert "cannot write 'out/report.html': it is a folder, choose another output" in told
     assert not (tmp_path / "out" / "calls.txt").exists()
 
 

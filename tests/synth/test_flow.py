@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 from thresher.hdl.emit import emit
-from thresher.hdl.unit_files import OutputError
 from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError
+from thresher.spec.files import OutputError
 from thresher.synth import flow, html, steps, units
 from thresher.synth.devices import Capacity, device
 from thresher.synth.flow import measure
@@ -142,6 +144,22 @@ def test_two_runs_in_one_folder(tmp_path):
     with pytest.raises(OutputError, match=r"another run is at work in .*: wait until it ends, or choose another"):
         run(tmp_path, announce=another)
     assert run(tmp_path).fmax_mhz == 81.0
+
+
+def test_lock_is_released_when_its_process_is_killed(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from thresher.synth import flow\n"
+        "with flow._claimed(Path(sys.argv[1])): print('locked', flush=True); time.sleep(300)\n"
+    )
+    with subprocess.Popen([sys.executable, "-P", "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "locked\n"
+            with pytest.raises(OutputError, match="another run is at work"):
+                run(tmp_path, place=False)
+        finally:
+            other.kill()
+    assert run(tmp_path, place=False).resources.dsp == 1
 
 
 @pytest.mark.parametrize(("room", "told"), [("300", "is cut short: make room"), ("none", "was not written: read")])

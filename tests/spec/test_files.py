@@ -1,22 +1,30 @@
-"""Files are written all or none, and errors name them."""
+"""Output files: all are written or none, and errors name them."""
 
 import os
 from pathlib import Path
 
 import pytest
-from thresher.model.files import check_writable, write_whole
-from thresher.spec import ThresherError
+from thresher.spec.files import OutputError, check_writable, make_folder, write_whole
 
 
-def test_files_replace_what_was_there(tmp_path):
+def test_old_files_are_replaced(tmp_path):
     first, second = tmp_path / "deep" / "down" / "first", tmp_path / "second"
     second.write_bytes(b"old")
-    write_whole({first: b"1", second: b""})
+    assert write_whole({first: b"1", second: b""}) == (first, second)
     assert (first.read_bytes(), second.read_bytes()) == (b"1", b"")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "down", "first", "second"]
 
 
-def test_a_check_leaves_no_trace(tmp_path):
+def test_files_with_their_content_are_not_touched(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_whole({first: b"1", second: b"2"})
+    before = first.stat()
+    assert write_whole({first: b"1", second: b"3"}) == (second,)
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert second.read_bytes() == b"3"
+
+
+def test_check_leaves_no_trace(tmp_path):
     check_writable(tmp_path / "deep" / "down" / "file", tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
@@ -30,22 +38,32 @@ def test_a_check_leaves_no_trace(tmp_path):
         ("x" * 300, r"xx' \(File name too long\)"),
     ],
 )
-def test_what_is_in_the_way_is_named(tmp_path, name, message):
+def test_obstacles_are_named(tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ThresherError, match=message):
+    with pytest.raises(OutputError, match=message):
         check_writable(tmp_path / "good", tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
+def test_folders_are_made(tmp_path):
+    make_folder(tmp_path / "deep" / "down")
+    make_folder(tmp_path / "deep" / "down")
+    assert list((tmp_path / "deep" / "down").iterdir()) == []
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match=r"cannot write '.*file.*' \(.*\): choose another output"):
+            make_folder(folder)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_forbids(tmp_path):
+def test_folder_without_write_permission(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(ThresherError, match="Permission denied"):
+    with pytest.raises(OutputError, match="Permission denied"):
         check_writable(tmp_path / "deep" / "x")
 
 
-def test_a_draft_that_fails_leaves_every_old_file(tmp_path, monkeypatch):
+def test_failed_write_keeps_all_old_files(tmp_path, monkeypatch):
     first, second = tmp_path / "first", tmp_path / "second"
     write_whole({first: b"old", second: b"old"})
     honest = Path.write_bytes
@@ -57,7 +75,7 @@ def test_a_draft_that_fails_leaves_every_old_file(tmp_path, monkeypatch):
         return honest(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(ThresherError, match=r"second' \(No space left on device\)") as caught:
+    with pytest.raises(OutputError, match=r"second' \(No space left on device\)") as caught:
         write_whole({first: b"new", second: b"new"})
     assert f".{second.name}." not in str(caught.value)
     assert (first.read_bytes(), second.read_bytes()) == (b"old", b"old")

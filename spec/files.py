@@ -1,0 +1,98 @@
+"""Output files that are written completely or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .errors import ThresherError
+
+__all__ = ["OutputError", "check_writable", "make_folder", "write_whole"]
+
+
+class OutputError(ThresherError):
+    """A file or folder cannot be written."""
+
+
+def check_writable(*paths: Path) -> None:
+    """Check that files can be written later. Leaves no trace.
+
+    Raises
+    ------
+    OutputError
+        A path is a folder, or its folder cannot be made or written.
+    """
+    for path in paths:
+        with _naming(path):
+            if path.is_dir():
+                raise OutputError(f"cannot write {str(path)!r}: it is a folder, choose another output")
+            existing = next(folder for folder in path.absolute().parents if folder.exists())
+            if not existing.is_dir():
+                raise OutputError(f"cannot write {str(path)!r}: {str(existing)!r} is a file, name a folder")
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, unless it exists, and check that files can be written in it.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made or written.
+    """
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+def write_whole(contents: Mapping[Path, bytes]) -> tuple[Path, ...]:
+    """Write files, and make the folders they are in.
+
+    Old files are replaced only after all new contents have been written beside them. A file that has its content
+    already is not touched.
+
+    Returns
+    -------
+    tuple of Path
+        The files that were written.
+
+    Raises
+    ------
+    OutputError
+        The message names the file that cannot be written.
+    """
+    drafts: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            with _naming(path):
+                if _holds(path, content):
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                drafts[path] = path.with_name(f".{path.name}.{os.getpid()}")
+                drafts[path].write_bytes(content)
+        for path, draft in drafts.items():
+            with _naming(path):
+                draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            with contextlib.suppress(OSError):
+                draft.unlink()
+    return tuple(drafts)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return path.read_bytes() == content
+    return False
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name ``path`` in errors, not the draft or the temporary file that failed."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r} ({error.strerror or error}): choose another output") from None
