@@ -1,4 +1,4 @@
-"""The main array: scores of kept blocks, and P·V of the same blocks."""
+"""Main array: scores Q·Kᵀ, and the products P·V of weights and values."""
 
 from ...spec.attention_config import AttentionConfig, Score
 from ..lib.integer import Int64, exact_matmul
@@ -8,14 +8,15 @@ __all__ = ["scores", "weighted_values"]
 
 
 def scores(config: AttentionConfig, q: Int64, k: Int64) -> Int64:
-    """Scores of all positions; the core computes those of kept blocks.
+    """Scores of all positions. The hardware computes only those of kept blocks.
 
-    ``exact``: q·k. ``approx``: q·k − qf·kf, the product without the part that both fractions make.
+    ``exact``: q·k. ``approx``: q·k − qf·kf, where qf and kf are the fractions of q and k.
 
     Parameters
     ----------
-    q : (Lq, d) INT8 values
-    k : (Lk, d) INT8 values
+    config : AttentionConfig
+    q : (Lq, d) int64, INT8 values
+    k : (Lk, d) int64, INT8 values
 
     Returns
     -------
@@ -24,9 +25,21 @@ def scores(config: AttentionConfig, q: Int64, k: Int64) -> Int64:
     exact = exact_matmul(q, k.T)
     if config.score is Score.EXACT:
         return exact
-    return exact - exact_matmul(split(config, q)[1], split(config, k)[1].T)
+    _, q_fraction = split(config, q)
+    _, k_fraction = split(config, k)
+    return exact - exact_matmul(q_fraction, k_fraction.T)
 
 
 def weighted_values(weights: Int64, v: Int64) -> Int64:
-    """(Lq, Lk) signed weights times (Lk, d) INT8 values: (Lq, d) accumulators."""
+    """Accumulators P·V.
+
+    Parameters
+    ----------
+    weights : (Lq, Lk) int64
+    v : (Lk, d) int64, INT8 values
+
+    Returns
+    -------
+    (Lq, d) int64
+    """
     return exact_matmul(weights, v)

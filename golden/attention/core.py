@@ -1,4 +1,4 @@
-"""A whole head: what the attention core answers, bit for bit."""
+"""Attention core: the answer to a whole head, bit for bit."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,18 @@ __all__ = ["HeadResult", "HeadTrace", "attention_head"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTrace:
-    """Intermediate results of a head, for unit tests and pictures."""
+    """Intermediate results of a head, for tests and pictures.
+
+    Attributes
+    ----------
+    predictions : (Lq, Lk) int64
+    selection : Selection
+    scores : (Lq, Lk) int64
+        Of all positions, not only of kept ones.
+    softmax : Softmax
+    accumulators : (Lq, d) int64
+        P·V before normalisation.
+    """
 
     predictions: Int64
     selection: Selection
@@ -32,15 +43,23 @@ class HeadTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadResult:
-    """A head's output (Lq, d) int8 — ``None`` when refused — its statistics, and the trace of what led there
-    (``None`` when the head was refused or pruned)."""
+    """Answer to a head.
+
+    Attributes
+    ----------
+    output : (Lq, d) int8, or None
+        None if the command is rejected.
+    statistics : HeadStatistics
+    trace : HeadTrace or None
+        None if the command is rejected or the head is pruned.
+    """
 
     output: Int8 | None
     statistics: HeadStatistics
     trace: HeadTrace | None
 
 
-def _check_shapes(config: AttentionConfig, q: Int64, k: Int64, v: Int64, command: HeadCommand) -> None:
+def _check_shapes(q: Int64, k: Int64, v: Int64, command: HeadCommand) -> None:
     expected = {
         "Q": (q, (command.query_length, command.head_dim)),
         "K": (k, (command.key_length, command.head_dim)),
@@ -48,7 +67,7 @@ def _check_shapes(config: AttentionConfig, q: Int64, k: Int64, v: Int64, command
     }
     for name, (matrix, shape) in expected.items():
         if matrix.shape != shape:
-            raise InputError(f"{name} has shape {matrix.shape}, but its command says {shape}")
+            raise InputError(f"{name} must have shape {shape}, as its command says, not {matrix.shape}")
 
 
 def _check_mask(config: AttentionConfig, mask: np.ndarray, command: HeadCommand) -> None:
@@ -56,7 +75,7 @@ def _check_mask(config: AttentionConfig, mask: np.ndarray, command: HeadCommand)
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise InputError(f"mask must be a boolean array of {shape} blocks, not {mask.dtype} of shape {mask.shape}")
     if not mask.any(axis=1).all():
-        raise InputError("mask must keep a block in every row: a row without one has no softmax")
+        raise InputError("mask must keep at least one block in every block row")
 
 
 def attention_head(
@@ -68,19 +87,21 @@ def attention_head(
     *,
     mask: np.ndarray | None = None,
 ) -> HeadResult:
-    """One head of attention: predict, select, score, softmax, P·V, requantise.
+    """Compute a head of attention: predict, select, score, softmax, P·V, normalise.
 
     Parameters
     ----------
+    config : AttentionConfig
+    command : HeadCommand
     q : (Lq, d) int8
     k, v : (Lk, d) int8
     mask : (nq, nk) bool, optional
-        Blocks to keep in place of the threshold's choice; at least one of each row.
+        Blocks to keep instead of those above the threshold, at least one in each block row.
 
     Raises
     ------
     InputError
-        A shape or dtype does not fit the command.
+        An array has the wrong shape or dtype.
     CommandValueError
         The command does not fit the fields of the command stream.
     """
@@ -88,35 +109,36 @@ def attention_head(
     command.check_encodable(config)
     error = command.refusal(config)
     if error is not CommandError.NONE:
-        refused = HeadStatistics(error=error, pruned=False, kept_blocks=0, saturations=0)
-        return HeadResult(output=None, statistics=refused, trace=None)
-    _check_shapes(config, wide_q, wide_k, wide_v, command)
-
+        statistics = HeadStatistics(error=error, pruned=False, kept_blocks=0, saturations=0)
+        return HeadResult(output=None, statistics=statistics, trace=None)
+    _check_shapes(wide_q, wide_k, wide_v, command)
     if mask is not None:
         _check_mask(config, mask, command)
+
     predictions = predict(config, wide_q, wide_k)
     selection = select(config, predictions, command, mask)
     if selection.pruned:
-        zeros = np.zeros(q.shape, np.int8)
-        gone = HeadStatistics(error=error, pruned=True, kept_blocks=0, saturations=0)
-        return HeadResult(output=zeros, statistics=gone, trace=None)
+        statistics = HeadStatistics(error=error, pruned=True, kept_blocks=0, saturations=0)
+        return HeadResult(output=np.zeros(q.shape, np.int8), statistics=statistics, trace=None)
 
-    lq, lk, b = command.query_length, command.key_length, config.block
-    kept = selection.mask.repeat(b, axis=0).repeat(b, axis=1)[:lq, :lk]
+    # Blocks to positions: each block covers block × block of them, and the last ones may reach beyond the sequences.
+    lq, lk, block = command.query_length, command.key_length, config.block
+    kept = selection.mask.repeat(block, axis=0).repeat(block, axis=1)[:lq, :lk]
+    background = selection.background.repeat(block)[:lq]
+
     all_scores = scores(config, wide_q, wide_k)
-    probabilities = softmax(config, command, all_scores, kept, selection.background.repeat(b)[:lq])
-    accumulators = weighted_values(probabilities.weights, wide_v)
-    output, saturations = normalise(command, accumulators, probabilities.mantissa, probabilities.exponent)
+    rows = softmax(config, command, all_scores, kept, background)
+    accumulators = weighted_values(rows.weights, wide_v)
+    output, saturations = normalise(command, accumulators, rows.mantissa, rows.exponent)
+    kept_blocks = int(selection.mask.sum())
     return HeadResult(
         output=output,
-        statistics=HeadStatistics(
-            error=error, pruned=False, kept_blocks=int(selection.mask.sum()), saturations=saturations
-        ),
+        statistics=HeadStatistics(error=error, pruned=False, kept_blocks=kept_blocks, saturations=saturations),
         trace=HeadTrace(
             predictions=predictions,
             selection=selection,
             scores=all_scores,
-            softmax=probabilities,
+            softmax=rows,
             accumulators=accumulators,
         ),
     )

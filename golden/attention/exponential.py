@@ -1,4 +1,4 @@
-"""2^−t by a second-order polynomial: the weight of a score that lies below its row's maximum."""
+"""Exponential 2^−t by a second-order polynomial: the weight of a score below its row maximum."""
 
 import numpy as np
 
@@ -11,27 +11,34 @@ __all__ = ["exponent", "exponential", "weights"]
 
 
 def exponent(command: HeadCommand, difference: Int64) -> Int64:
-    """Non-negative score differences to exponents t with 12 fraction bits."""
+    """Exponents t, with 12 fraction bits, of score differences ≥ 0."""
     saturated = np.minimum(difference >> command.score_shift, (1 << DIFFERENCE_BITS) - 1)
     return (saturated * command.score_multiplier) >> SCALE_FRACTION
 
 
 def exponential(config: AttentionConfig, t: Int64) -> Int64:
-    """2^−t in 0…weight_max.
+    """Weights 2^−t, from 0 to ``weight_max``.
 
-    2^−f ≈ 1 − f/2 − c·f·(1−f) for the fraction f of t, then a shift by its integer part, rounded half up. The
-    result 2^weight_bits, which only t = 0 and the rounding next to it reach, saturates.
+    For the fraction f of t, 2^−f ≈ 1 − f/2 − c·f·(1−f). The integer part of t shifts this value right, with rounding
+    half up. The result 2^weight_bits saturates; only t = 0 and a few values above it reach it.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    t : int64 array, ≥ 0
+        With 12 fraction bits.
     """
     one = 1 << EXP_FRACTION
     whole, f = t // one, t % one
     numerator, denominator = EXP_CURVATURE
+    linear = (f << EXP_UNIT) // (2 * one)
     curve = (numerator * f * (one - f) << EXP_UNIT) // (denominator * one * one)
-    mantissa = (1 << EXP_UNIT) - ((f << EXP_UNIT) // (2 * one)) - curve
-    # Beyond EXP_UNIT + 2 places nothing is left; NumPy leaves larger shifts undefined.
+    mantissa = (1 << EXP_UNIT) - linear - curve
+    # A shift by EXP_UNIT + 2 already gives 0. NumPy does not define shifts of 64 and more.
     shift = np.minimum(EXP_UNIT - config.weight_bits + whole, EXP_UNIT + 2)
     return np.minimum(round_half_up_shift(mantissa, shift), config.weight_max)
 
 
 def weights(config: AttentionConfig, command: HeadCommand, difference: Int64) -> Int64:
-    """Row maximum minus score (≥ 0) to the unsigned weight."""
+    """Weights of score differences, row maximum minus score, ≥ 0."""
     return exponential(config, exponent(command, difference))

@@ -1,4 +1,4 @@
-"""Predicted scores: the product of the integer parts of Q and K."""
+"""Predictor: predicted scores from the integer parts of Q and K."""
 
 from ...spec.attention_config import AttentionConfig
 from ..lib.integer import Int64, exact_matmul
@@ -8,15 +8,18 @@ __all__ = ["predict"]
 
 
 def predict(config: AttentionConfig, q: Int64, k: Int64) -> Int64:
-    """II = QI · KIᵀ.
+    """Predicted scores II = QI · KIᵀ, where QI and KI are the integer parts of Q and K.
 
     Parameters
     ----------
-    q : (Lq, d) INT8 values
-    k : (Lk, d) INT8 values
+    config : AttentionConfig
+    q : (Lq, d) int64, INT8 values
+    k : (Lk, d) int64, INT8 values
 
     Returns
     -------
     (Lq, Lk) int64
     """
-    return exact_matmul(split(config, q)[0], split(config, k)[0].T)
+    q_integer, _ = split(config, q)
+    k_integer, _ = split(config, k)
+    return exact_matmul(q_integer, k_integer.T)

@@ -1,4 +1,4 @@
-"""1/D by a piecewise-linear approximation."""
+"""Reciprocal 1/D by a piecewise-linear approximation."""
 
 import numpy as np
 
@@ -11,17 +11,19 @@ __all__ = ["reciprocal"]
 
 
 def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int64]:
-    """1/D ≈ mantissa · 2^−(16 + exponent).
+    """Mantissa and exponent of 1/D ≈ mantissa / 2^(16 + exponent).
 
-    D = 2^exponent · (1 + x); the mantissa is 1/(1 + x) by the line of the segment that x lies in.
+    D = 2^exponent · (1 + x), 0 ≤ x < 1. The mantissa approximates 1/(1 + x) by a line for each segment of x.
 
     Parameters
     ----------
+    config : AttentionConfig
     denominator : int64 array, ≥ 1
 
     Returns
     -------
     mantissa, exponent : int64 arrays of the same shape
+        The mantissa has 16 fraction bits and is from ½ to 1.
     """
     one = 1 << RECIPROCAL_FRACTION
     exponent = np.array([int(d).bit_length() - 1 for d in denominator.flat], np.int64).reshape(denominator.shape)

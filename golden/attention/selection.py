@@ -1,4 +1,4 @@
-"""Which blocks of the attention matrix are worth computing, and which heads."""
+"""Selection: which blocks of a head are kept, and whether the head is pruned."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,20 @@ __all__ = ["Selection", "background_scores", "block_importance", "block_mask", "
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What the sparsity engine decides about one head, of nq × nk blocks.
+    """Decisions about a head of nq × nk blocks.
 
     Attributes
     ----------
     importance : (nq, nk) int64
+        Importance of each block.
     mask : (nq, nk) bool
         Kept blocks.
     background : (nq,) int64
-        Score that the pruned positions of a block row stand for; 0 where nothing is pruned.
+        Score of the pruned positions of each block row; 0 if the row has none, or if the fill is not ``background``.
     head_sum : int
         θ_H = Σ|II|.
     pruned : bool
-        θ_H is below the head threshold.
+        Whether θ_H is below the head threshold.
     """
 
     importance: Int64
@@ -37,7 +38,7 @@ class Selection:
 
 
 def _blocks(config: AttentionConfig, ii: Int64, outside: int) -> Int64:
-    """(Lq, Lk) to (nq, nk, block²); positions outside the sequence hold ``outside``."""
+    """Arrange (Lq, Lk) positions as (nq, nk, block²). Positions outside the sequences get the value ``outside``."""
     b = config.block
     nq, nk = ceil_div(ii.shape[0], b), ceil_div(ii.shape[1], b)
     padded = np.full((nq * b, nk * b), outside, np.int64)
@@ -46,7 +47,19 @@ def _blocks(config: AttentionConfig, ii: Int64, outside: int) -> Int64:
 
 
 def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
-    """(Lq, Lk) predictions to (nq, nk) importances; what lies outside the sequence takes no part."""
+    """Importance of each block. Positions outside the sequences do not count.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+        ``importance`` is the rule.
+    ii : (Lq, Lk) int64
+        Predicted scores.
+
+    Returns
+    -------
+    (nq, nk) int64
+    """
     if config.importance is Importance.MAX:
         return _blocks(config, ii, np.iinfo(np.int64).min).max(axis=-1)
     if config.importance is Importance.ABS_SUM:
@@ -55,16 +68,16 @@ def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
 
 
 def block_mask(importance: Int64, rho: int) -> np.ndarray:
-    """Keep a block when its importance reaches its row's threshold.
+    """Kept blocks: those whose importance is at least the threshold Θ of their row.
 
-    With ρ ≥ 0 the threshold lies between the row's mean (ρ = 0) and maximum (ρ = 1), with ρ < 0 between mean and
-    minimum: Θ = |ρ|·extreme + (1 − |ρ|)·mean. Both sides are multiplied by n·2^8, so nothing is divided.
+    Θ = |ρ|·extreme + (1 − |ρ|)·mean. The extreme is the row's maximum for ρ ≥ 0 and its minimum for ρ < 0. To avoid a
+    division, both sides of the comparison are multiplied by 2^8·n, where n is the number of blocks in the row.
 
     Parameters
     ----------
     importance : (nq, nk) int64
     rho : int
-        ρ·2^8
+        ρ·2^8.
 
     Returns
     -------
@@ -78,14 +91,28 @@ def block_mask(importance: Int64, rho: int) -> np.ndarray:
 
 
 def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> Int64:
-    """(nq,) score of each block row's pruned positions: the mean of their II, as a score (times 2^2F), rounded
-    down. 0 for rows with nothing pruned, and for the other fills."""
-    nq = mask.shape[0]
+    """Score of the pruned positions of each block row: 2^(2F) times the mean of their predicted scores, rounded down.
+
+    It is 0 for rows without pruned blocks, and for fills other than ``background``.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    ii : (Lq, Lk) int64
+        Predicted scores.
+    mask : (nq, nk) bool
+        Kept blocks.
+
+    Returns
+    -------
+    (nq,) int64
+    """
     if config.fill is not Fill.BACKGROUND:
-        return np.zeros(nq, np.int64)
-    pruned = ~mask
-    total = (_blocks(config, ii, 0).sum(axis=-1) * pruned).sum(axis=1)
-    count = (_blocks(config, np.ones_like(ii), 0).sum(axis=-1) * pruned).sum(axis=1)
+        return np.zeros(len(mask), np.int64)
+    block_sums = _blocks(config, ii, 0).sum(axis=-1)
+    block_sizes = _blocks(config, np.ones_like(ii), 0).sum(axis=-1)
+    total = np.where(mask, 0, block_sums).sum(axis=1)
+    count = np.where(mask, 0, block_sizes).sum(axis=1)
     return (total << (2 * config.fraction_bits)) // np.maximum(count, 1)
 
 
@@ -94,10 +121,12 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
 
     Parameters
     ----------
+    config : AttentionConfig
     ii : (Lq, Lk) int64
-        Predictions.
+        Predicted scores.
+    command : HeadCommand
     mask : (nq, nk) bool, optional
-        Use this mask in place of the threshold (random-mask controls).
+        Blocks to keep instead of those above the threshold, for comparison with random masks.
     """
     importance = block_importance(config, ii)
     if mask is None:

@@ -1,4 +1,4 @@
-"""Softmax of a head's rows: weights relative to the row maximum, their sums, and what is needed to divide by them."""
+"""Softmax: the weights of a head's rows, their sums, and the reciprocals of these sums."""
 
 from dataclasses import dataclass
 
@@ -16,19 +16,19 @@ __all__ = ["Softmax", "softmax"]
 
 @dataclass(frozen=True, kw_only=True)
 class Softmax:
-    """A head's softmax in integers. The probability of position (i, j) is weight · mantissa_i / 2^(16 + exponent_i).
+    """Softmax of a head in integers. The probability of position (i, j) is weight · mantissa_i / 2^(16 + exponent_i).
 
     Attributes
     ----------
     weights : (Lq, Lk) int64
-        Weight of every position; pruned positions hold their row's background.
+        Weight of every position. All pruned positions of a row have the weight of its background.
     background : (Lq,) int64
-        Weight of a pruned position of each row.
+        Weight of a pruned position of each row; 0 if the row has none.
     denominators : (Lq,) int64
-        Sum of each row's exponentials.
+        Sum of the weights of each row, before a division by it.
     mantissa, exponent : (Lq,) int64
-        What an accumulator is multiplied by to be normalised. With ``early`` the weights are probabilities already,
-        and these say 2^−weight_bits.
+        Factor that normalises an accumulator. With ``early`` the weights are already probabilities, and the factor is
+        2^−weight_bits.
     """
 
     weights: Int64
@@ -38,7 +38,7 @@ class Softmax:
     exponent: Int64
 
     def probabilities(self) -> np.ndarray:
-        """(Lq, Lk) float64, for comparison with a float softmax."""
+        """Probabilities (Lq, Lk) as float64, for comparison with a softmax in floating point."""
         scale = self.mantissa / 2.0 ** (RECIPROCAL_FRACTION + self.exponent)
         return self.weights * scale[:, None]
 
@@ -46,30 +46,37 @@ class Softmax:
 def softmax(
     config: AttentionConfig, command: HeadCommand, scores: Int64, kept: np.ndarray, background: Int64
 ) -> Softmax:
-    """Softmax along the rows.
+    """Softmax of each row.
 
     Parameters
     ----------
+    config : AttentionConfig
+    command : HeadCommand
     scores : (Lq, Lk) int64
-        Read where ``kept``.
+        Only the scores of kept positions are used.
     kept : (Lq, Lk) bool
-        At least one position of each row.
+        Kept positions, at least one in each row.
     background : (Lq,) int64
-        Score of each row's pruned positions (ignored by fill ``skip``).
+        Score of the pruned positions of each row. Not used with the fill ``skip``.
     """
-    low = np.iinfo(np.int64).min
-    pruned_count = (~kept).sum(axis=1)
-    filled = (pruned_count > 0) & (config.fill is not Fill.SKIP)
-    maximum = np.maximum(np.where(kept, scores, low).max(axis=1), np.where(filled, background, low))
-    own = weights(config, command, np.where(kept, maximum[:, None] - scores, 0))
-    fill = np.where(filled, weights(config, command, np.where(filled, maximum - background, 0)), 0)
-    row = np.where(kept, own, fill[:, None])
-    denominators = row.sum(axis=1)
+    counted = kept if config.fill is Fill.SKIP else np.ones_like(kept)
+    filled = np.where(kept, scores, background[:, None])
+    maximum = np.where(counted, filled, np.iinfo(np.int64).min).max(axis=1)
+    # Where a position does not count, 0 replaces a difference that may be negative.
+    difference = np.where(counted, maximum[:, None] - filled, 0)
+    row_weights = np.where(counted, weights(config, command, difference), 0)
+    denominators = row_weights.sum(axis=1)
     mantissa, exponent = reciprocal(config, denominators)
     if config.normalise is Normalise.EARLY:
         shift = RECIPROCAL_FRACTION + exponent - config.weight_bits
-        row = np.minimum(round_half_up_shift(row * mantissa[:, None], shift[:, None]), config.weight_max)
-        fill = np.minimum(round_half_up_shift(fill * mantissa, shift), config.weight_max)
+        probabilities = round_half_up_shift(row_weights * mantissa[:, None], shift[:, None])
+        row_weights = np.minimum(probabilities, config.weight_max)
         mantissa = np.full_like(mantissa, 1 << RECIPROCAL_FRACTION)
         exponent = np.full_like(exponent, config.weight_bits)
-    return Softmax(weights=row, background=fill, denominators=denominators, mantissa=mantissa, exponent=exponent)
+    return Softmax(
+        weights=row_weights,
+        background=np.where(kept, 0, row_weights).max(axis=1),
+        denominators=denominators,
+        mantissa=mantissa,
+        exponent=exponent,
+    )

@@ -1,4 +1,4 @@
-"""INT8 into an integer part, which the predictor sees, and the fraction that is left."""
+"""Split of INT8 values into an integer part, which the predictor uses, and a fraction."""
 
 import numpy as np
 
@@ -10,19 +10,21 @@ __all__ = ["split"]
 
 
 def split(config: AttentionConfig, x: Int64) -> tuple[Int64, Int64]:
-    """Split x = 2^F·integer + fraction.
+    """Integer part and fraction of x = 2^F·integer + fraction.
 
     Parameters
     ----------
+    config : AttentionConfig
+        ``split`` is the rounding rule, ``fraction_bits`` is F.
     x : int64 array of INT8 values, any shape
 
     Returns
     -------
-    integer, fraction : int64 arrays of x's shape
+    integer, fraction : int64 arrays of the same shape
     """
     unit = 1 << config.fraction_bits
     if config.split is Split.ROUND:
-        # 127 would round up to one more than the integer part can hold.
+        # The largest values of x would round up to one more than the integer part can hold.
         integer = np.minimum((x + unit // 2) // unit, INT8_PEAK // unit - 1)
     elif config.split is Split.TRUNC:
         integer = np.sign(x) * (np.abs(x) // unit)

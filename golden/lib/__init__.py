@@ -1,1 +1,1 @@
-"""Integer helpers and requantisation, shared by the units."""
+"""Arithmetic that the units share: exact products and rounding (``integer``), and ``requantise``."""

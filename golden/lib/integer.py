@@ -1,4 +1,4 @@
-"""Exact integer helpers: checked inputs, products, and the one rounding rule."""
+"""Exact integer arithmetic: matrix products, and the one rounding rule of the project."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,18 @@ Int64 = NDArray[np.int64]
 
 
 def as_int8_matrix(name: str, value: object) -> Int64:
-    """Check an INT8 matrix and widen it.
+    """Check an INT8 matrix and convert it to int64.
+
+    Parameters
+    ----------
+    name : str
+        Name of the matrix in messages.
+    value : (length, head dimension) int8
 
     Raises
     ------
     InputError
-        Not a 2-D array of dtype int8.
+        ``value`` is not a two-dimensional array of dtype int8.
     """
     if not isinstance(value, np.ndarray) or value.dtype != np.int8:
         found = getattr(value, "dtype", type(value).__name__)
@@ -28,10 +34,10 @@ def as_int8_matrix(name: str, value: object) -> Int64:
 
 
 def exact_matmul(a: Int64, b: Int64) -> Int64:
-    """a @ b of integers, exactly.
+    """Exact product a @ b of integer matrices.
 
-    NumPy multiplies integer matrices without BLAS. Float64 is exact, and ten times as fast, while no partial
-    sum reaches 2^53; beyond that the integer product is used.
+    NumPy computes integer products without BLAS. The product in float64 is about ten times as fast. It is exact if no
+    partial sum can reach 2^53; otherwise the integer product is used.
     """
     bound = int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0)) * a.shape[-1]
     if bound < 1 << 53:
@@ -40,5 +46,6 @@ def exact_matmul(a: Int64, b: Int64) -> Int64:
 
 
 def round_half_up_shift(value: Int64, shift: int | Int64) -> Int64:
-    """value / 2^shift rounded to the nearest integer, halves toward +∞. ``shift`` ≥ 1."""
-    return (value + (np.int64(1) << (np.asarray(shift, np.int64) - 1))) >> shift
+    """Divide by 2^shift, shift ≥ 1, and round to the nearest integer, halves toward +∞."""
+    half = np.int64(1) << (np.asarray(shift, np.int64) - 1)
+    return (value + half) >> shift

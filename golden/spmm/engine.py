@@ -12,7 +12,7 @@ from ...spec.formats import BIAS_BITS, ROW_MULTIPLIER_BITS, ROW_SHIFT_BASE, ROW_
 from ...spec.spmm_command import Activation
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..lib.integer import Int8, Int64, exact_matmul
-from ..lib.requantise import requantize
+from ..lib.requantise import requantise
 from .activation import activate
 from .matrices import canonical
 from .packing import PackedWeights, unpack
@@ -82,7 +82,7 @@ def sparse_product(
     assert np.abs(accumulators).max() <= config.accumulator_peak
     biased = accumulators + biases
     assert signed_bits(int(biased.min()), int(biased.max())) <= config.biased_bits
-    results, saturations = requantize(biased, multipliers, ROW_SHIFT_BASE + shifts)
+    results, saturations = requantise(biased, multipliers, ROW_SHIFT_BASE + shifts)
     return SpmmResult(output=activate(results, activation, table), saturations=saturations)
 
 

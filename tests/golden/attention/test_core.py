@@ -230,5 +230,5 @@ def test_masks_that_do_not_fit_are_refused():
         with pytest.raises(InputError, match=r"boolean array of \(2, 4\) blocks"):
             attention_head(EDGE, command, q, k, v, mask=bad)
     full[1] = False
-    with pytest.raises(InputError, match="keep a block in every row"):
+    with pytest.raises(InputError, match="keep at least one block in every block row"):
         attention_head(EDGE, command, q, k, v, mask=full)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from thresher.golden.lib.requantise import requantize
+from thresher.golden.lib.requantise import requantise
 
 
 def _reference(value: int, multiplier: int, shift: int) -> int:
@@ -20,7 +20,7 @@ def _reference(value: int, multiplier: int, shift: int) -> int:
     st.integers(1, 40),
 )
 def test_is_multiply_round_clip(values, multiplier, shift):
-    result, saturations = requantize(np.array(values), multiplier, shift)
+    result, saturations = requantise(np.array(values), multiplier, shift)
     exact = [_reference(value, multiplier, shift) for value in values]
     assert result.dtype == np.int8
     assert result.tolist() == [max(-128, min(127, value)) for value in exact]
@@ -42,10 +42,10 @@ def test_is_multiply_round_clip(values, multiplier, shift):
 )
 def test_corners_of_a_half(value, expected, clipped):
     """Multiplied by one half: 127.5 rounds up and is clipped, −128.5 rounds up and is not."""
-    result, saturations = requantize(np.array([value]), 1, 1)
+    result, saturations = requantise(np.array([value]), 1, 1)
     assert (int(result[0]), saturations) == (expected, clipped)
 
 
 def test_multipliers_broadcast_by_row():
-    result, _ = requantize(np.array([[10, 20], [10, 20]]), np.array([[1], [2]]), 1)
+    result, _ = requantise(np.array([[10, 20], [10, 20]]), np.array([[1], [2]]), 1)
     assert result.tolist() == [[5, 10], [10, 20]]

@@ -5,7 +5,7 @@ import pytest
 from thresher.golden.attention.normalise import normalise as golden_normalise
 from thresher.golden.attention.normalise import row_multiplier
 from thresher.golden.attention.reciprocal import reciprocal
-from thresher.golden.lib.requantise import requantize
+from thresher.golden.lib.requantise import requantise
 from thresher.hdl.attention.normalise.compact import CompactNormalise
 from thresher.hdl.attention.normalise.pipelined import Normalise
 from thresher.sim.testbench import run_streams
@@ -86,7 +86,7 @@ def words(config, command, accumulators, mantissa, exponent):
             for first in range(start, start + config.lanes, width):
                 # One value at a time, since the golden model counts what it clips.
                 clipped = [
-                    requantize(operands[i, k : k + 1], int(factor[i]), command.output_shift + OUTPUT_FRACTION)[1]
+                    requantise(operands[i, k : k + 1], int(factor[i]), command.output_shift + OUTPUT_FRACTION)[1]
                     for k in range(first, first + width)
                 ]
                 saturated = sum(bit << k for k, bit in enumerate(clipped))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from thresher.golden.lib.requantise import requantize
+from thresher.golden.lib.requantise import requantise
 from thresher.hdl.lib.requantise import Requantize
 from thresher.sim.testbench import run_streams
 
@@ -40,7 +40,7 @@ def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_
     result = run_streams(Pipelined(dut), {"i": beats}, {"o": len(beats)}, seed=seed, stall=stall)
     flagged = 0
     for beat, got in zip(beats, result.values["o"], strict=True):
-        expected, saturations = requantize(np.array([beat["value"]]), beat["multiplier"], shift_base + beat["shift"])
+        expected, saturations = requantise(np.array([beat["value"]]), beat["multiplier"], shift_base + beat["shift"])
         assert got["result"] == expected[0], f"seed {seed}: {beat}"
         assert got["saturated"] == saturations, f"seed {seed}: {beat}"
         flagged += saturations
