@@ -1,4 +1,4 @@
-"""What the README shows is what runs."""
+"""The README and the pages in docs show what runs."""
 
 import json
 import re
@@ -10,9 +10,14 @@ from thresher.cli import app
 from thresher.cli.settings import configuration
 from typer.testing import CliRunner
 
+from .bench_scripts import bench_script
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(set(re.findall(r"(?:^    |`)thresher ([^#`\n]+)", README, re.MULTILINE)))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
+LINE = re.compile(r"(?:^    |`)thresher ([^#`\n]+)", re.MULTILINE)
+COMMANDS = sorted({command for text in TEXT.values() for command in LINE.findall(text.replace("\\\n", " "))})
 
 
 def test_python_example_runs(capsys):
@@ -22,7 +27,7 @@ def test_python_example_runs(capsys):
 
 
 def test_example_configuration_is_legal(tmp_path):
-    (text,) = re.findall(r"echo '(\{.*\})' > mine.json", README)
+    (text,) = re.findall(r"echo '(\{.*\})' > mine.json", TEXT[ROOT / "docs" / "commands.md"])
     (tmp_path / "mine.json").write_text(text)
     config = configuration("edge", "thresher", tmp_path / "mine.json")
     assert json.loads(config.to_json()).items() >= json.loads(text).items()
@@ -38,7 +43,15 @@ def test_commands_and_options_exist(line):
     assert all(re.search(rf"(?<!\S){option}\b", shown.stdout) for option in options), options
 
 
-def test_links_lead_somewhere():
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", TEXT[page])
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_readme_is_short():
+    assert README.count("\n") <= 120
+
+
+def test_the_page_of_figures_is_current():
+    assert bench_script("page").page() == TEXT[ROOT / "docs" / "figures.md"]

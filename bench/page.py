@@ -1,0 +1,45 @@
+"""The page docs/figures.md, made from the committed records of the other benches.
+
+    python bench/page.py            # say whether the page is current
+    python bench/page.py --write    # write it
+
+``page.md.jinja`` beside this file is its text.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import jinja2
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parent / "docs" / "figures.md"
+RECORDS = ("figures", "attention", "spmm", "synth", "accuracy", "pruning")
+
+
+def page() -> str:
+    """The text of the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
+    records = {name: json.loads((FOLDER / "baselines" / f"{name}.json").read_text("utf-8")) for name in RECORDS}
+    return environment.get_template("page.md.jinja").render(records)
+
+
+def main() -> int:
+    """Compare or write; 1 if the committed page is not current."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    if parser.parse_args().write:
+        PAGE.write_text(page(), "utf-8")
+        return 0
+    current = PAGE.exists() and PAGE.read_text("utf-8") == page()
+    print("docs/figures.md is current" if current else "docs/figures.md is out of date: run with --write")
+    return 0 if current else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
