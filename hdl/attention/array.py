@@ -1,4 +1,4 @@
-"""The main array: block² · lanes INT8 multipliers that compute scores and P·V by turns."""
+"""Main array: block² · lanes INT8 multipliers that compute scores and P·V in turn."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -23,7 +23,7 @@ def operand_address_bits(config: AttentionConfig) -> int:
 
 
 def accumulators_layout(config: AttentionConfig) -> data.StructLayout:
-    """P·V of a block row for one chunk of ``lanes`` columns, the background's part not yet in it."""
+    """P·V of a block row for one chunk of ``lanes`` columns, without the background's share."""
     row = data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
     return data.StructLayout(
         {"slot": 1, "chunk": index_bits(config.chunks), "accumulators": data.ArrayLayout(row, config.block)}
@@ -33,29 +33,34 @@ def accumulators_layout(config: AttentionConfig) -> data.StructLayout:
 class PEArray(wiring.Component):
     """Multiplies whatever is ready, one step per cycle.
 
-    A step is ``lanes`` of a kept block's scores (``block`` query rows against ``block`` keys), or a kept block's
-    weights times ``lanes`` columns of V. Weights come first: they free the softmax's ring for further scores. The
-    scores' sums and the outputs' accumulators are separate registers, so steps of both kinds alternate freely.
+    A step either adds ``lanes`` terms to each score of a kept block, or multiplies the block's weights by ``lanes``
+    columns of V. Weights have priority, because they free room for further scores in the softmax. Scores and outputs
+    have separate accumulators, so both kinds of steps may alternate freely.
 
-    The array itself never stalls. After the last step of a pass of weights no further weights are used until the
-    accumulators are taken; scores fill the time.
+    The pipeline itself never stalls. After the last step of a pass of weights, the array uses no further weights until
+    the accumulators are accepted. It computes scores meanwhile.
+
+        i_blocks ──┬─ choose ── q, kv ── multipliers ─┬─ adder trees, score accumulators ── o_scores
+        i_weights ─┘                                  └─ sums of keys, P·V accumulators ─── o_accumulators
 
     Members
     -------
     i_blocks : In(stream(kept_block_layout))
-        Blocks to score, each ceil(d / lanes) steps.
+        Blocks to score, each in ceil(d / lanes) steps.
     i_weights : In(stream(weight_block_layout))
-        One step each.
+        Each takes one step.
     last_chunk : In(ArrayLayout(…, 2))
         ceil(d / lanes) − 1 of the head in each slot.
-    available : In(1), reserve : Out(1)
-        Whether the softmax has a place for one more block of scores, and its reservation.
+    available : In(1)
+        Asserted while the softmax has room for another block of scores; i.e. a block may begin.
+    reserve : Out(1)
+        Strobe: reserves that room.
     q, kv : In(ReadPort)
         Blocks of Q at (chunk, block row, slot), of K and V at (chunk, key block, slot, is V).
     o_scores : Out(stream(score_block_layout))
-        Must always be ready; a place was reserved.
+        Must always be ready. This holds, because every block has a reservation.
     o_accumulators : Out(stream(accumulators_layout))
-        In the order of the weights' passes.
+        In the order of the passes of weights.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -79,9 +84,9 @@ class PEArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # 1: step registered, addresses; 2: scratchpads; 3: what they hold; 4: operands; 5: the multipliers' own
-        # operand registers; 6: products. Scratchpads and multipliers are spread over the chip, so a register stands at
-        # either side of the ways there; compact cores need none of these.
+        # Stages: 1, the registered step gives the addresses; 2, scratchpads; 3, register of their data; 4, operands;
+        # 5, operand registers of the multiplier blocks; 6, products. Scratchpads and multipliers are far apart, so
+        # stages 1, 3 and 5 are registers on the paths between them. Compact cores leave these three out.
         far = self._far
         tags = delay(m, self._choose(m), 3 * far + 3, enable=1, name="step")
         self._read(m, tags[far])
@@ -93,8 +98,10 @@ class PEArray(wiring.Component):
         return m
 
     def _sum(self, first: Value, new: Value, before: Value) -> Value:
-        """``new``, and unless it is the first what there was before. iCE40 puts the choice behind a sum into the
-        adder's own tables."""
+        """``new`` plus ``before``, or ``new`` alone if ``first``.
+
+        On iCE40, a choice behind the sum merges into the adder's LUTs.
+        """
         return Mux(first, new, new + before) if self._config.compact else new + Mux(first, 0, before)
 
     def _step_layout(self) -> data.StructLayout:
@@ -119,7 +126,7 @@ class PEArray(wiring.Component):
         step = Signal(self._step_layout())
         chunk = Signal(index_bits(config.chunks))
         last_chunk = Signal.like(chunk)
-        # From the last step of a pass until its accumulators are taken.
+        # High from the last step of a pass until its accumulators are accepted.
         holding = Signal()
         block, weights = self.i_blocks.payload, self.i_weights.payload
         m.d.comb += [
@@ -165,14 +172,14 @@ class PEArray(wiring.Component):
         ]
 
     def _multiply(self, m: Module, step, q, kv) -> dict:
-        """Operand and product registers, without a reset, so that multiplier blocks can take them in.
+        """Operand and product registers, without reset, so that multiplier blocks can absorb them.
 
-        Product (i, j, lane) is Q[i]·K[j] at a lane, or weight (i, j) times V[j].
+        Product (i, j, lane) is Q[i]·K[j] at that lane, or weight (i, j) times V[j] at that lane.
         """
         config = self._config
         b = config.block
         products = {}
-        # Lane by lane, the order in which multipliers are given their places: a lane's are fed and summed together.
+        # Placement follows this order. A lane's multipliers share operands and sums, so they come together.
         for lane in range(config.lanes):
             for i in range(b):
                 for j in range(b):
@@ -209,7 +216,7 @@ class PEArray(wiring.Component):
         return products
 
     def _score(self, m: Module, products: dict, fractions: dict, step) -> None:
-        """Lanes summed by trees, chunks by accumulators."""
+        """Sum the lanes by adder trees, and the chunks in accumulators."""
         config = self._config
         b, lanes = config.block, config.lanes
         peak = config.score_peak // config.max_head_dim
@@ -248,7 +255,7 @@ class PEArray(wiring.Component):
         m.d.comb += self.o_scores.valid.eq(done)
 
     def _accumulate(self, m: Module, products: dict, step) -> None:
-        """Keys of a block summed, blocks of a pass accumulated."""
+        """Sum the keys of a block, and accumulate the blocks of a pass."""
         config = self._config
         out = self.o_accumulators.payload
         tag = delay(m, step, 1, enable=1, name="value_step")[-1]

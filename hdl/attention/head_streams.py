@@ -1,4 +1,4 @@
-"""The core's streams: payload layouts that hardware, simulators and hosts read from one place."""
+"""Payload layouts of the core's streams, shared by hardware, simulators and hosts."""
 
 from amaranth import signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def command_layout(config: AttentionConfig) -> data.StructLayout:
-    """One head's command; the fields of :class:`~thresher.spec.attention_command.HeadCommand`, lowest bits first."""
+    """Command of one head: the fields of :class:`~thresher.spec.attention_command.HeadCommand`, lowest bits first."""
     return data.StructLayout(
         {
             name: signed(bits) if is_signed else unsigned(bits)
@@ -32,8 +32,8 @@ def command_layout(config: AttentionConfig) -> data.StructLayout:
 def data_layout(config: AttentionConfig) -> data.ArrayLayout:
     """One beat of operands: ``lanes`` INT8 values of one row.
 
-    A head's beats are the rows of Q, then of K, then of V; each row takes ceil(d / lanes) beats. What its last beat
-    holds beyond d is ignored.
+    A head's beats are the rows of Q, then the rows of K, then the rows of V. Each row takes ceil(d / lanes) beats. The
+    core ignores the values beyond d in a row's last beat.
     """
     return data.ArrayLayout(signed(INT8_BITS), config.lanes)
 
@@ -41,15 +41,15 @@ def data_layout(config: AttentionConfig) -> data.ArrayLayout:
 def output_layout(config: AttentionConfig) -> data.ArrayLayout:
     """One beat of results: ``lanes`` INT8 values of one row of O.
 
-    Rows come in order, each in ceil(d / lanes) beats, as the operands did; what the last beat holds beyond d is zero.
+    Rows leave in order, in ceil(d / lanes) beats each. Values beyond d in a row's last beat are zero.
     """
     return data_layout(config)
 
 
 def statistics_layout(config: AttentionConfig) -> data.StructLayout:
-    """One head's statistics, in the order of the commands.
+    """Statistics of one head. They leave in the order of the commands.
 
-    ``cycles`` runs from the acceptance of the command to that of the head's last output beat.
+    ``cycles`` counts from the cycle that accepts the command to the cycle that accepts the head's last output beat.
     """
     return data.StructLayout(
         {
@@ -75,15 +75,15 @@ def attention_signature(config: AttentionConfig) -> wiring.Signature:
 
 
 def head_layout(config: AttentionConfig) -> data.StructLayout:
-    """A head inside the core: its command, and the scratchpad slot that holds its operands."""
+    """A head inside the core: its command, and the scratchpad slot of its operands."""
     return data.StructLayout({"slot": 1, **command_layout(config).members})
 
 
 def predictions_layout(config: AttentionConfig) -> data.StructLayout:
     """Predictions of ``block`` query rows against ``predictor_keys`` keys.
 
-    ``query_valid`` and ``key_valid`` mark what lies inside the sequences; ``last_group`` the end of a block row,
-    ``last_row`` the beats of a head's last block row.
+    ``query_valid`` and ``key_valid`` mark the positions inside the sequences. ``last_group`` marks the last beat of a
+    block row. ``last_row`` marks the beats of the head's last block row.
     """
     return data.StructLayout(
         {

@@ -1,4 +1,4 @@
-"""INT8 into an integer part, which the predictor sees, and the fraction that is left."""
+"""Split of INT8 values into an integer part for the predictor and a fraction."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -12,7 +12,7 @@ __all__ = ["Split"]
 
 
 class Split(wiring.Component):
-    """Splits ``count`` INT8 values, x = 2^F·integer + fraction, without delay.
+    """Splits ``count`` INT8 values: x = 2^F·integer + fraction. Combinational.
 
     Members
     -------
@@ -41,7 +41,7 @@ class Split(wiring.Component):
         largest = (1 << (self._config.integer_bits - 1)) - 1
         for i in range(self._count):
             x = self.x[i]
-            # One bit more than the integer part: rounding up may leave its range, and is then undone.
+            # One bit wider than the integer part: rounding up can exceed its range, and the clip below corrects this.
             quotient = Signal(signed(self._config.integer_bits + 1), name=f"quotient_{i}")
             match self._config.split:
                 case SplitRule.ROUND:

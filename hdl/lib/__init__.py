@@ -1,1 +1,1 @@
-"""Streams, pipeline registers, arithmetic, divider, scratchpad, requantiser: shared by the units."""
+"""Blocks that all units share: streams, pipeline registers, arithmetic, divider, scratchpad, requantiser."""

@@ -1,4 +1,4 @@
-"""Products and sums as FPGA logic likes them."""
+"""Products, sums and extremes in forms that FPGAs map well."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -8,9 +8,10 @@ __all__ = ["AdderTree", "chosen_product", "extreme", "masked_product", "maximum"
 
 
 def masked_product(a: Value, b: Value) -> Value:
-    """a · b without a multiplier block: one row of ``a`` per bit of ``b``, the sign row of a signed ``b`` subtracted.
+    """a · b without a multiplier block: one row of ``a`` per bit of ``b``, minus the sign row of a signed ``b``.
 
-    Half the LUTs of ``a * b`` on an ECP5 for 4×4 bits, and never mapped to a DSP block, which the INT8 array needs.
+    On an ECP5, this takes half the LUTs of ``a * b`` for 4×4 bits. Synthesis never maps it to a multiplier block; the
+    INT8 array needs those.
     """
     rows = [(Mux(b[j], a, 0) << j) for j in range(len(b))]
     if b.shape().signed:
@@ -20,8 +21,11 @@ def masked_product(a: Value, b: Value) -> Value:
 
 
 def chosen_product(m: Module, a: Value, b: Value, *, name: str) -> Value:
-    """a · b, b signed, without a multiplier block, for iCE40: each row of ``a`` is added to what is there in any case,
-    and the bit of ``b`` chooses whether that counts. The choice fits into the adder's own tables."""
+    """a · b for a signed ``b``, without a multiplier block, for iCE40.
+
+    Each row of ``a`` is always added, and the bit of ``b`` selects the sum or the value before. iCE40 can merge this
+    choice into the adder's LUTs.
+    """
     total: Value = Mux(b[0], a if len(b) > 1 else -a, 0)
     low = []
     for j in range(1, len(b)):
@@ -45,10 +49,10 @@ def minimum(a: Value, b: Value) -> Value:
 
 
 def extreme(m: Module, values: list, better, *, name: str, registered: bool = False) -> Value:
-    """The one of ``values`` that ``better`` (:func:`maximum` or :func:`minimum`) leaves, by a balanced tree.
+    """The largest or smallest of ``values`` by a balanced tree; ``better`` is :func:`maximum` or :func:`minimum`.
 
-    Every comparison has a signal: as one nested expression, whatever is compared would be written out twice per level.
-    With ``registered`` every level takes a cycle, ceil(log2(values)) in all.
+    Every comparison has its own signal. In one nested expression, the operands would be written out twice per level.
+    With ``registered``, every level takes one cycle, ceil(log2(values)) in all.
     """
     domain = m.d.sync if registered else m.d.comb
     level = 0
@@ -63,7 +67,7 @@ def extreme(m: Module, values: list, better, *, name: str, registered: bool = Fa
 
 
 def popcount(bits: Value) -> Value:
-    """Number of ones."""
+    """Number of set bits."""
     return sum(bits[1:], bits[0]) if len(bits) > 1 else bits
 
 
@@ -73,12 +77,12 @@ class AdderTree(wiring.Component):
     Parameters
     ----------
     count : int
-        Operands.
+        Number of operands.
     width : int
-        Bits of each.
+        Bits of each operand.
     levels : int
-        Levels of the tree between registers. More than one saves registers and costs LUTs: synthesis turns sums of
-        many operands into compressors, which no carry chain does.
+        Levels of the tree between registers. More than one saves registers and costs LUTs: synthesis turns sums of many
+        operands into compressors, which cannot use carry chains.
 
     Attributes
     ----------
@@ -91,7 +95,7 @@ class AdderTree(wiring.Component):
         Advances every register.
     operands : In(ArrayLayout(signed(width), count))
     total : Out(signed)
-        As wide as the sum needs.
+        Wide enough for any sum.
     """
 
     def __init__(self, *, count: int, width: int, levels: int = 1):

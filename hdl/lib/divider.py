@@ -12,8 +12,8 @@ __all__ = ["Divider"]
 class Divider(wiring.Component):
     """floor(numerator / denominator) by serial restoring division.
 
-    The quotient is offered ``latency`` cycles after its operands were taken. The next operands are taken in the
-    cycle in which the quotient leaves: one division per ``latency`` cycles.
+    The quotient is offered ``latency`` cycles after its operands are accepted. The next operands are accepted in the
+    cycle in which the quotient leaves. So the throughput is one division per ``latency`` cycles.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Divider(wiring.Component):
     width_q : int
         Bits of the quotient. The numerator must be below denominator · 2^width_q.
     steps : int
-        Quotient bits per cycle: subtractions one behind the other.
+        Quotient bits per cycle, by chained subtractions.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Divider(wiring.Component):
     Members
     -------
     i : In(stream({numerator, denominator}))
-        Of ``width_d + width_q`` and ``width_d`` bits.
+        Unsigned, ``width_d + width_q`` and ``width_d`` bits.
     o : Out(stream({quotient}))
     """
 
@@ -51,8 +51,8 @@ class Divider(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         denominator = Signal(self._width_d)
-        # Numerator bits leave at the top while quotient bits enter at the bottom. The top of the numerator is below
-        # the denominator, so the division begins with it as the remainder.
+        # Numerator bits leave at the top while quotient bits enter at the bottom. The top of the numerator is below the
+        # denominator, so it is the first remainder.
         digits = Signal(self._rounds * self._steps)
         remainder = Signal(self._width_d)
         rounds_left = Signal(range(self._rounds + 1))

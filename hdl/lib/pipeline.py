@@ -6,15 +6,15 @@ __all__ = ["delay", "index_bits"]
 
 
 def index_bits(count: int) -> int:
-    """Bits of an index 0…count − 1; none for a single item."""
+    """Bits of an index 0…count − 1; 0 for a single item."""
     return (count - 1).bit_length()
 
 
 def delay(m: Module, value, cycles: int, *, enable, name: str, reset_less: bool = False) -> list:
-    """``value`` and its copies 1…cycles enabled cycles later.
+    """``value`` and its copies, delayed by 1…cycles enabled cycles.
 
-    Operands of multipliers are best ``reset_less``, as those of a value that is: multiplier blocks can take such
-    registers in.
+    Use ``reset_less`` for operands of multipliers: multiplier blocks can absorb registers without reset. ``value`` must
+    then have no reset either.
     """
     stages = [value]
     options = {"reset_less": True} if reset_less else {}

@@ -10,27 +10,27 @@ from .pipeline import delay
 __all__ = ["Requantize", "requantize_latency", "requantize_multipliers"]
 
 FACTOR_BITS = 18
-"""Signed operands of a multiplier block."""
+"""Bits of a multiplier block's signed operands."""
 
 NEAR_BITS = 3
-"""Of a shift, those that are applied last."""
+"""Shift bits applied in the second stage."""
 
 
 def requantize_latency(value_bits: int) -> int:
-    """Enabled cycles from value to result; a value wider than a multiplier block takes one more."""
+    """Enabled cycles from value to result. A value wider than a multiplier block takes one more."""
     return 5 if value_bits > FACTOR_BITS else 4
 
 
 def requantize_multipliers(value_bits: int) -> int:
-    """Products that it takes."""
+    """Multiplier blocks per value."""
     return 2 if value_bits > FACTOR_BITS else 1
 
 
 class Requantize(wiring.Component):
-    """clip(round_half_up(value · multiplier / 2^(shift_base + shift)), −128, 127), a value per cycle.
+    """clip(round_half_up(value · multiplier / 2^(shift_base + shift)), −128, 127), one value per cycle.
 
-    One multiplier block while the value has at most 18 bits and the multiplier at most 17, otherwise two and a cycle
-    more.
+    A value of up to 18 bits needs one multiplier block, if the multiplier has at most 17 bits. A wider value needs two
+    blocks and one more cycle.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ class Requantize(wiring.Component):
         Advances every register.
     value : In(signed(value_bits))
     multiplier, shift : In
-        Unsigned; taken along with the value.
+        Unsigned; sampled with the value.
     result : Out(signed(8))
     saturated : Out(1)
-        The result was clipped. Both mean nothing before the first value has come through.
+        Asserted if the result was clipped. Both outputs are undefined before the first value has passed.
     """
 
     def __init__(self, *, value_bits: int, multiplier_bits: int, shift_bits: int, shift_base: int):
@@ -75,7 +75,7 @@ class Requantize(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shift = delay(m, self.shift, self.latency - 3 + self._wide, enable=self.enable, name="shift")
-        # Down to one bit below the result: rounding half up is then to add one and drop that bit.
+        # Shift to one bit below the result. To round half up is then to add one and drop that bit.
         product = self._product(m)[self._shift_base - 1 :].as_signed()
         stages, rounded, negative, fits = (self._round_wide if self._wide else self._round)(product, shift)
         with m.If(self.enable):
@@ -87,8 +87,10 @@ class Requantize(wiring.Component):
         return m
 
     def _round(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
-        """Shifted, then rounded: what two registers take, the result if it fits, whether it is negative, and whether it
-        fits."""
+        """Shift, then round.
+
+        Returns the assignments of both registers, the result if it fits, whether it is negative, and whether it fits.
+        """
         halves = Signal.like(product)
         rounded = Signal.like(product)
         above = rounded[INT8_BITS - 1 :]
@@ -96,10 +98,11 @@ class Requantize(wiring.Component):
         return stages, rounded, rounded[-1], ~above.any() | above.all()
 
     def _round_wide(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
-        """The same of many bits, shifted in two stages. The second makes only the lowest nine bits of the halves, and
-        tells whether all above them are like the sign: whether the halves are -512 to 511.
+        """Shift wide values in two stages, then round; returns what :meth:`_round` returns.
 
-        No way leads through all bits at once then, so that Yosys need not make the shifter a fast and large one.
+        The second stage computes only the lowest nine bits of the halves. It also tells whether all bits above equal
+        the sign, that is, whether the halves are −512…511. So no path leads through all bits, and Yosys does not
+        choose a fast, large shifter.
         """
         near = shift[-1][:NEAR_BITS]
         most_near = (1 << NEAR_BITS) - 1
@@ -113,12 +116,12 @@ class Requantize(wiring.Component):
             inside.eq(~((unlike[:most_near] >> near).any() | unlike[most_near:].any())),
             negative.eq(far[-1]),
         ]
-        above = low[-1] | low[:-1].all()  # halves of 255 are 128, and those of -257 are -128
+        above = low[-1] | low[:-1].all()  # halves of 255 round to 128, and halves of −257 to −128
         return stages, ((low + 1) >> 1)[:INT8_BITS], negative, inside & (above == negative)
 
     def _product(self, m: Module) -> Signal:
-        """value · multiplier; a wide value in two parts, of which the lower is unsigned and one bit shorter."""
-        # Without reset, the registers behind a multiplier block are its own.
+        """value · multiplier. A wide value is split in two parts; the lower part is unsigned and one bit narrower."""
+        # Without reset, so that the multiplier block can absorb the register.
         product = Signal(signed(len(self.value) + len(self.multiplier)), reset_less=True)
         if not self._wide:
             with m.If(self.enable):

@@ -8,39 +8,39 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["BLOCK_RAM", "NEVER_BOTH", "ReadPort", "Scratchpad", "WritePort"]
 
 NEVER_BOTH = {"no_rw_check": 1}
-"""Attribute of a memory, for synthesis: what a port shows of a word that is written in the same cycle is not used.
-Without it, block RAM gets comparators and registers that make it show the old word."""
+"""Attribute of a memory: no port reads a word in the cycle that writes it. Without this attribute, synthesis adds
+comparators and registers that return the old word."""
 
 BLOCK_RAM = {**NEVER_BOTH, "ram_style": "block"}
-"""The same, of a memory that is too small for Yosys to take block RAM by itself: without LUT RAM, as on iCE40, it would
+"""Attributes of a memory that must use block RAM although it is small. Without LUT RAM, as on iCE40, it would otherwise
 become registers."""
 
 
 def ReadPort(*, address_bits: int, layout) -> wiring.Signature:
-    """Synchronous read port, seen from the memory: ``data`` follows ``address`` by one enabled cycle."""
+    """Synchronous read port, seen from the memory. ``data`` follows ``address`` by one enabled cycle."""
     return wiring.Signature({"address": In(address_bits), "enable": In(1), "data": Out(layout)})
 
 
 def WritePort(*, address_bits: int, layout, granules: int = 1) -> wiring.Signature:
-    """Write port, seen from the writer: the granules of ``data`` whose ``enable`` bit is high are stored."""
+    """Write port, seen from the writer. Each bit of ``enable`` stores one granule of ``data``."""
     return wiring.Signature({"address": Out(address_bits), "enable": Out(granules), "data": Out(layout)})
 
 
 class Scratchpad(wiring.Component):
-    """A memory whose words are rows of equally wide granules that are written one by one.
+    """A memory with words of equally wide granules, each with its own write enable.
 
-    What ``read`` shows of a word that is written in the same cycle must not be used.
+    It is undefined to read a word in the cycle that writes it.
 
     Parameters
     ----------
     address_bits : int
         The memory has 2^address_bits words.
     layout : ShapeLike
-        A word.
+        Layout of a word.
     granules : int
-        Parts of a word that are written one by one; they divide its width.
+        Granules per word; they must divide its width.
     write_layout : ShapeLike, optional
-        The word as its writer sees it, as wide.
+        Layout of a word at the write port, of equal width.
 
     Members
     -------

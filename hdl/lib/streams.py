@@ -1,4 +1,4 @@
-"""Queues whose room and contents are known from registers, so that those who fill and empty them may be far away."""
+"""Queues with room and level in registers, so that sender and receiver may be far apart on the chip."""
 
 from amaranth import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
@@ -11,14 +11,14 @@ __all__ = ["BlockQueue", "HalfBuffer", "PingPong", "StreamFIFO", "StreamRegister
 
 
 def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
-    """Whether a count is above zero, from a register.
+    """Whether a count is above zero, as a register.
 
     Parameters
     ----------
     init, limit : int
-        What it starts with, and its largest value.
+        Initial and largest value of the count.
     up, down : 1 bit
-        Counts up, counts down (only while it is above zero), or both.
+        Increment and decrement; both may be asserted. ``down`` must be low while the count is zero.
     """
     count = Signal(range(limit + 1), init=init, name=f"{name}_count")
     some = Signal(init=init > 0, name=name)
@@ -30,21 +30,21 @@ def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:
 
 
 def _after(place, depth: int):
-    """The place behind one of ``depth`` in a ring."""
+    """The next place in a ring of ``depth`` places."""
     return Mux(place == depth - 1, 0, place + 1)
 
 
 class _Buffer(wiring.Component):
-    """Payloads in at ``i``, out at ``o``, in order."""
+    """Payloads enter at ``i`` and leave at ``o``, in order."""
 
     def __init__(self, layout):
         super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
 
 class HalfBuffer(_Buffer):
-    """One payload on its way: neither side sees in a cycle what the other decides in it.
+    """One register with a handshake, without a combinational path between the two sides.
 
-    A payload every other cycle at most. What it held stays for one cycle more than it is offered.
+    Throughput is one payload per two cycles. The payload stays on ``o`` for one cycle after it is accepted.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class HalfBuffer(_Buffer):
         m = Module()
         held = Signal(self.i.payload.shape(), reset_less=True)
         m.d.comb += [self.i.ready.eq(~self.o.valid), self.o.payload.eq(held)]
-        # Whatever is there is held while there is room: an enable that is a register.
+        # While there is room, the register takes whatever is offered: its enable is then a register, too.
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), held.eq(self.i.payload)]
         with m.Elif(self.o.ready):
@@ -69,7 +69,7 @@ class HalfBuffer(_Buffer):
 
 
 class StreamRegister(_Buffer):
-    """Two places, of which neither side sees the other in the same cycle. Takes and gives a payload per cycle.
+    """Two registers, without a combinational path between the two sides. Throughput is one payload per cycle.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class StreamRegister(_Buffer):
     i : In(stream)
         ``ready`` is a register.
     o : Out(stream)
-        ``valid`` and ``payload`` are registers. A payload is offered one cycle after it was taken.
+        ``valid`` and ``payload`` are registers. A payload is offered one cycle after it is accepted.
     """
 
     def elaborate(self, platform):
@@ -103,10 +103,10 @@ class StreamRegister(_Buffer):
 
 
 class PingPong(_Buffer):
-    """Two places by turns, of which neither side sees the other in the same cycle. Takes and gives a payload per cycle.
+    """Two registers used in turn, without a combinational path between the sides. Throughput is one payload per cycle.
 
-    Other than in a :class:`StreamRegister`, registers alone decide what a place takes in, and the payload is chosen
-    behind them.
+    Unlike :class:`StreamRegister`, the enable of each payload register is a register itself. The price is a choice
+    between the two behind them, before ``o``.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class PingPong(_Buffer):
     Members
     -------
     i : In(stream), o : Out(stream)
-        A payload is offered one cycle after it was taken.
+        A payload is offered one cycle after it is accepted.
     """
 
     def elaborate(self, platform):
@@ -131,7 +131,7 @@ class PingPong(_Buffer):
         take, give = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         m.d.sync += [writes.eq(writes ^ take), reads.eq(reads ^ give)]
         for i, place in enumerate(places):
-            # Whatever is there is held while there is room.
+            # While the place is free, it takes whatever is offered.
             with m.If(~full[i]):
                 m.d.sync += [place.eq(self.i.payload), full[i].eq(take & (writes == i))]
             with m.Elif(give & (reads == i)):
@@ -140,22 +140,23 @@ class PingPong(_Buffer):
 
 
 class StreamFIFO(_Buffer):
-    """Queue of a few payloads in LUT RAM. Registers tell both sides whether there is a payload, or room for one;
-    Amaranth's own queue compares its level on the way there.
+    """Queue of a few payloads in LUT RAM.
+
+    ``i.ready`` and ``o.valid`` are registers. In Amaranth's own queue, comparisons of its level drive them.
 
     Parameters
     ----------
     layout : ShapeLike
         Payload.
     depth : int
-        Payloads it holds, at least 1.
+        Capacity in payloads, at least 1.
     counted : bool
-        Whoever fills it counts the room in it, and offers nothing when there is none: ``i.ready`` is constant.
+        The sender counts the room and offers nothing when there is none; ``i.ready`` is constant.
 
     Members
     -------
     i : In(stream), o : Out(stream)
-        A payload is offered one cycle after it was taken.
+        A payload is offered one cycle after it is accepted.
     """
 
     def __init__(self, layout, *, depth: int, counted: bool = False):
@@ -190,20 +191,20 @@ class StreamFIFO(_Buffer):
 
 
 class BlockQueue(wiring.Component):
-    """Queue of so many payloads that they stand in block RAM. Those who fill it count what is inside.
+    """Queue of many payloads in block RAM. The sender counts the room.
 
     Parameters
     ----------
     layout : ShapeLike
         Payload.
     depth : int
-        Payloads it holds.
+        Capacity in payloads.
 
     Members
     -------
     i : In(stream(always_ready))
     o : Out(stream)
-        ``valid`` is a register. A payload is offered two cycles after it was taken.
+        ``valid`` is a register. A payload is offered two cycles after it is accepted.
     """
 
     def __init__(self, layout, *, depth: int):
@@ -221,7 +222,7 @@ class BlockQueue(wiring.Component):
         m.d.comb += [
             write.en.eq(self.i.valid),
             write.data.eq(self.i.payload),
-            # What is offered in the next cycle.
+            # The payload that is offered in the next cycle.
             read.addr.eq(Mux(pop, _after(first, self._depth), first)),
             Cat(self.o.payload).eq(read.data),
             self.o.valid.eq(some),

@@ -1,1 +1,1 @@
-"""The link to a host: a serial line, frames, and the core behind them."""
+"""Serial link to a host: UART, frames, and the core behind them."""

@@ -1,4 +1,4 @@
-"""A core behind a serial line: what boards hold, and what stands for them in simulation."""
+"""A core behind a serial line, on boards and in simulation."""
 
 from amaranth import Module, ResetInserter
 from amaranth.lib import wiring
@@ -20,23 +20,23 @@ __all__ = ["LinkedCore", "linked_core"]
 
 
 class LinkedCore(wiring.Component):
-    """A core whose streams are served over a serial line.
+    """A core with its streams served over a serial line.
 
     Parameters
     ----------
     core : wiring.Component
-        Has no ports but streams.
+        A core whose ports are all streams.
     link : LinkConfig
-        Its payloads are longer than a beat of any stream.
+        ``payload_bytes`` must exceed the beat of every stream.
     identity : bytes
-        What the host is told of the core.
+        Description of the core for the host.
 
     Members
     -------
     rx : In(1)
-        The line from the host; need not be synchronous.
+        Line from the host. It may be asynchronous.
     tx : Out(1)
-        The line to the host.
+        Line to the host.
     """
 
     rx: In(1, init=1)
@@ -83,7 +83,7 @@ def linked_core(config: AttentionConfig | SpmmConfig, link: LinkConfig) -> Linke
     Raises
     ------
     ConfigError
-        A beat of the core is longer than a payload.
+        A beat of the core does not fit into a payload.
     """
     attention = isinstance(config, AttentionConfig)
     streams, _ = interface((attention_signature(config) if attention else spmm_signature(config)).create())

@@ -1,4 +1,4 @@
-"""Streams of a core, byte by byte."""
+"""Byte-wise access to the streams of a core."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +15,15 @@ __all__ = ["ReadPorts", "WritePorts", "served"]
 
 
 def served(streams: Mapping[str, StreamPort]) -> tuple[list[StreamPort], list[StreamPort]]:
-    """The streams of a core that a host writes, and those that it reads; their places are their ports on the link."""
+    """The streams that a host writes, and those that it reads. The index of a stream is its port on the link."""
     ports = streams.values()
     return [port for port in ports if port.direction == "in"], [port for port in ports if port.direction == "out"]
 
 
 class WritePorts(wiring.Component):
-    """Bytes to beats: a register per stream, whose beat is offered when its last byte has come.
+    """Turns bytes into beats. Each stream has a register, and offers its beat after the beat's last byte.
 
-    Streams do not wait for each other, so that a core may take them in any order.
+    Streams do not wait for each other, so a core may accept them in any order.
 
     Parameters
     ----------
@@ -33,17 +33,18 @@ class WritePorts(wiring.Component):
     Members
     -------
     clear : In(1)
-        Forget everything.
+        Discard all beats.
     start : In(1)
-        Forget a beat that is not whole.
+        Discard the bytes of an incomplete beat.
     port : In(PORT_BITS)
-        The stream that bytes go to.
+        The stream that receives the bytes.
     free : Out(1)
-        A byte may come.
-    byte, enable : In(8), In(1)
+        Asserted while a byte is accepted; i.e. ``enable`` may be asserted.
+    byte : In(8), enable : In(1)
+        Strobe: ``byte`` is the next byte.
     whole : Out(1)
-        This byte would make a beat whole. Never, for a port that is none of the streams.
-    o : Out(stream), array of them
+        Asserted while the next byte completes a beat. Low if ``port`` is no stream.
+    o0, o1… : Out(stream)
     """
 
     def __init__(self, shapes: list[ShapeLike]):
@@ -57,7 +58,7 @@ class WritePorts(wiring.Component):
             "enable": In(1),
             "whole": Out(1),
         }
-        # Streams of unlike payloads are no array, so each is a member.
+        # Streams of different payloads cannot form an array, so each is a member.
         members |= {f"o{i}": Out(stream.Signature(shape)) for i, shape in enumerate(shapes)}
         super().__init__(members)
 
@@ -88,25 +89,25 @@ class WritePorts(wiring.Component):
 
 
 class ReadPorts(wiring.Component):
-    """Beats to bytes. A beat is taken with its last byte.
+    """Turns beats into bytes. A beat is accepted with its last byte.
 
     Parameters
     ----------
     shapes : list of ShapeLike
         Payloads of the streams.
     identity : bytes
-        What the port :data:`~thresher.spec.link.IDENTITY_PORT` gives, over and over.
+        Bytes that port :data:`~thresher.spec.link.IDENTITY_PORT` returns, repeatedly.
 
     Members
     -------
     start : In(1)
         Begin with the first byte of a beat.
     port : In(PORT_BITS)
-        The stream that bytes come from.
-    valid, byte : Out(1), Out(8)
+        The stream that provides the bytes.
+    valid : Out(1), byte : Out(8)
     ready : In(1)
-        The byte is taken.
-    i : In(stream), array of them
+        Strobe: ``byte`` is accepted.
+    i0, i1… : In(stream)
     """
 
     def __init__(self, shapes: list[ShapeLike], *, identity: bytes):

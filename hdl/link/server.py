@@ -1,4 +1,4 @@
-"""Answers requests: frames in, reads and writes of ports, frames out."""
+"""Server of the link: receives request frames, reads and writes ports, sends reply frames."""
 
 from types import SimpleNamespace
 
@@ -33,17 +33,17 @@ RESET_BITS = 4
 
 
 class LineCRC(wiring.Component):
-    """The CRC of what is on the line, bit by bit: it costs little more than its register.
+    """CRC of the bits on the line, one bit at a time. This costs little more than the register.
 
     Members
     -------
     start : In(1)
-        A new one begins with the next bit.
+        A new CRC begins with the next bit.
     bit, bit_valid : In(1)
     crc : Out(32)
-        Of the bits so far.
+        CRC of the bits so far.
     match : Out(1)
-        The bits so far end with the CRC of those before.
+        Asserted if the bits so far end with the CRC of the bits before it.
     """
 
     start: In(1)
@@ -74,11 +74,11 @@ class LineCRC(wiring.Component):
 
 
 class Server(wiring.Component):
-    """The hardware's end of :mod:`~thresher.spec.link`: one request after another.
+    """The hardware side of :mod:`~thresher.spec.link`. Serves one request at a time.
 
-    Nothing that a request asks for is done before its CRC was right: payloads wait in a memory. The other half of that
-    memory holds the bytes last read, so that they can be sent again. While a request is carried out and answered the
-    line is not listened to.
+    The server acts on a request only after its CRC was correct; payloads wait in a memory until then. The other half of
+    the memory holds the bytes of the last read, which can be sent again. The server does not listen to the line while
+    it carries out a request and replies.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ class Server(wiring.Component):
     reset : Out(1)
         Resets the core.
     port : Out(PORT_BITS)
-        Of the request.
+        Port of the request.
     start : Out(1)
-        A request begins: the ports start with the first byte of a beat.
+        Strobe: a request begins; i.e. the ports start with the first byte of a beat.
     write_free, write_whole : In(1)
     write_byte, write_enable : Out(8), Out(1)
         To :class:`~.ports.WritePorts`.
@@ -137,11 +137,11 @@ class Server(wiring.Component):
             store=memory.write_port(),
             fetch=memory.read_port(transparent_for=()),
             crc=crc,
-            request=Signal(header),  # the header as it came
-            last=Signal(16),  # sequence and kind of the last request that was carried out
+            request=Signal(header),  # header as received
+            last=Signal(16),  # sequence, operation and port of the last request that was carried out
             position=Signal(link.count_bits),  # of a byte in a payload
             done=Signal(link.count_bits),  # bytes written or read
-            byte=Signal(8),  # on its way from a port
+            byte=Signal(8),  # read from a port
             index=Signal(range(8)),  # of a byte in a part of a frame
             timer=Signal(link.silence_bits + 1),  # cycles without progress
         )
@@ -165,7 +165,7 @@ class Server(wiring.Component):
         return m
 
     def _receive(self, m: Module, s: SimpleNamespace) -> None:
-        """From synchronisation bytes to a frame whose CRC is right."""
+        """Receive a frame, from its synchronisation bytes to its CRC."""
         receiver, link = s.receiver, self._link
         byte, arrived = receiver.byte, receiver.byte_valid
         lost = receiver.broken | s.timer[link.silence_bits]
@@ -199,7 +199,7 @@ class Server(wiring.Component):
             writes = s.request.operation == Operation.WRITE
             unknown = s.request.operation > max(Operation)
             with m.If(s.request.count[link.count_bits :].any() | unknown):
-                m.next = "HUNT"  # longer than a payload can be, or nothing that can be asked for
+                m.next = "HUNT"  # the payload is too long, or the operation is unknown
             with m.Elif(writes & ~s.at_end):
                 m.next = "PAYLOAD"
             with m.Else():
@@ -225,7 +225,7 @@ class Server(wiring.Component):
                 m.next = "HUNT"
 
     def _carry_out(self, m: Module, s: SimpleNamespace) -> None:
-        """What a request asks for, unless it was done already."""
+        """Carry out a request, unless it was carried out before."""
         repeated = s.request.as_value()[:16] == s.last
         impatient = s.timer[self._link.patience_bits]
         with m.State("BEGIN"):
@@ -243,7 +243,7 @@ class Server(wiring.Component):
             m.d.comb += self.reset.eq(1)
             with m.If(s.timer[RESET_BITS]):
                 m.next = "SYNC REPLY"
-        with m.State("WRITE"):  # the byte is being fetched
+        with m.State("WRITE"):  # fetches the byte
             with m.If(s.at_end | (~self.write_free & impatient)):
                 m.next = "SYNC REPLY"
             with m.Elif(self.write_free):
@@ -254,7 +254,7 @@ class Server(wiring.Component):
             with m.If(self.write_whole):
                 m.d.sync += s.done.eq(s.position + 1)
             m.next = "WRITE"
-        with m.State("READ"):  # the byte is being chosen, which takes its time in a wide core
+        with m.State("READ"):  # selects the byte, which takes long in a wide core
             m.d.sync += s.byte.eq(self.read_byte)
             with m.If(s.at_end | (~self.read_valid & impatient)):
                 m.d.sync += s.done.eq(s.position)
@@ -272,11 +272,11 @@ class Server(wiring.Component):
             m.next = "READ"
 
     def _answer(self, m: Module, s: SimpleNamespace) -> None:
-        """A frame of what was done, from synchronisation bytes to CRC."""
+        """Send a reply frame, from its synchronisation bytes to its CRC."""
         line = s.transmitter.i
 
         def part(payload, length: int, *, following: str) -> None:
-            """So many bytes, one after the other."""
+            """Send ``length`` bytes of ``payload``, then go to state ``following``."""
             m.d.comb += [line.valid.eq(1), line.payload.eq(payload)]
             with m.If(line.ready):
                 m.d.sync += s.index.eq(s.index + 1)
@@ -293,7 +293,7 @@ class Server(wiring.Component):
         with m.State("HEADER REPLY"):
             words = Cat(s.last, s.done, C(0, 8 * HEADER_BYTES))
             part(words.word_select(s.index[:2], 8), HEADER_BYTES, following="PAYLOAD REPLY")
-            # When a byte is taken, the bits of the one before have left.
+            # When a byte is accepted, all bits of the byte before have left.
             m.d.comb += s.crc.start.eq(line.ready & (s.index == 0))
             count_bits()
         with m.State("PAYLOAD REPLY"):
@@ -302,13 +302,13 @@ class Server(wiring.Component):
             with m.If((s.request.operation != Operation.READ) | (s.position == s.done)):
                 m.next = "CRC REPLY"
             with m.Else():
-                # A byte takes many cycles on the line, so that the next is fetched long before its turn.
+                # A byte takes many cycles on the line, so the next byte is fetched long before it is sent.
                 m.d.comb += [line.valid.eq(1), line.payload.eq(s.fetch.data)]
                 with m.If(line.ready):
                     m.d.sync += s.position.eq(s.position + 1)
         with m.State("CRC REPLY"):
             part(s.crc.crc.word_select(s.index[:2], 8), CRC_BYTES, following="HUNT")
-            with m.If(s.index == 0):  # until the first of these is taken, the bits are still those of the byte before
+            with m.If(s.index == 0):  # until the first CRC byte is accepted, the bits belong to the byte before it
                 count_bits()
             with m.Else():
                 m.d.comb += s.crc.bit_valid.eq(0)

@@ -1,4 +1,4 @@
-"""Bytes on a serial line: start bit, eight data bits, lowest first, stop bit."""
+"""UART: start bit, eight data bits with the lowest first, stop bit."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["Receiver", "Transmitter"]
 
 BITS = 10
-"""Of a byte on the line."""
+"""Bits per byte on the line."""
 
 
 class Receiver(wiring.Component):
-    """Takes bytes from a line.
+    """Receives bytes from a line.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ class Receiver(wiring.Component):
     Members
     -------
     rx : In(1)
-        The line; need not be synchronous.
+        The line. It may be asynchronous.
     bit, bit_valid : Out(1)
-        Each data bit, in the cycle in which it is read, before it is known whether the byte is whole.
+        Strobe: each data bit, in the cycle that samples it. The byte may still turn out broken.
     byte, byte_valid : Out(8), Out(1)
-        A byte, in the cycle after its stop bit is read.
+        Strobe: a byte, in the cycle after its stop bit is sampled.
     broken : Out(1)
-        High in place of ``byte_valid`` if the stop bit was missing.
+        Strobe, in place of ``byte_valid``: the stop bit was missing.
     """
 
     def __init__(self, clocks_per_bit: int):
@@ -53,13 +53,13 @@ class Receiver(wiring.Component):
         m.d.comb += self.bit.eq(line)
         m.d.sync += [self.byte_valid.eq(0), self.broken.eq(0), timer.eq(timer - 1)]
         with m.If(left == 0):
-            # The start bit is read in its middle, and all others a bit's time after the one before.
+            # The start bit is sampled in its middle, and each further bit one bit time after the bit before.
             m.d.sync += timer.eq(self._clocks // 2 - 1)
             with m.If(~line):
                 m.d.sync += left.eq(BITS)
         with m.Elif(timer == 0):
             m.d.sync += [timer.eq(self._clocks - 1), left.eq(left - 1)]
-            with m.If(left == BITS), m.If(line):  # a spike, and no start bit
+            with m.If(left == BITS), m.If(line):  # a glitch, not a start bit
                 m.d.sync += left.eq(0)
             with m.Elif(left == 1):
                 m.d.sync += [self.byte_valid.eq(line), self.broken.eq(~line)]
@@ -70,7 +70,7 @@ class Receiver(wiring.Component):
 
 
 class Transmitter(wiring.Component):
-    """Puts bytes on a line.
+    """Sends bytes on a line.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ class Transmitter(wiring.Component):
     Members
     -------
     i : In(stream(8))
-        Ready when the line is free, the stop bit of the byte before included.
+        Ready while the line is free; i.e. the stop bit of the byte before is complete.
     tx : Out(1)
-        The line; high when nothing is sent.
+        The line. High while idle.
     bit, bit_valid : Out(1)
-        Each data bit, in the cycle before it is on the line.
+        Strobe: each data bit, in the cycle before it is on the line.
     """
 
     def __init__(self, clocks_per_bit: int):
@@ -104,7 +104,7 @@ class Transmitter(wiring.Component):
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)
         with m.Else():
-            # Ones follow the data: the stop bit, and the line's rest.
+            # Ones follow the data: the stop bit, then the idle line.
             m.d.comb += self.bit_valid.eq(left > 2)
             m.d.sync += [
                 self.tx.eq(rest[0]),

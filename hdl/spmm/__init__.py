@@ -1,1 +1,1 @@
-"""The SpMM engine: its parts in the order that a product takes through them."""
+"""SpMM engine: sparse INT8 weights times INT8 tokens."""

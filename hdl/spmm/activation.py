@@ -1,4 +1,4 @@
-"""What is applied to INT8 results: nothing, max(0, ·), or a table."""
+"""Activation of INT8 results: none, ReLU, or a table."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -14,12 +14,12 @@ __all__ = ["Activation", "TableWrite"]
 
 
 def TableWrite() -> wiring.Signature:
-    """Write port of the table, seen from the writer; ``address`` is the INT8 value as unsigned bits."""
+    """Write port of the table, seen from the writer. ``address`` is the INT8 value, read as unsigned."""
     return wiring.Signature({"enable": Out(1), "address": Out(INT8_BITS), "data": Out(signed(INT8_BITS))})
 
 
 class Activation(wiring.Component):
-    """``count`` values per cycle.
+    """Applies an activation to ``count`` values per cycle.
 
     Attributes
     ----------
@@ -29,11 +29,12 @@ class Activation(wiring.Component):
     Members
     -------
     kind : In
-        See :class:`~thresher.spec.spmm_command.Activation`; constant while values are inside, and from a cycle before.
+        See :class:`~thresher.spec.spmm_command.Activation`. It must not change while values are in flight, nor in the
+        cycle before.
     values : In(ArrayLayout(signed(8), count))
     results : Out(ArrayLayout(signed(8), count))
     table : In(TableWrite)
-        Not while values are inside.
+        It is undefined to write the table while values are in flight.
     """
 
     latency = 3
@@ -48,13 +49,13 @@ class Activation(wiring.Component):
         looks_up, clips = Signal(), Signal()
         m.d.sync += [looks_up.eq(self.kind == Kind.TABLE), clips.eq(self.kind == Kind.RELU)]
         for i in range(self._count):
-            # A table for each value: block RAM has few ports, and a table is a small part of one.
+            # One table per value: block RAM has few ports, and a table fills a small part of one.
             m.submodules[f"table_{i}"] = memory = Memory(
                 shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[], attrs=NEVER_BOTH
             )
             write, read = memory.write_port(), memory.read_port()
             value = delay(m, self.values[i], 2, enable=1, name=f"value_{i}")[2]
-            # Block RAM is slow: a register before anything else.
+            # Block RAM is slow, so a register follows it directly.
             looked_up = Signal(signed(INT8_BITS), name=f"looked_up_{i}")
             m.d.sync += looked_up.eq(read.data)
             m.d.comb += [

@@ -1,4 +1,4 @@
-"""Results of all engines, let out in the order of the rows of W."""
+"""Collector: results of all engines, in the order of the rows of W."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -18,27 +18,28 @@ from .product_streams import output_layout, statistics_layout
 __all__ = ["Collector"]
 
 BEATS_AHEAD = 6
-"""Beats that are read or wait to be taken, so that the memory's latency costs no cycle."""
+"""Beats in flight or waiting at the output. This many hide the memory's latency."""
 
 BEAT_CYCLES = 2
-"""From the choice of a beat to it: block RAM is slow, so a register stands behind it."""
+"""Cycles from the choice of a beat to its data. Block RAM is slow, so a register follows it."""
 
 
 class Collector(wiring.Component):
-    """A memory with a queue of results for each engine, and a list that says whose turn it is.
+    """One result queue per engine, all in one memory, and a list that names the engine whose row leaves next.
 
     Members
     -------
     i_order : In(stream(order_layout))
     i_results : In(stream(result_layout, always_ready))
-        Only of rows that were reserved.
+        Only results with a reservation.
     room : Out(rows)
-        Queues that have a place for one more row.
+        Bit i is asserted while the queue of engine i has room for another row; i.e. it may be reserved.
     reserve : In(rows)
-        That place is taken.
+        Bit i reserves room for one row of engine i.
     i_accepted : In(stream(CYCLE_BITS))
-        When each command was accepted.
+        The cycle in which each command was accepted.
     now : In(CYCLE_BITS)
+        Cycles since reset.
     o_data : Out(stream(output_layout))
     o_statistics : Out(stream(statistics_layout))
     """
@@ -83,7 +84,7 @@ class Collector(wiring.Component):
         return m
 
     def _take(self, m: Module, room_ahead: Signal) -> dict:
-        """The beat that is read in this cycle."""
+        """Choose the beat that is read in this cycle."""
         config = self._config
         order = self.i_order.payload
         beats = config.result_rows * config.beats_per_row
@@ -125,7 +126,7 @@ class Collector(wiring.Component):
         return taken
 
     def _store(self, m: Module, layout: data.Layout, take: dict) -> data.View:
-        """The queues' memory; gives the beat that was taken BEAT_CYCLES before."""
+        """The memory of the queues. Returns the beat that was chosen BEAT_CYCLES before."""
         config = self._config
         depth = config.result_rows * config.beats_per_row
         bits = index_bits(depth)
@@ -148,14 +149,14 @@ class Collector(wiring.Component):
         return stored
 
     def _leave(self, m: Module, queue: StreamRegister) -> None:
-        """Beats out; with a product's last, or for one that was refused, its statistics."""
+        """Send beats. The last beat of a product, or a refused command, also sends the statistics."""
         out, statistics = queue.o.payload, self.o_statistics
         refused, leave, ending = Signal(), Signal(), Signal()
         saturations = Signal.like(statistics.payload.saturations)
         total = Signal.like(saturations)
         m.d.comb += [
             refused.eq(out.error != SpmmError.NONE),
-            # Its predecessor's statistics may still wait, or its own time be on the way.
+            # The last beat waits for two events: the statistics before it are accepted, and its own time has arrived.
             leave.eq(queue.o.valid & ~(out.end & (statistics.valid | ~self.i_accepted.valid))),
             self.o_data.valid.eq(leave & ~refused),
             self.o_data.payload.eq(out.beat.values),

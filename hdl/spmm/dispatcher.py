@@ -1,4 +1,4 @@
-"""Rows of W to their engines, pass after pass, and the order in which their results are to leave."""
+"""Dispatcher: rows of W to their engines, pass by pass, and the order of their results."""
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -18,12 +18,15 @@ __all__ = ["Dispatcher", "checked_command_layout", "order_layout"]
 
 
 def checked_command_layout(config: SpmmConfig) -> data.StructLayout:
-    """A command and why it is refused."""
+    """A command, and the reason to refuse it."""
     return data.StructLayout({"error": unsigned_bits(max(SpmmError)), "command": command_layout(config)})
 
 
 def order_layout(config: SpmmConfig) -> data.StructLayout:
-    """What leaves next: ``last_beat`` + 1 beats of an engine, ``end`` of their product; or an ``error`` and no beat."""
+    """The next entry to leave: ``last_beat`` + 1 beats of an engine, or an ``error`` without beats.
+
+    ``end`` marks the last entry of a product.
+    """
     return data.StructLayout(
         {
             "engine": unsigned_bits(config.rows - 1),
@@ -35,30 +38,31 @@ def order_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 class Dispatcher(wiring.Component):
-    """A row per cycle or, spread, one for every engine. A product begins when all rows of the one before are drained.
+    """Dispatches one row per cycle. In spread products, it dispatches one row to every engine at once.
 
-    An engine is so far away that it cannot be asked for room in the cycle of a row: its rows are counted here.
+    A product begins after all rows of the product before are drained. The engines are far away, so their ``ready`` is
+    too late for the cycle of a row. The dispatcher counts their rows instead.
 
     Members
     -------
     i_command : In(stream(checked_command_layout))
-        Taken when its product is drained.
+        Accepted after its product is drained.
     i_rows : In(stream(rows_layout))
     i_table : In(stream(table_layout))
     loaded : In(2)
-        Halves of the tile memory that hold the tokens of a pass.
+        Bit s is asserted while half s of the tile memory holds the tokens of a pass.
     release : Out(2)
-        High for a cycle when they are no longer needed.
-    drained, drained_slot : In(1)
-        A row (spread: of every engine) has left the drain.
+        Bit s is asserted for one cycle when half s is no longer needed.
+    drained : In(1), drained_slot : In(1)
+        Asserted when a row has left the drain, or a row of every engine (spread), and the half of its tokens.
     o_rows : Out(stream(assigned_row_layout, always_ready)) × rows
     left : In(rows)
-        High for a cycle when an engine has one row less.
+        Bit i is asserted for one cycle when engine i has one row less.
     o_order : Out(stream(order_layout, always_ready))
     order_left : In(1)
-        High for a cycle when one has left the list, which is ``rows * result_rows`` long.
+        Asserted for one cycle when an entry has left the list of ``rows * result_rows`` entries.
     format, spread, activation, bank_columns, tail_tokens : Out
-        Of the product under way; ``tail_tokens`` are those of its last pass.
+        Of the current product. ``tail_tokens`` is the number of tokens of its last pass.
     table : Out(TableWrite)
     """
 
@@ -94,7 +98,7 @@ class Dispatcher(wiring.Component):
         slot = Signal()
         tail = Signal()
         last_pass = Signal.like(passes)
-        # Each in the cycle after what it is made of; the states below leave the time.
+        # Each register is one cycle later than its operands. The states below leave time for that.
         per_pass = Mux(command.spread, config.spread_tokens, config.lanes)
         m.d.sync += [
             command.eq(self.i_command.payload.command),
@@ -105,7 +109,7 @@ class Dispatcher(wiring.Component):
             self.tail_tokens.eq(((command.tokens - 1) & (per_pass - 1)) + 1),
         ]
         m.d.comb += [getattr(self, name).eq(command[name]) for name in ("format", "spread", "activation")]
-        listed = Signal()  # in this cycle, what is registered in ``o_order``
+        listed = Signal()  # ``o_order`` is valid in the next cycle
         m.d.sync += self.o_order.valid.eq(listed)
         places = config.rows * config.result_rows
         room = nonzero(m, init=places, limit=places, up=self.order_left, down=listed, name="order_room")
@@ -148,7 +152,7 @@ class Dispatcher(wiring.Component):
         return m
 
     def _track(self, m: Module, slot: Signal, fetch: Signal) -> tuple[Signal, Signal]:
-        """Rows inside, by slot; a slot whose rows were all dispatched and drained is released."""
+        """Count the rows in flight per slot, and release a slot when all its rows are dispatched and drained."""
         config = self._config
         idle = Signal()
         dispatched = Signal(data.ArrayLayout(unsigned(1), 2))
@@ -157,13 +161,13 @@ class Dispatcher(wiring.Component):
             some = nonzero(
                 m,
                 init=0,
-                # The engines' queues and the stages on either side, generously.
+                # More than the engines' queues and the stages on both sides hold.
                 limit=2 * ROWS_AHEAD * config.rows + 32,
                 up=fetch & (slot == i),
                 down=self.drained & (self.drained_slot == i),
                 name=f"inside_{i}",
             )
-            # The loader forgets the slot in the cycle in which its mark here goes.
+            # The loader clears ``loaded`` in the cycle in which ``dispatched`` is cleared here.
             m.d.sync += self.release[i].eq(dispatched[i] & ~some & ~self.release[i])
             with m.If(self.release[i]):
                 m.d.sync += dispatched[i].eq(0)
@@ -183,8 +187,11 @@ class Dispatcher(wiring.Component):
                 m.next = "PASS"
 
     def _dispatch(self, m: Module, command, listable: Signal, sending: Signal, slot: Signal, tail: Signal):
-        """One row, or one for every engine, whenever there is room for it: whether it is fetched in this cycle, and
-        whether it is the pass's last. The registers behind that wait for nothing."""
+        """Dispatch one row, or one for every engine, when there is room.
+
+        Returns whether a row is fetched in this cycle, and whether it is the last of the pass. The registers behind
+        never stall.
+        """
         config = self._config
         fetch, last = Signal(), Signal()
         room = Signal(config.rows)
@@ -223,11 +230,14 @@ class Dispatcher(wiring.Component):
         return fetch, last
 
     def _choose(self, m: Module, command, sending: Signal, fetch: Signal):
-        """Rows out of their beats, each with its engine's bit among ``engines`` and whether it is the pass's last, and
-        how many of the pass are left in beats. Spread, beats are taken whole, and not here."""
+        """Take rows out of their beats.
+
+        Returns a stream of rows with their engine as a one-hot code and a flag for the last row of the pass, and the
+        number of rows left in the pass. In spread products, :meth:`_dispatch` takes whole beats instead.
+        """
         config = self._config
         left = Signal.like(command.rows)
-        place = Signal(unsigned_bits(config.rows - 1))  # in the beat
+        place = Signal(unsigned_bits(config.rows - 1))  # within the beat
         row = self.i_rows.payload[place if config.rows > 1 else 0]
         all_chosen, last = Signal(), Signal()
         m.submodules.chosen = chosen = PingPong(

@@ -1,4 +1,4 @@
-"""Sums to INT8 results: bias, requantisation, activation, for whichever engine has a row ready."""
+"""Drain: sums to INT8 results by bias, requantisation and activation, for any engine with a finished row."""
 
 from functools import reduce
 from operator import or_
@@ -20,17 +20,18 @@ from .row_engine import finished_layout, parameters_layout, sums_layout
 __all__ = ["Drain", "result_layout"]
 
 CHOSEN_CYCLES = 3
-"""From a beat of the chosen row to its sums and parameters in the lanes: on the way from engines, and among them."""
+"""Cycles from a beat of the chosen row to its sums and parameters in the lanes: fetch from the engines, then choose."""
 
 BIASED_CYCLES = 2
-"""From a lane's sum to that with the bias at the requantiser: the adder's register, and a multiplier block's own."""
+"""Cycles from a lane's sum to the biased sum at the requantiser: the adder's register, and a multiplier block's own."""
 
 
 def result_layout(config: SpmmConfig) -> data.StructLayout:
     """A beat of results.
 
-    ``engine`` has computed them (0 for all, spread); ``saturated`` of them were clipped; ``last`` of a row (or of the
-    rows of all engines, spread), which had its tokens in ``slot``.
+    ``engine`` computed them; it is 0 in spread products, where a beat has results of all engines. ``saturated`` counts
+    the clipped ones. ``last`` marks the end of a row, or of one row of every engine (spread). ``slot`` is the half of
+    the tile memory with the row's tokens.
     """
     return data.StructLayout(
         {
@@ -44,7 +45,7 @@ def result_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def lane_layout(config: SpmmConfig) -> data.StructLayout:
-    """One sum on its way to a result."""
+    """One sum and its parameters."""
     return data.StructLayout(
         {
             "total": signed(config.accumulator_bits),
@@ -57,7 +58,7 @@ def lane_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def chosen_layout(config: SpmmConfig) -> data.StructLayout:
-    """The row whose beats are next, ``last_chunk`` + 1 of them."""
+    """The chosen row, with ``last_chunk`` + 1 beats."""
     return data.StructLayout(
         {
             "engine": unsigned_bits(config.rows - 1),
@@ -69,13 +70,17 @@ def chosen_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def _lowest(bits) -> Value:
-    """The lowest one alone."""
+    """The lowest set bit, alone."""
     return Cat(bit & ~bits[:i].any() for i, bit in enumerate(bits))
 
 
 class Drain(wiring.Component):
-    """``drain_lanes`` sums per cycle. Lanes as tokens: the rows of the engines by turns, each in as many beats as its
-    tokens need. Spread: the sums of all engines together, one row each.
+    """Turns ``drain_lanes`` sums per cycle into results.
+
+    With lanes as tokens, the drain serves the rows of the engines in turn. A row takes as many beats as its tokens
+    need. In spread products, a beat holds the sums of one row of every engine.
+
+        engines ── choose a row ── fetch sums ── bias ── requantise ── activation ── o_results
 
     Attributes
     ----------
@@ -87,17 +92,17 @@ class Drain(wiring.Component):
     i_finished : In(stream(finished_layout)) × rows
     sums : In(sums_layout) × rows
     parameters : In(parameters_layout) × rows
-        One cycle before, of the engine's first row that was not drained.
+        Of the engine's first row that was not drained in the cycle before.
     drained : Out(rows)
-        High when that row's last beat is taken.
+        Bit i is asserted with the last beat of the first row of engine i.
     room : In(rows)
-        Engines for whose next row the results have a place.
+        Bit i is asserted while the results of another row of engine i have room.
     reserve : Out(rows)
-        That place is taken.
+        Bit i reserves that room.
     spread, activation : In
-        Of the command; constant while rows are inside.
+        Of the command. They must not change while rows are in flight.
     tail_tokens : In
-        Tokens of its last pass, at least 1.
+        Tokens of the command's last pass, at least 1.
     o_results : Out(stream(result_layout, always_ready))
     table : In(TableWrite)
     """
@@ -125,7 +130,7 @@ class Drain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        # The command's, near the lanes.
+        # Copies of the command's fields, near the lanes.
         spread, tail_tokens = Signal(), Signal.like(self.tail_tokens)
         m.d.sync += [spread.eq(self.spread), tail_tokens.eq(self.tail_tokens)]
         m.submodules.chosen = chosen = StreamRegister(chosen_layout(config))
@@ -139,10 +144,10 @@ class Drain(wiring.Component):
         return m
 
     def _choose(self, m: Module, chosen, spread: Signal, tail_tokens: Signal) -> None:
-        """The next engine in turn that has a row and room. Spread: all of them, as soon as all have a row."""
+        """Choose the next engine in turn that has a row and room. Spread: all engines, once every engine has a row."""
         config = self._config
         ready, pick = Signal(config.rows), Signal(config.rows)
-        ahead = Signal(config.rows)  # behind the one that was chosen before; after them it is the first's turn
+        ahead = Signal(config.rows)  # engines after the one chosen last; they come before the first
         m.d.comb += [ready[i].eq(row.valid & self.room[i]) for i, row in enumerate(self.i_finished)]
         m.d.comb += pick.eq(Mux((ready & ahead).any(), _lowest(ready & ahead), _lowest(ready)))
         every = Cat(row.valid for row in self.i_finished).all() & self.room[0]
@@ -168,8 +173,8 @@ class Drain(wiring.Component):
             m.d.sync += ahead.eq(Cat(pick[:i].any() for i in range(config.rows)))
 
     def _count_beats(self, m: Module, row, spread: Signal) -> tuple[data.View, Signal, Signal]:
-        """The beats of the rows that were chosen: tag, whether the row's tokens are the last, and which chunk of
-        them."""
+        """Count the beats of the chosen row. Returns a tag, whether the row's tokens are those of the last pass, and
+        the chunk of tokens."""
         config = self._config
         tag = Signal(data.StructLayout({"valid": 1, "engine": unsigned_bits(config.rows - 1), "last": 1, "slot": 1}))
         chunk = Signal.like(row.payload.last_chunk, name="chunk")
@@ -189,12 +194,15 @@ class Drain(wiring.Component):
         return tag, row.payload.tail, chunk
 
     def _take_lanes(self, m: Module, tags, tails, chunks, spread: Signal, tail_tokens: Signal) -> data.View:
-        """A sum for each lane: of the chosen engine's chunk or, spread, of the engine that the lane belongs to, which
-        has put it into the first chunk."""
+        """Fetch a sum and its parameters for each lane.
+
+        They belong to a chunk of the chosen engine's row. In spread products, they belong to the lane's own engine,
+        which has put them into its first chunk.
+        """
         config = self._config
         lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes))
         bits = index_bits(config.rows)
-        # One cycle after the choice, the engines show sums and parameters of the row. First a chunk of each engine.
+        # The engines show sums and parameters of the row one cycle after the choice. First, select a chunk of each.
         part = chunks[1][: index_bits(config.beats_per_row)]
         chosen = Signal(parameters_layout(config))
         own = Signal(data.ArrayLayout(parameters_layout(config), config.rows))
@@ -212,7 +220,7 @@ class Drain(wiring.Component):
                 beats = [sums[beat * config.drain_lanes + i] for beat in range(config.beats_per_row)]
                 m.d.sync += total.eq(Cat(beats).word_select(part, config.accumulator_bits))
                 totals.append(total)
-            # Then of one engine.
+            # Then select one engine.
             source = Signal(bits, name=f"source_{i}")
             m.d.sync += source.eq(Mux(spread, home, tags[1].engine))
             row = Signal(parameters_layout(config), name=f"row_{i}")
@@ -233,7 +241,7 @@ class Drain(wiring.Component):
         return lanes
 
     def _finish(self, m: Module, lanes, tags: list) -> None:
-        """From registered sums to results."""
+        """Turn registered sums into results."""
         config = self._config
         m.submodules.activation = activation = Activation(count=config.drain_lanes)
         m.d.comb += activation.kind.eq(self.activation)

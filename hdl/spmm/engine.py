@@ -19,14 +19,19 @@ from .tile_memory import READERS, TileMemory
 __all__ = ["Spmm"]
 
 COMMANDS_AHEAD = 2
-"""Commands that are accepted before the one under way has ended, so that X of the next can load."""
+"""Commands accepted before the current one ends, so that X of the next product can load."""
 
 
 class Spmm(wiring.Component):
-    """Y = act(requantise(W·X + b)), product after product.
+    """Y = act(requantise(W·X + b)), one product after another.
 
-    Row engines work on a row of W each and take one of its weights per cycle (or, spread, one of each bank). Results
-    leave in the order of the rows, whichever engine had them.
+    Every row engine works on its own row of W, one weight per cycle, or one weight of each bank (spread). Results leave
+    in the order of the rows.
+
+        i_inputs ── loader ── tile memories
+                                   │
+        i_rows ── dispatcher ─┬─ row engine ─┐
+        i_weights ────────────┴─ row engine ─┴─ drain ── collector ── o_data, o_statistics
 
     Parameters
     ----------
@@ -41,12 +46,12 @@ class Spmm(wiring.Component):
     i_weights : In(stream(weights_layout)) × rows
         Weight words of each engine's rows, once per pass over the tokens.
     i_inputs : In(stream(input_layout))
-        X, pass after pass.
+        X, pass by pass.
     i_table : In(stream(table_layout))
-        256 entries for a command that loads the table.
+        256 entries for each command that loads the table.
     o_data : Out(stream(output_layout))
     o_statistics : Out(stream(statistics_layout))
-        One per command. A refused one takes nothing else, and gives nothing else.
+        One per command. A refused command uses no other stream.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -71,7 +76,7 @@ class Spmm(wiring.Component):
         return m
 
     def _refusal(self, m: Module, command, table_loaded: Signal) -> Signal:
-        """Why a command is refused: the first reason that holds."""
+        """Reason to refuse a command: the first one that applies."""
         config = self.config
         formats = [command.format == FORMAT_CODES[item] for item in config.formats]
         known = Signal()
@@ -93,19 +98,19 @@ class Spmm(wiring.Component):
         return error
 
     def _accept(self, m: Module, loader, dispatcher, collector) -> None:
-        """A command to all who work on it, when all have room: first it is looked at, then passed on."""
+        """Accept a command when every queue has room: check it, then pass it on."""
         now = Signal(CYCLE_BITS)
         m.d.sync += now.eq(now + 1)
         m.d.comb += collector.now.eq(now)
         m.submodules.loads = loads = StreamFIFO(self.i_command.payload.shape(), depth=COMMANDS_AHEAD)
         m.submodules.products = products = StreamFIFO(checked_command_layout(self.config), depth=COMMANDS_AHEAD)
         m.submodules.times = times = StreamFIFO(CYCLE_BITS, depth=2 * COMMANDS_AHEAD)
-        m.submodules.time = time = HalfBuffer(CYCLE_BITS)  # on the way across the chip
+        m.submodules.time = time = HalfBuffer(CYCLE_BITS)  # crosses the chip
         connect(m, time.o, collector.i_accepted)
         for queue, out in ((loads, loader.i_command), (products, dispatcher.i_command), (times, time.i)):
             connect(m, queue.o, out)
         command = Signal.like(self.i_command.payload)
-        # A command is looked at in one cycle and passed on in the next; then it is known again whether there is room.
+        # A command is checked in one cycle and passed on in the next. After that, ``free`` is up to date again.
         under_way, free = Signal(2), Signal(init=1)
         looked, passed = under_way
         table_loaded = Signal()
@@ -141,7 +146,7 @@ class Spmm(wiring.Component):
         for first in range(0, config.rows, READERS):
             readers = min(READERS, config.rows - first)
             m.submodules[f"tile_memory_{first // READERS}"] = memory = TileMemory(config, readers=readers)
-            # One loader writes them all, each a cycle later than the one before.
+            # One loader writes all memories. Each memory gets the data one cycle after the one before.
             m.d.comb += [getattr(memory.write, name).eq(getattr(written, name)) for name in written.signature.members]
             written = memory.passed
             for reader in range(readers):

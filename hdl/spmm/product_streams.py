@@ -1,4 +1,4 @@
-"""The SpMM engine's streams: payload layouts that hardware, simulators and hosts read from one place."""
+"""Payload layouts of the SpMM engine's streams, shared by hardware, simulators and hosts."""
 
 from amaranth import signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -30,33 +30,34 @@ def _struct(widths: dict[str, tuple[int, bool]]) -> data.StructLayout:
 
 
 def command_layout(config: SpmmConfig) -> data.StructLayout:
-    """One product's command; the fields of :class:`~thresher.spec.spmm_command.SpmmCommand`, lowest bits first."""
+    """Command of one product: the fields of :class:`~thresher.spec.spmm_command.SpmmCommand`, lowest bits first."""
     return _struct(spmm_command_widths(config))
 
 
 def row_layout(config: SpmmConfig) -> data.StructLayout:
-    """What is told about a row of W; see :meth:`~thresher.spec.spmm_config.SpmmConfig.row_widths`."""
+    """Parameters of a row of W; see :meth:`~thresher.spec.spmm_config.SpmmConfig.row_widths`."""
     return _struct(config.row_widths())
 
 
 def rows_layout(config: SpmmConfig) -> data.ArrayLayout:
     """One beat of rows: as many neighbouring rows of W as there are engines.
 
-    All rows of W come once per pass over the tokens, in ceil(M / rows) beats; what the last beat holds beyond M is
-    ignored, except in a product with spread lanes: there row i of a beat belongs to engine i, and those beyond M must
-    have no words.
+    All rows of W come once per pass over the tokens, in ceil(M / rows) beats. With lanes as tokens, the engine ignores
+    entries beyond M. In spread products, row i of a beat belongs to engine i, and rows beyond M must have no words.
     """
     return data.ArrayLayout(row_layout(config), config.rows)
 
 
 def weights_layout(config: SpmmConfig) -> data.ArrayLayout:
-    """One weight word of one engine, as bytes; see :func:`word_layout`. An engine takes the words of its rows, row
-    after row, once per pass over the tokens."""
+    """One weight word of one engine, as bytes; see :func:`word_layout`.
+
+    An engine takes the words of its rows, row by row, once per pass over the tokens.
+    """
     return data.ArrayLayout(signed(INT8_BITS), stream_bytes(config))
 
 
 def word_layout(config: SpmmConfig, weight_format: WeightFormat) -> data.StructLayout:
-    """The meaning of the lowest bits of a weight word."""
+    """Fields of a weight word, in its lowest bits."""
     shape = engine_word_shape(config, weight_format)
     return data.StructLayout(
         {
@@ -69,9 +70,13 @@ def word_layout(config: SpmmConfig, weight_format: WeightFormat) -> data.StructL
 def input_layout(config: SpmmConfig) -> data.ArrayLayout:
     """One beat of X: ``lanes`` INT8 values.
 
-    A product's tokens come in passes. Lanes as tokens: a pass is ``lanes`` tokens and takes K beats, beat k being row
-    k of X. Spread lanes: a pass is ``lanes / banks`` tokens and takes ceil(K / banks) beats; beat i holds, bank after
-    bank, column i of that bank for each token. What lies beyond K or N is ignored.
+    The tokens of a product come in passes.
+
+    - Lanes as tokens: a pass is ``lanes`` tokens and takes K beats. Beat k is row k of X.
+    - Spread: a pass is ``lanes / banks`` tokens and takes ceil(K / banks) beats. Beat i holds column i of every bank,
+      bank by bank, for each token.
+
+    The engine ignores values beyond K or N.
     """
     return data.ArrayLayout(signed(INT8_BITS), config.lanes)
 
@@ -79,9 +84,12 @@ def input_layout(config: SpmmConfig) -> data.ArrayLayout:
 def output_layout(config: SpmmConfig) -> data.ArrayLayout:
     """One beat of results: ``drain_lanes`` INT8 values.
 
-    Passes come in order. Lanes as tokens: each row of Y in order, its tokens of the pass in as many beats as they
-    need. Spread lanes: a beat per ``rows`` rows, ``lanes / banks`` tokens of one row after those of the other. What
-    lies beyond M or N is zero.
+    Passes leave in order.
+
+    - Lanes as tokens: the rows of Y leave in order, each in as many beats as its tokens of the pass need.
+    - Spread: a beat holds ``rows`` rows, the ``lanes / banks`` tokens of one row after those of another.
+
+    Values beyond M or N are zero.
     """
     return data.ArrayLayout(signed(INT8_BITS), config.drain_lanes)
 
@@ -92,10 +100,10 @@ def table_layout() -> data.ArrayLayout:
 
 
 def statistics_layout(config: SpmmConfig) -> data.StructLayout:
-    """One product's statistics, in the order of the commands.
+    """Statistics of one product. They leave in the order of the commands.
 
-    ``saturations`` counts results that were clipped before the activation; ``cycles`` runs from the acceptance of the
-    command to that of its last output beat.
+    ``saturations`` counts the results that were clipped before the activation. ``cycles`` counts from the cycle that
+    accepts the command to the cycle that accepts its last output beat.
     """
     return data.StructLayout(
         {"error": unsigned_bits(max(SpmmError)), "saturations": config.saturation_bits, "cycles": CYCLE_BITS}

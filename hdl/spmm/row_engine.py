@@ -1,4 +1,4 @@
-"""A row engine: the weights of one row after another times the tokens in its lanes."""
+"""Row engine: multiplies the weights of its rows by the tokens in its lanes."""
 
 from functools import reduce
 from operator import or_
@@ -28,45 +28,47 @@ from .tile_memory import READ_CYCLES, TileRead
 __all__ = ["ROWS_AHEAD", "RowEngine", "assigned_row_layout", "finished_layout", "sums_layout"]
 
 ROWS_AHEAD = 16
-"""Rows that an engine has on hand, from their arrival to the drain: as many as a LUT RAM is deep."""
+"""Rows that an engine may hold, from their arrival to the drain: the depth of a LUT RAM."""
 
 OPERAND_CYCLES = 2
-"""Registers before a product: one on the way, and the multiplier block's own."""
+"""Registers before a product: one on the path from the memory, and the multiplier block's own."""
 
 PRODUCT_CYCLES = 2
-"""Registers behind it: the multiplier block's own, and one on the way."""
+"""Registers behind a product: the multiplier block's own, and one on the path to the sums."""
 
 FRONT_ENDS = {front_end.weight_format: front_end for front_end in (Csr, CsrDelta, Bbs, Nm, Dense)}
 
 
 def assigned_row_layout(config: SpmmConfig) -> data.StructLayout:
-    """A row on its way into its engine.
+    """A row for an engine.
 
-    ``slot``: half of the tile memory that has its tokens; ``tail``: they are those of a product's last pass;
-    ``present``: it lies inside W.
+    ``slot`` is the half of the tile memory with its tokens. ``tail`` is set if these tokens are the last pass of a
+    product. ``present`` is set if the row is inside W.
     """
     return data.StructLayout({"slot": 1, "tail": 1, "present": 1, "row": row_layout(config)})
 
 
 def finished_layout() -> data.StructLayout:
-    """What the drain needs to know of a row before it chooses it; see :func:`assigned_row_layout`."""
+    """Data of a finished row that the drain needs to choose it; see :func:`assigned_row_layout`."""
     return data.StructLayout({"slot": 1, "tail": 1})
 
 
 def parameters_layout(config: SpmmConfig) -> data.StructLayout:
-    """What the drain needs to know of a row that it has chosen."""
+    """Data of a row that the drain needs after it has chosen the row."""
     row = row_layout(config)
     return data.StructLayout({"present": 1, **{name: row[name].shape for name in ("bias", "multiplier", "shift")}})
 
 
 def sums_layout(config: SpmmConfig) -> data.ArrayLayout:
-    """A row's sums, a token per lane. Spread, the lanes / banks tokens stand where the drain puts those of this
-    engine."""
+    """A row's sums, one token per lane.
+
+    In spread products, the ``lanes / banks`` sums stand at the place where the drain expects those of this engine.
+    """
     return data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
 
 
 def _operand(m: Module, value, name: str) -> Signal:
-    """A value OPERAND_CYCLES later. Without reset, the last register can be the multiplier block's own."""
+    """A value OPERAND_CYCLES later. The registers have no reset, so that a multiplier block can absorb the last one."""
     for stage in range(OPERAND_CYCLES):
         register = Signal(signed(INT8_BITS), name=f"{name}_{stage}", reset_less=True)
         m.d.sync += register.eq(value)
@@ -75,35 +77,38 @@ def _operand(m: Module, value, name: str) -> Signal:
 
 
 class RowEngine(wiring.Component):
-    """Takes a step per cycle: a weight times the tokens of its column in all lanes or, spread, a weight of every bank.
+    """Performs one step per cycle: one weight times the tokens of its column, or one weight of every bank (spread).
 
-    No stage behind the sequencer ever stalls, and none before its queues: at most :data:`ROWS_AHEAD` rows may be
-    inside, from their arrival until they are drained.
+        i_rows ─── sequencer ── front end ── tile memory ── multipliers ── sums ── o_finished
+        i_words ──────┘
+
+    The stages before the sequencer's queues and behind the sequencer never stall: at most :data:`ROWS_AHEAD` rows may
+    be in the engine, from their arrival until they are drained.
 
     Parameters
     ----------
     config : SpmmConfig
     index : int
-        Which of the engines it is.
+        Index of the engine.
 
     Members
     -------
     i_rows : In(stream(assigned_row_layout, always_ready))
     i_words : In(stream(weights_layout))
     format, spread : In
-        Of the command; taken with its rows.
+        Of the command; sampled with each of its rows.
     bank_columns : In
-        Columns of a bank, likewise.
-    tile : Out(TileRead)
+        Columns of a bank; sampled with each row, too.
+    tile : In(TileRead)
     o_finished : Out(stream(finished_layout))
-        Rows whose sums are complete, in their order.
+        Rows with complete sums, in order.
     sums : Out(sums_layout)
     parameters : Out(parameters_layout)
-        Of the first row that was not drained one cycle before.
+        Of the first row that was not drained in the cycle before.
     drained : In(1)
-        High when that row, which was taken from ``o_finished``, is no longer needed.
+        Asserted for one cycle when that row is no longer needed. The row must have been taken from ``o_finished``.
     left : Out(1)
-        High for a cycle after that.
+        ``drained``, one cycle later.
     """
 
     def __init__(self, config: SpmmConfig, *, index: int):
@@ -129,7 +134,8 @@ class RowEngine(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         connect(m, flipped(self.i_words), sequencer.i_words)
-        # The command's, near the engine: taken with a row, since registers that are alike in all engines become one.
+        # Copies of the command's fields, near the engine. They are sampled with a row: otherwise synthesis would merge
+        # equal registers of all engines into one.
         names = ("format", "spread", "bank_columns")
         near = {name: Signal.like(getattr(self, name), name=name) for name in names}
         more_steps = Signal.like(sequencer.more_steps)
@@ -142,7 +148,7 @@ class RowEngine(wiring.Component):
                 with m.Case(FORMAT_CODES[WeightFormat.NM]):
                     m.d.sync += more_steps.eq(self._config.kept - 1)
         m.d.comb += sequencer.more_steps.eq(more_steps)
-        # Of the row that is drained, among the sums and parameters that are kept.
+        # Place of the first row that is not drained, among the stored sums and parameters.
         place = Signal(range(ROWS_AHEAD))
         m.d.sync += [self.left.eq(self.drained), place.eq(place + self.drained)]
         self._enter(m, sequencer, place)
@@ -151,7 +157,7 @@ class RowEngine(wiring.Component):
         return m
 
     def _enter(self, m: Module, sequencer: Sequencer, place: Signal) -> None:
-        """Lengths to the sequencer, all else to where the drain finds it."""
+        """Send lengths to the sequencer, and store the rest for the drain."""
         row = Signal.like(self.i_rows.payload)
         valid = Signal()
         m.d.sync += [valid.eq(self.i_rows.valid), row.eq(self.i_rows.payload)]
@@ -169,7 +175,7 @@ class RowEngine(wiring.Component):
             finished_queue.i.valid.eq(valid),
             finished_queue.i.payload.slot.eq(row.slot),
             finished_queue.i.payload.tail.eq(row.tail),
-            # It has been there for long when the row's sums are complete.
+            # This entry is present long before the row's sums are complete.
             self.o_finished.payload.eq(finished.o.payload),
             finished.o.ready.eq(self.o_finished.valid & self.o_finished.ready),
         ]
@@ -180,7 +186,7 @@ class RowEngine(wiring.Component):
         m.d.sync += self.parameters.eq(self._kept(m, layout, valid, parameters, place, name="parameters"))
 
     def _kept(self, m: Module, layout, valid: Signal, payload, place: Signal, *, name: str):
-        """A LUT RAM of what comes with each row; gives that of the row at ``place``."""
+        """LUT RAM with one entry per row. Returns the entry at ``place``."""
         m.submodules[f"{name}_kept"] = memory = Memory(shape=layout, depth=ROWS_AHEAD, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         written = Signal(range(ROWS_AHEAD), name=f"{name}_written")
@@ -189,7 +195,7 @@ class RowEngine(wiring.Component):
         return read.data
 
     def _front_ends(self, m: Module, words, *, format: Signal, spread, bank_columns) -> tuple[Any, Signal]:
-        """The step of the front end that the command names, with a column and a value for each bank; registered."""
+        """The step of the selected front end, with a column and a value for each bank, from registers."""
         config = self._config
         front_ends = {weight_format: FRONT_ENDS[weight_format](config) for weight_format in config.formats}
         scalar = Signal(step_layout(config))
@@ -197,7 +203,7 @@ class RowEngine(wiring.Component):
         steps = []
         for weight_format, front_end in front_ends.items():
             m.submodules[weight_format.name.lower()] = front_end
-            # A register that stands still: the choice takes no time.
+            # A constant register, so that the selection is not on the critical path.
             named = Signal(name=f"named_{weight_format.name.lower()}")
             m.d.sync += named.eq(format == FORMAT_CODES[weight_format])
             m.d.comb += [
@@ -224,7 +230,7 @@ class RowEngine(wiring.Component):
         return step, step_valid
 
     def _multiply(self, m: Module, step, valid: Signal, spread: Signal, place: Signal) -> None:
-        """Products, and their sums over a row."""
+        """Multiply, and sum over a row."""
         config = self._config
         tag = {"valid": valid, "first": step.first, "last": step.last}
         latency = READ_CYCLES + OPERAND_CYCLES + PRODUCT_CYCLES
@@ -236,7 +242,7 @@ class RowEngine(wiring.Component):
             weight = _operand(m, fetched, f"weight_{bank}")
             for lane in range(bank * config.spread_tokens, (bank + 1) * config.spread_tokens):
                 token = _operand(m, self.tile.data[lane], f"token_{lane}")
-                # Without reset, as its operands.
+                # Without reset, like its operands.
                 product = Signal(signed(2 * INT8_BITS), name=f"product_{lane}", reset_less=True)
                 m.d.sync += product.eq(weight * token)
                 products.append(delay(m, product, PRODUCT_CYCLES - 1, enable=1, name=f"product_{lane}")[-1])
@@ -256,7 +262,7 @@ class RowEngine(wiring.Component):
         m.d.comb += self.o_finished.valid.eq(some)
 
     def _spread_sums(self, m: Module, products: list, tag: dict) -> tuple[Signal, list]:
-        """The products of all banks summed, for each token."""
+        """Sum the products of all banks, for each token."""
         config = self._config
         tokens = config.spread_tokens
         totals, latency = [], 0
@@ -271,8 +277,10 @@ class RowEngine(wiring.Component):
         return self._accumulate(m, totals, delayed, name="spread")
 
     def _accumulate(self, m: Module, terms: list, tag: dict, *, name: str) -> tuple[Signal, list]:
-        """Sums over the steps of a row, and whether they are complete in the next cycle. The next row's may start in
-        that very cycle."""
+        """Sum over the steps of a row. Returns whether the sums are complete in the next cycle, and the sums.
+
+        The sums of the next row may start in that cycle.
+        """
         sums = []
         for i, term in enumerate(terms):
             total = Signal(signed(self._config.accumulator_bits), name=f"{name}_sum_{i}")

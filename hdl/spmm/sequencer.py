@@ -1,4 +1,4 @@
-"""Rows and weight words joined: every word knows its place in its row."""
+"""Sequencer: joins rows and weight words, so that every word has its place in its row."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -12,14 +12,15 @@ __all__ = ["Sequencer", "work_layout"]
 
 
 def work_layout(config: SpmmConfig) -> data.StructLayout:
-    """A row as its engine's sequencer needs it."""
+    """Data of a row that its engine's sequencer needs."""
     return data.StructLayout({"length": row_layout(config)["length"].shape, "slot": 1})
 
 
 class Sequencer(wiring.Component):
-    """Counts a row's words, and the steps of each: it knows how many the front end makes of a word, since to be asked
-    for the next in time would be too far a way. Rows follow each other without a pause; one without words takes one
-    cycle.
+    """Counts the words of each row and the steps of each word.
+
+    The sequencer is told the steps per word, because the front end is too far away to request the next word in time.
+    Rows follow each other without a pause. A row without words takes one cycle.
 
     Members
     -------
@@ -28,7 +29,7 @@ class Sequencer(wiring.Component):
     more_steps : In
         Steps of a word after its first.
     o_words : Out(stream(tagged_word_layout, always_ready))
-        Registered. The tags of a word's steps follow each other, while the word stands.
+        From registers. The word does not change until its last step; the tags of its steps follow each other.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -44,14 +45,14 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         work = self.i_work.payload
-        # A word is taken in one cycle and passed on in the next, so that its registers may be far from what decides.
+        # A word is accepted in one cycle and passed on in the next, so that its registers may be far from the control.
         word, valid = Signal.like(self.i_words.payload), Signal()
         tag = Signal.like(self.o_words.payload.tag)
         self._pass_on(m, word, tag, valid)
-        # Of the row under way; what decides is known from registers.
+        # State of the current row, all in registers.
         active, empty, first, last = Signal(), Signal(), Signal(), Signal()
         slot = Signal()
-        row_ends = Signal()  # with the word whose steps are under way
+        row_ends = Signal()  # the row ends with the current word
         left = Signal.like(work.length)
         steps_left = Signal.like(self.more_steps)
         single = Signal()
@@ -94,7 +95,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _pass_on(self, m: Module, word, tag, valid: Signal) -> None:
-        """The word to where it stands until its last step, and each step's place in it."""
+        """Hold the word until its last step, and count the place of each step in it."""
         out = self.o_words.payload
         place = Signal.like(tag.place, name="place")
         m.d.comb += place.eq(Mux(tag.opens, 0, out.tag.place + 1))

@@ -1,4 +1,4 @@
-"""What passes inside a row engine: tagged weight words, and the steps that front ends make of them."""
+"""Payloads inside a row engine: weight words with tags, and steps."""
 
 from amaranth import signed, unsigned
 from amaranth.lib import data
@@ -12,27 +12,30 @@ __all__ = ["spread_step_layout", "step_layout", "tag_layout", "tagged_word_layou
 
 
 def tag_layout(config: SpmmConfig) -> data.StructLayout:
-    """Where a step stands: ``first`` and ``last`` of its row, its ``place`` in its word (``opens``: place 0), and
-    the half of the tile memory that has the row's tokens. A row without words has one ``empty`` step, first and
-    last."""
+    """The position of a step.
+
+    ``first`` and ``last`` mark the ends of the row. ``place`` is the step's position in its word; ``opens`` marks
+    place 0. ``slot`` is the half of the tile memory with the row's tokens. A row without words has one ``empty`` step,
+    which is first and last.
+    """
     place = unsigned(ceil_log2(max(config.banks, config.kept, 2)))
     return data.StructLayout({"first": 1, "last": 1, "opens": 1, "place": place, "empty": 1, "slot": 1})
 
 
 def tagged_word_layout(config: SpmmConfig) -> data.StructLayout:
-    """A weight word, and the tag of a step that is to be made of it."""
+    """A weight word, and the tag of one of its steps."""
     return data.StructLayout({"word": unsigned(weights_layout(config).size), "tag": tag_layout(config)})
 
 
 def step_layout(config: SpmmConfig) -> data.StructLayout:
-    """One weight for all lanes. What is no weight (an empty row, an escape, padding) has the value 0."""
+    """One weight for all lanes. Steps without a weight (empty row, escape, padding) have the value 0."""
     return data.StructLayout(
         {"column": unsigned(config.column_bits), "value": signed(INT8_BITS), "first": 1, "last": 1, "slot": 1}
     )
 
 
 def spread_step_layout(config: SpmmConfig) -> data.StructLayout:
-    """One weight of each bank, the column counted inside the bank."""
+    """One weight of each bank. Columns count within the bank."""
     return data.StructLayout(
         {
             "columns": data.ArrayLayout(unsigned(config.column_bits), config.banks),

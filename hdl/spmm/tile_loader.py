@@ -1,4 +1,4 @@
-"""X into the tile memories, pass after pass."""
+"""Loads X into the tile memories, pass by pass."""
 
 from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -28,17 +28,17 @@ def pass_count(config: SpmmConfig, command):
 
 
 class TileLoader(wiring.Component):
-    """Fills one slot after the other, each as soon as it is free.
+    """Fills the two slots in turn, each as soon as it is free.
 
     Members
     -------
     i_command : In(stream(command_layout))
-        Taken after its last beat of X.
+        Accepted after its last beat of X.
     i_inputs : In(stream(input_layout))
     release : In(2)
-        High for a cycle when a slot's tokens are no longer needed.
+        Bit s is asserted for one cycle when the tokens in slot s are no longer needed.
     loaded : Out(2)
-        Slots that hold the tokens of a pass.
+        Bit s is asserted while slot s holds the tokens of a pass.
     write : Out(TileWrite)
     """
 
@@ -61,12 +61,12 @@ class TileLoader(wiring.Component):
         slot = Signal()
         column = Signal(config.column_bits)
         columns = Signal(unsigned_bits(config.max_columns))
-        left = Signal.like(columns)  # columns of the pass
-        passes = Signal(unsigned_bits(config.max_tokens))  # that are left, this one among them
-        # What decides in a cycle is known from registers.
+        left = Signal.like(columns)  # columns left in the pass
+        passes = Signal(unsigned_bits(config.max_tokens))  # passes left, with the current one
+        # Comparisons and conditions come from registers.
         ready, loading, begin, last_column, last_pass = Signal(), Signal(), Signal(), Signal(), Signal()
         take, last, written_last = Signal(), Signal(), Signal()
-        free = Signal(2)  # in the next cycle, unless this one fills it
+        free = Signal(2)  # free in the next cycle, unless this cycle fills the slot
         m.d.comb += [
             self.i_inputs.ready.eq(ready),
             take.eq(self.i_inputs.valid & ready),

@@ -1,4 +1,4 @@
-"""X of two passes over the tokens: one is worked on while the next loads."""
+"""Tile memory: X of two passes over the tokens. One is read while the next loads."""
 
 from amaranth import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -14,15 +14,17 @@ from .product_streams import input_layout
 __all__ = ["READERS", "READ_CYCLES", "TileMemory", "TileRead", "TileWrite"]
 
 READERS = 2
-"""Row engines that share a tile memory: a block RAM has two ports."""
+"""Row engines that share a tile memory, because a block RAM has two ports."""
 
 READ_CYCLES = 5
-"""From a column to its tokens. The memories fill the chip and are slow: two registers stand at either side of them."""
+"""Cycles from a column to its tokens. The memories are slow and far apart, so each side has two registers."""
 
 
 def TileRead(config: SpmmConfig) -> wiring.Signature:
-    """A row engine's read port, seen from the memory: ``data`` follows by :data:`READ_CYCLES`. Lanes of a bank share a
-    column."""
+    """Read port of a row engine, seen from the memory. ``data`` follows after :data:`READ_CYCLES` cycles.
+
+    The lanes of a bank share a column.
+    """
     return wiring.Signature(
         {
             "slot": In(1),
@@ -33,7 +35,7 @@ def TileRead(config: SpmmConfig) -> wiring.Signature:
 
 
 def TileWrite(config: SpmmConfig) -> wiring.Signature:
-    """The loader's port, seen from the loader."""
+    """Write port, seen from the loader."""
     return wiring.Signature(
         {
             "enable": Out(1),
@@ -47,8 +49,8 @@ def TileWrite(config: SpmmConfig) -> wiring.Signature:
 class TileMemory(wiring.Component):
     """Two slots of ``max_columns`` columns of ``lanes`` tokens.
 
-    A slot is either written or read. So its first port serves the loader and the first reader by turns, the second
-    port the second reader, and each bank fits a true dual-port block RAM.
+    A slot is either written or read. So the first port serves the loader or the first reader, the second port serves
+    the second reader, and each bank fits a true dual-port block RAM.
 
     Parameters
     ----------
@@ -60,8 +62,8 @@ class TileMemory(wiring.Component):
     -------
     write : In(TileWrite)
     passed : Out(TileWrite)
-        The same one cycle later, for the next memory: from the loader to all of them it is too far.
-    reads : In(TileRead) × readers
+        ``write``, one cycle later, for the next memory. The path from the loader to all memories would be too long.
+    reads : Out(TileRead) × readers
     """
 
     def __init__(self, config: SpmmConfig, *, readers: int):
@@ -92,7 +94,7 @@ class TileMemory(wiring.Component):
         return m
 
     def _bank(self, m: Module, slot: int, bank: int, begins) -> list:
-        """The memory of one bank in one slot, which ``begins`` to be written; gives the data of every reader."""
+        """Memory of one bank in one slot, written one cycle after ``begins``. Returns the data of every reader."""
         config = self._config
         tokens = config.spread_tokens
         word = data.ArrayLayout(signed(INT8_BITS), tokens)
@@ -113,7 +115,7 @@ class TileMemory(wiring.Component):
             # The first reader shares its port with the loader.
             m.d.sync += port.addr.eq(Mux(begins, self.passed.column, column) if index == 0 else column)
             if index == 0:
-                # Never both at once, so that it is one port.
+                # Never enabled together, so that synthesis can merge them into one port.
                 m.d.comb += [port.en.eq(~writing), write.addr.eq(port.addr)]
             else:
                 m.d.comb += port.en.eq(1)

@@ -1,4 +1,4 @@
-"""Operands of a head into the scratchpads: INT8 for the main array, integer parts for the predictor."""
+"""Loads a head's operands into the scratchpads: INT8 for the main array, integer parts for the predictor."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -18,32 +18,36 @@ __all__ = ["HeadLoader", "value_beat_layout"]
 
 
 def value_beat_layout(config: AttentionConfig) -> data.StructLayout:
-    """A beat of V on its way into the scratchpad."""
+    """A beat of V, as the loader writes it to the scratchpad."""
     return data.StructLayout(
         {"valid": 1, "first": 1, "slot": 1, "chunk": index_bits(config.chunks), "values": data_layout(config)}
     )
 
 
 class HeadLoader(wiring.Component):
-    """Writes the rows of Q, K and V of one head after another, a beat per cycle.
+    """Writes the rows of Q, K and V of each head, one beat per cycle.
 
-    What a row's last beat holds beyond d becomes zero, so that it takes no part. Rows beyond the length are not
-    written: what an earlier head left there is masked where it would count.
+    The loader clears the values beyond d in a row's last beat, so that they add nothing. It does not write rows beyond
+    the length: data of earlier heads stays there, and later stages mask it.
 
     Members
     -------
     i_head : In(stream(head_layout))
     i_data : In(stream(data_layout))
     q, kv : Out(WritePort)
-        INT8 rows, one granule per row of a block; addresses as in :class:`~thresher.hdl.attention.array.PEArray`.
+        INT8 rows, one granule per row of a block. Addresses are those of
+        :class:`~thresher.hdl.attention.array.PEArray`.
     q_nibbles, k_nibbles : Out(WritePort)
-        Integer parts, one granule per row and ``lanes`` columns; addresses as in
+        Integer parts, one granule per row and ``lanes`` columns. Addresses are those of
         :class:`~thresher.hdl.attention.predictor.pipelined.Predictor`.
     values : Out(value_beat_layout)
-        Beats of V, for their column sums.
-    keys_loaded, values_loaded : Out(1)
-        Q and K, and V, of the head in ``loading_slot`` are written.
+        Beats of V, for the column sums.
+    keys_loaded : Out(1)
+        Asserted for one cycle when Q and K of the head in ``loading_slot`` are in the scratchpads.
+    values_loaded : Out(1)
+        Asserted for one cycle when V of the head in ``loading_slot`` is in the scratchpads.
     loading_slot : Out(1)
+        Slot of the head that ``keys_loaded`` and ``values_loaded`` report.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -91,7 +95,7 @@ class HeadLoader(wiring.Component):
             self.values.chunk.eq(beat.chunk),
             self.values.values.eq(beat.values),
         ]
-        # Late by two cycles, with the last word in its memory.
+        # Two cycles late: the last word is in its memory by then.
         written = delay(m, beat, 2, enable=1, name="written")[2]
         m.d.comb += [
             self.keys_loaded.eq(written.valid & written.is_key & written.last),
@@ -101,13 +105,13 @@ class HeadLoader(wiring.Component):
         return m
 
     def _take(self, m: Module) -> Signal:
-        """Count beats, register each with its place, and blank what lies beyond d."""
+        """Count the beats, register each with its place, and clear the values beyond d."""
         config = self._config
         head = Signal(head_layout(config))
         active, is_key, is_value = Signal(), Signal(), Signal()
         row = Signal(index_bits(config.max_length))
         chunk = Signal(index_bits(config.chunks))
-        step = Signal(index_bits(self._steps))  # of the predictor's chunk
+        step = Signal(index_bits(self._steps))  # within the predictor's chunk
         predictor_chunk = Signal(index_bits(config.predictor_chunks))
         dims_left = Signal(config.head_dim_bits)
         rows_left = Signal(config.length_bits)
@@ -119,9 +123,10 @@ class HeadLoader(wiring.Component):
             )
         )
         taken = Signal()
-        ends_row = Signal()  # beside ``beat``
-        inside = Signal(config.lanes)  # d, in a row's last beat
-        # Registers beside what is left, so that nothing is compared on the way to other registers.
+        ends_row = Signal()  # in step with ``beat``
+        inside = Signal(config.lanes)  # lanes below d in a row's last beat
+        # Registers next to the counters hold the results of comparisons, so that no comparison is on a path between
+        # registers.
         last_chunk, last_row = Signal(), Signal()
         last = last_chunk & last_row
         m.d.comb += [
@@ -138,7 +143,7 @@ class HeadLoader(wiring.Component):
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
         m.d.sync += [beat.values.eq(self.i_data.payload), ends_row.eq(last_chunk)]
-        # Whatever is offered is held while there is room: an enable that is a register.
+        # While there is room, the register takes whatever is offered: its enable is then a register, too.
         with m.If(self.i_head.ready):
             new = self.i_head.payload
             last_lane = (new.head_dim - 1)[: index_bits(config.lanes)]
@@ -148,7 +153,7 @@ class HeadLoader(wiring.Component):
                 rows_left.eq(new.query_length),
                 last_chunk.eq(new.head_dim <= config.lanes),
                 last_row.eq(new.query_length == 1),
-                # A table, as comparisons would become as many chains of carries.
+                # A table: comparisons would become as many carry chains.
                 inside.eq(Array((2 << lane) - 1 for lane in range(config.lanes))[last_lane]),
                 active.eq(self.i_head.valid),
                 is_key.eq(0),
@@ -186,8 +191,10 @@ class HeadLoader(wiring.Component):
         return self._blank(m, beat, inside, ends_row)
 
     def _blank(self, m: Module, beat, inside, ends_row) -> Signal:
-        """Clear what lies beyond d, in a row's last beat the lanes that are not ``inside``. What clears a lane is a
-        register, as the lanes are far apart."""
+        """Clear the lanes beyond d in a row's last beat, those that are not ``inside``.
+
+        The clear of each lane is a register, because the lanes are far apart on the chip.
+        """
         lanes = self._config.lanes
         near, clear = Signal(lanes), Signal(lanes)
         waiting, blanked = Signal.like(beat), Signal.like(beat)
@@ -201,7 +208,7 @@ class HeadLoader(wiring.Component):
         return blanked
 
     def _write_operands(self, m: Module, beat) -> None:
-        """The memories fill the chip, so a register stands in front of them."""
+        """Write INT8 rows. The memories spread over the chip, so a register stands before their ports."""
         config = self._config
         inner = exact_log2(config.block)
         address = Cat(beat.chunk, beat.row[inner:], beat.slot)
@@ -218,7 +225,7 @@ class HeadLoader(wiring.Component):
             m.d.sync += [self.q.enable[i].eq(here & is_query), self.kv.enable[i].eq(here & ~is_query)]
 
     def _write_nibbles(self, m: Module, beat) -> None:
-        """A beat fills its columns of a predictor chunk and clears those after it, which may never come."""
+        """Write a beat's columns of a predictor chunk and clear the columns behind them, which may not follow."""
         config = self._config
         m.submodules.split = split = Split(config, count=config.lanes)
         m.d.comb += split.x.eq(beat.values)

@@ -1,4 +1,4 @@
-"""The end of the core: results in row order, zeros for pruned heads, statistics for all."""
+"""Output of the core: results in row order, zeros for pruned heads, statistics for every head."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
@@ -24,7 +24,7 @@ BANKS = 2
 
 
 class OutputBuffer(wiring.Component):
-    """Collects the words of a block row, which come chunk by chunk, and sends its rows.
+    """Collects the words of a block row, which arrive chunk by chunk, and sends the block row by rows.
 
     Members
     -------
@@ -33,8 +33,9 @@ class OutputBuffer(wiring.Component):
     o_data : Out(stream(output_layout))
     o_statistics : Out(stream(statistics_layout))
     release : Out(1)
-        The head's statistics were taken.
+        Asserted for one cycle when the head's statistics are accepted; i.e. the head's slot is free.
     now : In(32)
+        Cycles since reset.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -55,7 +56,7 @@ class OutputBuffer(wiring.Component):
         config = self._config
         b = config.block
         head = Signal(finish_layout(config))
-        expected = Signal()  # words of further rows
+        expected = Signal()  # further block rows of this head will arrive
         filled, emptied = Signal(), Signal()
         bank_free = nonzero(m, init=BANKS, limit=BANKS, up=emptied, down=filled, name="bank_free")
         row_ready = nonzero(m, init=0, limit=BANKS, up=filled, down=emptied, name="row_ready")
@@ -73,7 +74,7 @@ class OutputBuffer(wiring.Component):
         read = memory.read_port(domain="sync" if config.compact else "comb")
         saturations = self._collect(m, head, expected, write, filled, bank_free)
 
-        # Rows out.
+        # Output of rows.
         bank, query, chunk = Signal(1), Signal(index_bits(b)), Signal(chunk_bits)
         rows_left = Signal(config.length_bits)
         last_beat = chunk == head.last_chunk
@@ -82,7 +83,8 @@ class OutputBuffer(wiring.Component):
         place, following = Cat(chunk, query, bank), Signal(len(chunk) + len(query) + len(bank))
         m.d.comb += [
             following.eq(place),
-            # Block RAM is a cycle ahead. The first word of a block row is not the one that completes it.
+            # Block RAM needs the address one cycle ahead. This is safe: the word that completes a block row is never
+            # the first one to leave.
             read.addr.eq(following if config.compact else place),
             sent.eq(self.o_data.valid & self.o_data.ready),
             emptied.eq(sent & ~head.pruned & last_beat & (last_row | (query == b - 1))),
@@ -135,7 +137,7 @@ class OutputBuffer(wiring.Component):
         return m
 
     def _collect(self, m: Module, head, expected, write, filled, bank_free) -> Signal:
-        """Words into the bank that fills: by columns, query rows and chunks. Counts what was clipped."""
+        """Write words into the bank that fills, by columns, query rows and chunks, and count the clipped values."""
         config = self._config
         groups = config.lanes // config.output_lanes
         saturations = Signal(config.saturation_bits)
@@ -143,20 +145,21 @@ class OutputBuffer(wiring.Component):
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
         chunk = Signal(index_bits(config.chunks))
-        row = Signal(config.length_bits)  # first of the block row
+        row = Signal(config.length_bits)  # first row of the block row
         taken = Signal()
         last_query = query == config.block - 1
-        # Known ahead: a block row has two words at least.
+        # Registered comparisons. They are in time, because a block row has at least two words.
         last_group = Signal(init=groups == 1)
         last_chunk, more = Signal(), Signal()
         m.d.sync += [last_chunk.eq(chunk == head.last_chunk), more.eq(head.head.query_length > row + config.block)]
-        # Words of the next head may already wait while the last rows of this one leave.
+        # Words of the next head may arrive while the last rows of this head leave.
         m.d.comb += [
             self.i_words.ready.eq(expected & bank_free),
             taken.eq(self.i_words.valid & self.i_words.ready),
             filled.eq(taken & last_group & last_query & last_chunk),
         ]
-        # A register in front of LUT RAM, whose cells may be far apart. A block row's first word is in it in time.
+        # A register before LUT RAM, whose cells may be far apart. The word that completes a block row may be this late,
+        # because it is never the first one to leave.
         enables, address = Cat(taken & (group == i) for i in range(groups)), Cat(chunk, query, bank)
         values = Value.cast(self.i_words.payload.values)
         word = delay(m, Cat(enables, address, values), 0 if config.compact else 1, enable=1, name="word")[-1]

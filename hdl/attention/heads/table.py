@@ -1,4 +1,4 @@
-"""The scoreboard of the heads inside the core: what stage each of the two slots has reached."""
+"""Scoreboard of the heads inside the core: the progress of each of the two slots."""
 
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -18,9 +18,10 @@ SLOTS = 2
 
 
 def finish_layout(config: AttentionConfig) -> data.StructLayout:
-    """A head whose output is due: outputs, zeros if ``pruned``, nothing but statistics if there is an ``error``.
+    """A head whose output is due.
 
-    ``accepted`` is the cycle in which its command was taken.
+    The head's output is zero if ``pruned`` is set. If ``error`` is set, the head has statistics but no output.
+    ``accepted`` is the cycle in which its command was accepted.
     """
     return data.StructLayout(
         {
@@ -35,25 +36,31 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class HeadTable(wiring.Component):
-    """Takes commands, and offers each head to the stages when its turn has come.
+    """Accepts commands and offers each head to each stage in turn.
 
-    Every stage sees the heads in the order of their commands. A refused head passes all stages but the last, a pruned
-    one passes the listing of its kept blocks.
+    Every stage gets the heads in the order of their commands. A refused head skips every stage except the output. A
+    pruned head skips the listing of kept blocks.
 
     Members
     -------
     i_command : In(stream(command_layout))
-    o_load, o_predict, o_list : Out(stream(head_layout))
-        Heads whose operands are to be loaded, predicted, and whose kept blocks are to be listed.
+    o_load : Out(stream(head_layout))
+        Heads whose operands must be loaded.
+    o_predict : Out(stream(head_layout))
+        Heads whose Q and K are in the scratchpads.
+    o_list : Out(stream(head_layout))
+        Heads that are decided and whose V is in the scratchpad; their kept blocks must be listed.
     keys_loaded, values_loaded : In(1)
-        Q and K, and V, of the head that loads are in the scratchpads.
+        Q and K, or V, of the head in ``loading_slot`` are in the scratchpads.
     loading_slot : In(1)
     i_decision : In(stream(decision_layout))
     o_finish : Out(stream(finish_layout))
     release : In(1)
-        The head taken last from ``o_finish`` is done with; its slot is free.
-    heads : Out(ArrayLayout(head_layout, 2)), last_chunk : Out(ArrayLayout(…, 2))
-        The head in each slot, and its ceil(d / lanes) − 1.
+        The head taken last from ``o_finish`` is finished; i.e. its slot is free.
+    heads : Out(ArrayLayout(head_layout, 2))
+        The head in each slot.
+    last_chunk : Out(ArrayLayout(…, 2))
+        ceil(d / lanes) − 1 of the head in each slot.
     now : Out(32)
         Cycles since reset.
     """
@@ -91,7 +98,7 @@ class HeadTable(wiring.Component):
             m.d.comb += [self.heads[i].eq(entries[i].head), self.last_chunk[i].eq(entries[i].last_chunk)]
 
         def stage(name: str, out, payload, ready, passes):
-            """Walk the slots in turn: offer a slot when ``ready``, step over it when ``passes``."""
+            """Visit the slots in turn: offer the head when ``ready``, skip it when ``passes``."""
             turn = Signal(name=f"{name}_turn")
             slot = Array(slots)[turn]
             waiting = slot.busy & ~slot[name]
@@ -105,7 +112,8 @@ class HeadTable(wiring.Component):
         pruned = [refused[i] | (slots[i].decided & slots[i].pruned) for i in range(SLOTS)]
         stage("load", self.o_load, self.heads, lambda i: 1, lambda i: refused[i])
         stage("predict", self.o_predict, self.heads, lambda i: slots[i].keys, lambda i: refused[i])
-        # A pruned head's V may still be loading into the slot. These may be late: between two heads a slot is empty.
+        # V of a pruned head may still be loading into the slot. These registers may be late, because a slot is empty
+        # for a while between two heads.
         loaded, passed, done = (Signal(SLOTS, name=name) for name in ("loaded", "passed", "done"))
         for i, slot in enumerate(slots):
             here = slot.busy & slot.decided & slot.values
@@ -135,7 +143,7 @@ class HeadTable(wiring.Component):
         return m
 
     def _allocate(self, m: Module, slots: list, entries: list) -> None:
-        """Take a command into the free slot whose turn it is, and check it."""
+        """Accept a command into the slot whose turn it is, if that slot is free, and check it."""
         config = self._config
         command = self.i_command.payload
         turn, finishing = Signal(), Signal()
@@ -156,7 +164,7 @@ class HeadTable(wiring.Component):
                 m.d.sync += slots[i].eq(0)
             with m.If(self.i_command.valid & self.i_command.ready & (turn == i)):
                 m.d.sync += [slots[i].eq(0), slots[i].busy.eq(1)]
-            # Whatever is offered is held while there is room: an enable that is a register.
+            # While the slot is free, the register takes whatever is offered: its enable is then a register, too.
             with m.If(~slots[i].busy):
                 m.d.sync += [
                     entries[i].eq(0),

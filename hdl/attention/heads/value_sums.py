@@ -1,4 +1,4 @@
-"""Column sums of V, summed while V is loaded: what the background's weight is multiplied by."""
+"""Column sums of V, added up while V loads. The background weight multiplies them."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -13,15 +13,15 @@ __all__ = ["ValueSums"]
 
 
 class ValueSums(wiring.Component):
-    """ΣV of each column over the keys of the head in each slot.
+    """ΣV of each column, over the keys of the head in each slot.
 
     Members
     -------
     beat : In(value_beat_layout)
     slot : In(1), chunk : In
-        Which sums to show.
+        Select the sums that ``sums`` shows.
     sums : Out(ArrayLayout(signed(value_sum_bits), lanes))
-        Without delay.
+        The selected sums, in the same cycle.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -42,7 +42,7 @@ class ValueSums(wiring.Component):
         beat, before = (self._in_memory if config.compact else self._in_registers)(m, new)
         for lane in range(config.lanes):
             m.d.comb += new[lane].eq(beat.values[lane] + Mux(beat.first, 0, before[lane]))
-        # Every beat writes its sum so far, so that the last one leaves the whole.
+        # Every beat writes its running sum, so the last beat leaves the total.
         width = config.lanes * config.value_sum_bits
         m.submodules.memory = memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
@@ -56,16 +56,16 @@ class ValueSums(wiring.Component):
         return m
 
     def _in_registers(self, m: Module, new: Signal):
-        """A beat two cycles later, and the sums so far of its columns, which become ``new``."""
+        """The beat, two cycles late, and the running sums of its columns. ``new`` replaces these sums."""
         running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
-        # The loader is far away.
+        # The loader is far away on the chip.
         beat = delay(m, self.beat, 2, enable=1, name="beat")[2]
         with m.If(beat.valid):
             m.d.sync += running[beat.chunk].eq(new)
         return beat, running[beat.chunk]
 
     def _in_memory(self, m: Module, new: Signal):
-        """The same one cycle later, out of block RAM: a chunk may follow itself at once."""
+        """The same, one cycle late and from block RAM. Two beats in a row may have the same chunk."""
         depth = 1 << index_bits(self._config.chunks)
         m.submodules.running = running = Memory(
             shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}

@@ -1,4 +1,4 @@
-"""The end of a head with two multipliers: accumulators divided and requantised, a value every four cycles."""
+"""Compact normaliser: accumulators divided and requantised with two multipliers, one value every four cycles."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -26,17 +26,17 @@ from .pipelined import accumulator_block_layout, output_words_layout
 __all__ = ["CompactNormalise", "scaled_query_layout"]
 
 ROWS_AHEAD = 4
-"""Block rows whose reciprocals are known before their accumulators are."""
+"""Block rows whose reciprocals may arrive before their accumulators."""
 
 TURNS = 4
-"""Cycles per value: the larger multiplier takes a value in one of them and a query row's factor in another."""
+"""Cycles per value. One turn of the larger multiplier serves a value, another serves the factor of a query row."""
 
 NARROW = 16
-"""Bits of an operand that a multiplier block of an iCE40 takes; what is above is multiplied by logic."""
+"""Operand bits of an iCE40 multiplier block. Logic multiplies the bits above."""
 
 
 def scaled_query_layout(config: AttentionConfig) -> data.StructLayout:
-    """A query row's background weight and reciprocal, and the scale of its head's output."""
+    """A query row's background weight and reciprocal, and its head's output scale."""
     return data.StructLayout(
         {
             **query_result_layout(config).members,
@@ -47,26 +47,27 @@ def scaled_query_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class CompactNormalise(wiring.Component):
-    """Accumulators to INT8 outputs, one every four cycles.
+    """Accumulators to INT8 outputs, one value every four cycles.
 
-    The order is that of :class:`~thresher.hdl.attention.normalise.pipelined.Normalise`.
+    The order of outputs is that of :class:`~thresher.hdl.attention.normalise.pipelined.Normalise`.
 
     Parameters
     ----------
     config : AttentionConfig
-        ``compact``.
+        ``compact`` must be set.
 
     Attributes
     ----------
     block_cycles : int
-        Cycles of a block.
+        Cycles per block.
     latency : int
-        Cycles from a block to its first word at most.
+        Largest number of cycles from a block to its first word.
 
     Members
     -------
     i_row : In(stream(scaled_query_layout))
-        One per query row, also those beyond the sequence. ``ROWS_AHEAD`` block rows are taken before their blocks.
+        One per query row, including query rows beyond the sequence. Up to ``ROWS_AHEAD`` block rows are accepted before
+        their blocks.
     i_block : In(stream(accumulator_block_layout))
     o_words : Out(stream(output_words_layout))
     """
@@ -74,7 +75,7 @@ class CompactNormalise(wiring.Component):
     def __init__(self, config: AttentionConfig):
         self._config = config
         late = config.normalise is Mode.LATE
-        # Late exponents are at least that of weight_max; early ones are constant.
+        # The smallest exponent: late ones are at least that of weight_max, early ones are constant.
         self._least = config.weight_bits - 1 if late else config.weight_bits
         self._row = data.StructLayout(
             {
@@ -98,9 +99,9 @@ class CompactNormalise(wiring.Component):
         m = Module()
         config = self._config
         turn = Signal(range(TURNS))
-        step, result = Signal(), Signal()  # a value before, and behind, the larger multiplier
+        step, result = Signal(), Signal()  # a value enters, or has left, the larger multiplier
         full, ends = Signal(), Signal()
-        # Only an output that is not taken stops the turns, and only before the next result comes.
+        # The turns stall only while an output is not accepted and the next result has arrived.
         m.d.comb += [
             full.eq((turn == 2) & result & self.o_words.valid & ~self.o_words.ready),
             ends.eq((turn == 2) & ~full),
@@ -120,8 +121,10 @@ class CompactNormalise(wiring.Component):
         return m
 
     def _rows(self, m: Module, turn: Signal, product: Signal, first: Signal, query: Signal):
-        """Query rows into their memory, reciprocal and scale joined; the one asked for, and whether all queries of its
-        block row are there."""
+        """Store query rows, with mantissa and output scale joined into one factor.
+
+        Returns the selected query row, and whether all query rows of its block row are stored.
+        """
         config = self._config
         inner = exact_log2(config.block)
         depth = ROWS_AHEAD * config.block
@@ -147,7 +150,7 @@ class CompactNormalise(wiring.Component):
         return read.data, written[inner:] != first
 
     def _drain(self, m: Module, ends: Signal, first: Signal, query: Signal):
-        """Shift registers: whether there is a block, and the next value's accumulator and column sum in front."""
+        """Shift registers. Returns whether they hold a block, and the accumulator and column sum in front."""
         config = self._config
         block = self.i_block.payload
         accumulators = Signal.like(Cat(block.accumulators), reset_less=True)
@@ -176,7 +179,7 @@ class CompactNormalise(wiring.Component):
         return active, accumulator.as_signed(), value_sum.as_signed()
 
     def _operand(self, m: Module, row, accumulator, value_sum):
-        """What is under way since the turn before the first: the sum over all positions, shifted by the exponent."""
+        """The sum over all positions, shifted by the exponent. Inputs change after turn 2; turn 3 uses the result."""
         config = self._config
         total = Signal(signed(config.accumulator_bits), reset_less=True)
         if config.fill is Fill.SKIP:
@@ -189,7 +192,7 @@ class CompactNormalise(wiring.Component):
         return scaled >> row.places
 
     def _multiply(self, m: Module, turn: Signal, operand, factor, product: Signal) -> None:
-        """In the last turn's registers a value and its factor, in the others a reciprocal and its head's scale."""
+        """Load a value and its factor in the last turn, and a query row's mantissa and output scale in all others."""
         bits = self._config.output_operand_bits
         left = Signal(signed(max(bits, RECIPROCAL_FRACTION + 2)), reset_less=True)
         right = Signal(OUTPUT_MULTIPLIER_BITS, reset_less=True)
@@ -206,7 +209,7 @@ class CompactNormalise(wiring.Component):
         m.d.comb += product.eq(low + (high << NARROW))
 
     def _shift(self, m: Module, turn: Signal, slot) -> Signal:
-        """The head's last shift. Each query row of a head brings it; two heads are under way."""
+        """Output shift of the head in ``slot``. Every query row carries its head's shift; two heads are in flight."""
         shifts = Signal(data.ArrayLayout(OUTPUT_SHIFT_BITS, 2))
         with m.If(self.i_row.valid & self.i_row.ready):
             m.d.sync += shifts[self.i_row.payload.slot].eq(self.i_row.payload.output_shift)
@@ -216,8 +219,10 @@ class CompactNormalise(wiring.Component):
         return shift
 
     def _round(self, m: Module, turn: Signal, done, product: Signal, shift: Signal) -> None:
-        """Two stages, as in :class:`~thresher.hdl.lib.requantise.Requantize`: shift to one bit below the result;
-        round on that bit and clip."""
+        """Shift to one bit below the result, then round on that bit and clip.
+
+        These are the stages of :class:`~thresher.hdl.lib.requantise.Requantize`.
+        """
         halves = Signal(signed(len(product) - OUTPUT_FRACTION + 1), reset_less=True)
         rounded = Signal.like(halves)
         above = rounded[INT8_BITS - 1 :]

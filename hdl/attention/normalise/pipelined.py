@@ -1,4 +1,4 @@
-"""The end of a head: accumulators drained value by value, divided by their row's denominator, requantised."""
+"""Pipelined normaliser: accumulators divided by their row's denominator and requantised."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -15,12 +15,12 @@ from ..softmax.denominator import normaliser_row_layout
 __all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
 
 WORDS_UNDER_WAY = 16
-"""From the shift registers to the consumer: more than there are registers on the way, and as many as a LUT RAM is
-deep."""
+"""Limit of words in flight between the shift registers and the consumer: more than the registers in between, and the
+depth of a LUT RAM."""
 
 
 def scaled_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row's background weights and reciprocals, and the scale of its head's output."""
+    """A block row's background weights and reciprocals, and its head's output scale."""
     return data.StructLayout(
         {
             **normaliser_row_layout(config).members,
@@ -33,8 +33,8 @@ def scaled_row_layout(config: AttentionConfig) -> data.StructLayout:
 def accumulator_block_layout(config: AttentionConfig) -> data.StructLayout:
     """Accumulators of ``block`` query rows × ``lanes`` columns of V: sums of (weight − background)·V.
 
-    ``value_sums`` are the sums of the same columns of V over all keys; ``last_chunk`` marks the last of the block
-    row's column chunks.
+    ``value_sums`` are the sums of the same columns of V over all keys. ``last_chunk`` marks the last column chunk of
+    the block row.
     """
     return data.StructLayout(
         {
@@ -48,7 +48,7 @@ def accumulator_block_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def output_words_layout(config: AttentionConfig) -> data.StructLayout:
-    """``output_lanes`` results of one row, and a bit for each that was clipped."""
+    """``output_lanes`` results of one row, and one bit per result that is set if it was clipped."""
     return data.StructLayout(
         {"values": data.ArrayLayout(signed(INT8_BITS), config.output_lanes), "saturated": config.output_lanes}
     )
@@ -57,8 +57,8 @@ def output_words_layout(config: AttentionConfig) -> data.StructLayout:
 class Normalise(wiring.Component):
     """Accumulators to INT8 outputs, ``output_lanes`` per cycle.
 
-    A block is taken whole into shift registers and leaves in ``block_cycles`` words: query row by query row, each by
-    its columns. The next block is taken while the last word of the one before leaves.
+    Shift registers take a whole block, which leaves in ``block_cycles`` words: query row by query row, and by columns
+    within a query row. The next block enters while the last word of the block before leaves.
 
     Parameters
     ----------
@@ -67,16 +67,16 @@ class Normalise(wiring.Component):
     Attributes
     ----------
     block_cycles : int
-        Words, and cycles, of a block.
+        Words of a block, and its cycles.
     latency : int
         Cycles from a block to its first word.
 
     Members
     -------
     i_row : In(stream(scaled_row_layout))
-        One per block row. Its first block is taken without it, so that the main array goes on while the reciprocals
-        are still computed. The exponents are at least weight_bits − 1 (late) or equal to
-        weight_bits (early), as the softmax gives them.
+        One per block row. The first block of a block row is accepted before it, so the main array continues while the
+        reciprocals are computed. Exponents must be at least weight_bits − 1 (late) or equal to weight_bits (early); the
+        softmax ensures this.
     i_block : In(stream(accumulator_block_layout))
     o_words : Out(stream(output_words_layout))
     """
@@ -96,7 +96,7 @@ class Normalise(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Nothing behind the shift registers stalls: a word leaves them only when there is room for it at the end.
+        # The pipeline behind the shift registers never stalls: a word leaves them only when the queue has room for it.
         m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY, counted=True)
         m.submodules.out = out = StreamRegister(output_words_layout(self._config))
         wiring.connect(m, words.o, out.i)
@@ -126,9 +126,9 @@ class Normalise(wiring.Component):
         return m
 
     def _drain(self, m: Module, step, room):
-        """Shift registers with the next word's accumulators in front, and the row that they belong to.
+        """Shift registers. Returns the accumulators and column sums of the next word, and the row that they belong to.
 
-        What happens is decided a cycle before the registers move: they are thousands of bits, all over the chip.
+        Each move is decided one cycle before the registers move: they are thousands of bits, all over the chip.
         """
         config = self._config
         groups = config.lanes // config.output_lanes
@@ -137,7 +137,7 @@ class Normalise(wiring.Component):
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
         last = Signal()
-        # The main array's accumulators are free as soon as the block is here.
+        # This register frees the main array's accumulators as soon as the block is complete.
         m.submodules.held = held = HalfBuffer(self.i_block.payload.shape())
         m.submodules.next_row = next_row = HalfBuffer(scaled_row_layout(config))
         wiring.connect(m, wiring.flipped(self.i_block), held.i)
@@ -171,7 +171,7 @@ class Normalise(wiring.Component):
         }
         moved = delay(m, step, 1, enable=1, name="step")[1]
         fronts = self._shift(m, held.o.payload, take=take, step=step)
-        # Registers that multiplier blocks can take in.
+        # These registers have no reset, so that multiplier blocks can absorb them.
         fronts = [
             [delay(m, value, 1, enable=1, name=f"{name}_{i}", reset_less=True)[1] for i, value in enumerate(front)]
             for front, name in zip(fronts, ("front", "front_sum"), strict=True)
@@ -180,11 +180,11 @@ class Normalise(wiring.Component):
         return delay(m, moved, 1, enable=1, name="moved")[1], *fronts, now
 
     def _shift(self, m: Module, held, *, take, step) -> list:
-        """The front word of the accumulators and of the sums of V, a cycle after it was decided that it moves."""
+        """The front word of the accumulators and of the sums of V, one cycle after the decision to move."""
         config = self._config
         accumulators = Signal.like(Cat(held.accumulators), reset_less=True)
         value_sums = Signal.like(Cat(held.value_sums), reset_less=True)
-        # One enable and one choice per bit, either a register. The block stays where it was for this cycle.
+        # One enable and one choice per bit, both registers. The block stays in ``held`` during this cycle.
         taken, moves = Signal(), Signal()
         m.d.sync += [taken.eq(take), moves.eq(take | step)]
         with m.If(moves):
@@ -199,11 +199,14 @@ class Normalise(wiring.Component):
         ]
 
     def _divide(self, m: Module, accumulators, value_sums, row):
-        """Four stages: add the background's share; then shift by the exponent; meanwhile join the reciprocal mantissa
-        and the output's scale into one factor; last, registers that multiplier blocks can take in."""
+        """Join reciprocal mantissa and output scale into one factor, and form the operands.
+
+        Four stages: two add the background's share, the third shifts by the exponent, the fourth is a register that
+        multiplier blocks can absorb.
+        """
         config = self._config
         late = config.normalise is Mode.LATE
-        # Late exponents are at least that of weight_max; early ones are constant.
+        # The smallest exponent: late ones are at least that of weight_max, early ones are constant.
         least = config.weight_bits - 1 if late else config.weight_bits
         places = delay(m, row["exponent"], 2, enable=1, name="exponent")[1] - least
         shift = delay(m, row["output_shift"], 4, enable=1, name="output_shift")[4]
@@ -211,7 +214,7 @@ class Normalise(wiring.Component):
         factor_rounded, factor_held = (Signal(OUTPUT_MULTIPLIER_BITS, name=f"factor_{n}") for n in (1, 2))
         places_held = Signal(index_bits(config.denominator_bits - least))
         m.d.sync += [
-            # A mantissa of exactly 1 leaves the output's scale as it is.
+            # The early mantissa is exactly 1, so the factor is the output scale.
             factor.eq(
                 row["mantissa"] * row["output_multiplier"] if late else row["output_multiplier"] << RECIPROCAL_FRACTION
             ),
@@ -232,7 +235,7 @@ class Normalise(wiring.Component):
         return near, delay(m, factor_held, 1, enable=1, name="factor", reset_less=True)[1], shift
 
     def _total(self, m: Module, accumulator, value_sum, background, lane: int) -> Signal:
-        """Two stages: the sum over all positions, which those of pruned blocks enter with the background's weight."""
+        """The sum over all positions, in two stages. Positions of pruned blocks have the background's weight."""
         held = delay(m, accumulator, 2, enable=1, name=f"accumulator_{lane}")
         if self._config.fill is Fill.SKIP:
             return held[2]

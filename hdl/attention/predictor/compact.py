@@ -1,4 +1,4 @@
-"""The predictor of the smallest FPGAs: nibbles multiplied where they are needed, without tables."""
+"""Compact predictor: one small multiplier per product of nibbles, no tables."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -13,14 +13,14 @@ __all__ = ["CompactPredictor"]
 
 
 class CompactPredictor(wiring.Component):
-    """II = QI·KIᵀ of one head after another, as :class:`~thresher.hdl.attention.predictor.pipelined.Predictor`.
+    """II = QI·KIᵀ of each head, behind the interface of the pipelined predictor.
 
     A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles.
 
     Members
     -------
     i_head : In(stream(head_layout))
-        Its integer parts must be in the scratchpads.
+        Heads whose integer parts are in the scratchpads.
     q_read, k_read : In(ReadPort)
         Addresses are (chunk, block row or key group, slot) from the lowest bits up.
     o_predictions : Out(stream(predictions_layout))
@@ -42,7 +42,7 @@ class CompactPredictor(wiring.Component):
         return m
 
     def _walk(self, m: Module, enable: Signal) -> Signal:
-        """Chunks, key groups and block rows; the returned tag goes with the addresses."""
+        """Walk chunks, key groups and block rows. The returned tag belongs to the addresses of the same cycle."""
         config = self._config
         b, keys = config.block, config.predictor_keys
         chunk, last_chunk = (Signal(index_bits(config.predictor_chunks), name=name) for name in ("chunk", "last_chunk"))
@@ -97,7 +97,7 @@ class CompactPredictor(wiring.Component):
         return tag
 
     def _multiply(self, m: Module, enable: Signal, tag) -> None:
-        """Products, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
+        """Multiply, add in trees and sum over chunks. The data follow the addresses by one cycle."""
         config = self._config
         lanes, bits = config.predictor_lanes, config.integer_bits
         out = self.o_predictions
@@ -116,7 +116,7 @@ class CompactPredictor(wiring.Component):
                     with m.If(enable):
                         m.d.sync += product.eq(chosen)
                 with m.If(enable):
-                    # The choice behind the sum: iCE40 puts it into the adder's own tables.
+                    # The choice follows the sum, because iCE40 can merge it into the adder's LUTs.
                     m.d.sync += total.eq(Mux(tags[2 + latency].first_chunk, tree.total, tree.total + total))
         last = tags[-1]
         m.d.comb += [

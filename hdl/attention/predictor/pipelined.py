@@ -1,4 +1,4 @@
-"""The predictor: products of nibbles that run ahead of the main array."""
+"""Pipelined predictor: products of nibbles, ahead of the main array."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -15,11 +15,11 @@ from .query_tables import GROUPED, QueryTables, group_count, nibbles_layout, que
 __all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
 
 BEATS_UNDER_WAY = 16
-"""From the walk to the consumer: more than there are registers on the way and back, and as many as a LUT RAM is
-deep."""
+"""Limit of beats in flight between the walk and the consumer: more than the registers in both directions need, and the
+depth of a LUT RAM."""
 
 TO_QUEUE = 3
-"""Registers between the sums and the queue of results."""
+"""Registers between the sums and the result queue."""
 
 
 def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
@@ -28,7 +28,7 @@ def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
 
 
 def predictor_signature(config: AttentionConfig) -> wiring.Signature:
-    """Heads in, predictions out, integer parts read from the scratchpads; see :class:`Predictor`."""
+    """Heads in, predictions out, and the read ports of the scratchpads; see :class:`Predictor`."""
 
     def port(words: int, rows: int) -> wiring.Signature:
         return ReadPort(address_bits=nibble_address_bits(config, words), layout=nibbles_layout(config, rows))
@@ -44,16 +44,19 @@ def predictor_signature(config: AttentionConfig) -> wiring.Signature:
 
 
 class Predictor(wiring.Component):
-    """II = QI·KIᵀ of one head after another: ``block`` query rows against ``predictor_keys`` keys at a time.
+    """II = QI·KIᵀ of each head, ``block`` query rows against ``predictor_keys`` keys at a time.
 
-    A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles, or eight per chunk if that is more:
-    its sums of queries are tabulated while the row before is worked on (:class:`QueryTables`). A head whose turn comes
-    after a pause waits for the tables of its first row.
+    A block row takes ceil(Lk / predictor_keys) · ceil(d / predictor_lanes) cycles, but at least eight cycles per chunk:
+    :class:`QueryTables` fills the tables of a block row while the predictor works on the block row before it. After a
+    pause, a head waits until the tables of its first block row are full.
+
+        heads ─┬─ rows ── query tables ─┐
+               └─ walk ── keys ─────────┴─ lookups ── adder trees ── sums over chunks ── result queue
 
     Members
     -------
     i_head : In(stream(head_layout))
-        Its integer parts must be in the scratchpads.
+        Heads whose integer parts are in the scratchpads.
     q_read, k_read : In(ReadPort)
         Addresses are (chunk, block row or key group, slot) from the lowest bits up.
     o_predictions : Out(stream(predictions_layout))
@@ -73,15 +76,15 @@ class Predictor(wiring.Component):
         begun, left = Signal(), Signal()
         room = nonzero(m, init=BEATS_UNDER_WAY, limit=BEATS_UNDER_WAY, up=left, down=begun, name="room")
         tag = self._sequence(m, room, heads, tables)
-        # Nothing behind the walk stalls: a beat begins only when there is room for it at the end. An enable would have
-        # to reach every register of the block.
+        # The pipeline behind the walk never stalls: a beat begins only when the result queue has room for it. An
+        # enable would have to reach every register of the predictor.
         predictions = predictions_layout(self._config)
         m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_UNDER_WAY, counted=True)
         connect(m, results.o, flipped(self.o_predictions))
         computed, valid = Signal(data.StructLayout({"valid": 1, "beat": predictions})), Signal()
         m.d.comb += computed.valid.eq(valid)
         self._compute(m, tag, tables, valid, computed.beat)
-        # The queue stands with the sparsity engine, far away.
+        # The queue stands next to the sparsity engine, far away on the chip.
         arrived = delay(m, computed, TO_QUEUE, enable=1, name="computed")[-1]
         m.d.comb += [
             results.i.valid.eq(arrived.valid),
@@ -92,7 +95,7 @@ class Predictor(wiring.Component):
         return m
 
     def _prepare(self, m: Module, tables: QueryTables) -> StreamFIFO:
-        """Block rows to the tables, ahead of the walk; heads to the walk."""
+        """Send block rows to the tables, ahead of the walk, and heads to the walk."""
         config = self._config
         lanes = config.predictor_lanes
         m.submodules.heads = heads = StreamFIFO(head_layout(config), depth=2)
@@ -122,7 +125,7 @@ class Predictor(wiring.Component):
         return heads
 
     def _sequence(self, m: Module, room, heads: StreamFIFO, tables: QueryTables):
-        """Walk chunks, key groups and block rows; the returned tag goes with the addresses."""
+        """Walk chunks, key groups and block rows. The returned tag belongs to the addresses of the same cycle."""
         config = self._config
         b, keys, lanes = config.block, config.predictor_keys, config.predictor_lanes
         head = Signal(head_layout(config))
@@ -132,16 +135,18 @@ class Predictor(wiring.Component):
         dims_left = Signal(config.head_dim_bits)
         keys_left = Signal(config.length_bits)
         queries_left = Signal(config.length_bits)
-        # Registers beside what is left, so that nothing is compared on the way to the memories.
+        # Registers next to the counters hold the results of comparisons, so that no comparison is on the path to the
+        # memories.
         last_chunk, last_group, last_row = (Signal(name=f"last_{x}") for x in ("chunk", "group", "row"))
         step = Signal()
         m.d.comb += [
             step.eq(active & room & tables.filled.bit_select(half, 1)),
-            # The next head follows without a pause.
+            # The next head follows in the next cycle.
             heads.o.ready.eq(~active | (step & last_chunk & last_group & last_row)),
             self.k_read.address.eq(Cat(chunk, group, head.slot)),
             self.k_read.enable.eq(1),
-            # The last lookup comes two cycles later, and the first sum of another row later still.
+            # Safe at this point: the last lookup comes two cycles later, and the first sum of the next block row comes
+            # later still.
             tables.release.eq(Mux(step & last_chunk & last_group, Cat(~half, half), 0)),
         ]
         with m.If(step):
@@ -207,14 +212,14 @@ class Predictor(wiring.Component):
         return tag
 
     def _compute(self, m: Module, tag, tables: QueryTables, valid: Signal, beat) -> None:
-        """Lookups, adder trees, and sums over chunks, behind the scratchpads' one cycle."""
+        """Look up, add in trees and sum over chunks. The keys follow their addresses by one cycle."""
         config = self._config
         trees = {}
         keys = delay(m, self.k_read.data, 1, enable=1, name="keys")[1]
         for j in range(config.predictor_keys):
             for bit in range(config.integer_bits):
                 self._look_up(m, keys, tables, trees, j, bit)
-        # scratchpad, what it holds, lookup, tree, bits joined
+        # Pipeline stages: scratchpad, register of its data, lookup, tree, joined bits.
         before_sum = 4 + trees[0, 0, 0].latency
         tags = delay(m, tag, before_sum + 1, enable=1, name="tag")
         m.d.comb += [tables.half.eq(tags[2].half), tables.chunk.eq(tags[2].chunk)]
@@ -234,7 +239,7 @@ class Predictor(wiring.Component):
         m.d.sync += valid.eq(tags[before_sum].valid & tags[before_sum].last_chunk)
 
     def _look_up(self, m: Module, keys, tables: QueryTables, trees: dict, j: int, bit: int) -> None:
-        """The sums of the queries' columns in which a bit of a key is set: registers, and trees over them."""
+        """Sums of the queries' columns where one bit of a key is set: registers, then adder trees."""
         config = self._config
         lookup = j * config.integer_bits + bit
         for group in range(group_count(config)):

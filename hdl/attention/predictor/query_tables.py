@@ -1,4 +1,4 @@
-"""Products of nibbles without multipliers: sums of a few query nibbles, looked up by the bits of the keys."""
+"""Products of nibbles without multipliers: the bits of the keys look up sums of query nibbles."""
 
 from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -13,11 +13,11 @@ from ...lib.scratchpad import ReadPort
 __all__ = ["GROUPED", "QueryTables", "group_count", "query_row_layout", "sum_bits"]
 
 GROUPED = 3
-"""Neighbouring columns that share a table: two block rows of 2^3 sums just fill a LUT RAM of 16 words."""
+"""Neighbouring columns per table. The 2^3 sums of two block rows exactly fill a LUT RAM of 16 words."""
 
 
 def group_count(config: AttentionConfig) -> int:
-    """Tables along ``predictor_lanes``; the last may have columns to spare."""
+    """Tables along ``predictor_lanes``; the last table may have unused columns."""
     return ceil_div(config.predictor_lanes, GROUPED)
 
 
@@ -27,7 +27,7 @@ def sum_bits(config: AttentionConfig) -> int:
 
 
 def query_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row of queries, and the chunks of its head."""
+    """A block row of queries, and its head's last chunk."""
     return data.StructLayout(
         {
             "slot": 1,
@@ -38,40 +38,43 @@ def query_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def nibbles_layout(config: AttentionConfig, rows: int) -> data.ArrayLayout:
-    """A scratchpad's word: integer parts of ``rows`` rows, ``predictor_lanes`` deep."""
+    """A word of a nibble scratchpad: integer parts of ``rows`` rows and ``predictor_lanes`` columns."""
     return data.ArrayLayout(data.ArrayLayout(signed(config.integer_bits), config.predictor_lanes), rows)
 
 
 class QueryTables(wiring.Component):
-    """Distributed arithmetic: Σ q·k = Σ_b ±2^b · Σ q·(bit b of k), and the inner sum over three columns is one of eight
-    numbers that depend on q alone. They are written once per block row, while the row before is worked on.
+    """Distributed arithmetic: Σ q·k = Σ_b ±2^b · Σ q·(bit b of k).
+
+    The inner sum over three columns is one of eight numbers, and these depend on q alone. The tables hold these numbers
+    for two block rows, in two halves: one half is read while the other fills.
 
     Parameters
     ----------
     config : AttentionConfig
     lookups : int
-        Numbers of keys times bits that are looked up at the same time.
+        Lookups per cycle: keys times bits.
 
     Attributes
     ----------
     row_cycles : int
-        Cycles per chunk to fill the tables of a row.
+        Cycles per chunk to fill the tables of a block row.
 
     Members
     -------
     i_rows : In(stream(query_row_layout))
+        Block rows to fill. They use the halves in turn.
     q_read : In(ReadPort)
         Addresses are (chunk, block row, slot) from the lowest bits up.
     filled : Out(2)
-        Halves whose tables are complete.
+        Bit h is asserted while the tables of half h are complete; i.e. half h may be read.
     release : In(2)
-        High for a cycle when a half is no longer needed. Rows take the halves by turns.
+        Bit h is asserted for one cycle when half h is no longer needed.
     half, chunk : In
-        What is looked up.
+        Select the tables to read.
     bits : In(ArrayLayout(ArrayLayout(3, groups), lookups))
         Bits of a key's columns.
     sums : Out
-        For each lookup, group and query of the block row the sum, in the same cycle.
+        Sum of each lookup, group and query of the block row, in the same cycle.
     """
 
     row_cycles = 1 << GROUPED
@@ -106,10 +109,10 @@ class QueryTables(wiring.Component):
         half, filling = Signal(), Signal()
         chunk = Signal.like(self.chunk)
         entry = Signal(GROUPED)
-        last = Signal()  # known a cycle ahead
+        last = Signal()  # computed one cycle ahead
         ending = entry == (1 << GROUPED) - 2
         m.d.sync += last.eq(filling & ending & (chunk == row.last_chunk))
-        # The next row may begin in the cycle after the last entry of this one.
+        # The next block row may begin in the cycle after the last entry of this one.
         free, target = Signal(), Signal()
         m.d.comb += [
             target.eq(half ^ last),
@@ -119,8 +122,8 @@ class QueryTables(wiring.Component):
         take = self.i_rows.valid & free
         following = Signal(query_row_layout(self._config))
         m.d.comb += following.eq(Mux(take, self.i_rows.payload, row))
-        # Block memory is far away and slow to answer, and the tables lie far apart: a register before and behind it,
-        # and one behind the sums.
+        # Block RAM is slow and far away, and the tables are far apart. So registers stand before and behind the RAM,
+        # and behind the sums.
         m.d.comb += self.q_read.enable.eq(1)
         with m.If(take | (filling & entry.all())):
             m.d.sync += self.q_read.address.eq(
@@ -146,7 +149,8 @@ class QueryTables(wiring.Component):
         words = Signal.like(self.q_read.data, name="words")
         m.d.sync += words.eq(self.q_read.data)
         for i in range(2):
-            # The first lookup comes two cycles after the decision for it, the last sum two cycles after this.
+            # Asserted before the last entry is written: the first lookup follows two cycles after the decision for it,
+            # the last write two cycles after this point.
             with m.If(addressed.last & (addressed.half == i)):
                 m.d.sync += self.filled[i].eq(1)
             with m.Elif(self.release[i]):
@@ -156,7 +160,7 @@ class QueryTables(wiring.Component):
         return m
 
     def _table(self, m: Module, group: int, words, read, summed) -> None:
-        """Eight sums per chunk and half, for all queries of the block row."""
+        """Write the eight sums per chunk and half, for every query of the block row."""
         config = self._config
         place = Cat(summed.chunk, summed.half)
         columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
@@ -166,7 +170,7 @@ class QueryTables(wiring.Component):
             chosen = [Mux(read.entry[i], words[query][column], 0) for i, column in enumerate(columns)]
             m.d.sync += sums[query].eq(sum(chosen[1:], chosen[0]))
         for lookup in range(self._lookups):
-            # A copy for each lookup, as LUT RAM has one read port: a memory of many is more than Yosys can map.
+            # One copy per lookup, because LUT RAM has one read port. Yosys cannot map a memory with many read ports.
             memory = Memory(shape=shape, depth=1 << (GROUPED + len(place)), init=[])
             m.submodules[f"table_{group}_{lookup}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")

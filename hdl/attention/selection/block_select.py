@@ -1,4 +1,4 @@
-"""Second half of the sparsity engine: block mask, background, head decision."""
+"""Pipelined block selection: block mask, background and head decision."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 QUOTIENT_BITS_PER_CYCLE = 2
-"""Subtractions in a row: with one, the divisions of backgrounds would bind short sequences; three would bind the
+"""Chained subtractions per cycle. With one, the divisions of the backgrounds limit short sequences; three limit the
 clock."""
 
 ROWS_UNDER_WAY = 2
-"""Rows between the start of their selection and their background: the division of one hides behind the next."""
+"""Rows in flight from the start of their selection to their background: one row divides while the next is selected."""
 
 
 def mask_word_bits(config: AttentionConfig) -> int:
@@ -48,8 +48,7 @@ def row_address_bits(config: AttentionConfig) -> int:
 
 
 def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
-    """What was decided about a block row: how many blocks are kept, the score of the pruned positions, and how many
-    key positions are pruned."""
+    """The decision on a block row: its kept blocks, the score of its pruned positions, and its pruned key positions."""
     return data.StructLayout(
         {
             "kept": unsigned_bits(config.blocks),
@@ -60,12 +59,12 @@ def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def decision_layout(config: AttentionConfig) -> data.StructLayout:
-    """What was decided about a head. ``kept_blocks`` counts those of the block mask, pruned or not."""
+    """The decision on a head. ``kept_blocks`` counts the blocks of the block mask, even if the head is pruned."""
     return data.StructLayout({"slot": 1, "pruned": 1, "kept_blocks": config.kept_bits})
 
 
 def _sums_layout(config: AttentionConfig) -> data.StructLayout:
-    """What a row's comparisons add up to."""
+    """Sums over the compared blocks of a row."""
     peak = config.max_length * config.block * config.prediction_peak
     return data.StructLayout(
         {
@@ -94,11 +93,11 @@ class BlockSelect(wiring.Component):
     store : In(ReadPort)
         The rows' blocks, at address (group, bank).
     release : Out(1)
-        A row's bank was read for the last time.
+        Asserted for one cycle with the last read of a row's bank.
     mask, row : Out(WritePort)
-        Block mask and row selection of the rows.
+        Block mask and row selection.
     o_heads : Out(stream(decision_layout))
-        After everything about the head was written.
+        Offered after mask and rows of the head are written.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -120,7 +119,7 @@ class BlockSelect(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # As many places as there are rows under way, so it never refuses one.
+        # The queue holds every row in flight, so it is never full when a row arrives.
         m.submodules.rows = rows = StreamFIFO(row_statistics_layout(self._config), depth=BANKS)
         m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_UNDER_WAY)
         m.d.comb += [rows.i.payload.eq(self.i_rows.payload), rows.i.valid.eq(self.i_rows.valid)]
@@ -137,14 +136,14 @@ class BlockSelect(wiring.Component):
         return m
 
     def _read(self, m: Module, prepared: stream.Interface, may_start: Signal):
-        """Walk the key groups of a row; the returned tag goes with the address."""
+        """Walk the key groups of a row. The returned tag belongs to the address of the same cycle."""
         config = self._config
         b, keys = config.block, config.predictor_keys
         current = Signal(prepared.payload.shape())
         active = Signal()
         group = Signal(index_bits(config.groups))
         keys_left = Signal(config.length_bits)
-        last = Signal()  # a register beside what is left, so that nothing is compared on the way
+        last = Signal()  # register next to ``keys_left``, so that no comparison is on the critical path
         tag = Signal(
             data.StructLayout(
                 {
@@ -190,9 +189,9 @@ class BlockSelect(wiring.Component):
         return tag
 
     def _compare(self, m: Module, tag, finished: stream.Interface) -> None:
-        """Mask bits of a beat into mask words, and what the row's pruned positions sum to.
+        """Collect the mask bits of a beat in mask words, and add up the row's pruned positions.
 
-        A beat's steps: read, compare, write and add up its blocks, add to the row's sums.
+        Stages of a beat: read, compare, write the mask and sum the blocks, add to the sums of the row.
         """
         config = self._config
         count = config.predictor_blocks
@@ -218,7 +217,7 @@ class BlockSelect(wiring.Component):
         self._hand_over(m, added, row, finished)
 
     def _hand_over(self, m: Module, tag, sums, finished: stream.Interface) -> None:
-        """A complete row to the background's division. There is room for it: only so many rows are under way."""
+        """Pass a complete row to the division of its background. The limit of rows in flight leaves room for it."""
         summed, handed = delay(m, tag, 2, enable=1, name="summed")[1:]
         out = finished.payload
         m.d.sync += [
@@ -246,7 +245,7 @@ class BlockSelect(wiring.Component):
             m.d.sync += word.eq(Mux(complete, 0, joined))
 
     def _finish(self, m: Module, finished: stream.Interface) -> None:
-        """Background of a row, its entry in the row memory, and at a head's end the decision."""
+        """Compute a row's background, write the row memory and, at the end of a head, offer the decision."""
         config = self._config
         row = finished.payload
         kept = Signal(config.kept_bits)
@@ -285,7 +284,8 @@ class BlockSelect(wiring.Component):
     def _background(self, m: Module, finished: stream.Interface, free) -> stream.Interface:
         """floor(2^2F · ΣII / positions) over a row's pruned positions.
 
-        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k > |II|.
+        The divider is unsigned. So positions · 2^k is added before the division and 2^(k+2F) subtracted after it, with
+        2^k > |II|.
         """
         config = self._config
         row = finished.payload

@@ -1,4 +1,4 @@
-"""First half of the sparsity engine: importance of every block, and each block row's extremes and sums."""
+"""Pipelined block statistics: importance of every block, extremes and sums of every block row."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -16,8 +16,8 @@ from ..head_streams import head_layout, predictions_layout
 __all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
 
 BANKS = 4
-"""Block rows between their first prediction and the end of their selection: measuring, thresholding and selecting
-overlap, so two rows would wait for each other."""
+"""Block rows in flight, from their first prediction to the end of their selection. Measuring, thresholding and
+selecting overlap; with two banks, one row would wait for another."""
 
 
 def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
@@ -25,7 +25,7 @@ def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
 
 
 def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """What is kept of the blocks of one prediction beat: importance, and ΣII of the positions inside."""
+    """Stored data of the blocks of one prediction beat: importance, and ΣII of the positions inside the sequences."""
     peak = config.prediction_peak
     block = data.StructLayout(
         {
@@ -37,10 +37,10 @@ def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
 
 
 def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
-    """A complete block row: what its threshold is computed from, and where its blocks are stored.
+    """A complete block row: the inputs of its threshold, and the bank of its blocks.
 
-    ``extreme`` is the largest importance for ρ ≥ 0 and the smallest for ρ < 0; ``magnitude`` is |ρ|·2^8. ``pruned``
-    is the head mask's answer, valid in the head's last row.
+    ``extreme`` is the largest importance for ρ ≥ 0 and the smallest importance for ρ < 0. ``magnitude`` is |ρ|·2^8.
+    ``pruned`` is the decision of the head mask; it is valid in the head's last block row.
     """
     return data.StructLayout(
         {
@@ -64,14 +64,14 @@ class BlockStatistics(wiring.Component):
     Members
     -------
     i_head : In(stream(head_layout))
-        Before the head's predictions.
+        Accepted before the head's predictions.
     i_predictions : In(stream(predictions_layout))
     store : Out(WritePort)
         Blocks of a beat, at address (group, bank) from the lowest bits up.
     o_rows : Out(stream(row_statistics_layout))
-        Must always be ready: at most ``BANKS`` rows are under way.
+        Must always be ready. At most ``BANKS`` rows are in flight.
     release : In(1)
-        A row's blocks were read for the last time; its bank is free.
+        Asserted for one cycle after the last read of a row's blocks; i.e. the row's bank is free.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -99,7 +99,7 @@ class BlockStatistics(wiring.Component):
         return m
 
     def _accept(self, m: Module) -> Signal:
-        """Let a beat in when its row has a bank. Nothing behind this point ever stalls."""
+        """Accept a beat if its row has a bank. The pipeline behind this point never stalls."""
         config = self._config
         tag_layout = {
             "valid": 1,
@@ -146,8 +146,10 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1, enable=1, name="accepted")[-1]
 
     def _measure(self, m: Module, tag):
-        """Importance and total of each block of the beat: a cycle to gate, one per level of their trees. The beat's
-        Σ|II|, over all blocks, has the more levels."""
+        """Importance and total of each block of the beat: one cycle to mask values outside, one per level of the trees.
+
+        The sum of |II| runs over all blocks of the beat, so its tree may have more levels.
+        """
         config = self._config
         b, bits = config.block, config.prediction_bits
         blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
@@ -188,16 +190,16 @@ class BlockStatistics(wiring.Component):
         ]
 
     def _combine(self, m: Module, measured):
-        """Reduce the blocks of a beat to one extreme and one sum, a cycle to gate and one per level.
+        """Reduce the blocks of a beat to one extreme and one sum: one cycle to mask blocks outside, one per level.
 
-        Smallest importances are largest complements: one tree finds either.
+        The smallest importance has the largest complement, so one tree of maxima finds either extreme.
         """
         tag, blocks, absolute = measured
         config = self._config
         bits, count = config.importance_bits, config.predictor_blocks
         valid = [tag.predictions.key_valid[i * config.block] for i in range(count)]
         complement = (tag.head.rho < 0).replicate(bits)
-        # A block beyond the sequence repeats block 0, which is always inside: the extreme stays the same.
+        # A block beyond the sequence repeats block 0, which is always inside, so the extreme does not change.
         candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) ^ complement for i in range(count)]
         largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
         importances = [Mux(valid[i], blocks[i].importance, 0) for i in range(count)]
@@ -207,7 +209,7 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], largest, importance_sum, absolute
 
     def _accumulate(self, m: Module, combined) -> None:
-        """Over the beats of a row, and Σ|II| over the rows of a head."""
+        """Accumulate over the beats of a row, and Σ|II| over the rows of a head."""
         tag, beat_largest, importance_sum, absolute = combined
         row = self.o_rows.payload
         largest = Signal.like(row.extreme, name="row_largest")
@@ -247,7 +249,7 @@ def _registers(m: Module, values: list, width: int, name: str) -> list[Signal]:
 
 
 def _total(m: Module, values: list[Signal], name: str) -> Value:
-    """Sum of equally wide values, a cycle per level of the tree."""
+    """Sum of values of equal width. Each level of the tree takes one cycle."""
     m.submodules[name] = tree = AdderTree(count=len(values), width=len(values[0]))
     m.d.comb += [tree.enable.eq(1), *(tree.operands[i].eq(value) for i, value in enumerate(values))]
     return tree.total

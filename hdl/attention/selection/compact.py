@@ -1,4 +1,4 @@
-"""The sparsity engine of the smallest FPGAs: predictions in, kept blocks out, one value at a time."""
+"""Compact sparsity engine: predictions in, kept blocks out, one value at a time."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
@@ -17,9 +17,10 @@ __all__ = ["CompactSparsityEngine"]
 
 
 class CompactSparsityEngine(wiring.Component):
-    """Does what :class:`~thresher.hdl.attention.selection.pipelined.SparsityEngine` does, with the same streams.
+    """Same streams and results as :class:`~thresher.hdl.attention.selection.pipelined.SparsityEngine`.
 
-    A row is measured while the blocks of the row before are chosen; a head begins when the one before is decided.
+    The engine measures a row while it selects the blocks of the row before. A head begins after the decision on the
+    head before.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -50,7 +51,7 @@ class CompactSparsityEngine(wiring.Component):
         return m
 
     def _heads(self, m: Module, measure: BlockMeasure, choice: BlockChoice) -> None:
-        """One head at a time, from its acceptance to its decision."""
+        """Serve one head at a time, from its acceptance to its decision."""
         config = self._config
         busy, begin = Signal(), Signal()
         slot = Signal()

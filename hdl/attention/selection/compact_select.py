@@ -1,4 +1,4 @@
-"""Second half of the compact sparsity engine: threshold, mask and background of one block row after another."""
+"""Compact block selection: threshold, mask and background, one block row at a time."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
@@ -20,25 +20,28 @@ QUOTIENT_BITS_PER_CYCLE = 2
 
 
 class BlockChoice(wiring.Component):
-    """Multiplies ρ in bit by bit, compares a block per cycle, and divides for the background.
+    """Multiplies by ρ one bit per cycle, compares one block per cycle, and divides for the background.
 
-    With S the sum of a row's n importances, n·2^8·Θ is 2^8·S + ρ·(n·max − S) for ρ ≥ 0, and 2^8·S + |ρ|·(n·min − S) for
-    ρ < 0, which is 2^8·n·min + (2^8 + ρ)·(S − n·min): the low eight bits of ρ in two's complement serve both.
+    S is the sum of a row's n importances. For ρ ≥ 0, n·2^8·Θ is 2^8·S + ρ·(n·max − S). For ρ < 0, it is
+    2^8·S + |ρ|·(n·min − S) = 2^8·n·min + (2^8 + ρ)·(S − n·min). The multiplier is the low eight bits of ρ in two's
+    complement in both cases.
 
     Members
     -------
     begin : In(1)
-        Strobe: a head's rows follow.
+        Strobe: the rows of a head follow.
     slot, key_length, blocks, rho : In
-        Of the head; steady.
+        Of the head. They must not change until ``finished``.
     i_rows : In(stream(measured_row_layout))
-        Taken when the row before is done.
+        A row is accepted after the row before it is written.
     store : In(ReadPort)
-        Blocks at address (block, bank).
+        Blocks, at address (block, bank).
     mask, row : Out(WritePort)
-        As of :class:`~thresher.hdl.attention.selection.block_select.BlockSelect`.
-    finished : Out(1), kept : Out
-        Strobe, in the cycle after the head's last row was written; the head's kept blocks, then.
+        As in :class:`~thresher.hdl.attention.selection.block_select.BlockSelect`.
+    finished : Out(1)
+        Strobe: the head's last row was written in the cycle before.
+    kept : Out
+        Number of the head's kept blocks, valid with ``finished``.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -108,7 +111,7 @@ class BlockChoice(wiring.Component):
         return m
 
     def _threshold(self, m: Module) -> tuple[Signal, Signal]:
-        """2^8 · n · Θ, and when it is there."""
+        """2^8 · n · Θ, and a signal that is asserted while it is valid."""
         statistics = self.i_rows.payload
         shape = statistics.extreme.shape()
         base, other = Signal(shape), Signal(shape)
@@ -121,7 +124,7 @@ class BlockChoice(wiring.Component):
             other.eq(Mux(negative, statistics.importance_sum, statistics.extreme)),
         ]
         doubled = product << 1
-        # Summed whether wanted or not: iCE40 puts this choice into the adder's own tables.
+        # The sum is always formed: iCE40 can merge the choice behind it into the adder's LUTs.
         bit = self.rho.bit_select((left - 1)[: (RHO_FRACTION - 1).bit_length()], 1)
         with m.If(self.i_rows.valid & self.i_rows.ready):
             m.d.sync += [slope.eq(other - base), product.eq(base), left.eq(RHO_FRACTION)]
@@ -130,7 +133,7 @@ class BlockChoice(wiring.Component):
         return product, left == 0
 
     def _compare(self, m: Module, threshold: Signal, bank, row, result, pruned_total) -> tuple[Signal, Signal]:
-        """While ``compare``, a block per cycle up to the end of a mask word; then ``compared``."""
+        """While ``compare``, compare one block per cycle up to the end of a mask word; then assert ``compared``."""
         config = self._config
         b = config.block
         word_bits = mask_word_bits(config)
@@ -148,7 +151,7 @@ class BlockChoice(wiring.Component):
             exists.eq(block < self.blocks),
             last_block.eq(block == self.blocks - 1),
             inside.eq(Mux(last_block, ((self.key_length - 1)[: exact_log2(b)]) + 1, b)),
-            # n · importance reaches n · Θ: a half more than the one exceeds the other, a fraction counting as a half.
+            # n·importance ≥ n·Θ, both doubled: 2·n·importance + 1 > 2·floor(n·Θ) + (1 if n·Θ has a fraction).
             keep.eq(
                 exists
                 & (
@@ -176,9 +179,10 @@ class BlockChoice(wiring.Component):
         return compare, compared
 
     def _divide(self, m: Module, queries: Signal, result, pruned_total: Signal) -> Signal:
-        """floor(2^2F · ΣII / positions) over the row's pruned positions; high when it is there, or not needed.
+        """floor(2^2F · ΣII / positions) over the row's pruned positions. High when the result is there or not needed.
 
-        The divider is unsigned: positions · 2^k is added before and 2^(k+2F) subtracted after, 2^k > |II|.
+        The divider is unsigned. So positions · 2^k is added before the division and 2^(k+2F) subtracted after it, with
+        2^k > |II|.
         """
         config = self._config
         offset = unsigned_bits(config.prediction_peak)

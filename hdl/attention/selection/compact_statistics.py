@@ -1,4 +1,4 @@
-"""First half of the compact sparsity engine: predictions reduced to importances, one value per cycle."""
+"""Compact block statistics: predictions reduced to importances, one value per cycle."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -16,19 +16,19 @@ __all__ = ["BlockMeasure", "measured_row_layout", "stored_block_layout"]
 
 
 def _scaled_bits(config: AttentionConfig) -> int:
-    """Bits of a row's sum of importances, and of an importance times the row's number of blocks."""
+    """Bits of a row's sum of importances, and of an importance times the row's block count."""
     peak = config.importance_peak * config.blocks
     return signed_bits(-peak, peak)
 
 
 def stored_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """What is kept of a block: its importance times the row's number of blocks, and ΣII of the positions inside."""
+    """Stored data of a block: its importance times the row's block count, and ΣII of the positions inside."""
     peak = config.prediction_peak * config.block**2
     return data.StructLayout({"scaled": signed(_scaled_bits(config)), "total": signed(signed_bits(-peak, peak))})
 
 
 def measured_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """A complete block row. ``extreme`` is the largest scaled importance, or with a negative ρ the smallest."""
+    """A complete block row. ``extreme`` is the largest scaled importance for ρ ≥ 0, and the smallest for ρ < 0."""
     return data.StructLayout(
         {
             "extreme": signed(_scaled_bits(config)),
@@ -41,22 +41,22 @@ def measured_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class BlockMeasure(wiring.Component):
-    """Importance and total of each block, a row's extreme and sum, and Σ|II| of a head.
+    """Importance and total of each block, extreme and sum of each row, and Σ|II| of the head.
 
     Members
     -------
     begin : In(1)
-        Strobe: a head's predictions follow.
+        Strobe: the predictions of a head follow.
     blocks : In, negative : In(1)
-        The head's blocks per row, and whether ρ is negative; steady.
+        The head's blocks per row, and whether ρ is negative. They must not change while the head is measured.
     i_predictions : In(stream(predictions_layout))
-        Taken in ``block²`` cycles per block inside the sequence.
+        A beat takes ``block²`` cycles per block inside the sequence.
     store : Out(WritePort)
-        Blocks at address (block, bank) from the lowest bits up.
+        Blocks, at address (block, bank) from the lowest bits up.
     o_rows : Out(stream(measured_row_layout))
-        Until a row is taken, the next is not completed.
+        Back-pressure stalls the predictions before the next row is complete.
     head_sum : Out
-        Final with the head's last row.
+        Σ|II|, final with the head's last row.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -83,11 +83,11 @@ class BlockMeasure(wiring.Component):
         return m
 
     def _walk(self, m: Module):
-        """One prediction after another: its value, or zero outside the sequence, and what goes along."""
+        """Visit one prediction per cycle. Returns a tag and the prediction, which is zero outside the sequence."""
         config = self._config
         b = config.block
         query, key = Signal(exact_log2(b)), Signal(exact_log2(b))
-        part = Signal(index_bits(config.predictor_blocks))  # block of the beat
+        part = Signal(index_bits(config.predictor_blocks))  # block within the beat
         active, step, last, last_part = Signal(), Signal(), Signal(), Signal()
         tag = Signal(
             data.StructLayout(
@@ -95,10 +95,10 @@ class BlockMeasure(wiring.Component):
             )
         )
         beat = self.i_predictions.payload
-        # A block is inside if its first key is.
+        # A block is inside the sequence if its first key is.
         parts = [beat.key_valid[i * b] for i in range(1, config.predictor_blocks)]
         m.d.comb += [
-            # A complete row stays until it is taken; the next one's first block may be under way, but not complete.
+            # A complete row waits until it is accepted. The next row's first block may have begun, but is not complete.
             step.eq(active & self.i_predictions.valid & ~self.o_rows.valid),
             last.eq(Cat(query, key).all()),
             last_part.eq(~Cat(*parts, 0).bit_select(part, 1)),
@@ -126,13 +126,13 @@ class BlockMeasure(wiring.Component):
         return delay(m, tag, 1, enable=1, name="chosen")[1], value
 
     def _reduce(self, m: Module, tag, value: Signal):
-        """Importance and total of the block, and the head's Σ|II|."""
+        """Importance and total of the block, and Σ|II| of the head."""
         config = self._config
         layout = stored_block_layout(config)
         total = Signal(layout["total"].shape)
         importance = Signal(signed(config.importance_bits))
         sign = value[-1]
-        # |x| is ~x + 1 for a negative x: the one enters as the carry.
+        # |x| is ~x + 1 for a negative x. The one enters the adder as its carry.
         magnitude = Cat(sign, (value ^ sign.replicate(len(value)))[:-1])
 
         def add_magnitude(before):
@@ -156,7 +156,7 @@ class BlockMeasure(wiring.Component):
         return importance, total
 
     def _complete(self, m: Module, done, importance: Signal, total: Signal) -> None:
-        """Blocks into the store, and into the statistics of their row."""
+        """Store the blocks, and update the statistics of their row."""
         row = self.o_rows.payload
         block, first = Signal(self._block_bits), Signal(init=1)
         scaled = Signal(row.extreme.shape())

@@ -1,4 +1,4 @@
-"""The list of kept blocks of a head, read from the block mask as fast as the main array can take them."""
+"""List of a head's kept blocks, read from the block mask as fast as the main array accepts them."""
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -21,7 +21,7 @@ def kept_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def kept_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """A kept block: where it is, which of its keys lie inside the sequence, and whether its row ends with it."""
+    """A kept block: its place, its keys inside the sequence, and whether it is the last of its row."""
     return data.StructLayout(
         {
             "slot": 1,
@@ -34,16 +34,18 @@ def kept_block_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class KeptBlocks(wiring.Component):
-    """Turns block masks into lists: one kept block per cycle, three more cycles per block row, and one for every
-    mask word that is left empty before the row's last kept block.
+    """Turns block masks into lists of kept blocks.
+
+    A kept block takes one cycle, a block row two more, and a head one more. Every empty mask word before the row's last
+    kept block takes one cycle, too.
 
     Members
     -------
     i_head : In(stream(head_layout))
-        Its mask and rows must have been written.
+        Heads whose mask and rows are written.
     mask, row : In(ReadPort)
     o_rows : Out(stream(kept_row_layout))
-        Each before its blocks.
+        A row is offered before its blocks.
     o_blocks : Out(stream(kept_block_layout))
     """
 
@@ -68,17 +70,18 @@ class KeptBlocks(wiring.Component):
         row = Signal(index_bits(config.blocks))
         queries_left = Signal(config.length_bits)
         word = Signal(word_bits)
-        index = Signal(word_index_bits)  # of ``word``
-        shown = Signal(word_index_bits)  # of the word at the memory's output
+        index = Signal(word_index_bits)  # index of ``word``
+        shown = Signal(word_index_bits)  # index of the word at the memory's output
         load = Signal()
         left = Signal(unsigned_bits(config.blocks))
-        # Registers beside ``word`` and ``left``, so that nothing is compared on the way to what they decide.
+        # Registers next to ``word`` and ``left`` hold the results of comparisons, which keeps them off the critical
+        # path.
         some, last = Signal(), Signal()
         m.d.comb += [
             self.mask.enable.eq(1),
             self.row.enable.eq(1),
             self.row.address.eq(Cat(row, head.slot)),
-            # Once a word is taken from the memory's output, the next one is read to stand there.
+            # When a word is taken from the memory's output, the next word is read to replace it.
             self.mask.address.eq(Cat((shown + load)[: len(shown)], row, head.slot)),
             self.o_rows.payload.slot.eq(head.slot),
             self.o_rows.payload.background.eq(self.row.data.background),
@@ -96,7 +99,7 @@ class KeptBlocks(wiring.Component):
         last_key = Signal(index_bits(config.max_length))
         m.d.sync += last_key.eq(head.key_length - 1)
         inner = exact_log2(config.block)
-        cut = Signal()  # the block may have keys beyond the last
+        cut = Signal()  # the block contains the last key, so it may have positions beyond the sequence
         m.d.comb += [
             block.slot.eq(head.slot),
             block.row.eq(row),
@@ -104,7 +107,7 @@ class KeptBlocks(wiring.Component):
             block.last.eq(last),
             cut.eq(block.key_block == last_key[inner:]),
         ]
-        # A block that is kept has one key at least.
+        # A kept block has at least one key inside the sequence.
         m.d.comb += block.key_valid[0].eq(1)
         m.d.comb += [block.key_valid[j].eq(~cut | (last_key[:inner] >= j)) for j in range(1, config.block)]
         with m.If(load):

@@ -1,4 +1,4 @@
-"""The sparsity engine: predictions in, kept blocks out."""
+"""Pipelined sparsity engine: predictions in, kept blocks out."""
 
 from amaranth import Module
 from amaranth.lib import stream, wiring
@@ -15,7 +15,7 @@ __all__ = ["SparsityEngine", "sparsity_engine_signature"]
 
 
 def sparsity_engine_signature(config: AttentionConfig) -> wiring.Signature:
-    """The engine's streams; see :class:`SparsityEngine`."""
+    """Streams of the engine; see :class:`SparsityEngine`."""
     return wiring.Signature(
         {
             "i_head": In(stream.Signature(head_layout(config))),
@@ -29,11 +29,17 @@ def sparsity_engine_signature(config: AttentionConfig) -> wiring.Signature:
 
 
 class SparsityEngine(wiring.Component):
-    """Selects the blocks of one head while it lists those of the head before.
+    """Selects the blocks of one head while it lists the kept blocks of the head before.
 
-    A head goes through twice: its predictions are measured and its mask stored (``i_head``, ``i_predictions``,
-    answered by ``o_decisions``); then, if it was not pruned, its kept blocks are listed (``i_list``, ``o_rows``,
-    ``o_blocks``). The two may be at different heads, in different slots.
+    Every head passes twice. First, the engine measures the head's predictions and stores its mask: ``i_head`` and
+    ``i_predictions`` in, ``o_decisions`` out. Later, if the head is not pruned, the engine lists its kept blocks:
+    ``i_list`` in, ``o_rows`` and ``o_blocks`` out. The two passes may serve different heads, in different slots.
+
+        i_predictions ── statistics ── block memory ── threshold, select ── o_decisions
+                                                              │
+                                                    mask and row memories
+                                                              │
+                                               i_list ── kept blocks ── o_rows, o_blocks
 
     Members
     -------

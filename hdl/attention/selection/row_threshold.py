@@ -1,4 +1,4 @@
-"""The threshold of a block row, as an importance: one small multiplier and one divider, one row after another."""
+"""Threshold of a block row, in units of importance, from one small multiplier and one divider."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -17,24 +17,24 @@ ONE = 1 << RHO_FRACTION
 
 MULTIPLIER_BITS_PER_CYCLE = 3
 QUOTIENT_BITS_PER_CYCLE = 2
-"""Few enough that a row's steps stay short beside a clock period, and enough that they hide behind its blocks."""
+"""Few enough bits for a short critical path, and enough for the threshold to hide behind the blocks of a row."""
 
 
 def row_threshold_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row and the least importance that keeps a block of it."""
+    """A block row, and the smallest importance that keeps one of its blocks."""
     return data.StructLayout({"row": row_statistics_layout(config), "threshold": signed(config.importance_bits)})
 
 
 class RowThreshold(wiring.Component):
-    """Θ = ceil((|ρ|·extreme + ceil((2^8 − |ρ|)·S / n)) / 2^8), S the sum of a row's n importances (|ρ| with 2^8).
+    """Θ = ceil((|ρ|·extreme + ceil((2^8 − |ρ|)·S / n)) / 2^8). S is the sum of a row's n importances, |ρ| includes 2^8.
 
-    A block's importance is an integer, so it reaches the exact threshold if and only if it reaches Θ; and rounding up
-    twice is rounding up once, since |ρ|·extreme is an integer too.
+    An importance is an integer, so it reaches the exact threshold if and only if it reaches Θ. Rounding up twice equals
+    rounding up once, because |ρ|·extreme is an integer.
 
     Attributes
     ----------
     interval : int
-        Cycles from one row to the next: a row's products are formed while the row before is divided.
+        Cycles between rows. The products of a row are formed during the division of the row before.
 
     Members
     -------
@@ -45,12 +45,12 @@ class RowThreshold(wiring.Component):
     def __init__(self, config: AttentionConfig):
         self._config = config
         self._rounds = ceil_div(RHO_FRACTION + 1, MULTIPLIER_BITS_PER_CYCLE)
-        # The divider is unsigned: n·2^offset is added before, and 2^offset subtracted after.
+        # The divider is unsigned. So n·2^offset is added before the division and 2^offset subtracted after it.
         self._offset = unsigned_bits(config.importance_peak << RHO_FRACTION)
         self._divider = Divider(
             width_d=unsigned_bits(config.blocks), width_q=self._offset + 1, steps=QUOTIENT_BITS_PER_CYCLE
         )
-        # The divider's, or that of the two products beside it.
+        # The longer of the division and the two products beside it.
         self.interval = max(self._divider.latency, 2 * self._rounds + 3)
         super().__init__(
             {
@@ -71,9 +71,9 @@ class RowThreshold(wiring.Component):
         added = Signal.like(product)
         m.d.comb += [
             divider.i.payload.denominator.eq(blocks),
-            # Rounded up: n − 1 more, which lies below n·2^offset.
+            # Adding n − 1 rounds the quotient up. It is below n·2^offset.
             divider.i.payload.numerator.eq(product + ((blocks << self._offset) | (blocks - 1).as_unsigned())),
-            # Whoever takes thresholds is not asked in the same cycle: they are far apart in time.
+            # The output's ``ready`` is not used in the same cycle, which keeps it off the critical path.
             divider.o.ready.eq(pending & ~self.o.valid),
         ]
         with m.If(self.o.ready):
@@ -103,13 +103,13 @@ class RowThreshold(wiring.Component):
                     multiply(row.extreme, row.magnitude)
                     m.next = "ADD"
             with m.State("ADD"), m.If(multiplied):
-                # The division takes longer; what is left of it is one sum.
+                # The division takes longer. The only step left after it is one sum.
                 m.d.sync += [divided.eq(row), added.eq(product - (1 << self._offset) + (ONE - 1)), pending.eq(1)]
                 m.next = "ACCEPT"
         return m
 
     def _multiplier(self, m: Module):
-        """A few bits of the multiplier per cycle, highest first."""
+        """Multiply by a few bits per cycle, highest bits first."""
         layout = row_statistics_layout(self._config)
         factor = Signal(layout["importance_sum"].shape)
         multiplier = Signal(self._rounds * MULTIPLIER_BITS_PER_CYCLE)

@@ -1,4 +1,4 @@
-"""Softmax of block rows, one score per cycle: the unit of the smallest FPGAs."""
+"""Compact softmax: block rows, one score per cycle."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
@@ -20,12 +20,15 @@ __all__ = ["CompactSoftmax"]
 
 
 class CompactSoftmax(wiring.Component):
-    """Softmax unit of a ``compact`` attention core.
+    """Softmax unit of a compact attention core.
 
-    Scores of a block row's kept blocks wait until the row is complete. Each query row is walked twice, one score per
-    cycle: for its maximum, and for the weights and their sum. Weights are stored, and given as often as the columns of
-    V need them while the next row is converted. With ``early`` a third walk computes them again, and stores them as
-    probabilities.
+    Scores of a block row's kept blocks wait until the row is complete. Then the unit walks each query row twice, one
+    score per cycle: once for the maximum, once for the weights and their sum. It stores the weights and sends them
+    once per chunk of V's columns, while it converts the next row. With ``early``, a third walk computes the weights
+    again and stores them as probabilities.
+
+        i_scores ── score walk ── maximum, exponential ── weight store ── o_weights
+                                                 └─ sum ── denominator ── o_rows
 
     Parameters
     ----------
@@ -34,23 +37,23 @@ class CompactSoftmax(wiring.Component):
     Attributes
     ----------
     entries : int
-        Blocks that scores and weights have places for: at least four full block rows, so that one waits for its scores,
-        one for its turn and one to be converted while the array takes the weights of another.
+        Capacity for scores and for weights, in blocks. It is at least four full block rows: one receives its scores,
+        one waits, one is converted, and the array reads the weights of one.
 
     Members
     -------
     i_row : In(stream(softmax_row_layout))
-        One per block row, which keeps at least one key; must be taken before the row's last scores arrive.
+        One per block row that keeps at least one key. It must be accepted before the row's last scores arrive.
     available : Out(1)
-        There is room for another block of scores.
+        Asserted while there is room for another block of scores; i.e. ``reserve`` may be asserted.
     reserve : In(1)
-        Strobe: take that room. Each block of scores needs it, any time before it arrives.
+        Strobe: reserve room for one block of scores. Every block needs a reservation before it arrives.
     i_scores : In(stream(score_block_layout))
         Always ready.
     o_weights : Out(stream(weight_block_layout))
-        When all weights of the block row are known.
+        Sent after all weights of the block row are known.
     o_rows : Out(stream(query_result_layout))
-        One per query row. Must be taken without waiting for weights of the same block row.
+        One per query row. The receiver must not wait for weights of the same block row before it accepts one.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -90,10 +93,10 @@ class CompactSoftmax(wiring.Component):
         return m
 
     def _weigh(self, m: Module, walk: ScoreWalk, denominator: SerialDenominator):
-        """A weight or probability, whether there is one, and whether its key is inside the sequence."""
+        """A weight or probability, whether it is valid, and whether its key is inside the sequence."""
         config = self._config
         step = walk.step
-        # The last score is compared while the first step of the pass behind it is still on its way.
+        # The maximum includes the pass's last score in time: the first step of the next pass is still in flight.
         maximum = Signal(signed(config.score_bits), reset_less=True)
         with m.If(step.valid & ~step.weighs & step.inside & (step.first | (step.score > maximum))):
             m.d.sync += maximum.eq(step.score)
@@ -125,7 +128,7 @@ class CompactSoftmax(wiring.Component):
         return value, valid, inside
 
     def _collect(self, m: Module, walk, store, denominator, value, valid, inside) -> None:
-        """Background, sum and stored weights of a pass, in the order of its steps."""
+        """Background, sum and stored weights of a pass, in the order of the steps."""
         config = self._config
         current = Signal.like(walk.current)
         busy, closing, expects_background = Signal(), Signal(), Signal()
@@ -171,7 +174,7 @@ class CompactSoftmax(wiring.Component):
             self._give_probabilities(m, denominator, background, last & ~current.sums)
 
     def _close(self, m: Module, walk, store, denominator, busy, closing, background, total) -> None:
-        """Sums to their reciprocals, and complete block rows to the store."""
+        """Pass sums to the denominator, and complete block rows to the weight store."""
         sums, result = denominator.i, denominator.o
         row = store.i.payload
         m.d.comb += [
@@ -195,7 +198,7 @@ class CompactSoftmax(wiring.Component):
             wiring.connect(m, result, wiring.flipped(self.o_rows))
 
     def _give_probabilities(self, m: Module, denominator, background, stored) -> None:
-        """``early``: the result waits until its row's weights have become probabilities."""
+        """``early``: hold the result until the row's weights are stored as probabilities."""
         result, out = denominator.o, self.o_rows
         with m.If(stored):
             m.d.sync += out.valid.eq(1)

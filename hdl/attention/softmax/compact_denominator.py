@@ -1,4 +1,4 @@
-"""From a query row's sum of weights to its reciprocal, with one adder for every product."""
+"""From a query row's sum of weights to its reciprocal, with one adder for all products."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -16,7 +16,7 @@ __all__ = ["SerialDenominator", "query_result_layout", "query_sum_layout"]
 
 
 def query_sum_layout(config: AttentionConfig) -> data.StructLayout:
-    """Of a query row: the sum of its kept positions' weights, the weight of a pruned one, and how many are pruned."""
+    """A query row's sum of kept weights, the weight of a pruned position, and the number of pruned keys."""
     return data.StructLayout(
         {
             "sum": config.denominator_bits,
@@ -28,25 +28,27 @@ def query_sum_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def query_result_layout(config: AttentionConfig) -> data.StructLayout:
-    """What normalising a query row takes: the weight of a pruned position, and mantissa and exponent of the reciprocal
-    of the row's denominator (``early``: 1 and weight_bits, as the weights are probabilities)."""
+    """Inputs of a query row's normalisation: the weight of a pruned position, and the reciprocal of the denominator.
+
+    With ``early``, weights are probabilities already, so mantissa and exponent are 1 and weight_bits.
+    """
     return data.StructLayout({"background": config.weight_bits, **reciprocal_layout(config).members, "slot": 1})
 
 
 class SerialDenominator(wiring.Component):
-    """Adds the pruned positions to a sum of weights and takes the reciprocal, one query row at a time.
+    """Adds the pruned positions to a sum of weights and computes the reciprocal, one query row at a time.
 
-    Products are formed bit by bit, and the sum is shifted to its leading one place by place.
+    Products are formed bit by bit. The sum is shifted one place per cycle until its leading one is at the top.
 
     Attributes
     ----------
     latency : int
-        Cycles from the sum to the result at most.
+        Largest number of cycles from the sum to the result.
 
     Members
     -------
     i : In(stream(query_sum_layout))
-        Taken while there is no result. The denominator is at least weight_max.
+        Accepted while no query row is in flight. The denominator must be at least weight_max.
     o : Out(stream(query_result_layout))
     """
 
@@ -126,7 +128,7 @@ class SerialDenominator(wiring.Component):
         return m
 
     def _table(self, m: Module, address) -> Signal:
-        """Drops, and behind them offsets: two columns of one memory, a cycle after their address."""
+        """A memory with the drops, followed by the offsets. Data follow the address by one cycle."""
         words = 1 << self._segment_bits
         init = [*self._drops, *self._offsets]
         m.submodules.table = table = Memory(shape=unsigned_bits(max(init)), depth=2 * words, init=init, attrs=BLOCK_RAM)
@@ -135,14 +137,14 @@ class SerialDenominator(wiring.Component):
         return read.data
 
     def _multiplier(self, m: Module, multiplicand: Signal):
-        """Multiplicand times factor, from the factor's lowest bit up: the sum shifts down into the factor's place."""
+        """Multiplicand times factor, lowest bit of the factor first. The sum shifts down into the factor's register."""
         rounds = self._rounds
         start, done = Signal(), Signal()
         factor, low = Signal(rounds), Signal(rounds)
         high = Signal(len(multiplicand))
         left = Signal(range(rounds + 1))
         total = Signal(len(high) + 1)
-        # Summed whether wanted or not: iCE40 puts this choice into the adder's own tables.
+        # The sum is always formed: iCE40 can merge the choice behind it into the adder's LUTs.
         m.d.comb += [total.eq(Mux(low[0], high + multiplicand, high)), done.eq(left == 0)]
         with m.If(start):
             m.d.sync += [left.eq(rounds), low.eq(factor), high.eq(0)]

@@ -1,4 +1,4 @@
-"""Block rows that the softmax was told of, and which of them have all their scores."""
+"""Queue of announced block rows, and which of them have all their scores."""
 
 from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -14,11 +14,11 @@ from .row_walker import softmax_row_layout
 __all__ = ["ROWS_AHEAD", "RowQueue", "waiting_row_layout"]
 
 ROWS_AHEAD = 4
-"""Block rows that wait for their scores or their turn."""
+"""Block rows that may wait for their scores or their turn."""
 
 
 def waiting_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row as it waits: as few bits as hold it, since block RAM is counted in words of 16."""
+    """A waiting block row, in as few bits as possible: block RAM comes in words of 16 bits."""
     members = dict(softmax_row_layout(config).members)
     del members["chunks"]
     # At least one key is kept.
@@ -28,17 +28,17 @@ def waiting_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class RowQueue(wiring.Component):
-    """Queue of block rows in block RAM; one is offered when its last scores have arrived.
+    """Queue of block rows in block RAM. It offers a row after the row's last scores have arrived.
 
     Members
     -------
     i : In(stream(softmax_row_layout))
     arrived : In(1)
-        Strobe: the last scores of the next row that was told.
+        Strobe: the last scores of the next incomplete row have arrived.
     valid : Out(1), row : Out(waiting_row_layout)
         The first row, once it is complete.
     release : In(1)
-        Strobe, only while ``valid``: done with it.
+        Strobe: remove the first row. It is undefined to assert it while ``valid`` is low.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -59,7 +59,7 @@ class RowQueue(wiring.Component):
             shape=waiting_row_layout(self._config), depth=ROWS_AHEAD, init=[], attrs=BLOCK_RAM
         )
         write, read = memory.write_port(), memory.read_port()
-        # One bit more than an address, which tells full from empty.
+        # One bit more than an address distinguishes full from empty.
         told, complete, first = (
             Signal(unsigned(index_bits(ROWS_AHEAD) + 1), name=name) for name in ("told", "complete", "first")
         )
@@ -77,7 +77,7 @@ class RowQueue(wiring.Component):
             m.d.sync += told.eq(told + 1)
         with m.If(self.arrived):
             m.d.sync += complete.eq(complete + 1)
-        # The memory shows a row one cycle after its address.
+        # The memory's data follow the address by one cycle.
         m.d.sync += self.valid.eq((complete != first) & ~self.release)
         with m.If(self.release):
             m.d.sync += first.eq(first + 1)

@@ -1,4 +1,4 @@
-"""Scores of block rows, walked one by one: for each query row's maximum, and for its weights."""
+"""Walks over the scores of each query row: for the maximum, then for the weights."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -16,14 +16,20 @@ __all__ = ["ScoreWalk", "pass_layout", "score_step_layout"]
 
 
 def score_step_layout(config: AttentionConfig) -> data.StructLayout:
-    """A score of the query row that is walked: ``weighs`` for a weight, not for the maximum; ``first`` of its pass;
-    ``inside`` unless its key is beyond the sequence."""
+    """One score of the current query row.
+
+    ``weighs`` is set in a pass of weights and clear in the pass of the maximum. ``first`` marks the first step of a
+    pass. ``inside`` is clear if the key is beyond the sequence.
+    """
     return data.StructLayout({"valid": 1, "weighs": 1, "first": 1, "inside": 1, "score": signed(config.score_bits)})
 
 
 def pass_layout(config: AttentionConfig, entries: int) -> data.StructLayout:
-    """A pass of weights: of which query row, whether they are summed and stored, whether the background's comes first,
-    and the places of the block row's first and last block."""
+    """A pass of weights over one query row.
+
+    ``sums`` and ``stores`` tell whether its weights are summed and stored. ``filled`` tells whether the background
+    comes first. ``base`` and ``end`` are the addresses of the block row's first and last block.
+    """
     return data.StructLayout(
         {
             "query": index_bits(config.block),
@@ -37,8 +43,9 @@ def pass_layout(config: AttentionConfig, entries: int) -> data.StructLayout:
 
 
 class ScoreWalk(wiring.Component):
-    """Keeps scores until their block row is complete, and walks each of its query rows twice, with ``early`` thrice:
-    the background, if there is one, then key after key of the kept blocks, one per cycle.
+    """Keeps scores until their block row is complete, then walks each query row twice, or three times with ``early``.
+
+    A pass visits the background, if there is one, and then every key of the kept blocks, one step per cycle.
 
     Members
     -------
@@ -46,17 +53,23 @@ class ScoreWalk(wiring.Component):
     i_scores : In(stream(score_block_layout))
         Always ready.
     arrival : Out
-        Place of the next block of scores.
+        Address of the next block of scores.
     row : Out(waiting_row_layout)
-        The block row that is walked, until it is released.
+        The current block row, until ``release``.
     step : Out(score_step_layout)
-        Never waits.
-    current : Out(pass_layout), opens : Out(1)
-        The pass of weights that begins with the strobe; its first step is still on its way.
-    may_sum, may_store : In(1)
-        Whether a pass that sums, or one that only stores, may begin.
-    finished : Out(1), release : In(1)
-        All passes of the block row are walked; strobe, only then: go on.
+        Cannot be stalled.
+    current : Out(pass_layout)
+        The current pass.
+    opens : Out(1)
+        Strobe: a pass of weights begins. Its first step is still in flight.
+    may_sum : In(1)
+        Asserted while a pass that sums may begin.
+    may_store : In(1)
+        Asserted while a pass that only stores may begin.
+    finished : Out(1)
+        Asserted after all passes over the block row; i.e. ``release`` may be asserted.
+    release : In(1)
+        Strobe: continue with the next block row. It is undefined to assert it while ``finished`` is low.
     """
 
     def __init__(self, config: AttentionConfig, *, entries: int):
@@ -92,14 +105,14 @@ class ScoreWalk(wiring.Component):
         ]
         address, base, end = (Signal(index_bits(self._entries), name=name) for name in ("address", "base", "end"))
         key = Signal(index_bits(b))
-        inner = Signal()  # behind the first step of a pass
+        inner = Signal()  # beyond the first step of a pass
         block = self._ring(m, address)
         started, weighs, last, over = Signal(), Signal(), Signal(), Signal()
         filled = (rows.row.pruned_keys != 0) if config.fill is not Fill.SKIP else 0
         background = Signal()
         m.d.comb += [
             background.eq(~inner & filled),
-            # The address stays for all keys of a block, so its word is there at the last one.
+            # The address stays the same for all keys of a block, so the word is there at the block's last key.
             last.eq(~background & (key == b - 1)),
             over.eq(started & last & block.last),
             self.opens.eq(started & ~inner & weighs),
@@ -122,7 +135,7 @@ class ScoreWalk(wiring.Component):
         return m
 
     def _ring(self, m: Module, address: Signal):
-        """Scores, read one cycle after their address."""
+        """Ring of scores. Data follow the address by one cycle."""
         members = self.i_scores.payload.shape().members
         entry = data.StructLayout({name: members[name] for name in ("scores", "key_valid", "last")})
         m.submodules.ring = ring = Memory(shape=entry, depth=self._entries, init=[], attrs=BLOCK_RAM)
@@ -139,7 +152,7 @@ class ScoreWalk(wiring.Component):
         return read.data
 
     def _passes(self, m: Module, known, started, weighs, inner, over) -> None:
-        """Maximum, weights, and with ``early`` weights again, of one query row after another."""
+        """For each query row: maximum, weights and, with ``early``, weights again."""
         query = self.current.query
         held = Signal.like(query)
         m.d.comb += query.eq(held)
@@ -178,7 +191,7 @@ class ScoreWalk(wiring.Component):
                     m.next = "MAXIMUM"
 
     def _choose(self, m: Module, started, weighs, inner, background, key, block) -> None:
-        """Two stages: ring, and one score of its block."""
+        """Two stages: read the ring, choose one score of the block."""
         tag = Signal(
             data.StructLayout(
                 {

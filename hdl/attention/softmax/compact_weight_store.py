@@ -1,4 +1,4 @@
-"""Weights of block rows, given to the main array as often as the columns of V need them."""
+"""Weights of block rows, sent to the main array once per chunk of V's columns."""
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -16,12 +16,12 @@ __all__ = ["WeightStore", "stored_row_layout", "stored_weights_layout"]
 
 
 def stored_weights_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """Weights of a block less the background, row after row; two's complement."""
+    """Weights of a block minus the background, row by row, in two's complement."""
     return data.ArrayLayout(unsigned(config.weight_bits + 1), config.block**2)
 
 
 def stored_row_layout(config: AttentionConfig, entries: int) -> data.StructLayout:
-    """A block row whose weights are complete: where they are, and for how many passes."""
+    """A block row with complete weights: their addresses, and the number of passes minus one."""
     return data.StructLayout(
         {
             "base": index_bits(entries),
@@ -33,18 +33,24 @@ def stored_row_layout(config: AttentionConfig, entries: int) -> data.StructLayou
 
 
 class WeightStore(wiring.Component):
-    """Memory of ``entries`` blocks of weights, a power of two, and the passes over the block rows in it.
+    """Memory of weights, and the passes over its block rows.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    entries : int
+        Capacity in blocks, a power of two.
 
     Members
     -------
     write : In(WritePort)
-        A granule per weight of a block.
+        One granule per weight of a block.
     place : In(WritePort)
         The key block of each entry.
     i : In(stream(stored_row_layout))
     o : Out(stream(weight_block_layout))
     freed : Out(1)
-        Strobe: an entry is read for the last time.
+        Strobe: the last read of an entry; i.e. the entry is free.
     """
 
     def __init__(self, config: AttentionConfig, *, entries: int):
@@ -98,7 +104,7 @@ class WeightStore(wiring.Component):
         return m
 
     def _memories(self, m: Module, address: Signal, advance: Signal) -> None:
-        """Their outputs stay while the array does not take them, so they are the output's register."""
+        """The memories' outputs hold while the array stalls, so they serve as the output register."""
         out = self.o.payload
         for name, writer, shape in (
             ("weights", self.write, stored_weights_layout(self._config)),

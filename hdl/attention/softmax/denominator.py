@@ -1,4 +1,4 @@
-"""From a row's sum of weights to its reciprocal: the end of the softmax's work on a block row."""
+"""From the sums of weights of a block row to their reciprocals."""
 
 from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
@@ -15,7 +15,7 @@ __all__ = ["Denominator", "normaliser_row_layout", "row_sums_layout"]
 
 
 def row_sums_layout(config: AttentionConfig) -> data.StructLayout:
-    """Of each query row of a block row: the sum of its kept positions' weights, and the weight of a pruned one."""
+    """A block row: per query row the sum of its kept weights and the weight of a pruned position."""
     return data.StructLayout(
         {
             "sums": data.ArrayLayout(unsigned(config.denominator_bits), config.block),
@@ -27,29 +27,31 @@ def row_sums_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def _per_query(config: AttentionConfig, *, background: bool) -> data.StructLayout:
-    """Results of a block row: per query row mantissa and exponent of the reciprocal, and the background if wanted."""
+    """Results of a block row: per query row the reciprocal, and the background if requested."""
     fields = {"background": config.weight_bits} if background else {}
     fields |= reciprocal_layout(config).members
     return data.StructLayout({name: data.ArrayLayout(width, config.block) for name, width in fields.items()})
 
 
 def normaliser_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """What normalising a block row takes, per query row: the weight of a pruned position, and mantissa and exponent
-    of the reciprocal of the row's denominator (``early``: 1 and weight_bits, as the weights are probabilities)."""
+    """Inputs of a block row's normalisation: per query row the weight of a pruned position, and the reciprocal.
+
+    With ``early``, weights are probabilities already, so mantissa and exponent are 1 and weight_bits.
+    """
     return data.StructLayout({**_per_query(config, background=True).members, "slot": 1})
 
 
 class Denominator(wiring.Component):
-    """Adds the pruned positions to a block row's sums, takes the reciprocals, and queues what normalising needs.
+    """Adds the pruned positions to a block row's sums, computes the reciprocals, and queues the results.
 
-    Works through the query rows one per cycle with one multiplier. Nothing stalls inside: whoever sends sums leaves
-    ``block`` cycles between them, and counts the rows that the queues still hold (at most ``depth``).
+    One query row per cycle passes through one multiplier. The pipeline never stalls: the sender must leave ``block``
+    cycles between block rows, and must limit the rows in the queues to ``depth``.
 
     Parameters
     ----------
     config : AttentionConfig
     depth : int
-        Block rows that each queue holds.
+        Capacity of each queue, in block rows.
 
     Attributes
     ----------
@@ -61,7 +63,7 @@ class Denominator(wiring.Component):
     i : In(stream(row_sums_layout))
     o_rows : Out(stream(normaliser_row_layout))
     o_reciprocals : Out(stream({background, mantissa, exponent}))
-        Only with ``early``: what turns the same block row's weights into probabilities.
+        Only with ``early``: the factors that turn the block row's weights into probabilities.
     finished : Out(1)
         Strobe: a block row enters the output queues.
     """
@@ -97,7 +99,7 @@ class Denominator(wiring.Component):
             known.i.payload.slot.eq(self.i.payload.slot),
             results.i.valid.eq(self.finished),
             results.i.payload.eq(rows),
-            # A row with a result is known: its sums came first.
+            # If a row has a result, its entry in ``known`` exists: its sums arrived first.
             self.o_rows.valid.eq(results.o.valid),
             results.o.ready.eq(self.o_rows.ready),
             known.o.ready.eq(self.o_rows.ready & results.o.valid),
@@ -122,11 +124,11 @@ class Denominator(wiring.Component):
         return m
 
     def _denominators(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """One query row per cycle: whether there is one, its denominator, and its background's weight."""
+        """One query row per cycle: whether it is valid, its denominator, and its background weight."""
         config = self._config
         row = Signal(row_sums_layout(config))
         left = Signal(range(config.block + 1))
-        # Registers that a multiplier block can take in.
+        # These registers have no reset, so that multiplier blocks can absorb them.
         background = Signal(config.weight_bits, reset_less=True)
         pruned_keys = Signal(config.length_bits, reset_less=True)
         product = Signal(config.weight_bits + config.length_bits, reset_less=True)
@@ -151,7 +153,7 @@ class Denominator(wiring.Component):
         return valid, denominator, delay(m, background, 2, enable=1, name="background")[2]
 
     def _reciprocals(self, m: Module, valid, denominator, background):
-        """One query row per cycle: whether there is one, its reciprocal, and with ``early`` the background's
+        """One query row per cycle: whether it is valid, its reciprocal and, with ``early``, the background's
         probability."""
         reciprocal = self._reciprocal
         m.d.comb += [
@@ -174,7 +176,7 @@ class Denominator(wiring.Component):
         return valid, {"background": probability.probability[0], **found}
 
     def _collect(self, m: Module, valid, found):
-        """Results of a block row side by side; ``finished`` when the last arrives."""
+        """Collect the results of a block row. ``finished`` is asserted with the last one."""
         rows = Signal(_per_query(self._config, background=self._early))
         count = Signal(range(self._config.block))
         for name, value in found.items():

@@ -1,4 +1,4 @@
-"""2^−t by a second-order polynomial: a pipeline per score."""
+"""2^−t by a second-order polynomial, one pipeline per score."""
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -21,21 +21,22 @@ __all__ = ["Exponential"]
 WHOLE_BITS = DIFFERENCE_BITS + SCORE_MULTIPLIER_BITS - SCALE_FRACTION - EXP_FRACTION
 """Bits of the integer part of t."""
 PLACES_BITS = EXP_UNIT.bit_length()
-"""Bits of the last shift: beyond 2^PLACES_BITS − 1 places, as many as it takes, nothing is left."""
+"""Bits of the last shift. A larger whole part becomes 2^PLACES_BITS − 1 places, which shift everything out."""
 
 
 class Exponential(wiring.Component):
     """Weights of ``count`` scores per cycle, from their distances to the row maximum.
 
-    Each score takes two multiplier blocks. Scale and shift are taken along with the differences, so successive
-    inputs may belong to rows of different heads.
+    Each score needs two multiplier blocks. Scale and shift travel with the differences, so successive inputs may
+    belong to different heads.
 
     Parameters
     ----------
     config : AttentionConfig
     count : int
     compact : bool
-        Scale and shift do not change while differences are under way, and multipliers are near: no registers for them.
+        Use no registers for scale and shift, and none for distant multipliers. Scale and shift must then not change
+        while differences are in flight.
 
     Attributes
     ----------
@@ -83,14 +84,14 @@ class Exponential(wiring.Component):
         return m
 
     def _register(self, m: Module, name: str, width: int, value) -> Signal:
-        """A pipeline register, without a reset, so that multiplier blocks can take it in."""
+        """A pipeline register without reset, so that multiplier blocks can absorb it."""
         register = Signal(width, name=name, reset_less=True)
         with m.If(self.enable):
             m.d.sync += register.eq(value)
         return register
 
     def _exponent(self, m: Module, difference, multiplier: Signal, i: int) -> Signal:
-        """Three stages, or four: difference to t."""
+        """Three stages if compact, else four: from difference to t."""
         shifted = self._register(m, f"shifted_{i}", len(difference), difference >> self.score_shift)
         saturated = self._register(
             m,
@@ -102,11 +103,11 @@ class Exponential(wiring.Component):
         return self._register(m, f"t_{i}", WHOLE_BITS + EXP_FRACTION, (near * multiplier)[SCALE_FRACTION:])
 
     def _mantissa(self, m: Module, t: Signal, i: int) -> tuple[Signal, Signal]:
-        """Four stages, or six: t to 2^−frac(t), in (1/2, 1] with EXP_UNIT fraction bits, and to the places that its
-        whole part shifts that.
+        """Four stages if compact, else six: from t to its mantissa and places.
 
-        c·f·(1−f) is f times c·(1−f), the constant's numerator in shifts and subtractions, its denominator and all
-        scales in one shift of the product.
+        The mantissa is 2^−frac(t), in (1/2, 1] with EXP_UNIT fraction bits. The places are the shift by the whole part
+        of t. c·f·(1−f) is f times c·(1−f): the numerator of c takes shifts and subtractions, and one shift of the
+        product covers its denominator and all scales.
         """
         numerator, denominator = EXP_CURVATURE
         f = delay(m, t[:EXP_FRACTION], 2 + self._far, enable=self.enable, name=f"f_{i}", reset_less=True)

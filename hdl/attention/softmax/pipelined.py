@@ -1,4 +1,4 @@
-"""Softmax of block rows: scores in, weights out as often as the columns of V need them, and the reciprocals."""
+"""Pipelined softmax: block rows, one block of scores per cycle."""
 
 from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
@@ -18,19 +18,22 @@ from .row_walker import RowWalker, row_context_layout, softmax_row_layout, step_
 __all__ = ["ROWS_AHEAD", "Softmax", "weight_block_layout"]
 
 ROWS_AHEAD = 16
-"""Block rows that each queue holds: as many as LUT RAM gives for the price of one."""
+"""Capacity of each queue, in block rows: the depth of a LUT RAM."""
 
 WEIGHTS_AHEAD = 16
-"""Blocks of weights that wait for the main array: in sparse rows the sums of the next row are complete, and its
-reciprocals computed, before the array takes its first weights."""
+"""Blocks of weights that may wait for the main array. In sparse rows, the next row's sums are complete and its
+reciprocals computed before the array takes the next row's first weights."""
 
 STEP_TO_WEIGHT = 3 + Exponential.latency
-"""Enabled cycles from a step to its exponentials: ring, its register, subtraction, exponential."""
+"""Enabled cycles from a step to its exponentials: ring, output register, subtraction, exponential."""
 
 
 def weight_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """Weights of one kept block, [query row][key], less the weight of a pruned position of the query row; 0 for keys
-    beyond the sequence. ``first`` and ``last`` of the pass, which is the ``chunk``-th of its block row."""
+    """Weights of one kept block, [query row][key], minus the weight of a pruned position of the query row.
+
+    Weights of keys beyond the sequence are 0. ``first`` and ``last`` mark the ends of the pass, which serves column
+    chunk ``chunk`` of V.
+    """
     weights = data.ArrayLayout(signed(config.weight_bits + 1), config.block)
     return data.StructLayout(
         {
@@ -45,13 +48,16 @@ def weight_block_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class Credits(wiring.Component):
-    """Counts what of ``limit`` places is taken.
+    """Counts the free places among ``limit``.
 
     Members
     -------
-    take, give : In(1)
-        A place is taken (only while available), or is free again.
+    take : In(1)
+        Strobe: a place is taken. It is undefined to assert it while ``available`` is low.
+    give : In(1)
+        Strobe: a place is free again.
     available : Out(1)
+        Asserted while at least one place is free; i.e. ``take`` may be asserted.
     """
 
     def __init__(self, limit: int):
@@ -67,12 +73,15 @@ class Credits(wiring.Component):
 
 
 class Softmax(wiring.Component):
-    """Softmax unit of the attention core.
+    """Softmax unit of a pipelined attention core.
 
-    Scores of a block row's kept blocks wait in a ring until the row is complete and its maxima are known; then each
-    pass over the row gives its weights at one block per cycle. The first pass also forms the sums of the weights.
-    With ``early`` a pass of its own does that, and the weights follow as probabilities. Passes of successive rows
-    follow one another, and with ``early`` mix, without lost cycles.
+    Scores of a block row's kept blocks wait in a ring until the row is complete and its maxima are known. Then each
+    pass over the row gives its weights, one block per cycle. The first pass also sums the weights. With ``early``, a
+    separate pass forms the sums, and later passes give probabilities. Passes of successive rows follow without lost
+    cycles; with ``early`` they interleave.
+
+        i_scores ─┬─ ring ─────────────── exponentials ── queue ── o_weights
+                  └─ maxima ── walker ─┘       └─ sums ── denominator ── o_rows
 
     Parameters
     ----------
@@ -81,27 +90,27 @@ class Softmax(wiring.Component):
     Attributes
     ----------
     entries : int
-        Blocks that the ring holds: at least two full block rows.
+        Capacity of the ring in blocks: at least two full block rows.
     latency : int
-        Cycles from the last score of a row to its first weights in an idle unit, if nothing is pruned (one more if
-        something is); ``late`` only.
+        Cycles from the last score of a row to its first weights in an idle unit, if nothing is pruned. Pruned positions
+        add one cycle. Only for ``late``.
     row_latency : int
-        Cycles from the last weights of a row's first pass to its ``o_rows``; ``late`` only.
+        Cycles from the last weights of a row's first pass to its ``o_rows``. Only for ``late``.
 
     Members
     -------
     i_row : In(stream(softmax_row_layout))
-        One per block row; must be taken before the row's last scores arrive.
+        One per block row. It must be accepted before the row's last scores arrive.
     available : Out(1)
-        There is room for another block of scores.
+        Asserted while there is room for another block of scores; i.e. ``reserve`` may be asserted.
     reserve : In(1)
-        Strobe: take that room. Each block of scores needs it, any time before it arrives.
+        Strobe: reserve room for one block of scores. Every block needs a reservation before it arrives.
     i_scores : In(stream(score_block_layout))
         Always ready.
     o_weights : Out(stream(weight_block_layout))
     o_rows : Out(stream(normaliser_row_layout))
-        One per block row, after the weights of its first pass (``early``: before them). Up to 16 wait here; further
-        rows do not finish their first pass until one is taken.
+        One per block row, after the weights of its first pass (``early``: before them). Up to 16 rows wait here. Then
+        no further row finishes its first pass until one is accepted.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -131,7 +140,7 @@ class Softmax(wiring.Component):
         m.submodules.denominator = self._denominator
         wiring.connect(m, weights.o, wiring.flipped(self.o_weights))
         wiring.connect(m, self._denominator.o_rows, wiring.flipped(self.o_rows))
-        # A register that freezes every other one from the ring to the weights, when there is no room for one more.
+        # A register that stalls every other one from the ring to the weights while the queue has no room.
         comes = Signal()
         enable = nonzero(
             m,
@@ -148,11 +157,12 @@ class Softmax(wiring.Component):
         return m
 
     def _complete_rows(self, m: Module) -> stream.Interface:
-        """Block rows whose scores have all arrived, the background's score in their maxima."""
+        """Block rows with all their scores. Their maxima include the background's score."""
         config = self._config
         row = softmax_row_layout(config)
-        # Whoever tells rows is far away, and does not see in the same cycle whether there is room. As many rows wait
-        # here as there is room for below: a row's scores come after the row is told, and both leave together.
+        # The sender of rows is far away, so it does not see in the same cycle whether there is room. ``near`` and
+        # ``told`` together hold as many rows as ``arrived``. So ``arrived`` is never full when a row's scores are
+        # complete: the scores come after the row is told, and both leave together.
         m.submodules.near = near = HalfBuffer(row)
         told_layout = data.StructLayout({"row": row, "filled": 1})
         m.submodules.told = told = StreamFIFO(told_layout, depth=ROWS_AHEAD - 1)
@@ -167,7 +177,7 @@ class Softmax(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.i_scores), self._maximum.i)
         wiring.connect(m, self._maximum.o, arrived.i)
-        # Sums of two rows do not end one right after the other, so a row every other cycle is enough.
+        # Sums of two rows never end in successive cycles, so one row every two cycles is enough.
         m.submodules.complete = complete = HalfBuffer(row_context_layout(config))
         known, filled = told.o.payload.row, told.o.payload.filled
         m.d.comb += [
@@ -183,13 +193,13 @@ class Softmax(wiring.Component):
         return complete.o
 
     def _walk(self, m: Module, enable, complete: stream.Interface):
-        """The step that is due, whether there is one, and where its block is in the ring."""
+        """The next step, whether it is valid, and the address of its block in the ring."""
         config = self._config
         step, address = Signal(step_layout(config)), Signal(range(self.entries))
         valid, room, closes = Signal(), Signal(), Signal()
         m.submodules.adder = adder = RowWalker(config, entries=self.entries, adds=True, emits=not self._early)
         m.submodules.rows = rows = Credits(ROWS_AHEAD)
-        # The denominators take one query row per cycle, so the ends of two rows' sums keep that distance.
+        # The denominator unit accepts one query row per cycle, so the ends of two rows' sums keep this distance.
         distance = Signal(range(config.block))
         closing = adder.o.payload.adds & adder.o.payload.last
         free = ~closing | ((distance == 0) & room)
@@ -220,7 +230,7 @@ class Softmax(wiring.Component):
             reciprocals.give.eq(self._denominator.o_reciprocals.valid & self._denominator.o_reciprocals.ready),
         ]
         emitter = self._emitter(m, complete, adder)
-        # Sums go first: a row's weights wait for its reciprocal, and those of earlier rows fill the time.
+        # Sums have priority: a row's weights wait for its reciprocal, and weights of earlier rows fill the time.
         adds = adder.o.valid & free
         m.d.comb += emitter.o.ready.eq(enable & ~adds)
         with m.If(~adds):
@@ -232,7 +242,7 @@ class Softmax(wiring.Component):
         return step, valid, address
 
     def _emitter(self, m: Module, complete: stream.Interface, adder: RowWalker) -> RowWalker:
-        """``early``: the walker of the rows whose reciprocals are there; it follows the one that forms the sums."""
+        """``early``: the walker of rows whose reciprocals are known. It follows the walker that forms the sums."""
         config = self._config
         m.submodules.emitter = emitter = RowWalker(config, entries=self.entries, adds=False, emits=True)
         m.submodules.waiting = waiting = StreamFIFO(row_context_layout(config), depth=ROWS_AHEAD)
@@ -251,7 +261,7 @@ class Softmax(wiring.Component):
         return emitter
 
     def _ring(self, m: Module, enable, step, valid, address):
-        """Scores, and what goes with them, until the last pass has read them. Read one enabled cycle after a step."""
+        """Ring of scores and their keys. The last pass frees them. Data follow a step by one enabled cycle."""
         block = self._maximum.i.payload
         entry = data.StructLayout({name: shape for name, shape in block.shape().members.items() if name != "last"})
         m.submodules.ring = ring = memory.Memory(shape=entry, depth=self.entries, init=[], attrs=NEVER_BOTH)
@@ -271,7 +281,7 @@ class Softmax(wiring.Component):
         return read.data
 
     def _exponentials(self, m: Module, enable, step, valid, block, out) -> Value:
-        """From the ring to the weights, and to the sums. Whether ``out`` has weights after this enabled cycle."""
+        """From the ring to the weights and sums. Returns whether ``out`` has weights after this enabled cycle."""
         config, b = self._config, self._config.block
         steps = delay(m, step, STEP_TO_WEIGHT, enable=enable, name="step")
         valids = delay(m, valid, STEP_TO_WEIGHT, enable=enable, name="valid")
@@ -303,7 +313,7 @@ class Softmax(wiring.Component):
         return valids[-1] & steps[-1].emits
 
     def _sums(self, m: Module, enable, step, valid, key_valid, weight):
-        """Add a pass's weights per query row; the background's weights that go with this step."""
+        """Sum a pass's weights per query row. Returns the background weights that belong to this step."""
         config = self._config
         held = Signal(data.ArrayLayout(unsigned(config.weight_bits), config.block))
         background = Signal.like(held)
@@ -332,7 +342,7 @@ class Softmax(wiring.Component):
         return background
 
     def _emit(self, m: Module, enable, step, key, weight, background, out) -> None:
-        """One stage: subtract the background and leave out invalid keys."""
+        """One stage: subtract the background and clear the weights of invalid keys."""
         with m.If(enable):
             m.d.sync += [out[name].eq(step[name]) for name in ("first", "last", "chunk")]
             m.d.sync += [out.slot.eq(step.row.slot), out.key_block.eq(key.key_block)]
@@ -341,7 +351,7 @@ class Softmax(wiring.Component):
                     m.d.sync += out.weights[i][j].eq(Mux(key.key_valid[j], value - background[i], 0))
 
     def _emit_probabilities(self, m: Module, enable, step, valid, key, weight, out) -> Value:
-        """``early``: divide by the row's denominator first."""
+        """``early``: divide the weights by the row's denominator first."""
         config, b = self._config, self._config.block
         reciprocals = self._denominator.o_reciprocals
         emits = valid & step.emits

@@ -1,4 +1,4 @@
-"""Weights to rounded probabilities: softmax that is normalised early."""
+"""Weights to rounded probabilities, for early normalisation."""
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -14,7 +14,7 @@ __all__ = ["Probability"]
 class Probability(wiring.Component):
     """min(round_half_up(weight · mantissa / 2^(16 + exponent − weight_bits)), weight_max), ``count`` per cycle.
 
-    Each takes one multiplier block.
+    Each value needs one multiplier block.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Probability(wiring.Component):
         m = Module()
         bits = self._config.weight_bits
         least = bits - 1  # exponent of weight_max
-        # One bit more than the result is kept, so that rounding half up is to add one and drop that bit.
+        # One bit more than the result is kept. To round half up is then to add one and drop that bit.
         fixed = RECIPROCAL_FRACTION + least - bits - 1
         exponent = delay(m, self.exponent, 1, enable=self.enable, name="exponent")[1]
         places = Signal(index_bits(self._config.denominator_bits - least))

@@ -1,4 +1,4 @@
-"""1/D by a piecewise-linear approximation: a pipeline."""
+"""Pipeline that computes 1/D by a piecewise-linear approximation."""
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -12,7 +12,7 @@ from ...lib.pipeline import delay, index_bits
 __all__ = ["Reciprocal", "reciprocal_layout"]
 
 STEPS_PER_STAGE = 2
-"""Steps of the normalising shift between registers: each tests and shifts by half of the one before."""
+"""Steps of the normalising shift between registers. Each step tests and shifts by half of the step before."""
 
 
 def reciprocal_layout(config: AttentionConfig) -> data.StructLayout:
@@ -26,12 +26,12 @@ class Reciprocal(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from denominator to result when the output is ready.
+        Cycles from denominator to result while the output is ready.
 
     Members
     -------
     i : In(stream({denominator}))
-        At least 1.
+        The denominator must be at least 1.
     o : Out(stream(reciprocal_layout))
     """
 
@@ -61,7 +61,7 @@ class Reciprocal(wiring.Component):
         return m
 
     def _normalise(self, m: Module) -> tuple[Value, Value]:
-        """Shift the leading one of D to the top; the fraction x below it, and the exponent."""
+        """Shift the leading one of D to the top. Returns the fraction x below it, and the exponent."""
         bits = self._config.denominator_bits
         number, exponent = self.i.payload.denominator, Const(bits - 1, self._config.exponent_bits)
         for index, step in enumerate(self._steps):
@@ -78,7 +78,8 @@ class Reciprocal(wiring.Component):
         return x, exponent
 
     def _line(self, m: Module, x: Value, exponent: Value) -> None:
-        """Look up the segment, multiply, subtract. A multiplier may be far away: a register more is behind it."""
+        """Look up the segment, multiply, subtract. One more register stands behind the multiplier, which may be far
+        away."""
         table = reciprocal_table(self._config.reciprocal_segments)
         within_bits = RECIPROCAL_FRACTION - index_bits(len(table))
         segment = x[within_bits:]

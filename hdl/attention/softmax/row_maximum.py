@@ -1,4 +1,4 @@
-"""Row maxima of the scores as they arrive."""
+"""Maxima of each query row, computed while scores arrive."""
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -13,8 +13,11 @@ __all__ = ["RowMaximum", "row_maximum_layout", "score_block_layout"]
 
 
 def score_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """Scores of one kept block, [query row][key]; ``key_valid`` is 0 for keys beyond the sequence, ``key_block`` the
-    block's place along the keys, ``last`` marks the last kept block of the block row."""
+    """Scores of one kept block, [query row][key].
+
+    ``key_valid`` is 0 for keys beyond the sequence. ``key_block`` is the block's place along the keys. ``last`` marks
+    the last kept block of the block row.
+    """
     return data.StructLayout(
         {
             "scores": data.ArrayLayout(data.ArrayLayout(signed(config.score_bits), config.block), config.block),
@@ -26,7 +29,7 @@ def score_block_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def row_maximum_layout(config: AttentionConfig) -> data.StructLayout:
-    """A complete block row: how many blocks it has, and each query row's largest valid score."""
+    """A complete block row: the number of its blocks, and the largest valid score of each query row."""
     return data.StructLayout(
         {
             "count": unsigned_bits(config.blocks),
@@ -36,8 +39,9 @@ def row_maximum_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class RowMaximum(wiring.Component):
-    """Largest valid score of each query row, over the blocks of a block row: a tree over a block's keys, then a
-    running maximum. Takes a block in every cycle.
+    """Largest valid score of each query row over the blocks of a block row.
+
+    A tree finds the maximum over a block's keys, then a running maximum follows. Throughput is one block per cycle.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class RowMaximum(wiring.Component):
     i : In(stream(score_block_layout))
         Always ready.
     o : Out(stream(row_maximum_layout))
-        Expects to be taken at once.
+        Must always be ready.
     """
 
     def __init__(self, config: AttentionConfig):

@@ -12,8 +12,11 @@ __all__ = ["RowWalker", "row_context_layout", "softmax_row_layout", "step_layout
 
 
 def softmax_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """What the softmax must know about a block row: the score that its pruned positions stand for, how many keys are
-    pruned, how many passes of weights are wanted (1…chunks), the head's score scale, and a tag."""
+    """A block row as announced to the softmax.
+
+    ``background`` is the score of pruned positions, ``chunks`` the number of passes of weights (1 or more), and
+    ``slot`` a tag that results carry.
+    """
     return data.StructLayout(
         {
             "background": signed(config.score_bits),
@@ -27,17 +30,20 @@ def softmax_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def row_context_layout(config: AttentionConfig) -> data.StructLayout:
-    """A complete block row. ``filled``: it has pruned positions that take part in the softmax; the maximum includes
-    them then."""
+    """A complete block row.
+
+    ``filled`` is set if the row has pruned positions that take part in the softmax. The maximum then includes their
+    score.
+    """
     return data.StructLayout({**softmax_row_layout(config).members, **row_maximum_layout(config).members, "filled": 1})
 
 
 def step_layout(config: AttentionConfig) -> data.StructLayout:
     """One step of a pass.
 
-    ``background``: the score of the pruned positions is to be exponentiated in place of a block. ``adds``: the block
-    enters the sums. ``emits``: its weights are wanted. ``first`` and ``last`` of the pass; ``last_pass``: no other
-    pass over the row follows.
+    ``background`` marks the score of the pruned positions, in place of a block. ``adds`` tells that the block enters
+    the sums, ``emits`` that its weights are sent. ``first`` and ``last`` mark the ends of a pass. ``last_pass`` marks
+    the last pass over the row.
     """
     return data.StructLayout(
         {
@@ -54,7 +60,7 @@ def step_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 class RowWalker(wiring.Component):
-    """Walks the ring of scores, one block row after another, without a lost cycle.
+    """Walks the ring of scores, one block row after another, without lost cycles.
 
     Parameters
     ----------
@@ -62,15 +68,15 @@ class RowWalker(wiring.Component):
     entries : int
         Size of the ring, a power of two.
     adds, emits : bool
-        What the passes are for. With ``adds`` the first pass forms the sums, and begins with the background of a
-        filled row. With ``emits`` there are as many passes as the row wants, else one.
+        Purpose of the passes. With ``adds``, the first pass forms the sums, and it begins with the background if the
+        row is filled. With ``emits``, there are ``chunks`` passes, otherwise one.
 
     Members
     -------
     i : In(stream(row_context_layout))
     o : Out(stream(step_layout))
     address : Out
-        Of the step's block in the ring.
+        Address of the step's block in the ring.
     """
 
     def __init__(self, config: AttentionConfig, *, entries: int, adds: bool, emits: bool):
@@ -91,7 +97,8 @@ class RowWalker(wiring.Component):
         blocks_left = Signal.like(row.count)
         passes_left = Signal.like(row.chunks)
         background, first, ends_row = Signal(), Signal(), Signal()
-        # Registers beside what is left, so that nothing is compared on the way to others.
+        # Registers next to the counters hold the results of comparisons, so that no comparison is on a path to other
+        # registers.
         last_block, first_pass, last_pass = Signal(), Signal(), Signal()
         chunk = Signal.like(step.chunk)
         m.d.comb += [
@@ -126,7 +133,7 @@ class RowWalker(wiring.Component):
                     last_pass.eq(passes_left == 2),
                 ]
             with m.If(ends_row):
-                # The next row lies behind this one.
+                # The next row begins behind this one.
                 m.d.sync += [self.o.valid.eq(0), base.eq(self.address + 1), self.address.eq(self.address + 1)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [

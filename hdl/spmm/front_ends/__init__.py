@@ -1,1 +1,1 @@
-"""One component per weight format: words in, a column and a value per step out."""
+"""Front ends, one per weight format: weight words in, steps of a column and a value out."""

@@ -1,4 +1,4 @@
-"""Bank-balanced: a word has a weight of every bank."""
+"""Front end of bank-balanced weights: a word has one weight of every bank."""
 
 from amaranth import Array, Module, Mux, Signal, Value
 from amaranth.lib import stream
@@ -14,8 +14,8 @@ __all__ = ["Bbs"]
 
 
 class Bbs(FrontEnd):
-    """Without ``spread``, ``banks`` steps per word on ``o_steps``; with it, one on ``o_spread_steps``, one cycle
-    after its word.
+    """Without ``spread``, makes ``banks`` steps per word on ``o_steps``. With ``spread``, makes one step per word on
+    ``o_spread_steps``, one cycle after the word.
 
     Members
     -------
@@ -23,7 +23,7 @@ class Bbs(FrontEnd):
     bank_columns : In
         Columns of a bank.
     o_spread_steps : Out(stream(spread_step_layout, always_ready))
-        All zero without a step.
+        All zero while not valid.
     """
 
     weight_format = WeightFormat.BBS
@@ -39,7 +39,7 @@ class Bbs(FrontEnd):
     def elaborate(self, platform):
         m = Module()
         tag = self.i_words.payload.tag
-        start, start_made = Signal(self._config.column_bits), Signal(self._config.column_bits)  # of the step's bank
+        start, start_made = Signal(self._config.column_bits), Signal(self._config.column_bits)  # start of the bank
         held, _, step = self._hold(m, valid=~self.spread, start=start_made)
         with m.If(self.i_words.valid):
             m.d.sync += start.eq(Mux(tag.opens, 0, start + self.bank_columns))
@@ -50,8 +50,7 @@ class Bbs(FrontEnd):
         return m
 
     def _choose(self, m: Module, bank) -> tuple[Value, Value]:
-        """Index and value of the bank that was named in the cycle before: one of each few banks in that cycle, one of
-        those in this."""
+        """Index and value of a bank. The first cycle selects within groups of banks, the second selects a group."""
         low = len(bank) // 2
         high = Signal(len(bank) - low, name="held_bank")
         m.d.sync += high.eq(bank[low:])
@@ -65,7 +64,7 @@ class Bbs(FrontEnd):
         return found[0], found[1]
 
     def _spread(self, m: Module) -> None:
-        """All banks at once, one cycle after the word; zeros without one."""
+        """Make a step of all banks, one cycle after the word; all zero without one."""
         word, tag = self._word, self.i_words.payload.tag
         held = Signal.like(self.o_spread_steps.payload, name="held_spread", reset_less=True)
         valid, weighs = Signal(), Signal()

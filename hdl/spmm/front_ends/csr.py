@@ -1,4 +1,4 @@
-"""CSR with absolute column indices."""
+"""Front end of CSR with absolute column indices."""
 
 from amaranth import Module, Signal
 
@@ -9,7 +9,7 @@ __all__ = ["Csr"]
 
 
 class Csr(FrontEnd):
-    """A word is a step."""
+    """Makes one step per word."""
 
     weight_format = WeightFormat.CSR
 

@@ -1,4 +1,4 @@
-"""CSR whose columns are counted from the one before."""
+"""Front end of CSR with column deltas."""
 
 from amaranth import Module, Mux, Signal
 
@@ -10,14 +10,14 @@ __all__ = ["CsrDelta"]
 
 
 class CsrDelta(FrontEnd):
-    """A word is a step; an escape's has the value 0."""
+    """Makes one step per word. The step of an escape has the value 0."""
 
     weight_format = WeightFormat.CSR_DELTA
 
     def elaborate(self, platform):
         m = Module()
         held, valid, step = self._hold(m)
-        # The column after the last value, or after what the last escape skipped.
+        # The column after the last value, or after the columns that the last escape skipped.
         following = Signal(self._config.column_bits)
         delta, value = Signal.like(self._word.indices[0], name="delta"), Signal.like(self._word.values[0], name="value")
         escape = delta == ESCAPE

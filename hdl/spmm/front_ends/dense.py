@@ -1,4 +1,4 @@
-"""Every column in order: the baseline."""
+"""Front end of dense weights: every column in order, as a baseline."""
 
 from amaranth import Module, Mux, Signal
 
@@ -9,7 +9,7 @@ __all__ = ["Dense"]
 
 
 class Dense(FrontEnd):
-    """A word is a step, whether its value is 0 or not."""
+    """Makes one step per word, zeros included."""
 
     weight_format = WeightFormat.DENSE
 

@@ -1,4 +1,4 @@
-"""What all front ends have in common."""
+"""Base class of the front ends."""
 
 from amaranth import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -12,16 +12,17 @@ __all__ = ["FrontEnd", "when"]
 
 
 class FrontEnd(wiring.Component):
-    """Turns the words of one weight format into steps. A step is offered three cycles after its word is: a word's
-    register is far away, so that first a weight and its index are taken from it, then the column is made of them, and
-    then it leaves from a register of its own.
+    """Turns the words of one weight format into steps. A step follows its word by three cycles.
+
+    The word's register is far away, so each cycle does little: the first takes a weight and its index, the second
+    computes the column, the third registers the step.
 
     Members
     -------
     i_words : In(stream(tagged_word_layout, always_ready))
-        The word stands until its last step.
+        The word does not change until its last step.
     o_steps : Out(stream(step_layout, always_ready))
-        Registered; all zero without a step.
+        From registers; all zero while not valid.
     """
 
     weight_format: WeightFormat
@@ -38,14 +39,17 @@ class FrontEnd(wiring.Component):
 
     @property
     def _word(self) -> data.View:
-        """The word, read as this format's."""
+        """The word, in the layout of this format."""
         layout = word_layout(self._config, self.weight_format)
         return data.View(layout, self.i_words.payload.word[: layout.size])
 
     def _hold(self, m: Module, *, valid=1, start=None) -> tuple[data.View, Signal, data.View]:
-        """The tag of a step one cycle after its word, whether there is one, and the step before its registers, with all
-        but ``column`` and ``value``. Without ``valid`` there is none. What comes as ``start`` one cycle after the step
-        is added to its column."""
+        """Registers that all front ends share.
+
+        Returns a tag one cycle after its word, whether it is valid, and the step of that cycle. The caller must drive
+        the step's ``column`` and ``value``. Words count only while ``valid`` is high. ``start``, one cycle later than
+        the step, is added to its column.
+        """
         held = Signal.like(self.i_words.payload.tag, name="held")
         held_valid, made_valid = Signal(), Signal()
         step, made = (Signal.like(self.o_steps.payload, name=name) for name in ("step", "made"))
@@ -66,6 +70,7 @@ class FrontEnd(wiring.Component):
 
 
 def when(condition, value) -> Value:
-    """A value, or 0. By logic: as a choice it would become the reset of registers, which is a way of its own."""
+    """``value``, or 0 if ``condition`` is low, by AND gates. A Mux would become a synchronous reset of registers, which
+    needs routing of its own."""
     bits = Value.cast(value).as_unsigned()
     return bits & condition.replicate(len(bits))

@@ -1,4 +1,4 @@
-"""N:M: a word is a group of columns."""
+"""Front end of N:M weights: a word is a group of columns."""
 
 from amaranth import Cat, Module, Mux, Signal
 
@@ -9,7 +9,7 @@ __all__ = ["Nm"]
 
 
 class Nm(FrontEnd):
-    """``kept`` steps per word."""
+    """Makes ``kept`` steps per word."""
 
     weight_format = WeightFormat.NM
 
@@ -19,7 +19,7 @@ class Nm(FrontEnd):
         held, valid, step = self._hold(m)
         index, value = Signal.like(self._word.indices[0], name="index"), Signal.like(self._word.values[0], name="value")
         m.d.sync += [index.eq(self._word.indices[place]), value.eq(self._word.values[place])]
-        before = Signal(self._config.column_bits)  # the last step's group; more bits than it can need
+        before = Signal(self._config.column_bits)  # group of the last step; wider than needed
         group = Signal.like(before)
         m.d.comb += [
             group.eq(Mux(held.first, 0, before + held.opens)),
