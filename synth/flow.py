@@ -146,7 +146,7 @@ def build(
         folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth + CORE_DEPTH, tell=tell, announce=announce
     )
     with _claimed(folder):
-        made = design(board, config, clock_mhz=clock_mhz, baud=baud, tell=tell)
+        made = design(board, config, folder=folder.resolve(), clock_mhz=clock_mhz, baud=baud, source=source, tell=tell)
         pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
         plan = Plan(
             top=made.top,

