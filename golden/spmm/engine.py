@@ -1,4 +1,4 @@
-"""A sparse matrix product: what the SpMM engine answers, bit for bit."""
+"""SpMM engine: the result of a sparse matrix product, bit for bit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,14 @@ Integers = NDArray[np.integer] | Sequence[int]
 
 @dataclass(frozen=True, kw_only=True)
 class SpmmResult:
-    """A product's output (M, N) int8, and how many of its results were clipped before the activation."""
+    """Result of a product.
+
+    Attributes
+    ----------
+    output : (M, N) int8
+    saturations : int
+        Number of results that were clipped, before the activation.
+    """
 
     output: Int8
     saturations: int
@@ -42,24 +49,26 @@ def sparse_product(
     activation: Activation = Activation.NONE,
     table: Int8 | Sequence[int] | None = None,
 ) -> SpmmResult:
-    """act(clip(round_half_up((W·X + bias) · multiplier / 2^(8 + shift)), −128, 127)).
+    """Compute Y = act(clip(round((W·X + bias) · multiplier / 2^(8 + shift)), −128, 127)).
 
     Parameters
     ----------
+    config : SpmmConfig
     weights : (M, K) int8 NumPy array, scipy.sparse CSR, CSC or COO of int8, or PackedWeights
-        How they are packed makes no difference to the result.
+        The packing does not change the result.
     x : (K, N) int8
-    bias : (M,) integers of 32 bits, in units of the accumulator
-    multiplier, shift : (M,) unsigned integers
-        Of 16 and 5 bits; :func:`~thresher.spec.spmm_command.row_scaling` gives them.
+    bias : (M,) integers of 32 bits, signed
+        In units of the accumulator.
+    multiplier, shift : (M,) integers of 16 and 5 bits, unsigned
+        See :func:`~thresher.spec.spmm_command.row_scaling`.
     activation, table
         See :func:`~thresher.golden.spmm.activation.activate`.
 
     Raises
     ------
     InputError
-        An array has the wrong shape, dtype or range, is larger than the engine takes, or weights are malformed or
-        packed in a way that the engine does not take.
+        An array has the wrong shape, dtype or range, the product is too large for the engine, or the weights are
+        malformed or packed in a format that the engine does not have.
     """
     if isinstance(weights, PackedWeights):
         _check_packing(config, weights)
@@ -73,7 +82,7 @@ def sparse_product(
         ("tokens", wide_x.shape[1], config.max_tokens),
     ):
         if size > largest:
-            raise InputError(f"the product has {size} {name}: the engine takes at most {largest}")
+            raise InputError(f"the product must have at most {largest} {name} for this engine, not {size}")
     biases = _per_row("bias", bias, rows, -(1 << (BIAS_BITS - 1)), (1 << (BIAS_BITS - 1)) - 1)
     multipliers = _per_row("multiplier", multiplier, rows, 0, (1 << ROW_MULTIPLIER_BITS) - 1)
     shifts = _per_row("shift", shift, rows, 0, (1 << ROW_SHIFT_BITS) - 1)
@@ -88,29 +97,31 @@ def sparse_product(
 
 def _check_packing(config: SpmmConfig, packed: PackedWeights) -> None:
     if packed.format not in config.formats:
-        raise InputError(f"weights are packed as {packed.format}: the engine takes {', '.join(config.formats)}")
+        raise InputError(
+            f"weights must be packed as {' or '.join(config.formats)} for this engine, not {packed.format}"
+        )
     used = {WeightFormat.BBS: ("banks",), WeightFormat.NM: ("kept", "group")}.get(packed.format, ())
     for name in used:
         given, expected = getattr(packed, name), getattr(config, name)
         if given != expected:
-            raise InputError(f"weights are packed with {name}={given}: the engine takes {name}={expected}")
+            raise InputError(f"weights must be packed with {name}={expected} for this engine, not {name}={given}")
 
 
 def _check_x(x: Int8, columns: int) -> Int64:
     if not isinstance(x, np.ndarray) or x.dtype != np.int8:
         raise InputError(f"X must be a NumPy array of dtype int8, not {getattr(x, 'dtype', type(x).__name__)}")
     if x.ndim != 2 or x.shape[0] != columns or x.shape[1] < 1:
-        raise InputError(f"X must have shape ({columns}, N), as many rows as W has columns, not {x.shape}")
+        raise InputError(f"X must have shape ({columns}, N), because W has {columns} columns, not {x.shape}")
     return x.astype(np.int64)
 
 
 def _per_row(name: str, value: Integers, rows: int, low: int, high: int) -> Int64:
-    """(M, 1) of what is told about each row."""
+    """Check numbers of which there is one per row, and convert them to int64 of shape (M, 1)."""
     numbers = np.asarray(value)
     if numbers.dtype.kind not in "iu" or numbers.shape != (rows,):
         raise InputError(f"{name} must hold {rows} integers, one per row, not {numbers.dtype} of shape {numbers.shape}")
     wrong = (numbers < low) | (numbers > high)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise InputError(f"{name} of row {row} is {numbers[row]}: must be from {low} to {high}")
+        raise InputError(f"{name} of row {row} must be from {low} to {high}, not {numbers[row]}")
     return numbers.astype(np.int64)[:, None]

@@ -1,4 +1,4 @@
-"""Weight matrices as the words that an SpMM engine takes, and back."""
+"""Packing of weight matrices into the words that an SpMM engine takes, and unpacking."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,43 +15,44 @@ from ...spec.spmm_config import WeightFormat
 from ...spec.weight_words import WordShape, word_shape
 from ..lib.integer import Int8, Int64
 from .front_ends import bbs, csr, csr_delta, dense, nm
-from .matrices import Entries, Words, canonical, first
+from .matrices import Entries, Words, canonical, find_first
 
 __all__ = ["PackedWeights", "pack", "unpack"]
 
 LENGTH_FORMATS = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
-"""Formats whose rows have lengths of their own; the others' follow from the shape."""
-MOST = 1 << 24
-"""Rows or columns of a matrix that is read from arrays."""
+"""Formats whose rows have different numbers of words. In the others the shape gives the number."""
+LARGEST_SIZE = 1 << 24
+"""Largest number of rows or columns of a matrix that is read from arrays."""
 HEADER = ("format", "rows", "columns", "banks", "kept", "group", "stored")
+"""Numbers in the array ``header``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedWeights:
-    """A weight matrix in words; see :mod:`~thresher.spec.weight_words`.
+    """Weight matrix in words; see :mod:`~thresher.spec.weight_words`.
 
     Parameters
     ----------
     format : WeightFormat
     rows, columns : int
-        M, K.
+        M and K.
     banks, kept, group : int
-        As in :class:`~thresher.spec.spmm_config.SpmmConfig`; 1, 2 and 4 where the format has no use for them.
+        See :class:`~thresher.spec.spmm_config.SpmmConfig`. 1, 2 and 4 if the format does not use them.
     stored : int
-        Weights, without what only pads a word. The dense format has M·K.
+        Number of weights, without padding. In the dense format M·K.
     values : (words, V) int8
-        The words, row after row.
-    indices : (words, V) uint16, or uint32 where they have more than 16 bits
-        0 in the dense format.
+        Values of the words, row after row.
+    indices : (words, V) uint16, or uint32 if an index has more than 16 bits
+        Indices of the words; 0 in the dense format.
     lengths : (rows,) int64
-        Words of each row.
+        Number of words of each row.
 
     Raises
     ------
     InputError
-        An array has the wrong shape or dtype, or lengths do not add up.
+        An array has the wrong shape or dtype, or the lengths or ``stored`` contradict the values.
     ConfigError
-        ``banks``, ``kept`` or ``group`` is not what an engine can have.
+        No engine can have these ``banks``, ``kept`` or ``group``.
     """
 
     format: WeightFormat
@@ -68,7 +69,7 @@ class PackedWeights:
     def __post_init__(self):
         _check_structure(self.format, banks=self.banks, kept=self.kept, group=self.group)
         if self.rows < 1 or self.columns < 1:
-            raise InputError(f"packed weights must have rows and columns, not shape {(self.rows, self.columns)}")
+            raise InputError(f"packed weights must have rows and columns, not shape {self.rows, self.columns}")
         for name, array, dtype, shape in (
             ("values", self.values, np.dtype(np.int8), (len(self.values), self.shape.values)),
             ("indices", self.indices, _index_type(self.shape), self.values.shape),
@@ -79,39 +80,45 @@ class PackedWeights:
                     f"{name} of {self.format} weights must be {dtype} of shape {shape}, "
                     f"not {array.dtype} of shape {array.shape}"
                 )
-        if (found := first((self.lengths < 0) | (self.lengths > self.columns))) is not None:
-            raise InputError(f"row {found[0]} has {self.lengths[found]} words: must be 0 to {self.columns}")
+        if (found := find_first((self.lengths < 0) | (self.lengths > self.columns))) is not None:
+            raise InputError(f"row {found[0]} must have from 0 to {self.columns} words, not {self.lengths[found]}")
         if (total := int(self.lengths.sum())) != len(self.values):
-            raise InputError(f"lengths of rows add up to {total} words, but there are {len(self.values)}")
+            raise InputError(f"lengths must add up to the {len(self.values)} words that are given, not to {total}")
         if self.format not in LENGTH_FORMATS:
             expected = _row_words(self.format, self.columns, self.group, len(self.values) // self.rows)
-            if (found := first(self.lengths != expected)) is not None:
+            if (found := find_first(self.lengths != expected)) is not None:
                 raise InputError(
-                    f"row {found[0]} has {self.lengths[found]} words where {self.format} has {expected} in every row"
+                    f"row {found[0]} must have {expected} words, as every row in the format {self.format}, "
+                    f"not {self.lengths[found]}"
                 )
-        if not np.count_nonzero(self.values) <= self.stored <= self.rows * self.columns:
+        smallest, largest = np.count_nonzero(self.values), self.rows * self.columns
+        if not smallest <= self.stored <= largest:
             raise InputError(
-                f"stored={self.stored} cannot be: there are {np.count_nonzero(self.values)} weights other than zero "
-                f"in a matrix of {self.rows * self.columns}"
+                f"stored must be from {smallest}, the number of non-zeros, to {largest}, the size of the matrix, "
+                f"not {self.stored}"
             )
 
     @property
     def shape(self) -> WordShape:
-        """The words of this matrix, with indices no wider than it needs."""
+        """Layout of the words, with indices as wide as this matrix needs."""
         return word_shape(self.format, columns=self.columns, banks=self.banks, kept=self.kept, group=self.group)
 
     @property
     def bytes(self) -> int:
-        """Of :meth:`to_arrays` without the header: values, indices bit by bit, and the formats' lengths of rows."""
+        """Bytes of the arrays of :meth:`to_arrays`, without the header."""
         lengths = self.rows * _length_type(self.columns).itemsize if self.format in LENGTH_FORMATS else 0
         return self.values.size + ceil_div(self.values.size * self.shape.index_bits, 8) + lengths
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays to be stored, for example as safetensors.
+        """Convert to arrays that can be stored, for example as safetensors.
 
-        ``header`` (7,) int64: format code, rows, columns, banks, kept, group, stored. ``values`` (words, V) int8.
-        ``indices`` uint8: indices of ``shape.index_bits`` bits each, the first in the lowest bits of the first byte.
-        ``lengths`` (rows,) uint16, or uint32 from 65536 columns on: only where rows have lengths of their own.
+        Returns
+        -------
+        dict
+            ``header``, (7,) int64: format code, rows, columns, banks, kept, group, stored.
+            ``values``, (words, V) int8.
+            ``indices``, uint8: indices of ``shape.index_bits`` bits, the first in the lowest bits of the first byte.
+            ``lengths``, (rows,) uint16, or uint32 from 65536 columns on. Only in the formats csr and csr-delta.
         """
         header = {name: getattr(self, name) for name in HEADER} | {"format": FORMAT_CODES[self.format]}
         arrays = {
@@ -125,40 +132,40 @@ class PackedWeights:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "PackedWeights":
-        """Read what :meth:`to_arrays` gave.
+        """Convert the arrays of :meth:`to_arrays` back.
 
         Raises
         ------
         InputError
-            An array is missing, or has the wrong shape, type or content.
+            An array is missing, or has the wrong shape, dtype or content.
         ConfigError
-            The header names ``banks``, ``kept`` or ``group`` that an engine cannot have.
+            No engine can have the header's ``banks``, ``kept`` or ``group``.
         """
-        header = _array(arrays, "header", (np.dtype(np.int64),), 1)
+        header = _array(arrays, "header", np.dtype(np.int64), 1)
         if header.shape != (len(HEADER),):
             raise InputError(f"header must hold {', '.join(HEADER)}, not {len(header)} numbers")
         settings = dict(zip(HEADER, header.tolist(), strict=True))
         code = settings.pop("format")
         formats = {number: item for item, number in FORMAT_CODES.items()}
         if code not in formats:
-            raise InputError(f"header names format {code}: must be 0 to {max(formats)}")
+            raise InputError(f"format in the header must be from 0 to {max(formats)}, not {code}")
         weight_format = formats[code]
         rows, columns = settings["rows"], settings["columns"]
         _check_structure(weight_format, **{name: settings[name] for name in ("banks", "kept", "group")})
-        # No engine takes more, and a file that is wrong about it must not fill the memory.
-        if not (1 <= rows <= MOST and 1 <= columns <= MOST):
-            raise InputError(f"header must have 1 to {MOST} rows and columns, not {rows} and {columns}")
+        # No engine takes more. The limit also keeps a damaged file from filling the memory.
+        if not (1 <= rows <= LARGEST_SIZE and 1 <= columns <= LARGEST_SIZE):
+            raise InputError(f"header must have 1 to {LARGEST_SIZE} rows and columns, not {rows} and {columns}")
 
-        values = _array(arrays, "values", (np.dtype(np.int8),), 2)
+        values = _array(arrays, "values", np.dtype(np.int8), 2)
         if weight_format in LENGTH_FORMATS:
-            lengths = _array(arrays, "lengths", (_length_type(columns),), 1).astype(np.int64)
+            lengths = _array(arrays, "lengths", _length_type(columns), 1).astype(np.int64)
         else:
             each = _row_words(weight_format, columns, settings["group"], len(values) // rows)
             lengths = np.full(rows, each, np.int64)
         shape = word_shape(
             weight_format, columns=columns, banks=settings["banks"], kept=settings["kept"], group=settings["group"]
         )
-        packed = _array(arrays, "indices", (np.dtype(np.uint8),), 1)
+        packed = _array(arrays, "indices", np.dtype(np.uint8), 1)
         expected = ceil_div(values.size * shape.index_bits, 8)
         if len(packed) != expected:
             raise InputError(f"indices must have {expected} bytes for {values.size} values, not {len(packed)}")
@@ -185,20 +192,21 @@ def pack(
     Parameters
     ----------
     weights : (M, K) int8 NumPy array, or scipy.sparse CSR, CSC or COO of int8, array or matrix
-        The pattern is the non-zeros of a NumPy array, and all that a sparse one stores: zeros among these stay, so
-        that a balanced pattern survives a weight that was rounded to zero.
+        The entries are the non-zeros of a NumPy array, or all that a sparse matrix stores. Stored zeros remain
+        entries, so that banks stay balanced if a weight was rounded to zero.
+    weight_format : WeightFormat
     banks : int
-        Of the bank-balanced format. The other formats ignore it, as they do ``kept`` and ``group``.
+        Number of banks in the bank-balanced format. Other formats ignore it.
     kept, group : int
-        Of the N:M format.
+        N and M of the N:M format. Other formats ignore them.
 
     Raises
     ------
     InputError
-        The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or its pattern is not that
-        of the format: banks are unbalanced, a group has more weights than it may. The message says where.
+        The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or its pattern does not fit
+        the format: banks are unbalanced, or a group has too many weights. The message says where.
     ConfigError
-        The format is unknown, or ``banks``, ``kept`` or ``group`` is not what an engine can have.
+        The format is unknown, or no engine can have these ``banks``, ``kept`` or ``group``.
     """
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     used = {}
@@ -224,20 +232,22 @@ def pack(
 
 
 def unpack(packed: PackedWeights) -> sparse.csr_array:
-    """The matrix that was packed.
+    """Unpack a weight matrix.
 
-    CSR formats give back its pattern. Of the others a zero is taken for padding, except in the bank-balanced format,
-    where it is padding only in banks that have fewer columns than the others: so the result can always be packed again.
+    In the two CSR formats the result has all entries of the packed matrix, zeros included. In the formats nm and dense
+    zeros are padding and not entries. In the format bbs zeros are padding only in banks with fewer columns than the
+    others. The result can always be packed again.
 
     Returns
     -------
-    csr_array of int8, (M, K), columns ascending in every row
+    (M, K) csr_array of int8
+        The columns of every row ascend.
 
     Raises
     ------
     InputError
-        An index is out of range or out of order, or a skip of the delta-coded format has a value. The message says
-        which row and word.
+        An index is out of range or out of order, or an escape of the format csr-delta has a value. The message names
+        the row and the word.
     """
     return _decode(packed).to_csr()
 
@@ -272,7 +282,7 @@ def _decode(packed: PackedWeights) -> Entries:
 
 
 def _check_structure(weight_format: WeightFormat, *, banks: int, kept: int, group: int) -> None:
-    """What an engine with this format can have; see :class:`~thresher.spec.spmm_config.SpmmConfig`."""
+    """Raise :class:`ConfigError` unless an engine with this format can have these settings."""
     if weight_format is WeightFormat.BBS:
         check_one_of("banks", banks, powers_of_two(2, 256))
     elif weight_format is WeightFormat.NM:
@@ -281,7 +291,7 @@ def _check_structure(weight_format: WeightFormat, *, banks: int, kept: int, grou
 
 
 def _row_words(weight_format: WeightFormat, columns: int, group: int, average: int) -> int:
-    """Words of every row of a format whose rows are equally long."""
+    """Number of words of a row, in a format in which all rows have the same number."""
     match weight_format:
         case WeightFormat.NM:
             return ceil_div(columns, group)
@@ -296,18 +306,16 @@ def _index_type(shape: WordShape) -> np.dtype:
 
 
 def _length_type(columns: int) -> np.dtype:
-    """A row may have as many words as the matrix has columns."""
+    """Type of a row's number of words, which is at most the number of columns."""
     return np.dtype(np.uint16 if columns < 1 << 16 else np.uint32)
 
 
-def _array(arrays: Mapping[str, np.ndarray], name: str, dtypes: tuple[np.dtype, ...], dimensions: int) -> np.ndarray:
+def _array(arrays: Mapping[str, np.ndarray], name: str, dtype: np.dtype, dimensions: int) -> np.ndarray:
     if name not in arrays:
         raise InputError(f"packed weights lack the array {name!r}: they have {', '.join(sorted(arrays)) or 'none'}")
     array = arrays[name]
-    if array.dtype not in dtypes or array.ndim != dimensions:
-        raise InputError(
-            f"{name} must be {dtypes[0]} of {dimensions} dimensions, not {array.dtype} of shape {array.shape}"
-        )
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise InputError(f"{name} must be {dtype} of {dimensions} dimensions, not {array.dtype} of shape {array.shape}")
     return array
 
 

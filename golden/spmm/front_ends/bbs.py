@@ -1,6 +1,6 @@
-"""Bank-balanced sparsity: a word holds a weight of every bank of a row, with its column inside the bank.
+"""Bank-balanced sparsity: a word holds one weight of every bank of a row, with its column inside the bank.
 
-After Cao et al., "Efficient and Effective Sparse LSTM on FPGA with Bank-Balanced Sparsity" (FPGA 2019).
+See Cao et al., "Efficient and Effective Sparse LSTM on FPGA with Bank-Balanced Sparsity" (FPGA 2019).
 """
 
 import numpy as np
@@ -8,33 +8,33 @@ import numpy as np
 from ....spec.errors import InputError
 from ....spec.formats import ceil_div
 from ...lib.integer import Int64
-from ..matrices import Entries, Words, first, padded_offsets
+from ..matrices import Entries, Words, find_first, padded_offsets
 
 __all__ = ["decode", "encode"]
 
 
 def _bank_columns(columns: int, banks: int) -> Int64:
-    """(banks,) columns of each bank; the last ones may have fewer than the others, or none."""
+    """Number of columns of each bank, (banks,). The last banks may have fewer columns than the others, or none."""
     width = ceil_div(columns, banks)
     return np.clip(columns - width * np.arange(banks), 0, width)
 
 
 def encode(weights: Entries, banks: int) -> Words:
-    """The words of a matrix.
+    """Convert a matrix to words.
 
     Raises
     ------
     InputError
-        A bank has another number of weights than the others. One with fewer columns may have fewer weights.
+        Two banks have different numbers of weights. A bank with fewer columns than the others may have fewer weights.
     """
     rows, columns = weights.shape
     width = ceil_div(columns, banks)
     banked = weights.rows * banks + weights.columns // width
     counts = np.bincount(banked, minlength=rows * banks).reshape(rows, banks)
     whole = _bank_columns(columns, banks) == width
-    # The commonest number is taken for the right one, so that the message points at the odd bank out.
+    # Take the most frequent number for the right one, so that the message names the bank that differs.
     count = int(np.bincount(counts[:, whole].ravel()).argmax())
-    if (found := first(np.where(whole, counts != count, counts > count))) is not None:
+    if (found := find_first(np.where(whole, counts != count, counts > count))) is not None:
         row, bank = found
         raise InputError(
             f"row {row}, bank {bank} (columns {bank * width} to {min((bank + 1) * width, columns) - 1}) has "
@@ -55,12 +55,14 @@ def encode(weights: Entries, banks: int) -> Words:
 
 
 def decode(words: Words, columns: int, banks: int) -> Entries:
-    """The matrix of so many columns. Zeros are part of the pattern except in banks that may have fewer weights.
+    """Convert words to a matrix with ``columns`` columns.
+
+    Values of 0 are entries, except in banks with fewer columns than the others.
 
     Raises
     ------
     InputError
-        A column is outside its bank or the matrix, or columns do not ascend in a bank.
+        A column is outside its bank or the matrix, or the columns of a bank do not ascend.
     """
     rows, width = len(words.lengths), ceil_div(columns, banks)
     count = len(words.values) // rows
@@ -70,15 +72,15 @@ def decode(words: Words, columns: int, banks: int) -> Entries:
 
     offsets, values = per_bank(words.indices), per_bank(words.values)
     bank_columns = _bank_columns(columns, banks)[:, None]
-    # What pads a short bank may lie beyond it: it has no weight.
+    # Padding of a short bank may lie beyond it. Its value is 0.
     outside = (offsets >= width) | ((offsets >= bank_columns) & (values != 0))
-    if (found := first(outside)) is not None:
+    if (found := find_first(outside)) is not None:
         row, bank, word = found
         raise InputError(
             f"row {row}, word {word}, bank {bank}: column {offsets[found]} lies outside the bank's "
             f"{bank_columns[bank, 0]} columns"
         )
-    if (found := first(np.diff(offsets, axis=2) <= 0)) is not None:
+    if (found := find_first(np.diff(offsets, axis=2) <= 0)) is not None:
         row, bank, word = found
         raise InputError(
             f"row {row}, word {word + 1}, bank {bank}: column {offsets[row, bank, word + 1]} comes after column "

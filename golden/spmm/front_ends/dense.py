@@ -1,4 +1,4 @@
-"""Dense: a word per column of a row, without an index."""
+"""Dense: a word for each column of a row, without an index."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ __all__ = ["decode", "encode"]
 
 
 def encode(weights: Entries) -> Words:
-    """The words of a matrix."""
+    """Convert a matrix to words."""
     rows, columns = weights.shape
     values = weights.to_dense().reshape(-1, 1)
     return Words(values, np.zeros(values.shape, np.int64), np.full(rows, columns, np.int64))
 
 
 def decode(words: Words, columns: int) -> Entries:
-    """The matrix of so many columns; zeros are no part of the pattern."""
+    """Convert words to a matrix with ``columns`` columns. Values of 0 are not entries."""
     matrix = words.values.reshape(len(words.lengths), columns)
     row, column = np.nonzero(matrix)
     return Entries(matrix.shape, row, column, matrix[row, column])

@@ -1,16 +1,16 @@
-"""N:M: a word per group of M columns holds its N weights at most, each with its column inside the group."""
+"""N:M: a word for each group of M columns, with at most N weights and their columns inside the group."""
 
 import numpy as np
 
 from ....spec.errors import InputError
 from ....spec.formats import ceil_div
-from ..matrices import Entries, Words, first, padded_offsets
+from ..matrices import Entries, Words, find_first, padded_offsets
 
 __all__ = ["decode", "encode"]
 
 
 def encode(weights: Entries, kept: int, group: int) -> Words:
-    """The words of a matrix.
+    """Convert a matrix to words.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def encode(weights: Entries, kept: int, group: int) -> Words:
     groups = ceil_div(columns, group)
     grouped = weights.rows * groups + weights.columns // group
     counts = np.bincount(grouped, minlength=rows * groups).reshape(rows, groups)
-    if (found := first(counts > kept)) is not None:
+    if (found := find_first(counts > kept)) is not None:
         row, number = found
         raise InputError(
             f"row {row}, columns {number * group} to {min((number + 1) * group, columns) - 1} have {counts[found]} "
@@ -36,25 +36,25 @@ def encode(weights: Entries, kept: int, group: int) -> Words:
 
 
 def decode(words: Words, columns: int, group: int) -> Entries:
-    """The matrix of so many columns; zeros are no part of the pattern.
+    """Convert words to a matrix with ``columns`` columns. Values of 0 are not entries.
 
     Raises
     ------
     InputError
-        A column is outside its group or the matrix, or columns do not ascend in a group.
+        A column is outside its group or the matrix, or the columns of a group do not ascend.
     """
     groups = ceil_div(columns, group)
     row, number = np.divmod(np.arange(len(words.values)), groups)
     offsets, values = words.indices, words.values
     all_columns = number[:, None] * group + offsets
-    # What pads the last group may lie beyond the matrix: it has no weight.
-    if (found := first((offsets >= group) | ((all_columns >= columns) & (values != 0)))) is not None:
+    # Padding of the last group may lie beyond the matrix. Its value is 0.
+    if (found := find_first((offsets >= group) | ((all_columns >= columns) & (values != 0)))) is not None:
         word = found[0]
         raise InputError(
             f"row {row[word]}, word {number[word]}: column {offsets[found]} of the group lies outside its "
             f"{min(group, columns - number[word] * group)} columns"
         )
-    if (found := first(np.diff(offsets, axis=1) <= 0)) is not None:
+    if (found := find_first(np.diff(offsets, axis=1) <= 0)) is not None:
         word, i = found
         raise InputError(
             f"row {row[word]}, word {number[word]}: column {offsets[word, i + 1]} of the group comes after column "

@@ -47,8 +47,8 @@ def test_a_table_without_use_is_ignored():
         ([0] * 255, r"256 integers, not int64 of shape \(255,\)"),
         ([0.0] * 256, "256 integers, not float64"),
         (np.zeros((16, 16), np.int8), r"not int8 of shape \(16, 16\)"),
-        ([0] * 255 + [128], "table holds 0 to 128: must be -128 to 127"),
-        ([-129] + [0] * 255, "table holds -129 to 0"),
+        ([0] * 255 + [128], "table must hold numbers from -128 to 127, not from 0 to 128"),
+        ([-129] + [0] * 255, "not from -129 to 0"),
     ],
 )
 def test_bad_tables_are_refused(table, message):

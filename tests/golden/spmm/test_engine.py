@@ -187,7 +187,7 @@ W, X = np.ones((2, 3), np.int8), np.ones((3, 4), np.int8)
     ("changes", "message"),
     [
         ({"weights": W.astype(float)}, "weights must have dtype int8, not float64"),
-        ({"weights": np.ones((2, 65), np.int8), "x": np.ones((65, 1), np.int8)}, "65 columns: .* at most 64"),
+        ({"weights": np.ones((2, 65), np.int8), "x": np.ones((65, 1), np.int8)}, "at most 64 columns .*, not 65"),
         ({"x": X.astype(np.int64)}, "X must be a NumPy array of dtype int8, not int64"),
         ({"x": [[1]]}, "X must be a NumPy array of dtype int8, not list"),
         ({"x": X.T.copy()}, r"X must have shape \(3, N\), .* not \(4, 3\)"),
@@ -195,15 +195,15 @@ W, X = np.ones((2, 3), np.int8), np.ones((3, 4), np.int8)
         ({"x": X[:, :0]}, r"not \(3, 0\)"),
         ({"bias": [0]}, r"bias must hold 2 integers, one per row, not int64 of shape \(1,\)"),
         ({"bias": [0.0, 1.0]}, "bias must hold 2 integers, one per row, not float64"),
-        ({"bias": [0, 2**31]}, "bias of row 1 is 2147483648: must be from -2147483648 to 2147483647"),
-        ({"bias": [-(2**31) - 1, 0]}, "bias of row 0 is -2147483649"),
+        ({"bias": [0, 2**31]}, "bias of row 1 must be from -2147483648 to 2147483647, not 2147483648"),
+        ({"bias": [-(2**31) - 1, 0]}, "bias of row 0 must be .* not -2147483649"),
         ({"bias": [0, 2**64]}, "bias must hold 2 integers, one per row, not object"),
-        ({"multiplier": [1, 2**16]}, "multiplier of row 1 is 65536: must be from 0 to 65535"),
-        ({"multiplier": [-1, 1]}, "multiplier of row 0 is -1"),
-        ({"shift": [32, 1]}, "shift of row 0 is 32: must be from 0 to 31"),
+        ({"multiplier": [1, 2**16]}, "multiplier of row 1 must be from 0 to 65535, not 65536"),
+        ({"multiplier": [-1, 1]}, "multiplier of row 0 must be .* not -1"),
+        ({"shift": [32, 1]}, "shift of row 0 must be from 0 to 31, not 32"),
         ({"activation": Activation.TABLE}, "TABLE needs a table"),
-        ({"config": dataclasses.replace(TINY, max_rows=1)}, "2 rows: the engine takes at most 1"),
-        ({"config": dataclasses.replace(TINY, max_tokens=3)}, "4 tokens: the engine takes at most 3"),
+        ({"config": dataclasses.replace(TINY, max_rows=1)}, "must have at most 1 rows for this engine, not 2"),
+        ({"config": dataclasses.replace(TINY, max_tokens=3)}, "must have at most 3 tokens for this engine, not 4"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):
@@ -215,10 +215,15 @@ def test_what_does_not_fit_is_refused(changes, message):
 @pytest.mark.parametrize(
     ("config", "weight_format", "settings", "message"),
     [
-        (TINY.with_formats(WeightFormat.CSR), WeightFormat.DENSE, {}, "packed as dense: the engine takes csr"),
-        (TINY, WeightFormat.BBS, {"banks": 2}, "packed with banks=2: the engine takes banks=4"),
-        (TINY, WeightFormat.NM, {"kept": 1, "group": 4}, "packed with kept=1: the engine takes kept=2"),
-        (TINY, WeightFormat.NM, {"kept": 2, "group": 8}, "packed with group=8: the engine takes group=4"),
+        (
+            TINY.with_formats(WeightFormat.CSR),
+            WeightFormat.DENSE,
+            {},
+            "must be packed as csr for this engine, not dense",
+        ),
+        (TINY, WeightFormat.BBS, {"banks": 2}, "must be packed with banks=4 for this engine, not banks=2"),
+        (TINY, WeightFormat.NM, {"kept": 1, "group": 4}, "must be packed with kept=2 for this engine, not kept=1"),
+        (TINY, WeightFormat.NM, {"kept": 2, "group": 8}, "must be packed with group=4 for this engine, not group=8"),
     ],
 )
 def test_packing_that_the_engine_does_not_take_is_refused(

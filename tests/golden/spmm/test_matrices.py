@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from thresher.golden.spmm.matrices import canonical, padded_offsets, place
+from thresher.golden.spmm.matrices import canonical, padded_offsets, word_name
 from thresher.spec import InputError
 
 from ...strategies import patterns
@@ -76,7 +76,7 @@ CSR = (sparse.csr_array, sparse.csr_matrix)
 @pytest.mark.parametrize(
     ("indptr", "indices", "places", "message"),
     [
-        ([0, 1, 1, 2], [3, 4], [(2, 4)], "{} lies outside the matrix: .* are 0 to 3"),
+        ([0, 1, 1, 2], [3, 4], [(2, 4)], "{} lies outside the matrix: .* must be from 0 to 3"),
         ([0, 1, 1, 2], [3, -1], [(2, -1)], "{} lies outside the matrix"),
         ([0, 0, 2, 2], [2, 2], [(1, 2)], "{} is given twice"),
         ([0, 1, 4, 4], [3, 0, 2, 1], [(1, 1), (1, 2)], r"{} comes after {} in a {kind} matrix: .*\.sort_indices\(\)"),
@@ -106,9 +106,9 @@ def test_room_behind_the_last_entry_is_ignored(kind):
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
-        ([0, 3], [0, 1], "row 3, column 1 lies outside the matrix: rows are 0 to 2"),
+        ([0, 3], [0, 1], "row 3, column 1 lies outside the matrix: rows must be from 0 to 2"),
         ([0, -1], [0, 1], "row -1, column 1 lies outside the matrix"),
-        ([0, 1], [0, 4], "row 1, column 4 lies outside the matrix: columns are 0 to 3"),
+        ([0, 1], [0, 4], "row 1, column 4 lies outside the matrix: columns must be from 0 to 3"),
         ([2, 1, 2], [3, 0, 3], "row 2, column 3 is given twice"),
         ([2, 1, 2], [3, 0], "3 rows, 2 columns and 3 values must be equally many"),
     ],
@@ -139,4 +139,4 @@ def test_padding_takes_the_lowest_free_members(groups, count):
 
 def test_places_skip_empty_rows():
     lengths = np.array([0, 2, 0, 1])
-    assert [place(lengths, word) for word in range(3)] == ["row 1, word 0", "row 1, word 1", "row 3, word 0"]
+    assert [word_name(lengths, word) for word in range(3)] == ["row 1, word 0", "row 1, word 1", "row 3, word 0"]

@@ -205,19 +205,23 @@ FULL = pack(np.array([[1, 0], [0, 2]], np.int8), DENSE)
         (GOOD, {"indices": GOOD.indices[:2]}, r"indices .* of shape \(3, 1\), not uint16 of shape \(2, 1\)"),
         (GOOD, {"lengths": GOOD.lengths.astype(np.int32)}, "lengths of csr weights must be int64"),
         (GOOD, {"lengths": GOOD.lengths[:2]}, r"lengths .* of shape \(3,\), not int64 of shape \(2,\)"),
-        (GOOD, {"lengths": np.array([2, 0, 2])}, "add up to 4 words, but there are 3"),
-        (GOOD, {"lengths": np.array([4, -1, 0])}, "row 1 has -1 words: must be 0 to 4"),
-        (GOOD, {"lengths": np.array([5, 0, -2])}, "row 0 has 5 words"),
+        (GOOD, {"lengths": np.array([2, 0, 2])}, "must add up to the 3 words that are given, not to 4"),
+        (GOOD, {"lengths": np.array([4, -1, 0])}, "row 1 must have from 0 to 4 words, not -1"),
+        (GOOD, {"lengths": np.array([5, 0, -2])}, "row 0 must have .* not 5"),
         (GOOD, {"rows": 0}, "must have rows and columns"),
-        (GOOD, {"stored": 2}, "stored=2 cannot be: there are 3 weights"),
-        (GOOD, {"stored": 13}, "stored=13 cannot be: .* in a matrix of 12"),
-        (BALANCED, {"lengths": np.array([2, 0])}, "row 0 has 2 words where bbs has 1 in every row"),
+        (GOOD, {"stored": 2}, "stored must be from 3, .* not 2"),
+        (GOOD, {"stored": 13}, "stored must be .* to 12, .* not 13"),
+        (BALANCED, {"lengths": np.array([2, 0])}, "row 0 must have 1 words, .* format bbs, not 2"),
         (BALANCED, {"banks": 1}, "banks=1 is not allowed"),
         (BALANCED, {"banks": 4}, r"values of bbs weights must be int8 of shape \(2, 4\)"),
-        (PAIRS, {"lengths": np.array([1, 3])}, "row 0 has 1 words where nm has 2"),
+        (PAIRS, {"lengths": np.array([1, 3])}, "row 0 must have 2 words, .* format nm, not 1"),
         (PAIRS, {"kept": 4}, "kept=4 is not allowed"),
         (PAIRS, {"group": 3}, "group=3 is not allowed"),
-        (FULL, {"lengths": np.array([2, 1]), "values": FULL.values[:3], "indices": FULL.indices[:3]}, "row 1 has 1"),
+        (
+            FULL,
+            {"lengths": np.array([2, 1]), "values": FULL.values[:3], "indices": FULL.indices[:3]},
+            "row 1 must have .* not 1",
+        ),
     ],
 )
 def test_structure_that_cannot_be_is_refused(packed, changes, message):
@@ -245,7 +249,7 @@ def test_a_skip_with_a_value_is_refused_when_unpacked():
     assert packed.indices[0, 0] == ESCAPE
     values = packed.values.copy()
     values[0] = 1
-    with pytest.raises(InputError, match="row 0, word 0: delta 255 skips 255 columns and has no value, but value 1"):
+    with pytest.raises(InputError, match="row 0, word 0: value must be 0, because delta 255 only skips columns, not 1"):
         unpack(dataclasses.replace(packed, values=values, stored=2))
 
 
@@ -262,7 +266,7 @@ def _header(position: int, value: int) -> np.ndarray:
         ({"lengths": None}, "lack the array 'lengths'"),
         ({"header": np.zeros(7)}, "header must be int64 of 1 dimensions, not float64"),
         ({"header": np.zeros(6, np.int64)}, "header must hold format, rows, .* not 6 numbers"),
-        ({"header": _header(0, 5)}, "header names format 5: must be 0 to 4"),
+        ({"header": _header(0, 5)}, "format in the header must be from 0 to 4, not 5"),
         ({"header": _header(1, 0)}, "1 to 16777216 rows and columns, not 0 and 4"),
         ({"header": _header(2, -4)}, "rows and columns, not 3 and -4"),
         ({"header": _header(1, 1 << 62)}, "rows and columns, not 4611686018427387904 and 4"),

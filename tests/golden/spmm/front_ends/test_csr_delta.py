@@ -58,8 +58,8 @@ def test_words_walk_through_the_columns(pattern):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([[], [([1], [2]), ([7], [255])]], "row 1, word 1: delta 255 .* no value, but value 7 is given"),
-        ([[([1], [256])]], "row 0, word 0: delta 256 is larger than 255"),
+        ([[], [([1], [2]), ([7], [255])]], "row 1, word 1: value must be 0, because delta 255 .* not 7"),
+        ([[([1], [256])]], "row 0, word 0: delta must be at most 255, not 256"),
         ([[([1], [4])], [([1], [2]), ([1], [2])]], "row 1, word 1: column 5 lies outside the matrix: .* 0 to 4"),
         ([[([1], [4])], [SKIP, ([1], [0])]], "row 1, word 0: column 254 lies outside"),
     ],
