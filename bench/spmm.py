@@ -4,7 +4,7 @@
     python bench/spmm.py --write                # and commit to these instead
     python bench/spmm.py --preset tiny edge server
     python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
-    python bench/spmm.py --table                # the committed rows of that matrix, as in docs/blocks/spmm/engine.md
+    python bench/spmm.py --table                # the committed rows of that matrix
 
 Random weights unless a file is given, pruned by magnitude either way. Cycles are exact: any difference is a change of
 the hardware. Each preset's simulator takes minutes to build once.
