@@ -1,1 +1,1 @@
-"""HOW each unit computes it: Amaranth. Imports spec."""
+"""HOW each unit computes it: the hardware, in Amaranth. Imports spec."""

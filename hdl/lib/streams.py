@@ -60,7 +60,7 @@ class HalfBuffer(_Buffer):
         m = Module()
         held = Signal(self.i.payload.shape(), reset_less=True)
         m.d.comb += [self.i.ready.eq(~self.o.valid), self.o.payload.eq(held)]
-        # While there is room, the register takes whatever is offered: its enable is then a register, too.
+        # While there is room, the register takes any input, valid or not. So its enable comes from a register.
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), held.eq(self.i.payload)]
         with m.Elif(self.o.ready):
@@ -131,7 +131,7 @@ class PingPong(_Buffer):
         take, give = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         m.d.sync += [writes.eq(writes ^ take), reads.eq(reads ^ give)]
         for i, place in enumerate(places):
-            # While the place is free, it takes whatever is offered.
+            # While the place is free, it takes any input, valid or not.
             with m.If(~full[i]):
                 m.d.sync += [place.eq(self.i.payload), full[i].eq(take & (writes == i))]
             with m.Elif(give & (reads == i)):

@@ -143,7 +143,7 @@ class HeadLoader(wiring.Component):
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
         m.d.sync += [beat.values.eq(self.i_data.payload), ends_row.eq(last_chunk)]
-        # While there is room, the register takes whatever is offered: its enable is then a register, too.
+        # While there is room, the register takes any input, valid or not. So its enable comes from a register.
         with m.If(self.i_head.ready):
             new = self.i_head.payload
             last_lane = (new.head_dim - 1)[: index_bits(config.lanes)]

@@ -164,7 +164,7 @@ class HeadTable(wiring.Component):
                 m.d.sync += slots[i].eq(0)
             with m.If(self.i_command.valid & self.i_command.ready & (turn == i)):
                 m.d.sync += [slots[i].eq(0), slots[i].busy.eq(1)]
-            # While the slot is free, the register takes whatever is offered: its enable is then a register, too.
+            # While the slot is free, the entry takes any input, valid or not. So its enable comes from a register.
             with m.If(~slots[i].busy):
                 m.d.sync += [
                     entries[i].eq(0),

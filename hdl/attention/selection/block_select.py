@@ -48,7 +48,7 @@ def row_address_bits(config: AttentionConfig) -> int:
 
 
 def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
-    """The decision on a block row: its kept blocks, the score of its pruned positions, and its pruned key positions."""
+    """The decision on a block row: how many blocks are kept, the score of pruned positions, how many keys are pruned."""
     return data.StructLayout(
         {
             "kept": unsigned_bits(config.blocks),

@@ -71,7 +71,7 @@ class BlockStatistics(wiring.Component):
     o_rows : Out(stream(row_statistics_layout))
         Must always be ready. At most ``BANKS`` rows are in flight.
     release : In(1)
-        Asserted for one cycle after the last read of a row's blocks; i.e. the row's bank is free.
+        Asserted for one cycle with the last read of a row's blocks; i.e. the row's bank is free.
     """
 
     def __init__(self, config: AttentionConfig):

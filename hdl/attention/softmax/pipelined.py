@@ -162,7 +162,7 @@ class Softmax(wiring.Component):
         row = softmax_row_layout(config)
         # The sender of rows is far away, so it does not see in the same cycle whether there is room. ``near`` and
         # ``told`` together hold as many rows as ``arrived``. So ``arrived`` is never full when a row's scores are
-        # complete: the scores come after the row is told, and both leave together.
+        # complete: the scores come after the row is announced, and both leave together.
         m.submodules.near = near = HalfBuffer(row)
         told_layout = data.StructLayout({"row": row, "filled": 1})
         m.submodules.told = told = StreamFIFO(told_layout, depth=ROWS_AHEAD - 1)
