@@ -48,7 +48,7 @@ def row_address_bits(config: AttentionConfig) -> int:
 
 
 def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
-    """The decision on a block row: how many blocks are kept, the score of pruned positions, how many keys are pruned."""
+    """The decision on a block row: the numbers of kept blocks and pruned keys, and the score of pruned positions."""
     return data.StructLayout(
         {
             "kept": unsigned_bits(config.blocks),
