@@ -15,7 +15,7 @@ def row_multiplier(command: HeadCommand, mantissa: Int64) -> Int64:
     ----------
     command : HeadCommand
     mantissa : (Lq,) int64
-        With 16 fraction bits, from ½ to 1.
+        With 16 fraction bits, at most 1.
 
     Returns
     -------

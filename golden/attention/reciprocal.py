@@ -23,7 +23,7 @@ def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int6
     Returns
     -------
     mantissa, exponent : int64 arrays of the same shape
-        The mantissa has 16 fraction bits and is from ½ to 1.
+        The mantissa has 16 fraction bits. It is at most 1 and about ½ at least.
     """
     one = 1 << RECIPROCAL_FRACTION
     exponent = np.array([int(d).bit_length() - 1 for d in denominator.flat], np.int64).reshape(denominator.shape)

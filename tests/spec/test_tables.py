@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -33,6 +34,17 @@ def test_error_is_that_of_the_best_line(segments):
     assert -error.min() <= best + rounding
     assert error.max() >= best - rounding
     assert -error.min() >= best - rounding
+
+
+@pytest.mark.parametrize("segments", SEGMENTS)
+def test_reciprocal_entries_are_those_of_the_contract(segments):
+    """Section 10 of docs/numbers.md, word for word, in exact arithmetic."""
+    with localcontext(prec=50):
+        for i, entry in enumerate(reciprocal_table(segments)):
+            x0, x1 = 1 + Decimal(i) / segments, 1 + Decimal(i + 1) / segments
+            offset = 2**16 * (1 / x0 - (1 / x0.sqrt() - 1 / x1.sqrt()) ** 2 / 2)
+            drop = 2**16 * (1 / x0 - 1 / x1)
+            assert entry == (math.floor(offset + Decimal("0.5")), math.floor(drop + Decimal("0.5")))
 
 
 def test_known_errors():
