@@ -29,8 +29,8 @@ class Activation(wiring.Component):
     Members
     -------
     kind : In
-        See :class:`~thresher.spec.spmm_command.Activation`. It must not change while values are in flight, nor in the
-        cycle before.
+        See :class:`~thresher.spec.spmm_command.Activation`. It must be stable from one cycle before the first value
+        until the last result.
     values : In(ArrayLayout(signed(8), count))
     results : Out(ArrayLayout(signed(8), count))
     table : In(TableWrite)

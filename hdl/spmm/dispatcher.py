@@ -53,8 +53,10 @@ class Dispatcher(wiring.Component):
         Bit s is asserted while half s of the tile memory holds the tokens of a pass.
     release : Out(2)
         Bit s is asserted for one cycle when half s is no longer needed.
-    drained : In(1), drained_slot : In(1)
-        Asserted when a row has left the drain, or a row of every engine (spread), and the half of its tokens.
+    drained : In(1)
+        Asserted when a row has left the drain. In spread products, when a row of every engine has.
+    drained_slot : In(1)
+        Half of the tile memory with the tokens of that row.
     o_rows : Out(stream(assigned_row_layout, always_ready)) × rows
     left : In(rows)
         Bit i is asserted for one cycle when engine i has one row less.

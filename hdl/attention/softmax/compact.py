@@ -96,7 +96,7 @@ class CompactSoftmax(wiring.Component):
         """A weight or probability, whether it is valid, and whether its key is inside the sequence."""
         config = self._config
         step = walk.step
-        # The maximum includes the pass's last score in time: the first step of the next pass is still in flight.
+        # The maximum is complete in time: its last score is compared before the first step of the next pass arrives.
         maximum = Signal(signed(config.score_bits), reset_less=True)
         with m.If(step.valid & ~step.weighs & step.inside & (step.first | (step.score > maximum))):
             m.d.sync += maximum.eq(step.score)

@@ -80,8 +80,8 @@ class Softmax(wiring.Component):
     separate pass forms the sums, and later passes give probabilities. Passes of successive rows follow without lost
     cycles; with ``early`` they interleave.
 
-        i_scores ─┬─ ring ─────────────── exponentials ── queue ── o_weights
-                  └─ maxima ── walker ─┘       └─ sums ── denominator ── o_rows
+        i_scores ─┬─ ring ─────────────┬─ exponentials ─┬─ queue ── o_weights
+                  └─ maxima ── walker ─┘                └─ sums ── denominator ── o_rows
 
     Parameters
     ----------
