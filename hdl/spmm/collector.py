@@ -149,7 +149,7 @@ class Collector(wiring.Component):
         return stored
 
     def _leave(self, m: Module, queue: StreamRegister) -> None:
-        """Send beats. The last beat of a product, or a refused command, also sends the statistics."""
+        """Send beats. The last beat of a product, or a rejected command, also sends the statistics."""
         out, statistics = queue.o.payload, self.o_statistics
         refused, leave, ending = Signal(), Signal(), Signal()
         saturations = Signal.like(statistics.payload.saturations)

@@ -18,7 +18,7 @@ __all__ = ["Dispatcher", "checked_command_layout", "order_layout"]
 
 
 def checked_command_layout(config: SpmmConfig) -> data.StructLayout:
-    """A command, and the reason to refuse it."""
+    """A command, and the reason to reject it."""
     return data.StructLayout({"error": unsigned_bits(max(SpmmError)), "command": command_layout(config)})
 
 

@@ -51,7 +51,7 @@ class Spmm(wiring.Component):
         256 entries for each command that loads the table.
     o_data : Out(stream(output_layout))
     o_statistics : Out(stream(statistics_layout))
-        One per command. A refused command uses no other stream.
+        One per command. A rejected command uses no other stream.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -76,7 +76,7 @@ class Spmm(wiring.Component):
         return m
 
     def _refusal(self, m: Module, command, table_loaded: Signal) -> Signal:
-        """Reason to refuse a command: the first one that applies."""
+        """Reason to reject a command: the first one that applies."""
         config = self.config
         formats = [command.format == FORMAT_CODES[item] for item in config.formats]
         known = Signal()

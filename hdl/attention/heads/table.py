@@ -38,7 +38,7 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
 class HeadTable(wiring.Component):
     """Accepts commands and offers each head to each stage in turn.
 
-    Every stage gets the heads in the order of their commands. A refused head skips every stage except the output. A
+    Every stage gets the heads in the order of their commands. A rejected head skips every stage except the output. A
     pruned head skips the listing of kept blocks.
 
     Members
