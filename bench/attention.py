@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from baseline import compare
-from thresher.cli.jobs import bench_attention
-from thresher.cli.progress import Steps
+from thresher.runtime.attention_bench import bench_attention
 from thresher.spec import preset
 
 BASELINE = Path(__file__).parent / "baselines" / "attention.json"
@@ -41,7 +40,7 @@ def measure(name: str) -> list[dict[str, Any]]:
     rows = []
     for length, head_dim, sparsity in SHAPES[name]:
         bench = bench_attention(
-            preset(name), length=length, head_dim=head_dim, sparsity=sparsity, heads=HEADS, seed=SEED, steps=Steps()
+            preset(name), length=length, head_dim=head_dim, sparsity=sparsity, heads=HEADS, seed=SEED
         )
         rows.append({"preset": name, "wanted_sparsity": sparsity, **bench.to_dict()})
         told = rows[-1]
@@ -49,20 +48,15 @@ def measure(name: str) -> list[dict[str, Any]]:
             f"{name} L={length} d={head_dim} sparsity {told['sparsity']:.3f}: {told['cycles_per_head']:.1f} cycles"
             f" (estimate {told['estimate']:.1f}, {told['error']:+.2%}), dense {told['dense_cycles_per_head']:.1f}"
             f" (estimate {told['dense_estimate']:.1f}, {told['dense_error']:+.2%}), speedup {told['speedup']:.2f},"
-            f" lanes busy {told['utilisation']:.3f}, bit-exact {told['bit_exact']}",
+            f" multipliers busy {told['utilisation']:.3f}, bit-exact {told['bit_exact']}",
             flush=True,
         )
     return rows
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row measures."""
+    """Key of a row."""
     return row["preset"], row["length"], row["head_dim"], row["wanted_sparsity"]
-
-
-def order(row: dict[str, Any]) -> int:
-    """Where it stands among the committed rows."""
-    return list(SHAPES).index(row["preset"])
 
 
 def main() -> int:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from baseline import compare
-from thresher.cli.progress import Steps
-from thresher.cli.spmm_jobs import bench_spmm, random_matrix, spmm_simulator
 from thresher.model.weights import Float32, read_matrix
+from thresher.runtime.products import pruned_weights, random_matrix
+from thresher.runtime.spmm_bench import bench_spmm
+from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import ConfigError, WeightFormat, spmm_preset
 
 BASELINE = Path(__file__).parent / "baselines" / "spmm.json"
@@ -58,9 +59,10 @@ def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
     if trained is not None and name == "edge":
         work += [(TENSOR, trained, row) for row in FIGURES]
     told = []
-    with spmm_simulator(spmm_preset(name), Steps()) as simulator:
+    with SpmmSimulator(spmm_preset(name)) as simulator:
         for source, matrix, (_, weight_format, sparsity, tokens) in work:
-            bench = bench_spmm(simulator, matrix, weight_format, sparsity, tokens=tokens, seed=SEED, steps=Steps())
+            packed, scales = pruned_weights(simulator.config, matrix, weight_format, sparsity)
+            bench = bench_spmm(simulator, packed, scales, tokens=tokens, seed=SEED)
             row = {"preset": name, "weights": source, "wanted_sparsity": sparsity, **bench.to_dict()}
             told.append(row)
             print(
@@ -76,14 +78,9 @@ def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row measures."""
+    """Key of a row."""
     names = ("preset", "weights", "rows", "columns", "format", "wanted_sparsity", "tokens")
     return tuple(row[name] for name in names)
-
-
-def order(row: dict[str, Any]) -> tuple[int, bool]:
-    """Where it stands among the committed rows."""
-    return list(ROWS).index(row["preset"]), row["weights"] != "random"
 
 
 NAMES = {CSR: "CSR", DELTA: "CSR, 8-bit deltas", BBS: "bank-balanced", NM: "2:4", DENSE: "dense"}

@@ -1,16 +1,21 @@
-"""The command line: joins the rooms, reads settings, prints reports."""
+"""The command line. Each command is a file that parses its options, calls a function and prints the result."""
 
-# Importing commands registers them; the order is that of the help.
-from . import commands, pick_commands, spmm_commands, hardware_commands, synth_commands, board_commands  # isort: skip
+# Importing a command registers it. The order is that of the help.
+from . import demo, run, eval, bench_attention, bench_spmm, pick, prune, verilog, presets, synth_commands, board  # isort: skip
 from .frame import app, main
 
 __all__ = [
     "app",
-    "board_commands",
-    "commands",
-    "hardware_commands",
+    "bench_attention",
+    "bench_spmm",
+    "board",
+    "demo",
+    "eval",
     "main",
-    "pick_commands",
-    "spmm_commands",
+    "pick",
+    "presets",
+    "prune",
+    "run",
     "synth_commands",
+    "verilog",
 ]

@@ -1,4 +1,4 @@
-"""The command line's frame: the programs that commands are registered with, their common options, and their ends."""
+"""Registration of commands, their common options, and their errors and exit codes."""
 
 import functools
 import json
@@ -13,30 +13,44 @@ import typer
 from thresher import __version__
 
 from ..spec import POLICIES, PRESETS, ThresherError
+from ..spec.errors import SimulationError
 
-# What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
+# Commands import the other rooms when they run, so that `thresher --help` is fast.
 
 __all__ = [
+    "DEFAULT_RHO",
     "EDGE",
     "THRESHER",
-    "BaudOption",
+    "CalibrationOption",
     "ConfigOption",
+    "DataOption",
+    "JobsOption",
     "JsonOption",
+    "LimitOption",
     "ModelOption",
     "PolicyName",
     "PolicyOption",
     "PresetName",
     "PresetOption",
+    "RhoOption",
     "SeedOption",
+    "SparsityOption",
+    "TaskName",
+    "TaskOption",
+    "TauOption",
+    "TokensOption",
     "UnitName",
     "UnitPolicyOption",
     "app",
     "bench_app",
     "command",
     "main",
+    "note",
     "print_json",
     "require_bit_exact",
 ]
+
+DEFECT = "this is a defect of thresher, please report it with the command line"
 
 app = typer.Typer(
     help="Sparse INT8 transformers: trained models on generated hardware, bit for bit.",
@@ -60,6 +74,13 @@ class UnitName(StrEnum):
     SPMM = "spmm"
 
 
+class TaskName(StrEnum):
+    """What a model is evaluated on."""
+
+    SST2 = "sst2"
+    STSB = "stsb"
+
+
 ModelOption = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
@@ -71,27 +92,47 @@ UnitPolicyOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
 ]
-BaudOption = Annotated[int, typer.Option("--baud", min=1, help="Bits per second on the board's serial line.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+TokensOption = Annotated[
+    int, typer.Option("--tokens", help="N, columns of X. A simulated product may stream 1 GiB of weights.")
+]
+SparsityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) has its own."
+    ),
+]
+RhoOption = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
+TauOption = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
+TaskOption = Annotated[TaskName, typer.Option("--task", help="sst2: accuracy; stsb: Spearman.")]
+DataOption = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
+CalibrationOption = Annotated[
+    Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
+]
+JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
 EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
+DEFAULT_RHO = 0.5
 
 
 def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose errors are one line on standard error, and an exit code."""
+    """Register a command. Its errors become one line on standard error and an exit code."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 function(*args, **kwargs)
+            except SimulationError as error:
+                _fail(f"the hardware misbehaved ({error}): {DEFECT}", 1)
             except ThresherError as error:
                 _fail(str(error), 1)
             except KeyboardInterrupt:
                 _fail("interrupted", 130)
             except BrokenPipeError:
-                raise  # whoever reads our output has seen enough; the library ends quietly
+                raise  # the reader of our output has ended; Typer exits without a message
             except OSError as error:
                 place = f" {error.filename!r}" if error.filename else ""
                 _fail(f"cannot read or write{place} ({error.strerror or error}): check the path and the free space", 1)
@@ -107,14 +148,20 @@ def _fail(message: str, code: int) -> None:
 
 
 def print_json(value: Any) -> None:
-    """The whole of a command's standard output, under ``--json``."""
+    """Print JSON as the whole standard output of a command."""
     print(json.dumps(value, indent=2), flush=True)
 
 
+def note(message: str | None) -> None:
+    """Print a remark on standard error."""
+    if message is not None:
+        print(f"note: {message}", file=sys.stderr)
+
+
 def require_bit_exact(equal: bool | None) -> None:
-    """End with an error if hardware and golden differ; ``None`` where nothing was compared."""
+    """End with an error if hardware and golden model differ; ``None`` means that nothing was compared."""
     if equal is False:
-        _fail("hardware and golden differ: this is a defect of thresher, please report it with the command line", 1)
+        _fail(f"hardware and golden differ: {DEFECT}", 1)
 
 
 def _version(wanted: bool) -> None:
@@ -134,7 +181,7 @@ def _main(
 
 def main() -> None:
     """Entry point of the command ``thresher``."""
-    # Before NumPy is loaded: the matrices here are small, and BLAS threads that wait for each other on busy cores have
+    # This comes before NumPy is loaded. The matrices are small, and BLAS threads that wait for each other on busy cores
     # made calibration sixty times slower. `eval` uses processes instead.
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people."""
+"""Tables that several commands print."""
 
 import time
 from collections.abc import Callable
@@ -10,39 +10,38 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..runtime import EvaluationReport
-    from .jobs import Answers
+    from ..runtime.answers import Answers
+    from ..runtime.evaluate import EvaluationReport
+    from ..runtime.pick import SparsityPick
 
-__all__ = ["answers", "bench", "evaluation", "make_console", "make_table", "presets", "prune", "sweep"]
+__all__ = ["answers", "bench", "make_console", "make_table", "policy_of", "timed"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
 
-NOTES = {
-    "fp32": "attention in float32",
-    "int8": "attention in INT8, pruning off",
-    "pruned": "INT8 with this policy and these thresholds",
-    "random_mask": "as many blocks of each row, chosen at random",
-}
-
 
 def make_console() -> Console:
-    """Standard output, for people."""
-    # Where it is not a terminal nothing is cut off to fit one.
+    """Console on standard output."""
+    # Tables are not cut to the width of a terminal if there is none.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def make_table(*columns: str, right: int) -> Table:
-    """A table whose columns from number ``right`` on hold numbers."""
+    """Table whose columns from number ``right`` on are aligned right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
         table.add_column(name, justify="right" if i >= right else "left", no_wrap=i > 0)
     return table
 
 
+def policy_of(result: "EvaluationReport | SparsityPick") -> str:
+    """The rules of a policy in one line."""
+    return ", ".join(f"{name} {value}" for name, value in result.policy.items())
+
+
 def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
-    """Labels beside FP32's, kept blocks, and cycles where there are any."""
+    """Print labels beside those of FP32, kept blocks, and cycles if there are any."""
     console = make_console()
     dense = result.dense_cycles
     names = ["sentence", "label", "confidence", "FP32", "confidence", "kept blocks"]
@@ -83,35 +82,8 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
 
 
 def _speedup(console: Console, how: str, cycles: int, dense: int | None) -> None:
-    beside = "" if dense is None else f"; with pruning off on the same hardware {dense:,}: speedup {dense / cycles:.2f}"
+    beside = "" if dense is None else f"; without pruning on the same hardware {dense:,}: speedup {dense / cycles:.2f}"
     console.print(f"cycles, {how}: {cycles:,}{beside}")
-
-
-def evaluation(result: "EvaluationReport") -> None:
-    """Score and sparsity of each setting."""
-    console = make_console()
-    console.print(Text(f"{result.model}, {result.task}: {result.examples} examples of {result.data}"))
-    policy = ", ".join(f"{name} {value}" for name, value in result.policy.items())
-    console.print(f"rho {result.rho}, tau {result.tau}, {policy}")
-    source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
-    console.print(Text(f"calibrated with {source}"))
-    console.print()
-    table = make_table(
-        "attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1
-    )
-    table.columns[-1].justify = "left"
-    for name, figures in result.results.items():
-        table.add_row(
-            name,
-            f"{figures.score:.4f}",
-            f"{figures.change:+.4f}",
-            f"{figures.block_sparsity:.1%}",
-            f"{figures.head_sparsity:.1%}",
-            f"{figures.saturated:.3%}",
-            NOTES.get(name, ""),
-        )
-    console.print(table)
-    console.print(f"\n{result.seconds:.1f} s")
 
 
 ESTIMATED = {
@@ -120,11 +92,11 @@ ESTIMATED = {
     "dense_cycles_per_head": "dense_estimate",
     "dense_cycles": "dense_estimate",
 }
-"""Figures of benchmarks, and where their estimates are; errors have such names, too."""
+"""Names of the estimates of measured figures. The names of their errors follow from these."""
 
 
 def bench(result: dict[str, Any]) -> None:
-    """Figures of a benchmark, name by name, estimates and their errors beside them; tables inside it are left out."""
+    """Print the figures of a bench with their estimates and errors. Lists among them are left out."""
     table = make_table("figure", "value", "estimate", "error", right=1)
     for name, value in result.items():
         if isinstance(value, list) or name.endswith(("estimate", "error")):
@@ -145,67 +117,7 @@ def bench(result: dict[str, Any]) -> None:
     make_console().print(table)
 
 
-def sweep(points: list[dict[str, Any]]) -> None:
-    """What the picture shows."""
-    table = make_table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
-    for point in points:
-        figures = f"{point['sparsity']:.3f}", f"{point['cycles']:,}", f"{point['speedup']:.2f}", f"{point['bytes']:,}"
-        table.add_row(point["format"], *figures)
-    console = make_console()
-    console.print()
-    console.print(table)
-
-
-def prune(result: dict[str, Any]) -> None:
-    """A line per matrix, and the total."""
-    console = make_console()
-    told = "measured on RTL" if result["measured"] else "by the cycle model"
-    console.print(Text(f"{result['model']}, {result['format']}, pruned: {result['method']}"))
-    console.print(f"cycles of {result['tokens']} tokens on {result['preset']}, {told}\n")
-    names = ("matrix", "M × K", "sparsity", "bytes", "of dense", "cycles", "dense cycles", "speedup")
-    table = make_table(*names, right=1)
-    table.columns[0].overflow = "fold"  # a name cut short would not say which matrix it is
-    for entry in [*result["matrices"], result["total"]]:
-        shape = f"{entry['rows']} × {entry['columns']}" if entry["rows"] else ""
-        packed, cycles, dense = (f"{entry[name]:,}" for name in ("bytes", "cycles", "dense_cycles"))
-        figures = [f"{entry['sparsity']:.3f}", packed, f"{entry['bytes'] / entry['dense_bytes']:.0%}", cycles, dense]
-        table.add_row(Text(entry["name"].removeprefix("encoder.")), shape, *figures, f"{entry['speedup']:.2f}")
-    console.print(table)
-    if result["bit_exact"] is not None:
-        console.print(f"\nbit-exact with golden: {'yes' if result['bit_exact'] else 'NO'}")
-    console.print(Text(f"\nweights: {result['path']}\ntable: {result['table']}"))
-
-
-def presets(listed: dict[str, Any]) -> None:
-    """Presets of both units, and policies."""
-    console = make_console()
-    console.print("attention")
-    table = make_table("preset", "INT8 multipliers", "lengths to", "d to", "block", "predictor lanes × blocks", right=1)
-    for name, entry in listed["presets"].items():
-        fields = entry["configuration"]
-        block = f"{fields['block']}×{fields['block']}"
-        predictor = f"{fields['predictor_lanes']} × {fields['predictor_blocks']}"
-        sizes = (entry["multipliers"], fields["max_length"], fields["max_head_dim"])
-        table.add_row(name, *map(str, sizes), block, predictor)
-    console.print(table)
-    console.print("\nspmm")
-    names = ("preset", "INT8 multipliers", "row engines × lanes", "M to", "K to", "N to", "banks", "N:M")
-    table = make_table(*names, "formats", right=1)
-    for name, entry in listed["spmm_presets"].items():
-        fields = entry["configuration"]
-        sizes = (fields["max_rows"], fields["max_columns"], fields["max_tokens"], fields["banks"])
-        engines, pattern = f"{fields['rows']} × {fields['lanes']}", f"{fields['kept']}:{fields['group']}"
-        table.add_row(name, str(entry["multipliers"]), engines, *map(str, sizes), pattern, ", ".join(fields["formats"]))
-    console.print(table)
-    console.print("\npolicies of attention")
-    names = list(next(iter(listed["policies"].values())))
-    table = make_table("policy", *(name.replace("_", " ") for name in names), right=99)
-    for name, rules in listed["policies"].items():
-        table.add_row(name, *(rules[field] for field in names))
-    console.print(table)
-
-
 def timed() -> Callable[[], float]:
-    """Seconds since this call."""
+    """Start a clock. The function returned gives the seconds since then."""
     start = time.perf_counter()
     return lambda: time.perf_counter() - start

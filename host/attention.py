@@ -7,8 +7,8 @@ import numpy as np
 
 from ..hdl.attention.head_streams import attention_signature
 from ..sim.attention import head_counts, head_inputs, head_results
-from ..sim.verilator import SimulationError
 from ..spec.attention_config import AttentionConfig
+from ..spec.errors import SimulationError
 from ..spec.heads import Head, HeadStatistics
 from .link import Link
 from .port import DeviceError, Port, SerialPort

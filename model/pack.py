@@ -1,21 +1,15 @@
-"""A whole encoder's weight matrices, pruned, in INT8, packed for an SpMM engine, in one safetensors file."""
+"""An encoder's weight matrices, pruned, quantised to INT8 and packed for an SpMM engine."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from thresher import __version__
 
-from ..cost.spmm_cycles import cycles
 from ..golden.spmm.packing import PackedWeights, pack
-from ..spec.base import check_enum, check_range
 from ..spec.errors import ConfigError
-from ..spec.files import check_writable
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .bert import BertConfig
-from .packed_file import PackedLinear, PackedModel, write_packed
+from .packed_file import PackedLinear, PackedModel
 from .prune import (
     Mask,
     PruneReport,
@@ -28,114 +22,9 @@ from .prune import (
 from .source import locate_model
 from .weights import Float32, Weights, read_weights
 
-__all__ = [
-    "MatrixFigures",
-    "PackReport",
-    "encoder_matrices",
-    "engine_cycles",
-    "pack_model",
-    "prune_matrices",
-    "prune_model",
-]
+__all__ = ["encoder_matrices", "own_sparsity", "pack_model", "pack_pruned", "prune_matrices"]
 
 UNSTRUCTURED = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MatrixFigures:
-    """What became of one matrix, or of all together.
-
-    Attributes
-    ----------
-    rows, columns : int
-        M, K.
-    weights, kept : int
-        Weights before and after pruning.
-    bytes, dense_bytes : int
-        Packed weights with their indices, and the same matrix as plain INT8. Scales and biases come to both.
-    cycles, dense_cycles : int
-        Of a product with ``tokens`` tokens, by :func:`~thresher.cost.spmm_cycles.cycles`; dense with all lanes as
-        tokens.
-    spread : bool
-        Whether the cycles are those of lanes spread over banks, which the engine may also do without.
-    """
-
-    name: str
-    rows: int
-    columns: int
-    weights: int
-    kept: int
-    bytes: int
-    dense_bytes: int
-    cycles: int
-    dense_cycles: int
-    spread: bool
-
-    @property
-    def sparsity(self) -> float:
-        """Share of pruned weights."""
-        return 1 - self.kept / self.weights
-
-    @property
-    def speedup(self) -> float:
-        """Dense cycles over cycles."""
-        return self.dense_cycles / self.cycles
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields and properties, for JSON."""
-        return asdict(self) | {"sparsity": self.sparsity, "speedup": self.speedup}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackReport:
-    """What :func:`pack_model` did.
-
-    Attributes
-    ----------
-    path : Path
-        The file of the packed weights.
-    method : str
-        See :class:`~thresher.model.prune.PruneReport`; ``none`` for dense weights.
-    target : float
-        Share of weights to prune that was asked for.
-    tokens : int
-        N of the cycles.
-    matrices : tuple of MatrixFigures
-        Layer by layer.
-    """
-
-    path: Path
-    model: str
-    format: WeightFormat
-    method: str
-    target: float
-    tokens: int
-    matrices: tuple[MatrixFigures, ...]
-
-    @property
-    def total(self) -> MatrixFigures:
-        """All matrices one after another; ``rows`` and ``columns`` are 0."""
-        sums = ("weights", "kept", "bytes", "dense_bytes", "cycles", "dense_cycles")
-        return MatrixFigures(
-            name="total",
-            rows=0,
-            columns=0,
-            spread=any(matrix.spread for matrix in self.matrices),
-            **{name: sum(getattr(matrix, name) for matrix in self.matrices) for name in sums},
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, for JSON."""
-        return {
-            "path": str(self.path),
-            "model": self.model,
-            "format": str(self.format),
-            "method": self.method,
-            "target": self.target,
-            "tokens": self.tokens,
-            "matrices": [matrix.to_dict() for matrix in self.matrices],
-            "total": self.total.to_dict(),
-        }
 
 
 def encoder_matrices(config: BertConfig, weights: Weights) -> dict[str, tuple[Float32, Float32]]:
@@ -175,25 +64,25 @@ def prune_matrices(
     config: SpmmConfig,
     global_ranking: bool = False,
 ) -> dict[str, tuple[Mask, PruneReport]]:
-    """Prune matrices in the way that suits a weight format.
+    """Prune matrices to the pattern of a weight format.
 
     Parameters
     ----------
     matrices : mapping of name to (M, K) numbers
     weight_format : WeightFormat
-        ``csr``, ``csr-delta``: unstructured. ``bbs``: the same number in each of ``config.banks`` banks. ``nm``:
-        ``config.kept`` of each ``config.group``. ``dense``: nothing is pruned.
+        ``csr`` and ``csr-delta`` are unstructured. ``bbs`` keeps the same number in each of ``config.banks`` banks, and
+        ``nm`` keeps ``config.kept`` of each ``config.group``. ``dense`` prunes nothing.
     sparsity : float or None
-        Share of weights to prune. The formats ``nm`` and ``dense`` have only one, which may be left out.
+        Share of weights to prune. It may be left out for ``nm`` and ``dense``, which have only one.
     global_ranking : bool
-        Rank the weights of all matrices together; unstructured only.
+        Rank the weights of all matrices together; only for unstructured formats.
 
     Raises
     ------
     ConfigError
-        The sparsity, or a global ranking, is not possible in this format.
+        The format cannot have this sparsity, or no global ranking.
     InputError
-        Weights are not finite.
+        A weight is not finite.
     """
     if global_ranking and weight_format not in UNSTRUCTURED:
         raise ConfigError("global_ranking", True, f"formats {' and '.join(UNSTRUCTURED)} only, not {weight_format}")
@@ -210,7 +99,7 @@ def prune_matrices(
 
 
 def own_sparsity(config: SpmmConfig, weight_format: WeightFormat) -> float | None:
-    """The sparsity of a format that has only one (``nm``, ``dense``), or ``None``."""
+    """Sparsity of a format that has only one (``nm``, ``dense``), or ``None``."""
     return {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}.get(weight_format)
 
 
@@ -226,65 +115,60 @@ def _prune(
             return prune_unstructured(matrix, sparsity)
 
 
-def engine_cycles(config: SpmmConfig, packed: PackedWeights, tokens: int) -> tuple[int, bool]:
-    """Cycles of a product with so many tokens, and whether spread lanes are what takes the fewest.
+def pack_pruned(
+    config: SpmmConfig, weights: Float32, mask: Mask, weight_format: WeightFormat
+) -> tuple[PackedWeights, Float32]:
+    """Quantise a pruned matrix to INT8 and pack it for an engine.
 
-    See :func:`~thresher.cost.spmm_cycles.cycles`.
+    Returns
+    -------
+    packed : PackedWeights
+    scales : (M,) float32
+        Value of one unit of each row.
+
+    Raises
+    ------
+    InputError
+        See :func:`~thresher.model.prune.quantise_pruned` and :func:`~thresher.golden.spmm.packing.pack`.
     """
-    lengths: Sequence[int] = packed.lengths.tolist()
-    ways = (False, True) if packed.format is WeightFormat.BBS else (False,)
-    found = [
-        (cycles(config, packed.format, columns=packed.columns, tokens=tokens, lengths=lengths, spread=spread), spread)
-        for spread in ways
-    ]
-    return min(found)
+    quantised = quantise_pruned(weights, mask)
+    packed = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
+    return packed, quantised.scales
 
 
 def pack_model(
     model: str | Path | None,
-    path: Path,
     *,
     config: SpmmConfig,
-    weight_format: WeightFormat | str,
+    weight_format: WeightFormat,
     sparsity: float | None = None,
     global_ranking: bool = False,
-    tokens: int = 128,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[PackReport, PackedModel]:
-    """Prune, quantise and pack all projections and feed-forward layers of a BERT encoder; nothing is written.
+) -> PackedModel:
+    """Prune, quantise and pack all projections and feed-forward layers of a BERT encoder.
 
-    Nothing is trained: this is the model as it is, without its smallest weights.
+    The model is not trained: it loses its smallest weights and is otherwise unchanged.
 
     Parameters
     ----------
     model : str or Path, optional
         See :func:`~thresher.model.source.locate_model`.
-    path : Path
-        Where :func:`~thresher.model.packed_file.write_packed` is to write them, for the report.
     config : SpmmConfig
-        The engine: its banks, its N:M pattern, its cycles.
+        The engine whose banks and N:M pattern are used.
     weight_format, sparsity, global_ranking
         See :func:`prune_matrices`.
-    tokens : int
-        N of the products whose cycles are told.
     progress : callable, optional
-        Told how many matrices are done, of how many.
+        Called with the number of matrices done and of all matrices.
 
     Raises
     ------
     ThresherError
-        In one line, what does not fit: model, engine, or sparsity.
+        The model cannot be read, or the format cannot have this sparsity.
     """
-    weight_format = check_enum("weight_format", weight_format, WeightFormat)
-    if weight_format not in config.formats:
-        raise ConfigError("weight_format", str(weight_format), "the engine has " + ", ".join(config.formats))
-    check_range("tokens", tokens, 1, config.max_tokens)
     folder = locate_model(model)
     matrices = encoder_matrices(
         BertConfig.from_file(folder / "config.json"), read_weights(folder / "model.safetensors")
     )
-    for name, (weight, _) in matrices.items():
-        _check_fits(config, name, *weight.shape)
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()},
         weight_format,
@@ -293,101 +177,17 @@ def pack_model(
         global_ranking=global_ranking,
     )
     packed: dict[str, PackedLinear] = {}
-    figures = []
     for name, (weight, bias) in matrices.items():
-        mask, report = masks[name]
-        quantised = quantise_pruned(weight, mask)
-        words = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
-        packed[name] = PackedLinear(weights=words, scales=quantised.scales, biases=bias)
-        figures.append(_figures(config, name, report, words, tokens))
+        words, scales = pack_pruned(config, weight, masks[name][0], weight_format)
+        packed[name] = PackedLinear(weights=words, scales=scales, biases=bias)
         if progress is not None:
             progress(len(packed), len(matrices))
-    method, target = next((report.method, report.target) for _, report in masks.values())
-    result = PackReport(
-        path=path,
-        model=folder.name,
-        format=weight_format,
-        method="none" if weight_format is WeightFormat.DENSE else method,
-        target=target,
-        tokens=tokens,
-        matrices=tuple(figures),
-    )
-    written = PackedModel(
+    method = "none" if weight_format is WeightFormat.DENSE else next(report.method for _, report in masks.values())
+    kept = sum(matrix.weights.stored for matrix in packed.values())
+    return PackedModel(
         format=weight_format,
         version=__version__,
-        sparsity=result.total.sparsity,
-        method=result.method,
+        sparsity=1 - kept / sum(weight.size for weight, _ in matrices.values()),
+        method=method,
         matrices=packed,
-    )
-    return result, written
-
-
-def prune_model(
-    model: str | Path | None,
-    path: Path,
-    *,
-    config: SpmmConfig,
-    weight_format: WeightFormat | str,
-    sparsity: float | None = None,
-    global_ranking: bool = False,
-    tokens: int = 128,
-    progress: Callable[[int, int], None] | None = None,
-) -> PackReport:
-    """:func:`pack_model`, and write the weights to one file.
-
-    Parameters
-    ----------
-    path : Path
-        The safetensors file to write; :func:`~thresher.model.packed_file.read_packed` reads it. It appears whole or
-        not at all. Its folder is made if need be.
-    model, config, weight_format, sparsity, global_ranking, tokens, progress
-        See :func:`pack_model`.
-
-    Raises
-    ------
-    ThresherError
-        In one line, what does not fit: model, engine, sparsity, or the file to write.
-    """
-    check_writable(path)
-    report, packed = pack_model(
-        model,
-        path,
-        config=config,
-        weight_format=weight_format,
-        sparsity=sparsity,
-        global_ranking=global_ranking,
-        tokens=tokens,
-        progress=progress,
-    )
-    write_packed(path, packed)
-    return report
-
-
-def _check_fits(config: SpmmConfig, name: str, rows: int, columns: int) -> None:
-    for field, size, what in (("max_rows", rows, "rows"), ("max_columns", columns, "columns")):
-        limit = getattr(config, field)
-        if size > limit:
-            raise ConfigError(field, limit, f"{name} has {size} {what}: choose a larger engine")
-
-
-def _figures(config: SpmmConfig, name: str, report: PruneReport, packed: PackedWeights, tokens: int) -> MatrixFigures:
-    sparse, spread = engine_cycles(config, packed, tokens)
-    dense = cycles(
-        config,
-        WeightFormat.DENSE,
-        columns=packed.columns,
-        tokens=tokens,
-        lengths=np.full(packed.rows, packed.columns).tolist(),
-    )
-    return MatrixFigures(
-        name=name,
-        rows=packed.rows,
-        columns=packed.columns,
-        weights=report.total,
-        kept=report.kept,
-        bytes=packed.bytes,
-        dense_bytes=packed.rows * packed.columns,
-        cycles=sparse,
-        dense_cycles=dense,
-        spread=spread,
     )

@@ -1,108 +1,25 @@
-"""Attention of a model on the accelerator: quantise, run heads on a backend, dequantise, keep count."""
+"""A model's attention on the accelerator: quantise, run the heads on a backend, dequantise, count."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..golden.attention.core import HeadResult, attention_head
-from ..golden.attention.predictor import predict
-from ..golden.attention.selection import select
-from ..model.quantise import AttentionScales, Int8, dequantise, quantise
+from ..model.quantise import AttentionScales, dequantise, quantise
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
+from .backends import Backend
 
-__all__ = [
-    "AcceleratorAttention",
-    "AttentionTotals",
-    "Backend",
-    "CheckedBackend",
-    "GoldenBackend",
-    "HeadShape",
-    "RandomMaskBackend",
-    "check_fits",
-]
-
-
-class Backend(Protocol):
-    """Runs heads: the golden model, or hardware."""
-
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
-        """(length, d) int8 output and statistics of each head, in order; no output where the command was refused."""
-        ...
-
-
-class GoldenBackend:
-    """Runs heads on the golden model."""
-
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
-        """See :class:`Backend`."""
-        results = (attention_head(config, *head) for head in heads)
-        return [(result.output, result.statistics) for result in results]
-
-
-class RandomMaskBackend:
-    """The control of a pruning claim: keeps as many blocks of each block row as the policy would, but random ones.
-
-    The head mask stays that of the policy.
-
-    Parameters
-    ----------
-    seed : int or sequence of int
-        Seeds NumPy's default generator.
-    """
-
-    def __init__(self, seed: int | Sequence[int]):
-        self._random = np.random.default_rng(seed)
-
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
-        """See :class:`Backend`."""
-        results = []
-        for command, q, k, v in heads:
-            selection = select(config, predict(config, q.astype(np.int64), k.astype(np.int64)), command)
-            mask = self.shuffle(selection.mask)
-            result = attention_head(config, command, q, k, v, mask=mask)
-            results.append((result.output, result.statistics))
-        return results
-
-    def shuffle(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """(nq, nk) kept blocks to as many kept blocks of each row, at random places."""
-        return self._random.permuted(mask, axis=1)
-
-
-class CheckedBackend:
-    """Runs every head on two backends and compares outputs and statistics bit for bit.
-
-    Attributes
-    ----------
-    heads, mismatches : int
-        Heads compared, and how many of them differed.
-    """
-
-    def __init__(self, backend: Backend, reference: Backend):
-        self._backend, self._reference = backend, reference
-        self.heads = 0
-        self.mismatches = 0
-
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
-        """The first backend's results."""
-        results = self._backend.run(config, heads)
-        expected = self._reference.run(config, heads)
-        for (output, found), (wanted, told) in zip(results, expected, strict=True):
-            self.heads += 1
-            same = np.array_equal(output, wanted) if output is not None and wanted is not None else output is wanted
-            self.mismatches += not (same and found == told)
-        return results
+__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits"]
 
 
 class HeadShape(NamedTuple):
-    """All that decides how long a head of a given core takes."""
+    """What decides how many cycles a head takes on a given core."""
 
     length: int
     head_dim: int
@@ -112,14 +29,14 @@ class HeadShape(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionTotals:
-    """Counts over heads. A pruned head counts all of its blocks as pruned.
+    """Counts over heads. All blocks of a pruned head count as pruned.
 
     Attributes
     ----------
     outputs, saturations : int
         INT8 outputs, and how many of them were clipped.
     shapes : Counter of HeadShape
-        How many heads were alike.
+        Number of heads of each shape.
     """
 
     heads: int = 0
@@ -140,7 +57,7 @@ class AttentionTotals:
 
     @property
     def head_sparsity(self) -> float:
-        """Share of all heads that were pruned whole."""
+        """Share of all heads that were pruned as a whole."""
         return self.pruned_heads / self.heads if self.heads else 0.0
 
     @property
@@ -150,12 +67,12 @@ class AttentionTotals:
 
 
 def check_fits(config: AttentionConfig, head_dim: int) -> None:
-    """Refuse a model whose heads the hardware cannot hold.
+    """Check that the heads of a model fit the hardware.
 
     Raises
     ------
     InputError
-        Gives both numbers.
+        They do not; the message gives both dimensions.
     """
     if head_dim > config.max_head_dim:
         raise InputError(
@@ -165,7 +82,7 @@ def check_fits(config: AttentionConfig, head_dim: int) -> None:
 
 
 class AcceleratorAttention:
-    """Attention of a model's layers on a backend: an :data:`~thresher.model.bert.Attend`.
+    """Attention of a model's layers on a backend; an :data:`~thresher.model.bert.Attend`.
 
     Parameters
     ----------
@@ -174,9 +91,9 @@ class AcceleratorAttention:
         One entry per layer of the model.
     backend : Backend
     rho, tau : float
-        Block and head threshold of every head; −1 and 0 switch pruning off.
+        Block and head threshold of every head. The values −1 and 0 switch pruning off.
     watch : (layer, head), optional
-        Head of the batch's first sentence whose trace is wanted.
+        Head of the first sentence in each batch that :meth:`watched` returns.
 
     Attributes
     ----------
@@ -203,14 +120,14 @@ class AcceleratorAttention:
         self._watched: Head | None = None
 
     def __call__(self, layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
-        """(batch, heads, length, d) float32 Q, K, V to the attention output of the same shape.
+        """Attention output of Q, K and V, all (batch, heads, length, d) float32.
 
         Raises
         ------
         InputError
-            Values are not finite, or the hardware refused a head.
+            A value is not finite, or the hardware refused a head.
         ConfigError
-            The layer has no scales, or ρ, τ or a scale is outside what the hardware takes.
+            The layer has no scales, or ρ, τ or a scale is out of range.
         """
         batch, heads, length, d = q.shape
         check_fits(self.config, d)
@@ -250,5 +167,5 @@ class AcceleratorAttention:
         )
 
     def watched(self) -> HeadResult | None:
-        """The golden result of the watched head, with its trace; ``None`` before its layer ran."""
+        """Golden result of the watched head with its trace, or ``None`` before its layer has run."""
         return None if self._watched is None else attention_head(self.config, *self._watched)

@@ -1,40 +1,43 @@
-"""Steady state of a stream of equally shaped heads: cycles, and how busy the INT8 lanes are."""
+"""Bench of the attention core: cycles per head and utilisation in a stream of equally shaped heads."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..cost.attention_cycles import HeadWork
-from ..sim.attention import AttentionSimulator, HeadRun
-from ..sim.build import Progress
+from ..golden.attention.core import HeadResult, attention_head
+from ..golden.attention.predictor import predict
+from ..golden.attention.selection import block_importance, block_mask
+from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import head_command
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.formats import RHO_FRACTION, ceil_div
-from ..spec.heads import Head, HeadStatistics
+from ..spec.heads import Head
+from .compare import same_head
+from .steps import Steps
 
-__all__ = ["LEAST_HEADS", "AttentionBench", "Expected", "SteadyState", "bench_attention", "measure", "random_heads"]
+__all__ = ["AttentionBench", "SteadyState", "bench_attention", "find_rho", "random_heads"]
 
 SKIPPED_FIRST, SKIPPED_LAST = 2, 1
-"""Heads at the ends of a run that are not counted: the pipeline fills, and drains."""
+"""Heads at the ends of a run that are not counted, because the pipeline fills and drains."""
 PERIOD = 2
-"""Where the core's two operand slots bind, heads follow each other at unlike distances: only pairs show the pace."""
+"""Heads finish at alternating distances where the core's two operand slots limit the pace, so pairs are counted."""
 LEAST_HEADS = SKIPPED_FIRST + PERIOD + SKIPPED_LAST
 MOST_HEADS = 1000
 
 DENSE = -(1 << RHO_FRACTION)
 
 SCORE_SIGMA = 2.0
-"""Standard deviation of the random heads' logits, in nats: that of trained models."""
+"""Standard deviation of the random heads' logits in nats, as in trained models."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SteadyState:
-    """What one run measured.
+    """Figures of one run.
 
     Attributes
     ----------
@@ -43,11 +46,11 @@ class SteadyState:
     estimate : float
         The same by :class:`~thresher.cost.attention_cycles.HeadWork`, from the mean number of kept blocks.
     kept_blocks : float
-        Per counted head.
+        Mean over the counted heads.
     ideal_cycles : float
-        Useful MACs per head over the lanes.
+        Useful MACs per head over the multipliers.
     bit_exact : bool
-        Outputs and statistics of all heads are golden's.
+        Whether outputs and statistics of all heads are those of the golden model.
     simulated_cycles : int
         Of the whole run.
     seconds : float
@@ -64,7 +67,7 @@ class SteadyState:
 
     @property
     def utilisation(self) -> float:
-        """Useful INT8 MACs, scores and P·V of the kept positions, over lanes times cycles."""
+        """Useful INT8 MACs (scores and P·V of the kept positions) over multipliers times cycles."""
         return self.ideal_cycles / self.cycles_per_head
 
     @property
@@ -74,12 +77,56 @@ class SteadyState:
 
     @property
     def error(self) -> float:
-        """Relative, of the estimate."""
+        """Relative error of the estimate."""
         return self.estimate / self.cycles_per_head - 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttentionBench:
+    """Random heads of one shape, with and without pruning, on the same hardware."""
+
+    length: int
+    head_dim: int
+    heads: int
+    rho: float
+    blocks: int
+    multipliers: int
+    pruned: SteadyState
+    dense: SteadyState
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and numbers, for JSON."""
+        pruned, dense = self.pruned, self.dense
+        return {
+            "length": self.length,
+            "head_dim": self.head_dim,
+            "heads": self.heads,
+            "rho": self.rho,
+            "sparsity": 1 - pruned.kept_blocks / self.blocks,
+            "blocks": self.blocks,
+            "kept_blocks": pruned.kept_blocks,
+            "multipliers": self.multipliers,
+            "cycles_per_head": pruned.cycles_per_head,
+            "estimate": pruned.estimate,
+            "error": pruned.error,
+            "dense_cycles_per_head": dense.cycles_per_head,
+            "dense_estimate": dense.estimate,
+            "dense_error": dense.error,
+            "speedup": dense.cycles_per_head / pruned.cycles_per_head,
+            "utilisation": pruned.utilisation,
+            "dense_utilisation": dense.utilisation,
+            "overhead_cycles": pruned.overhead_cycles,
+            "dense_overhead_cycles": dense.overhead_cycles,
+            "bit_exact": pruned.bit_exact and dense.bit_exact,
+            "simulated_cycles": pruned.simulated_cycles + dense.simulated_cycles,
+            "simulated_cycles_per_second": round(
+                (pruned.simulated_cycles + dense.simulated_cycles) / (pruned.seconds + dense.seconds)
+            ),
+        }
+
+
 def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: int, seed: int) -> list[Head]:
-    """Heads of random INT8 data, whose logits spread like those of trained models, with pruning off.
+    """Unpruned heads of random INT8 data whose logits spread as in trained models.
 
     Raises
     ------
@@ -106,132 +153,104 @@ def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: 
     return [(command, *rng.integers(-128, 128, shape, dtype=np.int8)) for _ in range(heads)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What the golden model says about a head.
+def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) -> int:
+    """Find the ρ·2^8 whose share of pruned blocks in these heads is nearest to ``sparsity``.
 
-    Attributes
-    ----------
-    output : (length, d) int8
-    statistics : HeadStatistics
-    kept_positions : int
-        Positions of the attention matrix whose scores are computed.
+    Raises
+    ------
+    ConfigError
+        The sparsity is out of range. Each block row keeps its largest block.
     """
+    most = 1 - 1 / ceil_div(heads[0][0].key_length, config.block)
+    if not 0 <= sparsity <= most:
+        raise ConfigError("sparsity", sparsity, f"must be from 0 to {most:g}: a block row keeps its largest block")
+    importances = [
+        block_importance(config, predict(config, q.astype(np.int64), k.astype(np.int64))) for _, q, k, _ in heads
+    ]
 
-    output: NDArray[np.int8]
-    statistics: HeadStatistics
-    kept_positions: int
+    def pruned(rho: int) -> float:
+        return 1 - float(np.mean([block_mask(importance, rho).mean() for importance in importances]))
 
-    def equals(self, run: HeadRun) -> bool:
-        """Whether hardware answered the same."""
-        return run.statistics == self.statistics and run.output is not None and np.array_equal(run.output, self.output)
+    low, high = -(1 << RHO_FRACTION), (1 << RHO_FRACTION) - 1
+    while high - low > 1:  # a larger ρ never keeps more
+        middle = (low + high) // 2
+        low, high = (low, middle) if pruned(middle) >= sparsity else (middle, high)
+    return min((low, high), key=lambda rho: (abs(pruned(rho) - sparsity), rho))
 
 
-def measure(simulator: AttentionSimulator, heads: Sequence[Head], expected: Sequence[Expected]) -> SteadyState:
-    """Run equally shaped heads back to back and look at the middle of the stream."""
+def _measure(simulator: AttentionSimulator, heads: Sequence[Head]) -> SteadyState:
+    """Run equally shaped heads back to back and measure the middle of the stream."""
+    config = simulator.config
+    expected = [attention_head(config, *head) for head in heads]
     start, before = time.perf_counter(), simulator.cycle
     runs = simulator.run(heads)
     seconds = time.perf_counter() - start
     last = len(heads) - SKIPPED_LAST
     first = last - (last - SKIPPED_FIRST) // PERIOD * PERIOD
-    cycles = (runs[last - 1].finished - runs[first - 1].finished) / (last - first)
-    macs = [2 * told.kept_positions * head[0].head_dim for told, head in zip(expected, heads, strict=True)]
     kept_blocks = float(np.mean([run.statistics.kept_blocks for run in runs[first:last]]))
     shape = heads[0][0]
     estimated = HeadWork(
-        config=simulator.config,
+        config=config,
         query_length=shape.query_length,
         key_length=shape.key_length,
         head_dim=shape.head_dim,
         kept_blocks=kept_blocks,
     )
+    macs = [2 * shape.head_dim * _kept_positions(config, result) for result in expected[first:last]]
     return SteadyState(
-        cycles_per_head=cycles,
+        cycles_per_head=(runs[last - 1].finished - runs[first - 1].finished) / (last - first),
         estimate=estimated.cycles,
-        ideal_cycles=float(np.mean(macs[first:last])) / simulator.config.multipliers,
+        ideal_cycles=float(np.mean(macs)) / config.multipliers,
         kept_blocks=kept_blocks,
-        bit_exact=all(told.equals(run) for told, run in zip(expected, runs, strict=True)),
+        bit_exact=all(
+            same_head((run.output, run.statistics), (result.output, result.statistics))
+            for run, result in zip(runs, expected, strict=True)
+        ),
         simulated_cycles=simulator.cycle - before,
         seconds=seconds,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttentionBench:
-    """Random heads of one shape, pruned and dense, on the same hardware."""
-
-    length: int
-    head_dim: int
-    heads: int
-    rho: float
-    blocks: int
-    lanes: int
-    pruned: SteadyState
-    dense: SteadyState
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers, for JSON."""
-        pruned, dense = self.pruned, self.dense
-        return {
-            "length": self.length,
-            "head_dim": self.head_dim,
-            "heads": self.heads,
-            "rho": self.rho,
-            "sparsity": 1 - pruned.kept_blocks / self.blocks,
-            "blocks": self.blocks,
-            "kept_blocks": pruned.kept_blocks,
-            "lanes": self.lanes,
-            "cycles_per_head": pruned.cycles_per_head,
-            "estimate": pruned.estimate,
-            "error": pruned.error,
-            "dense_cycles_per_head": dense.cycles_per_head,
-            "dense_estimate": dense.estimate,
-            "dense_error": dense.error,
-            "speedup": dense.cycles_per_head / pruned.cycles_per_head,
-            "utilisation": pruned.utilisation,
-            "dense_utilisation": dense.utilisation,
-            "overhead_cycles": pruned.overhead_cycles,
-            "dense_overhead_cycles": dense.overhead_cycles,
-            "bit_exact": pruned.bit_exact and dense.bit_exact,
-            "simulated_cycles": pruned.simulated_cycles + dense.simulated_cycles,
-            "simulated_cycles_per_second": round(
-                (pruned.simulated_cycles + dense.simulated_cycles) / (pruned.seconds + dense.seconds)
-            ),
-        }
+def _kept_positions(config: AttentionConfig, result: HeadResult) -> int:
+    """Positions of a head's attention matrix whose scores are computed."""
+    assert result.trace is not None  # these heads are neither refused nor pruned
+    lq, lk = result.trace.scores.shape
+    return int(result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)[:lq, :lk].sum())
 
 
 def bench_attention(
-    simulator: AttentionSimulator,
-    heads: Sequence[Head],
+    config: AttentionConfig,
     *,
-    rho: int,
-    reference: Callable[[Head], Expected],
-    on_progress: Progress,
+    length: int,
+    head_dim: int,
+    sparsity: float,
+    heads: int,
+    seed: int,
+    steps: Steps | None = None,
 ) -> AttentionBench:
-    """Steady state of heads of one shape, pruned and with pruning off.
+    """Measure random heads at a block sparsity and without pruning, compared with the golden model.
 
-    Parameters
-    ----------
-    heads : sequence of Head
-        See :func:`random_heads`; their ρ is replaced.
-    rho : int
-        ρ·2^8 of the pruned run.
-    reference : function
-        From a head to what golden says about it. It comes from outside because this room knows no golden model.
+    Raises
+    ------
+    ThresherError
+        A setting is out of range (this is checked before anything is built), or a tool is missing.
+    SimulationError
+        The hardware misbehaved.
     """
-    config, shape = simulator.config, heads[0][0]
+    steps = steps or Steps()
+    work = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed)
+    rho = find_rho(config, work, sparsity)
     states = {}
-    for name, value in (("pruned", rho), ("dense", DENSE)):
-        work = [(replace(command, rho=value), q, k, v) for command, q, k, v in heads]
-        expected = [reference(head) for head in work]
-        on_progress(f"running {len(work)} {name} heads")
-        states[name] = measure(simulator, work, expected)
+    with AttentionSimulator(config, on_progress=steps.announce) as simulator:
+        for name, value in (("pruned", rho), ("dense", DENSE)):
+            steps.tell(f"running {heads} {name} heads")
+            states[name] = _measure(simulator, [(replace(command, rho=value), q, k, v) for command, q, k, v in work])
     return AttentionBench(
-        length=shape.query_length,
-        head_dim=shape.head_dim,
-        heads=len(heads),
+        length=length,
+        head_dim=head_dim,
+        heads=heads,
         rho=rho / (1 << RHO_FRACTION),
-        blocks=ceil_div(shape.query_length, config.block) * ceil_div(shape.key_length, config.block),
-        lanes=config.multipliers,
+        blocks=ceil_div(length, config.block) ** 2,
+        multipliers=config.multipliers,
         **states,
     )

@@ -14,7 +14,8 @@ from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
 from ..spec.heads import HeadStatistics
-from .attention import AcceleratorAttention, Backend, check_fits
+from .attention import AcceleratorAttention, check_fits
+from .backends import Backend
 from .passes import Progress
 
 __all__ = ["Classification", "HeadPicture", "HeadSummary", "classify"]

@@ -18,7 +18,8 @@ from ..model.tokenizer import Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, ThresherError
-from .attention import AcceleratorAttention, AttentionTotals, GoldenBackend, RandomMaskBackend, check_fits
+from .attention import AcceleratorAttention, AttentionTotals, check_fits
+from .backends import GoldenBackend, RandomMaskBackend
 
 __all__ = ["Outcome", "Progress", "Setting", "run_settings"]
 

@@ -1,51 +1,25 @@
-"""Cycles of a sparse product on an SpMM engine, alone and in a stream, beside those of the dense product."""
+"""Bench of the SpMM engine: cycles of a product alone and in a stream, and of the dense product."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..cost.spmm_cycles import cycles as estimated_cycles
-from ..sim.build import Progress
+from ..golden.spmm.packing import PackedWeights
+from ..model.weights import Float32
 from ..sim.spmm import SpmmSimulator
-from ..sim.spmm_job import PackedMatrix, SpmmJob, SpmmRun
-from ..spec.errors import InputError
-from ..spec.spmm_command import SpmmError
-from ..spec.spmm_config import SpmmConfig
+from ..sim.spmm_job import SpmmJob, SpmmRun
+from ..spec.errors import ConfigError, InputError
+from ..spec.spmm_command import Activation, SpmmError
+from ..spec.spmm_config import WeightFormat
+from .compare import same_product
+from .products import dense_twin, estimated_cycles, product_job, pruned_weights, reached_sparsity
+from .steps import Steps
 
-__all__ = ["ExpectedProduct", "Reference", "SpmmBench", "StoredMatrix", "bench_spmm"]
+__all__ = ["SWEPT", "Point", "SpmmBench", "bench_spmm", "measure_alone", "sweep"]
 
-
-class StoredMatrix(PackedMatrix, Protocol):
-    """A packed matrix that knows its size.
-
-    Attributes
-    ----------
-    stored : int
-        Weights of the pattern; padding is not counted.
-    bytes : int
-        Of the packed form in memory.
-    """
-
-    @property
-    def stored(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-
-
-class ExpectedProduct(Protocol):
-    """What a product must give: ``output`` (M, N) int8, and ``saturations``, the number of clipped results."""
-
-    @property
-    def output(self) -> NDArray[np.int8]: ...
-    @property
-    def saturations(self) -> int: ...
-
-
-Reference = Callable[[SpmmJob], ExpectedProduct]
+SWEPT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Sparsities of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +32,26 @@ class SpmmBench:
         M, K, N.
     format : str
     spread : bool
-        The lanes were spread over the banks of a row.
+        Whether the lanes were spread over the banks of a row.
     sparsity : float
         Of the stored pattern.
     nnz : int
         Weights of the stored pattern.
-    lanes, row_engines : int
+    lanes, row_engines, multipliers : int
+        Lanes of a row engine, row engines, and their product: INT8 multipliers of the engine.
     cycles : int
-        From the acceptance of the command to the last output beat, of one product on an idle engine: X is loaded, the
-        pipeline fills and drains.
+        From the acceptance of the command to the last output beat, of one product on an idle engine. This includes
+        loading X, and filling and draining the pipeline.
     steady_cycles : int
         Distance of the last output beats of two products back to back.
     dense_cycles : int
-        As ``cycles``, of the dense product on the same engine.
+        Like ``cycles``, of the dense product on the same engine.
     estimate, dense_estimate : int
         ``cycles`` and ``dense_cycles`` by :func:`~thresher.cost.spmm_cycles.cycles`.
     bytes, dense_bytes : int
-        Of the packed weights in memory, and of INT8 weights without a format.
+        Size of the packed weights in memory, and of plain INT8 weights.
     bit_exact : bool
-        Outputs and statistics of all runs are those of the reference.
+        Whether outputs and statistics of all runs are those of the golden model.
     simulated_cycles : int
     seconds : float
         Wall time of the simulation.
@@ -91,6 +66,7 @@ class SpmmBench:
     nnz: int
     lanes: int
     row_engines: int
+    multipliers: int
     cycles: int
     estimate: int
     steady_cycles: int
@@ -103,7 +79,7 @@ class SpmmBench:
     seconds: float
 
     def _utilisation(self, cycles: int) -> float:
-        return self.nnz * self.tokens / (self.lanes * self.row_engines * cycles)
+        return self.nnz * self.tokens / (self.multipliers * cycles)
 
     @property
     def utilisation(self) -> float:
@@ -112,22 +88,22 @@ class SpmmBench:
 
     @property
     def steady_utilisation(self) -> float:
-        """nnz·N over multipliers times cycles of a product in a stream of them."""
+        """The same for a product in a stream of products."""
         return self._utilisation(self.steady_cycles)
 
     @property
     def speedup(self) -> float:
-        """Over the dense product on the same engine, one product on an idle engine each."""
+        """Dense cycles over cycles, both of one product on an idle engine."""
         return self.dense_cycles / self.cycles
 
     @property
     def error(self) -> float:
-        """Relative, of the estimate."""
+        """Relative error of the estimate."""
         return self.estimate / self.cycles - 1
 
     @property
     def dense_error(self) -> float:
-        """The same of the dense product's."""
+        """Relative error of the dense product's estimate."""
         return self.dense_estimate / self.dense_cycles - 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,7 +111,7 @@ class SpmmBench:
         told: dict[str, Any] = {}
         for name, value in asdict(self).items():
             told[name] = value
-            if name.endswith("estimate"):  # beside what it estimates
+            if name.endswith("estimate"):  # its error follows it
                 error = name.replace("estimate", "error")
                 told[error] = getattr(self, error)
         seconds = told.pop("seconds")
@@ -148,89 +124,154 @@ class SpmmBench:
         }
 
 
-def _equals(run: SpmmRun, expected: ExpectedProduct) -> bool:
-    same = run.output is not None and np.array_equal(run.output, expected.output)
-    return same and run.statistics.saturations == expected.saturations
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A product of the picture; see :class:`SpmmBench`."""
 
+    format: str
+    sparsity: float
+    nnz: int
+    cycles: int
+    speedup: float
+    bytes: int
+    bit_exact: bool
 
-def _estimate(engine: SpmmConfig, job: SpmmJob) -> int:
-    command, weights = job.command(engine), job.weights
-    return estimated_cycles(
-        engine,
-        weights.format,
-        columns=command.columns,
-        tokens=command.tokens,
-        lengths=weights.lengths.tolist(),
-        spread=bool(command.spread),
-    )
+    def to_dict(self) -> dict[str, Any]:
+        """Fields, for JSON."""
+        return asdict(self)
 
 
 class _Meter:
     """Runs products on an engine fresh from reset, compares them, and adds up cycles and seconds."""
 
-    def __init__(self, simulator: SpmmSimulator, on_progress: Progress):
-        self._simulator, self._on_progress = simulator, on_progress
+    def __init__(self, simulator: SpmmSimulator):
+        self._simulator = simulator
         self.cycles, self.seconds, self.bit_exact = 0, 0.0, True
 
-    def run(self, what: str, jobs: Sequence[SpmmJob], reference: Reference) -> list[SpmmRun]:
+    def run(self, *jobs: SpmmJob) -> list[SpmmRun]:
+        config = self._simulator.config
         for job in jobs:
-            error = job.command(self._simulator.config).refusal(self._simulator.config)
+            error = job.command(config).refusal(config)
             if error is not SpmmError.NONE:
                 raise InputError(f"the engine refuses the product for its {error.name.lower()}: choose another engine")
-        self._on_progress(f"running {what}")
         self._simulator.reset()
         start = time.perf_counter()
         runs = self._simulator.run(jobs)
         self.seconds += time.perf_counter() - start
         self.cycles += self._simulator.cycle
-        self.bit_exact &= all(_equals(run, reference(job)) for run, job in zip(runs, jobs, strict=True))
+        self.bit_exact &= all(same_product(config, job, run) for job, run in zip(jobs, runs, strict=True))
         return runs
 
 
+def measure_alone(simulator: SpmmSimulator, job: SpmmJob) -> tuple[int, bool]:
+    """Cycles of one product on an idle engine, and whether the result is that of the golden model."""
+    meter = _Meter(simulator)
+    (run,) = meter.run(job)
+    return run.finished - run.accepted, meter.bit_exact
+
+
 def bench_spmm(
-    simulator: SpmmSimulator, job: SpmmJob, dense_job: SpmmJob, *, reference: Reference, on_progress: Progress
+    simulator: SpmmSimulator,
+    weights: PackedWeights,
+    scales: Float32,
+    *,
+    tokens: int,
+    seed: int,
+    activation: Activation = Activation.NONE,
+    steps: Steps | None = None,
 ) -> SpmmBench:
-    """Measure a product: alone, in a stream, and dense.
+    """Measure packed weights times random tokens: alone, in a stream, and as a dense product.
 
     Parameters
     ----------
-    job : SpmmJob
-        Its weights have ``stored`` and ``bytes``, see :class:`StoredMatrix`.
-    dense_job : SpmmJob
-        The same product with the weights in dense format; ``job`` itself if that is dense.
-    reference : function
-        From a job to what it must give. It comes from outside because this room knows no golden model.
+    weights, scales, tokens, seed, activation
+        See :func:`~thresher.runtime.products.product_job`.
 
     Raises
     ------
-    InputError, CommandValueError, SimulationError
-        See :meth:`~thresher.sim.spmm.SpmmSimulator.run`; also, the engine refuses the product.
+    InputError
+        The engine refuses the product.
+    SimulationError
+        The hardware misbehaved.
     """
-    engine, weights = simulator.config, cast(StoredMatrix, job.weights)
-    meter = _Meter(simulator, on_progress)
-    alone = meter.run(f"one product, {weights.format}", [job], reference)[0]
-    first, second = meter.run(f"two products back to back, {weights.format}", [job, job], reference)
-    dense = alone if dense_job is job else meter.run("one product, dense", [dense_job], reference)[0]
-    command = job.command(engine)
-    size = command.rows * command.columns
+    steps = steps or Steps()
+    engine = simulator.config
+    job = product_job(engine, weights, scales, tokens=tokens, seed=seed, activation=activation)
+    dense_job = dense_twin(job)
+    meter = _Meter(simulator)
+    steps.tell(f"running one product, {weights.format}")
+    (alone,) = meter.run(job)
+    steps.tell(f"running two products back to back, {weights.format}")
+    first, second = meter.run(job, job)
+    dense = alone
+    if dense_job is not job:
+        steps.tell("running one product, dense")
+        (dense,) = meter.run(dense_job)
     return SpmmBench(
-        rows=command.rows,
-        columns=command.columns,
-        tokens=command.tokens,
+        rows=weights.rows,
+        columns=weights.columns,
+        tokens=tokens,
         format=str(weights.format),
-        spread=bool(command.spread),
-        sparsity=1 - weights.stored / size,
+        spread=bool(job.spread),
+        sparsity=reached_sparsity(weights),
         nnz=weights.stored,
         lanes=engine.lanes,
         row_engines=engine.rows,
+        multipliers=engine.multipliers,
         cycles=alone.finished - alone.accepted,
-        estimate=_estimate(engine, job),
+        estimate=estimated_cycles(engine, weights, tokens, spread=bool(job.spread)),
         steady_cycles=second.finished - first.finished,
         dense_cycles=dense.finished - dense.accepted,
-        dense_estimate=_estimate(engine, dense_job),
+        dense_estimate=estimated_cycles(engine, dense_job.weights, tokens, spread=bool(dense_job.spread)),
         bytes=weights.bytes,
-        dense_bytes=size,
+        dense_bytes=weights.rows * weights.columns,
         bit_exact=meter.bit_exact,
         simulated_cycles=meter.cycles,
         seconds=meter.seconds,
     )
+
+
+def sweep(
+    simulator: SpmmSimulator,
+    weights: Float32,
+    *,
+    tokens: int,
+    seed: int,
+    sparsities: Sequence[float] = SWEPT,
+    steps: Steps | None = None,
+) -> list[Point]:
+    """Measure every format of the engine at every sparsity that it can have, one product on an idle engine each.
+
+    A format that cannot have a sparsity is measured once at the nearest one.
+    """
+    steps = steps or Steps()
+    config = simulator.config
+    dense = 0
+    points: list[Point] = []
+    for weight_format in (WeightFormat.DENSE, *(each for each in config.formats if each is not WeightFormat.DENSE)):
+        reached: set[int] = set()
+        any_sparsity = weight_format not in (WeightFormat.DENSE, WeightFormat.NM)
+        for sparsity in sparsities if any_sparsity else (None,):
+            try:
+                packed, scales = pruned_weights(config, weights, weight_format, sparsity)
+            except ConfigError:
+                break  # the banks are too short to keep one weight
+            if packed.stored in reached:
+                continue
+            reached.add(packed.stored)
+            steps.tell(f"running {weight_format} of {packed.stored} weights")
+            job = product_job(config, packed, scales, tokens=tokens, seed=seed)
+            cycles, same = measure_alone(simulator, job)
+            dense = dense or cycles  # the dense product comes first
+            points.append(
+                Point(
+                    format=str(weight_format),
+                    sparsity=reached_sparsity(packed),
+                    nnz=packed.stored,
+                    cycles=cycles,
+                    speedup=dense / cycles,
+                    bytes=packed.bytes,
+                    bit_exact=same,
+                )
+            )
+    return points

@@ -11,12 +11,12 @@ from ..hdl.attention.core import AttentionCore
 from ..hdl.attention.head_streams import attention_signature, data_layout, output_layout
 from ..spec.attention_command import CommandError, HeadCommand
 from ..spec.attention_config import AttentionConfig
-from ..spec.errors import InputError
+from ..spec.errors import InputError, SimulationError
 from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
 from .build import Design
 from .testbench import run_streams
-from .verilator import SimulationError, UnitSimulator
+from .verilator import UnitSimulator
 
 __all__ = [
     "AttentionSimulator",

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdl.spmm.product_streams import input_layout, weights_layout
-from ..spec.errors import InputError
+from ..spec.errors import InputError, SimulationError
 from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
 from ..spec.schedule import row_steps, schedule
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmCommand, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.weight_words import engine_word_shape
-from .verilator import SimulationError
 
 __all__ = ["PackedMatrix", "SpmmBatch", "SpmmJob", "SpmmRun", "SpmmStatistics", "word_bytes"]
 

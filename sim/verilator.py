@@ -12,11 +12,12 @@ import numpy as np
 from amaranth.lib import wiring
 
 from ..hdl.emit import StreamPort, interface
+from ..spec.errors import SimulationError
 from .bridge import pack, pack_beats, unpack_beats, words_of
 from .build import TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError
 
-__all__ = ["SimulationError", "Transfers", "UnitSimulator", "VerilatorSimulator"]
+__all__ = ["Transfers", "UnitSimulator", "VerilatorSimulator"]
 
 SLICE = 200_000
 """Cycles between returns to Python, where an interrupt from the keyboard is seen."""
@@ -25,10 +26,6 @@ _UINT32 = ctypes.POINTER(ctypes.c_uint32)
 _UINT64 = ctypes.POINTER(ctypes.c_uint64)
 _INPUT, _OUTPUT = 0, 1
 _LIMIT, _BROKEN = 1, 2
-
-
-class SimulationError(Exception):
-    """The hardware misbehaved: outputs did not come in time, or broke a rule of streams."""
 
 
 @dataclass(frozen=True, kw_only=True)

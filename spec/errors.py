@@ -1,6 +1,6 @@
 """Base class of all errors that users see, and the errors of configurations, commands and data."""
 
-__all__ = ["CommandValueError", "ConfigError", "InputError", "ThresherError"]
+__all__ = ["CommandValueError", "ConfigError", "InputError", "SimulationError", "ThresherError"]
 
 
 class ThresherError(Exception):
@@ -34,3 +34,10 @@ class CommandValueError(ConfigError):
 
 class InputError(ThresherError, ValueError):
     """Input data has the wrong shape, type or range."""
+
+
+class SimulationError(Exception):
+    """The hardware misbehaved: outputs came too late, or a rule of streams was broken.
+
+    No input may cause this, so it is not a :class:`ThresherError`.
+    """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import save_file
-from thresher.cli import spmm_jobs
+from thresher.runtime import compare
 
 from ..model.conftest import bert_parameters, bert_tensors, write_tokenizer
 
@@ -22,12 +22,12 @@ def model(tmp_path) -> Path:
 
 @pytest.fixture
 def wrong_golden(monkeypatch) -> None:
-    """Golden's products are off by a bit."""
-    honest = spmm_jobs.sparse_product
+    """Make the golden model's products wrong in one bit."""
+    honest = compare.sparse_product
 
     def other(*args, **kwargs):
         result = honest(*args, **kwargs)
         result.output[0, 0] ^= 1
         return result
 
-    monkeypatch.setattr(spmm_jobs, "sparse_product", other)
+    monkeypatch.setattr(compare, "sparse_product", other)

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thresher import __version__
-from thresher.cli import jobs
 from thresher.model.source import DEFAULT_FOLDER
+from thresher.runtime import answers
+from thresher.runtime.backends import GoldenBackend
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig
+from thresher.spec.errors import SimulationError
 
 from .runner import invoke, refused
 
@@ -74,7 +76,7 @@ def test_bench_on_the_smallest_hardware():
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["bit_exact"] is True
-    assert told["lanes"] == PRESETS["tiny"].multipliers
+    assert told["multipliers"] == PRESETS["tiny"].multipliers
     assert told["blocks"] == 64
     assert abs(told["sparsity"] - 0.75) < 0.03
     assert told["kept_blocks"] == pytest.approx((1 - told["sparsity"]) * 64)
@@ -309,26 +311,22 @@ def test_usage_errors_exit_with_two(arguments):
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device", "somewhere"), 1, "No space left"),
-        (jobs.HardwareError("the hardware misbehaved"), 1, "misbehaved"),
+        (SimulationError("no output"), 1, "the hardware misbehaved (no output): this is a defect"),
     ],
 )
 def test_other_ends_are_one_line_too(monkeypatch, error, code, words):
     def end(*_, **__):
         raise error
 
-    monkeypatch.setattr(jobs, "run", end)
+    monkeypatch.setattr(answers, "answer", end)
     assert words in refused("run", "--text", "a", code=code)
 
 
 def test_a_difference_from_golden_is_a_failure(monkeypatch):
-    class Zeros:
-        """A core that answers like golden, but for one bit."""
-
-        def __init__(self, simulator):
-            self.cycles = 1
-
+    class OneWrongBit(answers.RtlBackend):
         def run(self, config, heads):
-            results = list(jobs.GoldenBackend().run(config, heads))
+            self.cycles += 1
+            results = list(GoldenBackend().run(config, heads))
             output, told = results[0]
             assert output is not None
             results[0] = (output ^ 1, told)
@@ -341,8 +339,8 @@ def test_a_difference_from_golden_is_a_failure(monkeypatch):
 
         def __exit__(self, *_): ...
 
-    monkeypatch.setattr(jobs, "RtlBackend", Zeros)
-    monkeypatch.setattr(jobs, "AttentionSimulator", Simulator)
+    monkeypatch.setattr(answers, "RtlBackend", OneWrongBit)
+    monkeypatch.setattr(answers, "AttentionSimulator", Simulator)
     result = invoke("run", "--text", "a great film", "--backend", "rtl", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["bit_exact"] is False

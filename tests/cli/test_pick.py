@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from thresher.cli.pick_jobs import sample
 from thresher.model import load_model
+from thresher.runtime.cycle_check import sample
 
 from .runner import invoke, refused
 

@@ -9,16 +9,16 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from thresher import __version__
-from thresher.cost.spmm_cycles import cycles
 from thresher.golden.spmm.packing import unpack
 from thresher.model.bert import BertConfig
-from thresher.model.pack import PackReport, encoder_matrices, prune_matrices, prune_model
-from thresher.model.packed_file import KEY, read_packed
+from thresher.model.pack import encoder_matrices, pack_model, prune_matrices
+from thresher.model.packed_file import KEY, PackedModel, read_packed, write_packed
 from thresher.model.prune import quantise_pruned
 from thresher.model.weights import read_weights
-from thresher.spec import InputError, SpmmConfig, ThresherError, WeightFormat, spmm_preset
+from thresher.runtime.products import reached_sparsity
+from thresher.spec import InputError, ThresherError, WeightFormat, spmm_preset
 
-from .conftest import HIDDEN, LAYERS, WIDE, MakeModel, bert_tensors
+from .conftest import HIDDEN, LAYERS, MakeModel, bert_tensors
 
 TINY = spmm_preset("tiny")
 TARGETS = {
@@ -28,21 +28,23 @@ TARGETS = {
     WeightFormat.NM: None,
     WeightFormat.DENSE: None,
 }
-WEIGHTS = LAYERS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * WIDE)
 
 
-def packed(model: Path, path: Path, weight_format: WeightFormat = WeightFormat.CSR, **options) -> PackReport:
-    options = {"config": TINY, "sparsity": TARGETS[weight_format], "tokens": 9} | options
-    return prune_model(model, path, weight_format=weight_format, **options)
+def packed(model: Path, path: Path, weight_format: WeightFormat = WeightFormat.CSR, **options) -> PackedModel:
+    options = {"config": TINY, "sparsity": TARGETS[weight_format]} | options
+    found = pack_model(model, weight_format=weight_format, **options)
+    write_packed(path, found)
+    return found
 
 
 @pytest.mark.parametrize("weight_format", WeightFormat)
 def test_what_is_read_is_the_pruned_model(make_model, tmp_path, weight_format):
     folder, path = make_model(), tmp_path / "deep" / "weights.safetensors"
-    report = packed(folder, path, weight_format)
+    made = packed(folder, path, weight_format)
     found = read_packed(path)
-    assert (found.format, found.version, found.method) == (weight_format, __version__, report.method)
-    assert found.sparsity == pytest.approx(report.total.sparsity)
+    assert (found.format, found.version, found.method) == (weight_format, __version__, made.method)
+    expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
+    assert found.sparsity == made.sparsity == pytest.approx(expected, abs=0.17 if weight_format == "bbs" else 0.01)
     matrices = encoder_matrices(
         BertConfig.from_file(folder / "config.json"), read_weights(folder / "model.safetensors")
     )
@@ -58,50 +60,14 @@ def test_what_is_read_is_the_pruned_model(make_model, tmp_path, weight_format):
         assert np.array_equal(matrix.biases, bias), name
 
 
-@pytest.mark.parametrize("weight_format", WeightFormat)
-def test_figures(make_model, tmp_path, weight_format):
-    path = tmp_path / "weights.safetensors"
-    report = packed(make_model(), path, weight_format)
-    found = read_packed(path)
-    assert [matrix.name for matrix in report.matrices] == list(found.matrices)
-    for figures in report.matrices:
-        words = found.matrices[figures.name].weights
-        assert (figures.rows, figures.columns, figures.bytes) == (words.rows, words.columns, words.bytes)
-        assert (figures.kept, figures.weights) == (words.stored, words.rows * words.columns)
-        assert figures.dense_bytes == figures.weights
-        lengths, dense = words.lengths.tolist(), [words.columns] * words.rows
-        assert figures.cycles == cycles(
-            TINY, weight_format, columns=words.columns, tokens=9, lengths=lengths, spread=figures.spread
-        )
-        assert figures.dense_cycles == cycles(TINY, WeightFormat.DENSE, columns=words.columns, tokens=9, lengths=dense)
-        assert figures.speedup == figures.dense_cycles / figures.cycles
-    total = report.total
-    assert total.weights == WEIGHTS
-    assert total.bytes == sum(figures.bytes for figures in report.matrices)
-    assert total.speedup == pytest.approx(total.dense_cycles / total.cycles)
-    expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
-    assert total.sparsity == pytest.approx(expected, abs=0.17 if weight_format is WeightFormat.BBS else 0.01)
-    text = json.loads(json.dumps(report.to_dict()))
-    assert text["total"]["sparsity"] == total.sparsity
-    assert len(text["matrices"]) == 6 * LAYERS
-
-
 def test_global_ranking_meets_the_target_over_all_matrices(make_model, tmp_path):
     tensors = bert_tensors()
     tensors["bert.encoder.layer.1.intermediate.dense.weight"] *= 0.1
-    report = packed(make_model(tensors), tmp_path / "weights", sparsity=0.5, global_ranking=True)
-    assert report.method == "global"
-    assert report.total.kept == WEIGHTS // 2
-    sparsity = {figures.name: figures.sparsity for figures in report.matrices}
+    made = packed(make_model(tensors), tmp_path / "weights", sparsity=0.5, global_ranking=True)
+    assert (made.method, made.sparsity) == ("global", 0.5)
+    sparsity = {name: reached_sparsity(matrix.weights) for name, matrix in made.matrices.items()}
     assert sparsity["encoder.layer.1.intermediate.dense"] > 0.9
     assert sparsity["encoder.layer.0.intermediate.dense"] < 0.5
-
-
-def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
-    report = packed(make_model(), tmp_path / "weights", WeightFormat.BBS, tokens=1)
-    assert all(figures.spread for figures in report.matrices)
-    # The engine's latency takes half of the cycles of matrices as small as these.
-    assert report.total.speedup > 2.5
 
 
 def test_same_model_same_bytes_and_prefix_makes_no_difference(make_model, tmp_path):
@@ -115,39 +81,6 @@ def test_progress_is_told(make_model, tmp_path):
     told = []
     packed(make_model(), tmp_path / "weights", progress=lambda done, total: told.append((done, total)))
     assert told == [(i + 1, 6 * LAYERS) for i in range(6 * LAYERS)]
-
-
-@pytest.mark.parametrize(
-    ("weight_format", "options", "message"),
-    [
-        ("coo", {}, "weight_format='coo'"),
-        (WeightFormat.CSR, {"sparsity": None}, "sparsity=None is not allowed: must be given"),
-        (WeightFormat.CSR, {"sparsity": 1.0}, "sparsity=1.0"),
-        (WeightFormat.CSR, {"tokens": 0}, "tokens=0"),
-        (WeightFormat.NM, {"sparsity": 0.75}, "must be 0.5 for 2:4 weights"),
-        (WeightFormat.DENSE, {"sparsity": 0.5}, "must be 0 for dense weights"),
-        (WeightFormat.BBS, {"sparsity": 0.9}, "banks of 3 columns"),
-        (WeightFormat.BBS, {"sparsity": 0.5, "global_ranking": True}, "csr and csr-delta only"),
-        (WeightFormat.BBS, {"config": TINY.with_formats(WeightFormat.CSR), "sparsity": 0.5}, "the engine has csr"),
-        (WeightFormat.CSR, {"config": SpmmConfig(rows=1, lanes=2, drain_lanes=1, max_columns=16, banks=2)}, "has 20"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_anything_is_written(make_model, tmp_path, weight_format, options, message):
-    path = tmp_path / "out" / "weights"
-    folder = make_model()
-    with pytest.raises(ThresherError, match=message) as caught:
-        prune_model(folder, path, **{"weight_format": weight_format, "config": TINY, "sparsity": 0.5} | options)
-    assert "\n" not in str(caught.value)
-    assert not path.parent.exists()
-
-
-def test_places_that_cannot_be_written(make_model, tmp_path):
-    folder = make_model()
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ThresherError, match="file' is a file, name a folder"):
-        packed(folder, tmp_path / "file" / "weights")
-    with pytest.raises(ThresherError, match="is a folder"):
-        packed(folder, tmp_path)
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -11,8 +11,9 @@ from thresher.model import AttentionScales, LayerScales
 from thresher.model.bert import float_attention
 from thresher.model.load import as_batch, calibration_sentences
 from thresher.model.quantise import quantise
-from thresher.runtime import AcceleratorAttention, AttentionTotals, CheckedBackend, GoldenBackend, RandomMaskBackend
-from thresher.runtime.attention import HeadShape
+from thresher.runtime.attention import AcceleratorAttention, AttentionTotals, HeadShape
+from thresher.runtime.backends import GoldenBackend, RandomMaskBackend, RecordingBackend
+from thresher.runtime.compare import CheckedBackend
 from thresher.spec import CommandError, HeadStatistics, ThresherError, preset
 
 EDGE = preset("edge")
@@ -62,22 +63,16 @@ def test_dense_int8_is_near_float(seed, length):
 def test_heads_go_to_the_backend_in_order():
     q, k, v = random_qkv(7)
     found = scales_of(q, k, v, layers=2)
-    seen = []
-
-    class Recorder(GoldenBackend):
-        def run(self, config, heads):
-            seen.extend(heads)
-            return super().run(config, heads)
-
-    attention = AcceleratorAttention(config=EDGE, scales=found, backend=Recorder(), rho=0.5, tau=0.25)
+    recorder = RecordingBackend(GoldenBackend())
+    attention = AcceleratorAttention(config=EDGE, scales=found, backend=recorder, rho=0.5, tau=0.25)
     result = attention(1, q, k, v)
     assert result.shape == q.shape
-    assert len(seen) == 6
-    command, q8, _, v8 = seen[4]  # second sentence, second head
+    assert len(recorder.heads) == 6
+    command, q8, _, v8 = recorder.heads[4]  # second sentence, second head
     assert (command.rho, command.head_threshold) == (128, 21)
     assert np.array_equal(q8, quantise("q", q[1, 1], found.layers[1].q))
     assert np.array_equal(v8, quantise("v", v[1, 1], found.layers[1].v))
-    output = attention_head(EDGE, *seen[4]).output
+    output = attention_head(EDGE, *recorder.heads[4]).output
     assert output is not None
     assert np.array_equal(result[1, 1], output * np.float32(found.layers[1].o))
 
@@ -110,16 +105,10 @@ def test_totals_of_pruned_blocks_and_heads():
 def test_random_control_keeps_as_many_blocks_of_each_row(policy):
     config = preset("edge", policy=policy)
     q, k, v = random_qkv(11, (1, 2, 21, 8))
-    seen = []
-
-    class Recorder(GoldenBackend):
-        def run(self, config, heads):
-            seen.extend(heads)
-            return super().run(config, heads)
-
-    attention = AcceleratorAttention(config=config, scales=scales_of(q, k, v), backend=Recorder(), rho=0.5)
+    recorder = RecordingBackend(GoldenBackend())
+    attention = AcceleratorAttention(config=config, scales=scales_of(q, k, v), backend=recorder, rho=0.5)
     attention(0, q, k, v)
-    masks = [trace.selection.mask for head in seen if (trace := attention_head(config, *head).trace)]
+    masks = [trace.selection.mask for head in recorder.heads if (trace := attention_head(config, *head).trace)]
     assert len(masks) == 2
     for seed in range(5):
         control = RandomMaskBackend(seed)
@@ -128,7 +117,7 @@ def test_random_control_keeps_as_many_blocks_of_each_row(policy):
             assert np.array_equal(mask.sum(axis=1), other.sum(axis=1)), f"seed {seed}"
             assert (other.sum(axis=1) >= 1).all()
             assert not np.array_equal(mask, other), f"seed {seed}"
-    kept = [s.kept_blocks for _, s in RandomMaskBackend(1).run(config, seen)]
+    kept = [s.kept_blocks for _, s in RandomMaskBackend(1).run(config, recorder.heads)]
     assert kept == [int(mask.sum()) for mask in masks]
 
 
@@ -169,7 +158,7 @@ def test_checked_backend_counts_differences():
             return results
 
     for backend, mismatches in ((GoldenBackend(), 0), (Wrong(), 2)):
-        checked = CheckedBackend(backend, GoldenBackend())
+        checked = CheckedBackend(backend)
         AcceleratorAttention(config=EDGE, scales=scales_of(q, k, v), backend=checked)(0, q, k, v)
         assert (checked.heads, checked.mismatches) == (6, mismatches)
 

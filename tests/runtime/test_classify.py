@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from thresher.model import calibration_sentences, load_model
-from thresher.runtime import GoldenBackend, classify
+from thresher.runtime.backends import GoldenBackend
+from thresher.runtime.classify import classify
 from thresher.spec import ThresherError, preset
 
 EDGE = preset("edge")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from thresher.model import calibration_sentences, load_model
 from thresher.model.datasets import read_dataset
-from thresher.runtime import Setting, evaluate, run_settings
+from thresher.runtime.evaluate import evaluate
+from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import ThresherError, preset
 
 EDGE = preset("edge")

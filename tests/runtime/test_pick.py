@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from thresher.cost.attention_cycles import HeadWork
 from thresher.model import load_model
-from thresher.runtime import evaluate
 from thresher.runtime.attention import HeadShape
+from thresher.runtime.evaluate import evaluate
 from thresher.runtime.pick import DEFAULT_RHOS, Point, choose, head_cycles, pick
 from thresher.spec import ThresherError, preset
 

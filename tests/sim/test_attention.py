@@ -8,8 +8,8 @@ import pytest
 from thresher.golden import attention_head
 from thresher.sim import attention
 from thresher.sim.attention import AttentionSimulator, simulate_heads
-from thresher.sim.verilator import SimulationError
 from thresher.spec import CommandError, CommandValueError, InputError, preset
+from thresher.spec.errors import SimulationError
 
 from .heads import random_head, random_heads, refused_head
 

@@ -6,14 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.cost.spmm_cycles import cycles
-from thresher.golden.spmm.engine import SpmmResult
-from thresher.golden.spmm.packing import PackedWeights, pack
+from thresher.golden.spmm.packing import pack
 from thresher.hdl.spmm.engine import Spmm
-from thresher.runtime.spmm_bench import bench_spmm
 from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products, spmm_design
 from thresher.sim.spmm_job import SpmmBatch
-from thresher.sim.verilator import SimulationError
 from thresher.spec import Activation, CommandValueError, InputError, SpmmCommand, SpmmError, WeightFormat, spmm_preset
+from thresher.spec.errors import SimulationError
 
 from ..products import Shape, golden_results, int8, random_job, random_jobs, random_weights, refused_commands
 
@@ -191,73 +189,3 @@ def test_bad_operands_are_refused_before_anything_runs(simulator):
         simulator.run([SpmmCommand(rows=-1, columns=1, tokens=1)])
     assert simulator.cycle == before
     check(TINY, [job], simulator.run([job]), 1)
-
-
-def bench_jobs(weight_format, *, tokens=8):
-    """A product of 24 × 32 weights, half of them in each row, and its dense twin."""
-    rng = np.random.default_rng(2)
-    shape = Shape(rows=24, columns=32, tokens=tokens)
-    job = random_job(TINY, rng, weight_format=WeightFormat.CSR, shape=shape, activation=Activation.RELU)
-    weights = rng.integers(1, 128, (24, 32), dtype=np.int8)
-    sparse = weights * (np.arange(32) % 2 == 0)
-    settings = {WeightFormat.BBS: {"banks": TINY.banks}}.get(weight_format, {})
-    dense = dataclasses.replace(job, weights=pack(weights, WeightFormat.DENSE), table=None)
-    return dataclasses.replace(dense, weights=pack(sparse, weight_format, **settings)), dense
-
-
-def reference(job: SpmmJob) -> SpmmResult:
-    (result,) = golden_results(TINY, [job])
-    assert result is not None
-    return result
-
-
-@pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.NM, WeightFormat.BBS])
-def test_bench(simulator, weight_format):
-    job, dense = bench_jobs(weight_format)
-    lines = []
-    told = bench_spmm(simulator, job, dense, reference=reference, on_progress=lines.append).to_dict()
-    assert told["bit_exact"]
-    assert told["format"] == weight_format
-    assert (told["rows"], told["columns"], told["tokens"]) == (24, 32, 8)
-    assert (told["nnz"], told["sparsity"]) == (24 * 16, 0.5)
-    assert (told["lanes"], told["row_engines"]) == (4, 2)
-    assert told["dense_bytes"] == 24 * 32
-    assert isinstance(job.weights, PackedWeights)
-    assert told["bytes"] == job.weights.bytes
-    ideal = told["nnz"] * 8 / 8
-    assert ideal <= told["steady_cycles"] <= told["cycles"] < ideal + 90
-    assert told["utilisation"] == ideal / told["cycles"]
-    assert told["steady_utilisation"] == ideal / told["steady_cycles"]
-    assert 1.5 < told["speedup"] == told["dense_cycles"] / told["cycles"]
-    assert len(lines) == 3
-
-
-def test_bench_of_a_dense_product(simulator):
-    _, dense = bench_jobs(WeightFormat.CSR, tokens=3)
-    bench = bench_spmm(simulator, dense, dense, reference=reference, on_progress=lambda _: None)
-    assert bench.speedup == 1
-    assert bench.sparsity == 0
-    assert bench.bytes == bench.dense_bytes == 24 * 32
-    assert bench.bit_exact
-
-
-def test_bench_notices_wrong_results(simulator):
-    job, dense = bench_jobs(WeightFormat.CSR)
-
-    def wrong(asked):
-        result = reference(asked)
-        return result if asked is job else dataclasses.replace(result, saturations=result.saturations + 1)
-
-    assert not bench_spmm(simulator, job, dense, reference=wrong, on_progress=lambda _: None).bit_exact
-
-
-def test_bench_of_a_product_that_the_engine_refuses(simulator):
-    job, dense = bench_jobs(WeightFormat.CSR)
-    with pytest.raises(InputError, match="refuses the product for its table: choose another engine"):
-        bench_spmm(
-            simulator,
-            dataclasses.replace(job, activation=Activation.TABLE, table=None),
-            dense,
-            reference=reference,
-            on_progress=lambda _: None,
-        )

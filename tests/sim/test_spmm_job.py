@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.sim.spmm_job import SpmmBatch, SpmmJob
-from thresher.sim.verilator import SimulationError
 from thresher.spec import (
     Activation,
     CommandValueError,
@@ -16,6 +15,7 @@ from thresher.spec import (
     WeightFormat,
     spmm_preset,
 )
+from thresher.spec.errors import SimulationError
 
 from ..products import Shape, golden_results, random_job, random_jobs
 from .spmm_model import StreamModel

@@ -16,9 +16,9 @@ from thresher.hdl.spmm.engine import Spmm
 from thresher.sim import build, toolchain
 from thresher.sim.build import Design, design_verilog
 from thresher.sim.toolchain import ToolError, verilator_environment
-from thresher.sim.verilator import SimulationError, VerilatorSimulator
+from thresher.sim.verilator import VerilatorSimulator
 from thresher.spec import preset, spmm_preset
-from thresher.spec.errors import InputError, ThresherError
+from thresher.spec.errors import InputError, SimulationError, ThresherError
 
 from .samples import Broken, Inverter, Summer, Wide, stimulus, summer_golden
 

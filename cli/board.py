@@ -1,4 +1,4 @@
-"""The command that stands for a board."""
+"""``thresher board``: simulate a board behind a pseudo-terminal."""
 
 from typing import Annotated
 
@@ -7,8 +7,6 @@ import typer
 from . import progress
 from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
 from .settings import unit_configuration
-
-# What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
 
 __all__ = ["board"]
 
@@ -21,16 +19,15 @@ def board(
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate what a board holds, with its serial line at a pseudo-terminal, until Ctrl-C."""
+    """Simulate a board with its serial line at a pseudo-terminal, until Ctrl-C."""
     from ..sim.board import BoardSimulator, BoardTerminal
-    from .defects import defects
 
     config = unit_configuration(
         preset.value, spmm=unit is UnitName.SPMM, policy=policy and policy.value, file=config_file
     )
     with progress.steps() as steps:
         simulator = BoardSimulator(config, on_progress=steps.announce)
-    with defects(), simulator, BoardTerminal(simulator) as terminal:
+    with simulator, BoardTerminal(simulator) as terminal:
         if as_json:
             print_json({"port": terminal.path, "unit": unit.value, "preset": preset.value})
         else:

@@ -1,12 +1,11 @@
-"""Joining the rooms: the ρ of a wanted sparsity."""
+"""The ρ that gives a sparsity."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from thresher.cli.jobs import find_rho
 from thresher.golden import attention_head
-from thresher.runtime.attention_bench import random_heads
+from thresher.runtime.attention_bench import find_rho, random_heads
 from thresher.spec import PRESETS, ConfigError
 
 TINY = PRESETS["tiny"]

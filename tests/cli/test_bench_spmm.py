@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from thresher.cli import spmm_jobs
 from thresher.cost.spmm_cycles import cycles
-from thresher.sim.verilator import SimulationError
+from thresher.model import pack as pack_module
+from thresher.runtime import compare, products, spmm_bench
+from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import SpmmConfig, WeightFormat, spmm_preset
+from thresher.spec.errors import SimulationError
 
 from .runner import invoke, refused
 
@@ -17,8 +19,8 @@ TINY = spmm_preset("tiny")
 ROWS, COLUMNS, TOKENS = 24, 32, 6
 BENCH = ["bench", "spmm", "--preset", "tiny", "--rows", ROWS, "--cols", COLUMNS, "--tokens", TOKENS]
 PROMISED = {
-    "cycles", "nnz", "lanes", "row_engines", "utilisation", "dense_cycles", "speedup", "bytes", "dense_bytes",
-    "bit_exact", "steady_cycles",
+    "cycles", "nnz", "multipliers", "lanes", "row_engines", "utilisation", "dense_cycles", "speedup", "bytes",
+    "dense_bytes", "bit_exact", "steady_cycles",
 }  # fmt: skip
 
 
@@ -62,13 +64,36 @@ def test_bench(weight_format, nnz, size):
     assert (told["preset"], told["seed"], told["weights"], told["format"]) == ("tiny", 0, "random", weight_format)
     assert (told["nnz"], told["bytes"], told["dense_bytes"]) == (nnz, size, ROWS * COLUMNS)
     assert told["sparsity"] == 1 - nnz / (ROWS * COLUMNS)
-    assert told["lanes"] * told["row_engines"] == TINY.multipliers
+    assert told["lanes"] * told["row_engines"] == told["multipliers"] == TINY.multipliers
     assert told["utilisation"] == nnz * TOKENS / (TINY.multipliers * told["cycles"])
     assert told["speedup"] == told["dense_cycles"] / told["cycles"]
     dense = cycles(TINY, WeightFormat.DENSE, columns=COLUMNS, tokens=TOKENS, lengths=[COLUMNS] * ROWS)
     assert abs(told["dense_cycles"] - dense) < 5
     assert told["steady_cycles"] <= told["cycles"] <= told["dense_cycles"]
     assert "note" not in result.stderr
+
+
+@pytest.mark.parametrize(("weight_format", "packings"), [("csr", 2), ("bbs", 2), ("dense", 1)])
+def test_the_matrix_is_pruned_quantised_and_packed_once(monkeypatch, weight_format, packings):
+    """The second packing is that of the dense product."""
+    calls: list[str] = []
+
+    def count(module, name):
+        original = getattr(module, name)
+
+        def counted(*args, **kwargs):
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(products, "prune_matrices")
+    count(pack_module, "quantise_pruned")
+    count(pack_module, "pack")
+    count(products, "pack")
+    assert invoke(*BENCH, "--format", weight_format).exit_code == 0
+    assert calls.count("prune_matrices") == calls.count("quantise_pruned") == 1
+    assert calls.count("pack") == packings
 
 
 def test_bench_prints_a_table():
@@ -121,13 +146,13 @@ def test_nothing_left_is_said():
 @pytest.mark.parametrize("weight_format", ["bbs", "dense"])
 def test_activations(weight_format, monkeypatch):
     """Each is what golden says; and what golden says differs, or a wrong one would go unnoticed."""
-    honest, outputs, cycles_of = spmm_jobs.sparse_product, [], {}
+    honest, outputs, cycles_of = compare.sparse_product, [], {}
 
     def listening(*args, **kwargs):
         outputs.append(honest(*args, **kwargs))
         return outputs[-1]
 
-    monkeypatch.setattr(spmm_jobs, "sparse_product", listening)
+    monkeypatch.setattr(compare, "sparse_product", listening)
     lowest = {}
     for name in ("none", "relu", "gelu"):
         outputs.clear()
@@ -178,7 +203,7 @@ def test_picture(tmp_path):
     by_format = {str(item): [point for point in points if point["format"] == item] for item in WeightFormat}
     (dense,), (pattern,) = by_format["dense"], by_format["nm"]
     assert (dense["speedup"], dense["bytes"], pattern["sparsity"]) == (1, ROWS * COLUMNS, 0.5)
-    assert [point["sparsity"] for point in by_format["csr"]] == pytest.approx(spmm_jobs.SWEPT, abs=1e-3)
+    assert [point["sparsity"] for point in by_format["csr"]] == pytest.approx(spmm_bench.SWEPT, abs=1e-3)
     banks = [point["sparsity"] for point in by_format["bbs"]]  # eighths: what a bank of 8 columns can have
     assert banks == sorted(set(banks))
     assert set(banks) <= {1 - kept / 8 for kept in range(1, 5)}
@@ -222,7 +247,7 @@ def test_misbehaving_hardware_is_one_line(monkeypatch):
     def fail(*_, **__):
         raise SimulationError("no output\nfor 1000 cycles")
 
-    monkeypatch.setattr(spmm_jobs.SpmmSimulator, "run", fail)
+    monkeypatch.setattr(SpmmSimulator, "run", fail)
     assert "the hardware misbehaved (no output for 1000 cycles)" in refused(*BENCH)
 
 
@@ -316,7 +341,7 @@ def test_verilog_of_the_engine(tmp_path):
     config = SpmmConfig.from_json(json.dumps(described["configuration"]))
     assert (config.max_columns, config.rows) == (40, TINY.rows)
     assert described["top"] == "spmm"
-    assert "module sparse_product(" in (tmp_path / "v" / "spmm.v").read_text()
+    assert "module spmm(" in (tmp_path / "v" / "spmm.v").read_text()
     assert invoke(*line).stdout.count("unchanged") == 2
 
 

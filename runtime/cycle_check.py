@@ -1,23 +1,22 @@
-"""What ``thresher pick`` does beyond the cycle model: the same heads on simulated hardware."""
+"""A check of the cycle model: the heads of a few sentences on simulated hardware."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model import AttentionScales, Model
-from ..model.load import as_batch
-from ..model.quantise import Int8
+from ..model.load import Model, as_batch
+from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens
-from ..runtime import AcceleratorAttention, CheckedBackend, GoldenBackend
-from ..runtime.attention import HeadShape
-from ..runtime.evaluate import dataset_tokens, task_dataset
-from ..runtime.pick import head_work
 from ..sim.attention import AttentionSimulator
-from ..spec import AttentionConfig, Head, HeadStatistics
 from ..spec.attention_command import DENSE_RHO
-from .defects import defects
-from .jobs import RtlBackend
-from .progress import Steps
+from ..spec.attention_config import AttentionConfig
+from ..spec.heads import Head, HeadStatistics
+from .attention import AcceleratorAttention, HeadShape
+from .backends import GoldenBackend, RecordingBackend, RtlBackend
+from .compare import CheckedBackend
+from .evaluate import dataset_tokens, task_dataset
+from .pick import head_work
+from .steps import Steps
 
 __all__ = ["CHECKED_SENTENCES", "CycleCheck", "check_cycles", "sample"]
 
@@ -35,9 +34,9 @@ class CycleCheck:
     dense_model_cycles, dense_rtl_cycles : float, int
         Without pruning.
     heads : int
-        Of each of the two streams.
+        Heads in each of the two streams.
     bit_exact : bool
-        Outputs and statistics of all heads are golden's.
+        Whether outputs and statistics of all heads are those of the golden model.
     """
 
     rho: float
@@ -51,28 +50,17 @@ class CycleCheck:
 
     @property
     def model_speedup(self) -> float:
-        """By the model."""
+        """Speedup by the model."""
         return self.dense_model_cycles / self.model_cycles
 
     @property
     def rtl_speedup(self) -> float:
-        """Measured."""
+        """Measured speedup."""
         return self.dense_rtl_cycles / self.rtl_cycles
 
 
-class _Recorder(GoldenBackend):
-    """Golden, which keeps the heads that it was given."""
-
-    def __init__(self):
-        self.heads: list[Head] = []
-
-    def run(self, config: AttentionConfig, heads: Sequence[Head]) -> Sequence[tuple[Int8 | None, HeadStatistics]]:
-        self.heads += heads
-        return super().run(config, heads)
-
-
 def sample(tokens: Sequence[Tokens], count: int) -> list[Tokens]:
-    """As many texts as wanted, their lengths spread like those of all."""
+    """Choose ``count`` texts whose lengths are distributed like those of all texts."""
     ordered = sorted(tokens, key=len)
     count = min(count, len(ordered))
     return [ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count)]
@@ -86,37 +74,37 @@ def check_cycles(
     config: AttentionConfig,
     rho: float,
     scales: AttentionScales,
-    limit: int | None,
-    steps: Steps,
+    limit: int | None = None,
+    steps: Steps | None = None,
 ) -> CycleCheck:
-    """Run :data:`CHECKED_SENTENCES` of a task's file, and the same without pruning, on hardware, heads back to back.
+    """Run :data:`CHECKED_SENTENCES` of a task's file on simulated hardware: one stream with pruning, and one without.
 
     Raises
     ------
     ThresherError
-        A tool is missing, or the hardware misbehaved.
+        A tool is missing.
+    SimulationError
+        The hardware misbehaved.
     """
-    texts = sample(
-        dataset_tokens(model, task_dataset(model, data, task, limit), data, config),
-        CHECKED_SENTENCES,
-    )
+    steps = steps or Steps()
+    texts = sample(dataset_tokens(model, task_dataset(model, data, task, limit), data, config), CHECKED_SENTENCES)
     found = []
-    with defects(), AttentionSimulator(config, on_progress=steps.announce) as simulator:
+    with AttentionSimulator(config, on_progress=steps.announce) as simulator:
         for value in (rho, DENSE_RHO):
             steps.tell("running on simulated hardware" + (" without pruning" if value == DENSE_RHO else ""))
-            recorder = _Recorder()
+            recorder = RecordingBackend(GoldenBackend())
             for text in texts:
                 attention = AcceleratorAttention(config=config, scales=scales, backend=recorder, rho=value)
                 model.outputs(as_batch([text]), attention)
             hardware = RtlBackend(simulator)
-            checked = CheckedBackend(hardware, GoldenBackend())
+            checked = CheckedBackend(hardware)
             told = [statistics for _, statistics in checked.run(config, recorder.heads)]
-            found.append((_modelled(config, recorder.heads, told), hardware.cycles, checked.mismatches, checked.heads))
-    (pruned, pruned_rtl, wrong, heads), (dense, dense_rtl, dense_wrong, _) = found
+            found.append((_modelled(config, recorder.heads, told), hardware.cycles, checked.mismatches))
+    (pruned, pruned_rtl, wrong), (dense, dense_rtl, dense_wrong) = found
     return CycleCheck(
         rho=rho,
         sentences=len(texts),
-        heads=heads,
+        heads=len(recorder.heads),
         model_cycles=pruned,
         rtl_cycles=pruned_rtl,
         dense_model_cycles=dense,
@@ -126,7 +114,7 @@ def check_cycles(
 
 
 def _modelled(config: AttentionConfig, heads: Sequence[Head], told: Sequence[HeadStatistics]) -> float:
-    """Cycles of a stream; nothing goes before its first head, which therefore takes its whole time."""
+    """Cycles of a stream by the model. The first head follows no other, so its whole latency counts."""
     work = [
         head_work(config, HeadShape(command.query_length, command.head_dim, each.kept_blocks, each.pruned))
         for (command, *_), each in zip(heads, told, strict=True)

@@ -1,15 +1,15 @@
-"""Commands about the hardware itself: its Verilog, and the sizes it comes in."""
+"""``thresher verilog``: write the hardware as Verilog."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from . import progress, report
+from . import progress
 from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
-from .settings import preset_list, unit_configuration
+from .settings import unit_configuration
 
-__all__ = ["presets", "verilog"]
+__all__ = ["verilog"]
 
 
 @command(app, "verilog")
@@ -21,7 +21,7 @@ def verilog(
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write standalone Verilog of the attention core or the SpMM engine, and JSON that describes it."""
+    """Write standalone Verilog of the attention core or the SpMM engine, and a JSON description of its ports."""
     from ..hdl.emit import write_verilog
 
     config = unit_configuration(preset, spmm=unit is UnitName.SPMM, policy=policy, file=config_file)
@@ -42,13 +42,3 @@ def verilog(
         return
     for path in (emitted.verilog, emitted.description):
         print(f"{path}: {'written' if path.name in written else 'unchanged'}")
-
-
-@command(app, "presets")
-def presets(as_json: JsonOption = False) -> None:
-    """List the sizes of hardware, and the policies."""
-    listed = preset_list()
-    if as_json:
-        print_json(listed)
-    else:
-        report.presets(listed)

@@ -1,0 +1,54 @@
+"""``thresher bench attention``: cycles per head of the simulated attention core."""
+
+from typing import Annotated
+
+import typer
+
+from . import progress, report
+from .frame import (
+    EDGE,
+    THRESHER,
+    JsonOption,
+    PolicyOption,
+    PresetOption,
+    SeedOption,
+    bench_app,
+    command,
+    print_json,
+    require_bit_exact,
+)
+from .settings import configuration
+
+__all__ = ["bench_attention"]
+
+
+@command(bench_app, "attention")
+def bench_attention(
+    length: Annotated[int, typer.Option("--length", help="Queries and keys of a head.")] = 128,
+    head_dim: Annotated[int, typer.Option("--head-dim", help="d.")] = 64,
+    sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
+    heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 5.")] = 9,
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure cycles per head in steady state, with and without pruning, on the simulated hardware."""
+    from ..runtime.attention_bench import bench_attention
+
+    with progress.steps() as steps:
+        result = bench_attention(
+            configuration(preset, policy),
+            length=length,
+            head_dim=head_dim,
+            sparsity=sparsity,
+            heads=heads,
+            seed=seed,
+            steps=steps,
+        )
+    figures = {"preset": preset.value, "policy": policy.value, "seed": seed, **result.to_dict()}
+    if as_json:
+        print_json(figures)
+    else:
+        report.bench(figures)
+    require_bit_exact(figures["bit_exact"])

@@ -1,0 +1,102 @@
+"""``thresher prune``: a model's weight matrices, pruned and packed for the SpMM engine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from ..spec import WeightFormat
+from . import progress
+from .frame import (
+    EDGE,
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    PresetOption,
+    SeedOption,
+    SparsityOption,
+    TokensOption,
+    app,
+    command,
+    note,
+    print_json,
+    require_bit_exact,
+)
+from .report import make_console, make_table
+from .settings import spmm_configuration
+
+if TYPE_CHECKING:
+    from ..runtime.prune import PackReport
+
+__all__ = ["prune"]
+
+
+@command(app, "prune")
+def prune(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights.safetensors and weights.json.")],
+    weight_format: Annotated[WeightFormat, typer.Option("--format", help="How the weights are packed.")],
+    model: ModelOption = "default",
+    sparsity: SparsityOption = None,
+    global_ranking: Annotated[
+        bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
+    ] = False,
+    tokens: TokensOption = 128,
+    preset: PresetOption = EDGE,
+    config_file: ConfigOption = None,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="Measure cycles on the simulated engine, and compare results with golden.")
+    ] = False,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Prune a model's projections and feed-forward layers by magnitude, and pack them for the SpMM engine."""
+    from ..runtime.products import sparsity_note
+    from ..runtime.prune import prune_model
+
+    config = spmm_configuration(preset, config_file)
+    with progress.steps() as steps:
+        result = prune_model(
+            model,
+            output,
+            config=config,
+            weight_format=weight_format,
+            sparsity=sparsity,
+            global_ranking=global_ranking,
+            tokens=tokens,
+            rtl=rtl,
+            seed=seed,
+            steps=steps,
+        )
+    note(sparsity_note(config, weight_format, sparsity, result.total.sparsity))
+    if as_json:
+        print_json({"preset": preset.value, **result.to_dict()})
+    else:
+        _show(result, preset.value)
+    require_bit_exact(result.bit_exact)
+
+
+def _show(result: "PackReport", preset: str) -> None:
+    """Print a line per matrix, and the total."""
+    console = make_console()
+    source = "measured on RTL" if result.measured else "by the cycle model"
+    console.print(Text(f"{result.model}, {result.format}, pruned: {result.method}"))
+    console.print(f"cycles of {result.tokens} tokens on {preset}, {source}\n")
+    names = ("matrix", "M × K", "sparsity", "bytes", "of dense", "cycles", "dense cycles", "speedup")
+    table = make_table(*names, right=1)
+    table.columns[0].overflow = "fold"  # a truncated name would not identify the matrix
+    for each in [*result.matrices, result.total]:
+        table.add_row(
+            Text(each.name.removeprefix("encoder.")),
+            f"{each.rows} × {each.columns}" if each.rows else "",
+            f"{each.sparsity:.3f}",
+            f"{each.bytes:,}",
+            f"{each.bytes / each.dense_bytes:.0%}",
+            f"{each.cycles:,}",
+            f"{each.dense_cycles:,}",
+            f"{each.speedup:.2f}",
+        )
+    console.print(table)
+    if result.bit_exact is not None:
+        console.print(f"\nbit-exact with golden: {'yes' if result.bit_exact else 'NO'}")
+    console.print(Text(f"\nweights: {result.path}\ntable: {result.table}"))

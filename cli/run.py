@@ -1,0 +1,88 @@
+"""``thresher run``: classify texts on the golden model, on simulated hardware or on a board."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..spec import ConfigError
+from ..spec.link import DEFAULT_BAUD
+from . import progress, report
+from .frame import (
+    DEFAULT_RHO,
+    EDGE,
+    THRESHER,
+    ConfigOption,
+    JsonOption,
+    ModelOption,
+    PolicyOption,
+    PresetOption,
+    RhoOption,
+    TauOption,
+    app,
+    command,
+    print_json,
+    require_bit_exact,
+)
+from .settings import configuration
+
+__all__ = ["run"]
+
+
+class BackendName(StrEnum):
+    """What runs the heads."""
+
+    GOLDEN = "golden"
+    RTL = "rtl"
+
+
+@command(app, "run")
+def run(
+    text: Annotated[list[str], typer.Option("--text", help="Text to classify; may be given several times.")],
+    model: ModelOption = "default",
+    backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
+        BackendName.GOLDEN
+    ),
+    preset: PresetOption = EDGE,
+    policy: PolicyOption = THRESHER,
+    config_file: ConfigOption = None,
+    rho: RhoOption = DEFAULT_RHO,
+    tau: TauOption = 0.0,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Run on the board at this serial port instead of a backend.")
+    ] = None,
+    baud: Annotated[
+        int, typer.Option("--baud", min=1, help="Bits per second on the board's serial line.")
+    ] = DEFAULT_BAUD,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify texts with a trained model, its attention on the golden model, on simulated hardware or on a board."""
+    from ..runtime.answers import answer
+
+    if device is not None and backend is not BackendName.GOLDEN:
+        raise ConfigError("backend", backend.value, "leave it out beside --device")
+    clock = report.timed()
+    with progress.steps() as steps:
+        result = answer(
+            model,
+            text,
+            config=configuration(preset, policy, config_file),
+            backend=backend.value if device is None else "device",
+            rho=rho,
+            tau=tau,
+            trace=trace,
+            port=device,
+            baud=baud,
+            steps=steps,
+        )
+    if as_json:
+        print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
+    else:
+        report.answers(result, seconds=clock())
+        if trace is not None:
+            print(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
+    require_bit_exact(result.bit_exact)

@@ -1,0 +1,226 @@
+"""Texts classified on the golden model or on hardware, with the cycles that their attention took."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..host.attention import AttentionDevice
+from ..model.load import Model, calibration_sentences, load_model
+from ..model.quantise import AttentionScales
+from ..sim.attention import AttentionSimulator
+from ..spec.attention_command import DENSE_RHO
+from ..spec.attention_config import AttentionConfig
+from ..spec.errors import ConfigError
+from ..spec.link import DEFAULT_BAUD
+from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
+from .classify import Classification, classify
+from .compare import CheckedBackend
+from .steps import Steps
+
+__all__ = ["Answers", "answer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The classifications of some texts.
+
+    Attributes
+    ----------
+    sentences : tuple of Classification
+    cycles : tuple of int or None
+        Cycles of each sentence's attention in simulation. A board's statistics include the cycles of its serial line,
+        so there are none.
+    dense_cycles : tuple of int or None
+        The same without pruning on the same hardware, if this was asked for.
+    stream_cycles, dense_stream_cycles : int or None
+        Cycles of the same heads of all sentences in one stream, in which no layer waits for the one before.
+    heads, mismatches : int
+        Heads compared bit for bit with the golden model, unpruned runs included, and how many of them differed.
+    """
+
+    model: str
+    backend: str
+    config: AttentionConfig
+    rho: float
+    tau: float
+    sentences: tuple[Classification, ...]
+    cycles: tuple[int, ...] | None
+    dense_cycles: tuple[int, ...] | None
+    stream_cycles: int | None
+    dense_stream_cycles: int | None
+    heads: int
+    mismatches: int
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Whether hardware and golden model agree; ``None`` if only the golden model ran."""
+        return None if self.backend == "golden" else self.mismatches == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, for JSON."""
+        sentences = []
+        for i, answer in enumerate(self.sentences):
+            fields = {
+                "text": answer.text,
+                "tokens": len(answer.tokens),
+                "label": answer.label,
+                "confidence": answer.confidence,
+                "fp32_label": answer.fp32_label,
+                "fp32_confidence": answer.fp32_confidence,
+                "kept_blocks": answer.kept_blocks,
+                "blocks": answer.blocks,
+                "cycles": None if self.cycles is None else self.cycles[i],
+                "heads": [asdict(head) for head in answer.heads],
+            }
+            if self.cycles is not None and self.dense_cycles is not None:
+                fields["dense_cycles"] = self.dense_cycles[i]
+                fields["speedup"] = self.dense_cycles[i] / self.cycles[i]
+            sentences.append(fields)
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            "configuration": json.loads(self.config.to_json()),
+            "rho": self.rho,
+            "tau": self.tau,
+            "sentences": sentences,
+            "stream_cycles": self.stream_cycles,
+            "dense_stream_cycles": self.dense_stream_cycles,
+            "bit_exact": self.bit_exact,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pass:
+    """All texts once, under one setting."""
+
+    answers: list[Classification]
+    cycles: list[int]
+    stream_cycles: int | None
+    heads: int
+    mismatches: int
+
+
+def _run(
+    model: Model,
+    texts: Sequence[str],
+    backend: Backend | None,
+    *,
+    config: AttentionConfig,
+    scales: AttentionScales,
+    rho: float,
+    tau: float,
+    stream: bool,
+    picture: tuple[int, tuple[int, int]] | None = None,
+) -> _Pass:
+    """Classify texts on hardware, or on the golden model if there is no hardware."""
+    answers, cycles = [], []
+    simulated = backend if isinstance(backend, RtlBackend) else None
+    checked = None if backend is None else CheckedBackend(backend)
+    recorder = RecordingBackend(checked or GoldenBackend())
+    start = 0 if simulated is None else simulated.cycles
+    for i, text in enumerate(texts):
+        answers += classify(
+            model,
+            [text],
+            backend=recorder,
+            config=config,
+            rho=rho,
+            tau=tau,
+            scales=scales,
+            picture=picture[1] if picture is not None and picture[0] == i else None,
+        )
+        if simulated is not None:
+            cycles.append(simulated.cycles - start)
+            start = simulated.cycles
+    stream_cycles = None
+    if stream and simulated is not None and checked is not None:
+        checked.run(config, recorder.heads)
+        stream_cycles = simulated.cycles - start
+    return _Pass(
+        answers=answers,
+        cycles=cycles,
+        stream_cycles=stream_cycles,
+        heads=0 if checked is None else checked.heads,
+        mismatches=0 if checked is None else checked.mismatches,
+    )
+
+
+def answer(
+    model_name: str,
+    texts: Sequence[str],
+    *,
+    config: AttentionConfig,
+    backend: str,
+    rho: float,
+    tau: float = 0.0,
+    dense: bool = False,
+    picture: tuple[int, tuple[int, int]] | None = None,
+    trace: Path | None = None,
+    port: str | None = None,
+    baud: int = DEFAULT_BAUD,
+    steps: Steps | None = None,
+) -> Answers:
+    """Classify texts on the golden model, or on hardware that is compared with it.
+
+    Parameters
+    ----------
+    backend : "golden", "rtl" or "device"
+    dense : bool
+        Also run without pruning, and run the heads of each pass once more in one stream.
+    picture : (text, (layer, head)), optional
+        Head to keep for a picture.
+    trace : Path, optional
+        Waveforms of the simulated hardware.
+    port, baud
+        Serial port of the board, for "device".
+
+    Raises
+    ------
+    ThresherError
+        Model, text, setting, tools or board are at fault; the message says what to do.
+    SimulationError
+        The hardware misbehaved.
+    """
+    assert (backend == "device") == (port is not None)
+    steps = steps or Steps()
+    if trace is not None and backend != "rtl":
+        raise ConfigError("trace", str(trace), "needs --backend rtl")
+    model = load_model(model_name)
+    for text in texts:  # texts are checked before the long work
+        model.encode(text, max_length=config.max_length)
+    steps.tell("calibrating")
+    scales = model.calibrate(calibration_sentences())
+    with contextlib.ExitStack() as stack:
+        hardware = None
+        if backend == "rtl":
+            simulator = AttentionSimulator(config, trace=trace, on_progress=steps.announce)
+            hardware = RtlBackend(stack.enter_context(simulator))
+        elif port is not None:
+            steps.tell(f"greeting {port}")
+            hardware = DeviceBackend(stack.enter_context(AttentionDevice.open(config, port, baud=baud)))
+        steps.tell("running")
+        pruned = _run(
+            model, texts, hardware, config=config, scales=scales, rho=rho, tau=tau, stream=dense, picture=picture
+        )
+        unpruned = None
+        if dense:
+            steps.tell("running without pruning")
+            unpruned = _run(model, texts, hardware, config=config, scales=scales, rho=DENSE_RHO, tau=0.0, stream=True)
+    passes = [pruned] if unpruned is None else [pruned, unpruned]
+    return Answers(
+        model=model_name,
+        backend=backend,
+        config=config,
+        rho=rho,
+        tau=tau,
+        sentences=tuple(pruned.answers),
+        cycles=tuple(pruned.cycles) or None,
+        dense_cycles=None if unpruned is None else tuple(unpruned.cycles) or None,
+        stream_cycles=pruned.stream_cycles,
+        dense_stream_cycles=None if unpruned is None else unpruned.stream_cycles,
+        heads=sum(each.heads for each in passes),
+        mismatches=sum(each.mismatches for each in passes),
+    )

@@ -1,0 +1,281 @@
+"""A model pruned and packed for an SpMM engine, with the cycles of its products."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..cost.spmm_cycles import cycles as cycles_of
+from ..golden.spmm.packing import PackedWeights
+from ..model.bert import BertConfig
+from ..model.pack import pack_model
+from ..model.packed_file import PackedModel, packed_bytes
+from ..model.source import locate_model
+from ..sim.spmm import SpmmSimulator
+from ..spec.base import check_enum
+from ..spec.files import check_writable, write_whole
+from ..spec.spmm_config import SpmmConfig, WeightFormat
+from .products import (
+    check_engine,
+    check_global,
+    check_simulation,
+    chosen_sparsity,
+    dense_twin,
+    fewest_cycles,
+    product_job,
+)
+from .spmm_bench import measure_alone
+from .steps import Steps
+
+__all__ = ["MatrixFigures", "PackReport", "prune_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixFigures:
+    """Figures of one packed matrix, or of all together.
+
+    Attributes
+    ----------
+    rows, columns : int
+        M, K.
+    weights, kept : int
+        Number of weights before and after pruning.
+    bytes, dense_bytes : int
+        Size of the packed weights with their indices, and of the same matrix as plain INT8. Neither includes scales and
+        biases.
+    cycles, dense_cycles : int
+        Cycles of a product with ``tokens`` tokens, with these weights and with dense ones: measured, or by
+        :func:`~thresher.cost.spmm_cycles.cycles`.
+    spread : bool
+        Whether the lanes are spread over the banks of a row, which the command of a product selects.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    weights: int
+    kept: int
+    bytes: int
+    dense_bytes: int
+    cycles: int
+    dense_cycles: int
+    spread: bool
+
+    @property
+    def sparsity(self) -> float:
+        """Share of pruned weights."""
+        return 1 - self.kept / self.weights
+
+    @property
+    def speedup(self) -> float:
+        """Dense cycles over cycles."""
+        return self.dense_cycles / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields and properties, for JSON."""
+        return asdict(self) | {"sparsity": self.sparsity, "speedup": self.speedup}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackReport:
+    """What :func:`prune_model` did.
+
+    Attributes
+    ----------
+    path : Path
+        File of the packed weights.
+    method : str
+        See :class:`~thresher.model.prune.PruneReport`; ``none`` for dense weights.
+    target : float
+        Share of weights that was to be pruned.
+    tokens : int
+        N of the products whose cycles are given.
+    matrices : tuple of MatrixFigures
+        In order of the layers.
+    measured : bool
+        Whether the cycles were measured on a simulated engine.
+    bit_exact : bool or None
+        Whether the results of the measured products are those of the golden model.
+    table : Path
+        File of this report.
+    """
+
+    path: Path
+    model: str
+    format: WeightFormat
+    method: str
+    target: float
+    tokens: int
+    matrices: tuple[MatrixFigures, ...]
+    measured: bool
+    bit_exact: bool | None
+    table: Path
+
+    @property
+    def total(self) -> MatrixFigures:
+        """Sums over all matrices; ``rows`` and ``columns`` are 0."""
+        sums = ("weights", "kept", "bytes", "dense_bytes", "cycles", "dense_cycles")
+        return MatrixFigures(
+            name="total",
+            rows=0,
+            columns=0,
+            spread=any(matrix.spread for matrix in self.matrices),
+            **{name: sum(getattr(matrix, name) for matrix in self.matrices) for name in sums},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers, for JSON."""
+        return {
+            "path": str(self.path),
+            "model": self.model,
+            "format": str(self.format),
+            "method": self.method,
+            "target": self.target,
+            "tokens": self.tokens,
+            "matrices": [matrix.to_dict() for matrix in self.matrices],
+            "total": self.total.to_dict(),
+            "measured": self.measured,
+            "bit_exact": self.bit_exact,
+            "table": str(self.table),
+        }
+
+
+def prune_model(
+    model: str | Path | None,
+    folder: Path,
+    *,
+    config: SpmmConfig,
+    weight_format: WeightFormat | str,
+    sparsity: float | None = None,
+    global_ranking: bool = False,
+    tokens: int = 128,
+    rtl: bool = False,
+    seed: int = 0,
+    steps: Steps | None = None,
+) -> PackReport:
+    """Prune and pack a model into ``weights.safetensors``, and write the report beside it as ``weights.json``.
+
+    Parameters
+    ----------
+    model : str or Path, optional
+        See :func:`~thresher.model.source.locate_model`.
+    folder : Path
+        Folder of the two files, which appear whole or not at all. It is made if necessary.
+    config : SpmmConfig
+        The engine.
+    weight_format, global_ranking
+        See :func:`~thresher.model.pack.prune_matrices`.
+    sparsity : float, optional
+        See :func:`~thresher.runtime.products.chosen_sparsity`.
+    tokens : int
+        N of the products whose cycles are given.
+    rtl : bool
+        Measure the cycles on a simulated engine and compare the results with the golden model. The dense product is
+        measured once per shape.
+    seed : int
+        Seed of the tokens of the measured products.
+
+    Raises
+    ------
+    ThresherError
+        Model, engine, sparsity or folder do not fit together, or a tool is missing. Nothing has been written then.
+    SimulationError
+        The hardware misbehaved.
+    """
+    steps = steps or Steps()
+    weight_format = check_enum("weight_format", weight_format, WeightFormat)
+    sparsity = chosen_sparsity(config, weight_format, sparsity)
+    if global_ranking:
+        check_global(weight_format)
+    bert = BertConfig.from_file(locate_model(model) / "config.json")
+    hidden, wide = bert.hidden_size, bert.intermediate_size
+    for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
+        check_engine(
+            config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format, owner="the model's "
+        )
+        if rtl:
+            check_simulation(config, rows=rows, columns=columns, tokens=tokens)
+    path, table = folder / "weights.safetensors", folder / "weights.json"
+    check_writable(path, table)
+    steps.tell("pruning")
+    packed = pack_model(
+        model,
+        config=config,
+        weight_format=weight_format,
+        sparsity=sparsity,
+        global_ranking=global_ranking,
+        progress=steps.count,
+    )
+    if rtl:
+        with SpmmSimulator(config, on_progress=steps.announce) as simulator:
+            steps.tell("running")
+            cycles, exact = _measured(simulator, packed, tokens=tokens, seed=seed, steps=steps)
+    else:
+        cycles, exact = _estimated(config, packed, tokens), None
+    report = PackReport(
+        path=path,
+        model=locate_model(model).name,
+        format=weight_format,
+        method=packed.method,
+        target=sparsity,
+        tokens=tokens,
+        matrices=tuple(_figures(config, packed, name, *taken, tokens=tokens) for name, taken in cycles.items()),
+        measured=rtl,
+        bit_exact=exact,
+        table=table,
+    )
+    text = json.dumps(report.to_dict(), indent=1) + "\n"
+    write_whole({path: packed_bytes(packed), table: text.encode()})
+    return report
+
+
+def _figures(
+    config: SpmmConfig, packed: PackedModel, name: str, cycles: int, dense_cycles: int, *, tokens: int
+) -> MatrixFigures:
+    weights = packed.matrices[name].weights
+    size = weights.rows * weights.columns
+    return MatrixFigures(
+        name=name,
+        rows=weights.rows,
+        columns=weights.columns,
+        weights=size,
+        kept=weights.stored,
+        bytes=weights.bytes,
+        dense_bytes=size,
+        cycles=cycles,
+        dense_cycles=dense_cycles,
+        spread=fewest_cycles(config, weights, tokens)[1],
+    )
+
+
+def _estimated(config: SpmmConfig, packed: PackedModel, tokens: int) -> dict[str, tuple[int, int]]:
+    """Estimated cycles of each matrix, and of its dense product."""
+    return {
+        name: (fewest_cycles(config, matrix.weights, tokens)[0], _dense_estimate(config, matrix.weights, tokens))
+        for name, matrix in packed.matrices.items()
+    }
+
+
+def _dense_estimate(config: SpmmConfig, weights: PackedWeights, tokens: int) -> int:
+    lengths = [weights.columns] * weights.rows
+    return cycles_of(config, WeightFormat.DENSE, columns=weights.columns, tokens=tokens, lengths=lengths)
+
+
+def _measured(
+    simulator: SpmmSimulator, packed: PackedModel, *, tokens: int, seed: int, steps: Steps
+) -> tuple[dict[str, tuple[int, int]], bool]:
+    """Measured cycles of each matrix, and of its dense product; and whether all results are those of golden."""
+    dense: dict[tuple[int, int], int] = {}  # which depend on the shape alone
+    found: dict[str, tuple[int, int]] = {}
+    exact = True
+    for name, matrix in packed.matrices.items():
+        job = product_job(simulator.config, matrix.weights, matrix.scales, tokens=tokens, seed=seed)
+        cycles, same = measure_alone(simulator, job)
+        exact &= same
+        shape = matrix.weights.rows, matrix.weights.columns
+        if shape not in dense:
+            dense[shape], same = measure_alone(simulator, dense_twin(job))
+            exact &= same
+        found[name] = cycles, dense[shape]
+        steps.count(len(found), len(packed.matrices))
+    return found, exact
