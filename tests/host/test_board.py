@@ -8,8 +8,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from thresher.cli import jobs
-from thresher.cli.progress import Steps
 from thresher.golden import attention_head, sparse_product
 from thresher.golden.spmm.packing import pack
 from thresher.hdl.spmm.product_streams import spmm_signature
@@ -19,6 +17,7 @@ from thresher.host.attention import AttentionDevice
 from thresher.host.link import Link
 from thresher.host.port import DeviceError, SerialPort
 from thresher.host.streams import StreamDevice
+from thresher.runtime.answers import answer
 from thresher.sim.board import BoardSimulator, BoardTerminal
 from thresher.sim.spmm_job import SpmmBatch, SpmmJob
 from thresher.spec import WeightFormat, preset, row_scaling, spmm_preset
@@ -102,13 +101,13 @@ def test_a_bad_line_costs_time_only(path, seed, monkeypatch):
 
 def test_a_sentence_equals_golden(path):
     texts = ["a film of rare warmth", "cold , slow and utterly pointless"]
-    settings = {"config": SMALL, "rho": 0.5, "tau": 0.0, "steps": Steps()}
-    found = jobs.run("default", texts, backend="device", port=path, **settings)
-    golden = jobs.run("default", texts, backend="golden", **settings)
+    settings = {"config": SMALL, "rho": 0.5}
+    found = answer("default", texts, backend="device", port=path, **settings)
+    golden = answer("default", texts, backend="golden", **settings)
     assert found.bit_exact is True
     assert found.heads == 8
-    assert [answer.label for answer in found.sentences] == ["positive", "negative"]
-    assert [answer.confidence for answer in found.sentences] == [answer.confidence for answer in golden.sentences]
+    assert [each.label for each in found.sentences] == ["positive", "negative"]
+    assert [each.confidence for each in found.sentences] == [each.confidence for each in golden.sentences]
 
 
 def test_another_configuration(path):
