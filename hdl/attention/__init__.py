@@ -1,1 +1,1 @@
-"""The attention core."""
+"""Attention core and its stages. Stages with two variants, pipelined and compact, have a folder each."""

@@ -1,4 +1,4 @@
-"""The attention core: heads in, INT8 attention out."""
+"""Attention core: connects the stages, from commands and operands to INT8 outputs."""
 
 from amaranth import Cat, Module
 from amaranth.lib import wiring
@@ -22,14 +22,16 @@ from .softmax import make_softmax
 __all__ = ["AttentionCore"]
 
 KEPT_BLOCKS_AHEAD = 8
-"""Kept blocks that wait for the array, so that the list's pauses between block rows do not reach it."""
+"""Kept blocks that may wait for the array, so that the list's pauses between block rows do not stall it."""
 
 
 class AttentionCore(wiring.Component):
-    """Sparse INT8 attention, head after head.
+    """Sparse INT8 attention, one head per command.
 
-    Three heads are under way at a time: one loads, or is predicted and its blocks selected; the one before computes;
-    and the outputs of both leave in order.
+    Two heads are in flight, one per slot of the scratchpads: one loads and is predicted while the other computes.
+    Outputs leave in the order of the commands. The head table offers each head to every stage in turn.
+
+        loader ── predictor ── sparsity engine ── PE array ⇄ softmax ── normaliser ── output
 
     Parameters
     ----------
@@ -40,11 +42,11 @@ class AttentionCore(wiring.Component):
     i_command : In(stream(command_layout))
         One per head.
     i_data : In(stream(data_layout))
-        The head's rows of Q, K and V. None for a head that is refused.
+        The head's rows of Q, K and V. A rejected head takes none.
     o_data : Out(stream(output_layout))
-        The head's rows of O; zeros if it was pruned, none if it was refused.
+        The head's rows of O. A pruned head gives zeros, a rejected head gives none.
     o_statistics : Out(stream(statistics_layout))
-        One per head, after its last output. The next head but one is not accepted before they are taken.
+        One per head, after its last output. The head keeps its slot until they are accepted.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -70,7 +72,7 @@ class AttentionCore(wiring.Component):
         return m
 
     def _connect_heads(self, m: Module, heads, loader, predictor, sparsity_engine, output) -> None:
-        """Each head to its stages, and what they answer back to the table."""
+        """Connect every stage to the head table, and the core's own streams."""
         connect(m, flipped(self.i_command), heads.i_command)
         connect(m, flipped(self.i_data), loader.i_data)
         connect(m, heads.o_load, self._way(m, "loaded_head", loader.i_head))
@@ -89,7 +91,7 @@ class AttentionCore(wiring.Component):
         self._connect_selection(m, heads.o_predict, predictor.i_head, sparsity_engine.i_head)
 
     def _way(self, m: Module, name: str, stage):
-        """Where heads enter on their way to a stage, which is far from the table unless the core is compact."""
+        """Entrance of a stage: a buffer, because the stage is far from the head table. Compact cores need none."""
         if self.config.compact:
             return stage
         m.submodules[name] = held = HalfBuffer(head_layout(self.config))
@@ -97,7 +99,7 @@ class AttentionCore(wiring.Component):
         return held.i
 
     def _connect_selection(self, m: Module, head, predictor, sparsity_engine) -> None:
-        """A head to predictor and sparsity engine at the same time."""
+        """Offer a head to predictor and sparsity engine in the same cycle."""
         entrances = [
             self._way(m, "predicted_head", predictor),
             self._way(m, "selected_head", sparsity_engine),
@@ -125,7 +127,7 @@ class AttentionCore(wiring.Component):
             connect(m, scratchpad.read, read)
 
     def _connect_attention(self, m: Module, heads, sparsity_engine, pe_array, softmax) -> None:
-        """Kept blocks to scores, scores to weights, weights back to the array."""
+        """Connect kept blocks to the array, scores to the softmax, and weights back to the array."""
         ahead = 2 if self.config.compact else KEPT_BLOCKS_AHEAD
         m.submodules.kept_blocks = kept_blocks = StreamFIFO(kept_block_layout(self.config), depth=ahead)
         connect(m, sparsity_engine.o_blocks, kept_blocks.i)
@@ -149,7 +151,7 @@ class AttentionCore(wiring.Component):
         ]
 
     def _connect_output(self, m: Module, heads, loader, pe_array, softmax, normalise, output) -> None:
-        """Accumulators and reciprocals to INT8 rows."""
+        """Connect accumulators and reciprocals to the normaliser, and results to the output."""
         m.submodules.value_sums = value_sums = ValueSums(self.config)
         block = pe_array.o_accumulators
         row = softmax.o_rows

@@ -1,1 +1,1 @@
-"""Heads into the core, through its stages, and out."""
+"""Heads in the core: head table, operand loader, sums of V, output."""

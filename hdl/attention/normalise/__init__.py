@@ -1,7 +1,7 @@
-"""The end of a head: accumulators are divided by their row's denominator and requantised.
+"""Normaliser: divides accumulators by their row's denominator and requantises them.
 
-``pipelined.py`` gives one value per cycle. ``compact.py`` gives one value every four cycles, with two multipliers.
-Both have one signature and one golden model.
+``pipelined.py`` gives ``output_lanes`` values per cycle. ``compact.py`` gives one value every four cycles, with two
+multipliers. Both have one golden model and the same streams; the compact ``i_row`` is one query row, not one block row.
 """
 
 from ....spec.attention_config import AttentionConfig
@@ -12,5 +12,5 @@ __all__ = ["make_normaliser"]
 
 
 def make_normaliser(config: AttentionConfig) -> Normalise | CompactNormalise:
-    """The normaliser of a core, pipelined or compact as the configuration says."""
+    """The core's normaliser, pipelined or compact according to ``config.compact``."""
     return CompactNormalise(config) if config.compact else Normalise(config)

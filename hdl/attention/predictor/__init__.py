@@ -1,7 +1,6 @@
-"""Predicted scores: products of the 4-bit integer parts of Q and K.
+"""Predictor: estimated scores, from the integer parts of Q and K.
 
-``pipelined.py`` looks sums of query nibbles up in tables, and predicts several keys per cycle.
-``compact.py`` multiplies nibbles, one key group after another.
+``pipelined.py`` looks up sums of query nibbles in tables. ``compact.py`` has a small multiplier per product of nibbles.
 Both have one signature and one golden model.
 """
 
@@ -13,5 +12,5 @@ __all__ = ["make_predictor"]
 
 
 def make_predictor(config: AttentionConfig) -> Predictor | CompactPredictor:
-    """The predictor of a core, pipelined or compact as the configuration says."""
+    """The core's predictor, pipelined or compact according to ``config.compact``."""
     return CompactPredictor(config) if config.compact else Predictor(config)

@@ -1,6 +1,6 @@
-"""Block selection: importance of blocks, thresholds of rows, kept blocks, and the decision about the head.
+"""Sparsity engine: importance of blocks, thresholds of rows, kept blocks, and the decision on the head.
 
-``pipelined.py`` takes a block row's predictions as fast as they come. ``compact.py`` takes one value per cycle.
+``pipelined.py`` takes one beat of predictions per cycle. ``compact.py`` takes one prediction per cycle.
 Both have one signature and one golden model.
 """
 
@@ -12,5 +12,5 @@ __all__ = ["make_sparsity_engine"]
 
 
 def make_sparsity_engine(config: AttentionConfig) -> SparsityEngine | CompactSparsityEngine:
-    """The sparsity engine of a core, pipelined or compact as the configuration says."""
+    """The core's sparsity engine, pipelined or compact according to ``config.compact``."""
     return CompactSparsityEngine(config) if config.compact else SparsityEngine(config)

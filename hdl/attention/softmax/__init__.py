@@ -1,7 +1,7 @@
 """Softmax of block rows: scores in, weights and reciprocals out.
 
-``pipelined.py`` weighs a block's scores in parallel. ``compact.py`` weighs one score per cycle.
-Both have one signature and one golden model.
+``pipelined.py`` converts one block of scores per cycle. ``compact.py`` converts one score per cycle.
+Both have one golden model and the same streams; the compact ``o_rows`` is one query row, not one block row.
 """
 
 from ....spec.attention_config import AttentionConfig
@@ -12,5 +12,5 @@ __all__ = ["make_softmax"]
 
 
 def make_softmax(config: AttentionConfig) -> Softmax | CompactSoftmax:
-    """The softmax unit of a core, pipelined or compact as the configuration says."""
+    """The core's softmax, pipelined or compact according to ``config.compact``."""
     return CompactSoftmax(config) if config.compact else Softmax(config)
