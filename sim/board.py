@@ -1,4 +1,4 @@
-"""What boards hold, in simulation, its serial line on a pseudo-terminal."""
+"""Simulation of a board: a core behind its serial link, with the serial line on a pseudo-terminal."""
 
 import contextlib
 import os
@@ -24,16 +24,16 @@ from .verilator import VerilatorSimulator
 __all__ = ["SIMULATED_LINK", "BoardSimulator", "BoardTerminal", "OnLine"]
 
 SIMULATED_LINK = LinkConfig(clocks_per_bit=4, payload_bytes=256, silence_bits=12)
-"""As few cycles as can be: the line takes most of the simulation's time."""
+"""Link with the fewest cycles per bit, because most of the simulation's time goes into the line."""
 
 STEP = 500
-"""Cycles between looks at the terminal."""
+"""Cycles to simulate before the terminal is read again."""
 LISTEN_SECONDS = 0.2
-"""How long the simulation waits for the terminal before it sees whether it is to end."""
+"""Longest wait for the terminal before the simulation checks whether it must end."""
 
 
 class OnLine(wiring.Component):
-    """A linked core, and at the other end of its line a host that sends and takes bytes.
+    """A linked core, with the transmitter and receiver of a host at the other end of its line.
 
     Parameters
     ----------
@@ -43,8 +43,9 @@ class OnLine(wiring.Component):
     Members
     -------
     i : In(stream(8))
+        Bytes from the host.
     o : Out(stream(8))
-        A byte that is not taken before the next comes is lost, as on every line.
+        Bytes to the host. A byte that is not taken before the next one arrives is lost, as on a real line.
     """
 
     SIGNATURE = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
@@ -68,21 +69,21 @@ class OnLine(wiring.Component):
 
 
 class BoardSimulator:
-    """A linked core's emitted Verilog under Verilator, bytes in and out.
+    """Simulator of a linked core, under Verilator, with bytes in and out.
 
     Parameters
     ----------
     config : AttentionConfig or SpmmConfig
     link : LinkConfig
     on_progress : function of a line of text, optional
-        Called before anything that takes seconds.
+        Called before a step that takes seconds.
 
     Raises
     ------
     ToolError
-        A tool is missing or failed, or the cache cannot be written.
+        A tool is missing or fails, or the cache cannot be written.
     ConfigError
-        A beat of the core is longer than a payload.
+        A beat of the core does not fit a payload of the link.
     """
 
     def __init__(
@@ -112,13 +113,13 @@ class BoardSimulator:
         self._simulator.close()
 
     def exchange(self, data: bytes, *, cycles: int) -> bytes:
-        """Queue bytes for the line, run for so many cycles, and give what came over it meanwhile."""
+        """Queue bytes for the line, run for ``cycles`` cycles, and return the bytes that came over the line."""
         transfers = self._simulator.advance({"i": list(data)}, cycles=cycles)
         return bytes(transfers.values["o"])
 
 
 class BoardTerminal:
-    """A simulated board at a pseudo-terminal, which programs open as they do a serial port.
+    """A simulated board at a pseudo-terminal. Programs open it as a serial port.
 
     Parameters
     ----------
@@ -127,12 +128,12 @@ class BoardTerminal:
     Attributes
     ----------
     path : str
-        Of the terminal.
+        Path of the terminal.
     """
 
     def __init__(self, simulator: BoardSimulator):
         self._simulator = simulator
-        # The second end stays open here, so that the first survives programs that come and go.
+        # The program's end stays open here too, so that the terminal survives when a program closes it.
         self._line, self._end = pty.openpty()
         tty.setraw(self._end)
         os.set_blocking(self._line, False)
@@ -145,14 +146,15 @@ class BoardTerminal:
         self.close()
 
     def close(self) -> None:
-        """Remove the terminal, as if the board were unplugged."""
+        """Remove the terminal, as if the board was unplugged."""
         for descriptor in (self._line, self._end):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
     def serve(self, stop: threading.Event | None = None) -> None:
-        """Run until ``stop`` is set, or for ever. The simulation rests while nothing happens on the line."""
-        rest = 2 << self._simulator.link.silence_bits  # cycles after which the link waits for a request, whatever came
+        """Run until ``stop`` is set, or for ever. The simulation pauses while the line is silent."""
+        # After this silence the link waits for a request, in whatever state it was.
+        rest = 2 << self._simulator.link.silence_bits
         quiet = rest
         while stop is None or not stop.is_set():
             ready, _, _ = select.select([self._line], [], [], LISTEN_SECONDS if quiet >= rest else 0)
@@ -161,17 +163,17 @@ class BoardTerminal:
                 continue
             answer = self._simulator.exchange(data, cycles=max(STEP, self._cycles(data)))
             if answer:
-                with contextlib.suppress(BlockingIOError):  # nobody listens, as may be on every line
+                with contextlib.suppress(BlockingIOError):  # no program reads the terminal: the bytes are lost
                     os.write(self._line, answer)
             quiet = 0 if data or answer else quiet + STEP
 
     def _cycles(self, data: bytes) -> int:
-        """Cycles that bytes take on the line; what is answered meanwhile waits as long."""
+        """Cycles that the bytes take on the line."""
         return 10 * len(data) * self._simulator.link.clocks_per_bit
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve beside the program; gives the terminal's path."""
+        """Context manager that serves in a thread. Its value is the path of the terminal."""
         stop = threading.Event()
         thread = threading.Thread(target=self.serve, args=(stop,), daemon=True)
         thread.start()

@@ -1,7 +1,7 @@
-"""Python and NumPy values to the packed integers that signals carry, and back, with every range checked.
+"""Conversion of Python and NumPy values to the bits of a shape, and back, with checks of all ranges.
 
-Amaranth's ``ctx.set`` silently wraps what is out of range and rejects NumPy integers; all values on their way to
-hardware pass through here instead.
+All values that go to hardware are converted here, because Amaranth's ``ctx.set`` wraps values that are out of range and
+rejects NumPy integers.
 """
 
 import operator
@@ -24,7 +24,7 @@ def _fields(layout: data.Layout) -> list[tuple[Any, data.Field]]:
 
 
 def _layout(shape: ShapeLike) -> data.Layout | None:
-    """The layout behind a shape (a ``data.Struct`` class included), or None for a plain number."""
+    """Layout of a shape, for example of a ``data.Struct`` class, or None if the shape is a plain number."""
     try:
         return data.Layout.cast(shape)
     except TypeError:
@@ -32,7 +32,7 @@ def _layout(shape: ShapeLike) -> data.Layout | None:
 
 
 def _range(shape: Shape) -> tuple[int, int]:
-    """Smallest and largest number of a shape."""
+    """Smallest and largest number of a plain shape."""
     if shape.signed:
         return -(1 << (shape.width - 1)), (1 << (shape.width - 1)) - 1
     return 0, (1 << shape.width) - 1
@@ -42,45 +42,45 @@ def _pack_number(shape: Shape, value: Any, path: str) -> int:
     try:
         number = int(value) if isinstance(value, np.bool_) else operator.index(value)
     except TypeError:
-        raise InputError(f"{path} is {value!r}: must be an integer") from None
+        raise InputError(f"{path} must be an integer, not {value!r}") from None
     low, high = _range(shape)
     if not low <= number <= high:
-        raise InputError(f"{path}={number} is out of range: must be from {low} to {high}")
+        raise InputError(f"{path} must be from {low} to {high}, not {number}")
     return number & ((1 << shape.width) - 1)
 
 
 def pack(shape: ShapeLike, value: Any, *, path: str = "value") -> int:
-    """The bits of a value.
+    """Convert a value to bits.
 
     Parameters
     ----------
     shape : ShapeLike
-        A layout (structures and arrays nested at will) or a plain shape.
+        A plain shape, or a layout of structures and arrays, nested to any depth.
     value
-        Structures as dicts with exactly the layout's fields, arrays as sequences or NumPy arrays of exactly the
-        layout's length, numbers as Python or NumPy integers.
+        A structure is a dict with exactly the fields of its layout. An array is a sequence or a NumPy array of exactly
+        the layout's length. A number is a Python or NumPy integer.
     path : str
-        What errors call the value.
+        Name of the value in messages.
 
     Raises
     ------
     InputError
-        A number is out of range or no integer, or a structure does not fit; the message has the field's path.
+        A number is not an integer or is out of range, or a structure does not fit. The message names the field.
     """
     layout = _layout(shape)
     if layout is None:
         return _pack_number(Shape.cast(shape), value, path)
     if isinstance(layout, data.UnionLayout):
-        raise InputError(f"{path} is a union: give its bits through a plain shape")
+        raise InputError(f"{path} must not be a union: use a plain shape for its bits")
     if isinstance(layout, data.ArrayLayout):
         if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != layout.length:
-            raise InputError(f"{path} must be a sequence of {layout.length} elements, but is {value!r}")
+            raise InputError(f"{path} must be a sequence of {layout.length} elements, not {value!r}")
         items = {index: (value[index], f"{path}[{index}]") for index in range(layout.length)}
     else:
         names = [str(key) for key, _ in _fields(layout)]
         if not isinstance(value, dict) or set(value) != {key for key, _ in _fields(layout)}:
             given = sorted(map(str, value)) if isinstance(value, dict) else value
-            raise InputError(f"{path} must be a dict with the fields {', '.join(names)}, but is {given!r}")
+            raise InputError(f"{path} must be a dict with the fields {', '.join(names)}, not {given!r}")
         items = {key: (value[key], f"{path}.{key}") for key, _ in _fields(layout)}
     bits = 0
     for key, field in _fields(layout):
@@ -90,7 +90,7 @@ def pack(shape: ShapeLike, value: Any, *, path: str = "value") -> int:
 
 
 def unpack(shape: ShapeLike, bits: int) -> Any:
-    """The value behind packed bits: dicts for structures, lists for arrays, Python integers with their sign."""
+    """Convert bits to a value: a dict for a structure, a list for an array, a Python integer for a number."""
     layout = _layout(shape)
     if layout is None:
         plain = Shape.cast(shape)
@@ -101,31 +101,31 @@ def unpack(shape: ShapeLike, bits: int) -> Any:
 
 
 def words_of(width: int) -> int:
-    """32-bit words that hold ``width`` bits."""
+    """Number of 32-bit words that hold ``width`` bits."""
     return ceil_div(width, 32)
 
 
 def _is_bytes(shape: ShapeLike) -> bool:
-    """Whether a layout is an array of signed bytes, whose packed form is just its memory."""
+    """Whether a shape is an array of signed bytes. Its bits are the memory of an int8 array."""
     layout = _layout(shape)
     return layout is not None and isinstance(layout, data.ArrayLayout) and layout.elem_shape == signed(8)
 
 
 def _columns(shape: ShapeLike, values: np.ndarray, path: str) -> Iterator[tuple[int, Shape, np.ndarray, str]]:
-    """Offset, shape, values and path of each number in a structured array of n payloads."""
+    """Yield offset, shape, values and path of each number in a structured array of n payloads."""
     layout = _layout(shape)
     if layout is None:
         yield 0, Shape.cast(shape), values, path
         return
     if isinstance(layout, data.ArrayLayout):
         if values.ndim != 2 or values.shape[1] != layout.length:
-            raise InputError(f"{path} must be an (n, {layout.length}) array, but is {values.shape}")
+            raise InputError(f"{path} must be an (n, {layout.length}) array, not {values.shape}")
         parts = {index: (values[:, index], f"{path}[{index}]") for index in range(layout.length)}
     else:
         names = [str(key) for key, _ in _fields(layout)]
         if values.dtype.names is None or set(values.dtype.names) != set(names):
             given = list(values.dtype.names or [str(values.dtype)])
-            raise InputError(f"{path} must have the fields {', '.join(names)}, but has {', '.join(given)}")
+            raise InputError(f"{path} must have the fields {', '.join(names)}, not {', '.join(given)}")
         parts = {key: (values[key], f"{path}.{key}") for key, _ in _fields(layout)}
     for key, field in _fields(layout):
         for offset, plain, column, name in _columns(field.shape, *parts[key]):
@@ -133,11 +133,11 @@ def _columns(shape: ShapeLike, values: np.ndarray, path: str) -> Iterator[tuple[
 
 
 def _pack_structures(shape: ShapeLike, values: np.ndarray, path: str) -> np.ndarray:
-    """The bits of structured payloads, number by number for all of them at once."""
+    """Convert a structured array of payloads to bits, one field of all payloads at a time."""
     bits = np.zeros((len(values), 32 * words_of(Shape.cast(shape).width)), np.uint8)
     for offset, plain, column, name in _columns(shape, values, f"{path}[i]"):
         if column.dtype.kind not in "iu" or column.ndim != 1:
-            raise InputError(f"{name} must be integers, one per payload, but is {column.dtype} {column.shape}")
+            raise InputError(f"{name} must be integers, one per payload, not {column.dtype} {column.shape}")
         low, high = _range(plain)
         wrong = np.flatnonzero((column < low) | (column > high))
         if len(wrong):
@@ -148,30 +148,34 @@ def _pack_structures(shape: ShapeLike, values: np.ndarray, path: str) -> np.ndar
 
 
 def pack_beats(shape: ShapeLike, values: Sequence[Any] | np.ndarray, *, path: str = "value") -> np.ndarray:
-    """The bits of many values, as 32-bit words.
+    """Convert many values to bits, as 32-bit words.
 
     Parameters
     ----------
-    values : sequence of n values (see :func:`pack`)
-        Two kinds of arrays are converted as a whole: (n, lanes) int8 for an array layout of signed bytes, and
-        structured arrays for structures of integers of up to 64 bits, (n,), and arrays of such structures, (n, length).
+    shape : ShapeLike
+    values : sequence of n values
+        See :func:`pack`. Two kinds of NumPy arrays are converted fast: (n, length) int8 for an array of signed bytes,
+        and structured arrays for structures of integers of up to 64 bits, (n,), or for arrays of such structures,
+        (n, length).
+    path : str
+        Name of the values in messages.
 
     Returns
     -------
     (n, words) uint32
-        Lowest bits first; bits beyond the shape's width are zero.
+        Lowest bits first. Bits beyond the width of the shape are 0.
 
     Raises
     ------
     InputError
-        See :func:`pack`.
+        As in :func:`pack`.
     """
     words = words_of(Shape.cast(shape).width)
     if isinstance(values, np.ndarray) and values.dtype.names is not None:
         return _pack_structures(shape, values, path)
     if isinstance(values, np.ndarray) and values.dtype == np.int8 and _is_bytes(shape):
         if values.ndim != 2 or values.shape[1] * 8 != Shape.cast(shape).width:
-            raise InputError(f"{path} must be an (n, {Shape.cast(shape).width // 8}) array, but is {values.shape}")
+            raise InputError(f"{path} must be an (n, {Shape.cast(shape).width // 8}) array, not {values.shape}")
         padded = np.ascontiguousarray(values)
         if values.shape[1] != words * 4:
             padded = np.zeros((len(values), words * 4), np.int8)
@@ -182,12 +186,18 @@ def pack_beats(shape: ShapeLike, values: Sequence[Any] | np.ndarray, *, path: st
 
 
 def pack_all(shape: ShapeLike, values: Sequence[Any] | np.ndarray, *, path: str = "value") -> list[int]:
-    """The bits of many values, an integer each; takes and raises what :func:`pack_beats` does."""
+    """Convert many values to bits, one Python integer for each. See :func:`pack_beats`."""
     return [int.from_bytes(row.tobytes(), "little") for row in pack_beats(shape, values, path=path).astype("<u4")]
 
 
 def unpack_beats(shape: ShapeLike, words: np.ndarray) -> Any:
-    """Undo :func:`pack_beats`: an (n, lanes) int8 array for an array layout of signed bytes, else a list of values."""
+    """Convert the words of :func:`pack_beats` to values.
+
+    Returns
+    -------
+    (n, length) int8, or list
+        The array if the shape is an array of signed bytes, otherwise a list of values (see :func:`unpack`).
+    """
     raw = np.ascontiguousarray(words, "<u4")
     if _is_bytes(shape):
         return raw.view(np.int8)[:, : Shape.cast(shape).width // 8].copy()

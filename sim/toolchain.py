@@ -1,4 +1,4 @@
-"""Where Verilator, the C++ compiler and the cache of built simulators are."""
+"""Locations of Verilator, of the C++ compiler and of the cache of compiled simulators."""
 
 import contextlib
 import os
@@ -26,11 +26,11 @@ CACHE_VARIABLE = "THRESHER_CACHE"
 
 
 class ToolError(ThresherError):
-    """A tool is missing, failed, or has no place to write."""
+    """A tool is missing or fails, or a folder cannot be written."""
 
 
 def verilator_root() -> Path:
-    """Folder of the Verilator that comes as a Python package: its ``bin/`` and ``include/``.
+    """Folder of the Python package verilator. It contains ``bin/`` and ``include/``.
 
     Raises
     ------
@@ -49,20 +49,18 @@ def verilator_version() -> str:
     return metadata.version("verilator")
 
 
-def _need(tool: str, hint: str) -> str:
-    path = shutil.which(tool)
-    if path is None:
-        raise ToolError(f"{tool} not found: install it, {hint}")
-    return path
+def _require(tool: str, reason: str) -> None:
+    if shutil.which(tool) is None:
+        raise ToolError(f"{tool} was not found: install it, {reason}")
 
 
 def compiler() -> str:
-    """The C++ compiler: ``$CXX``, or the first of g++, c++, clang++.
+    """Command of the C++ compiler: ``$CXX`` if it is set, otherwise the first of g++, c++, clang++ that is installed.
 
     Raises
     ------
     ToolError
-        There is none, or ``$CXX`` names none.
+        No compiler is found.
     """
     chosen = os.environ.get("CXX", "").strip()
     if chosen:
@@ -72,16 +70,16 @@ def compiler() -> str:
     for name in ("g++", "c++", "clang++"):
         if shutil.which(name):
             return name
-    raise ToolError("no C++ compiler found: install one (on Debian and Ubuntu: apt install g++) or set CXX")
+    raise ToolError("no C++ compiler was found: install one (on Debian and Ubuntu: apt install g++) or set CXX")
 
 
 def verilator_environment(root: Path | None = None) -> dict[str, str]:
-    """The environment to run Verilator and its makefiles in, ``CXX`` included; checks that all they need is there.
+    """Check that Verilator's tools are installed, and make the environment variables for it and its makefiles.
 
     Parameters
     ----------
     root : Path, optional
-        Where Verilator's package is to be found, if not where it is installed.
+        Folder of the Verilator package, if it is not the one of :func:`verilator_root`.
 
     Raises
     ------
@@ -89,21 +87,21 @@ def verilator_environment(root: Path | None = None) -> dict[str, str]:
         Verilator, perl, make or a C++ compiler is missing.
     """
     root = root or verilator_root()
-    _need("perl", "Verilator needs it")
-    _need("make", "it builds the simulator")
+    _require("perl", "because Verilator needs it")
+    _require("make", "because it builds the simulator")
     path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
-    # What a make around this process says is not meant for Verilator's.
+    # Options of a make that runs this process must not reach Verilator's make.
     inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     return {**inherited, "VERILATOR_ROOT": str(root), "PATH": path, "CXX": compiler()}
 
 
 def cache_folder() -> Path:
-    """The folder of built simulators, made if need be: ``$THRESHER_CACHE``, or the user's cache folder.
+    """Folder of compiled simulators: ``$THRESHER_CACHE`` if it is set, otherwise the user's cache folder. Create it.
 
     Raises
     ------
     ToolError
-        It cannot be written.
+        The folder cannot be written.
     """
     folder = Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("thresher")).absolute()
     try:
@@ -120,7 +118,7 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def staging(final: Path) -> Iterator[Path]:
-    """A folder to build in, which becomes ``final`` in one step if the block succeeds, and vanishes if not."""
+    """Context manager of a temporary folder. It is renamed to ``final`` if the block succeeds, otherwise removed."""
     folder = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""Emitted Verilog, compiled by Verilator and driven from Python at transaction level."""
+"""Simulation of Verilog by Verilator, driven from Python with whole payloads of streams."""
 
 import ctypes
 import hashlib
@@ -20,7 +20,7 @@ from .toolchain import ToolError
 __all__ = ["Transfers", "UnitSimulator", "VerilatorSimulator"]
 
 SLICE = 200_000
-"""Cycles between returns to Python, where an interrupt from the keyboard is seen."""
+"""Cycles after which the simulator returns to Python, so that an interrupt from the keyboard can end it."""
 
 _UINT32 = ctypes.POINTER(ctypes.c_uint32)
 _UINT64 = ctypes.POINTER(ctypes.c_uint64)
@@ -30,15 +30,14 @@ _LIMIT, _BROKEN = 1, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Transfers:
-    """What passed during one call of :meth:`VerilatorSimulator.run`.
+    """Transfers during one call of :meth:`VerilatorSimulator.run`.
 
     Attributes
     ----------
     values : dict
-        Payloads of each output stream: (n, lanes) int8 for array layouts of signed bytes, else lists of values
-        (see :func:`~thresher.sim.bridge.unpack`).
+        Payloads of each output stream (see :func:`~thresher.sim.bridge.unpack_beats`).
     cycles : dict of (n,) uint64
-        Clock cycle of each transfer, of input and output streams alike; the first cycle after reset is 0.
+        Clock cycle of each transfer of each input and output stream. The first cycle after reset is 0.
     """
 
     values: dict[str, Any]
@@ -46,6 +45,7 @@ class Transfers:
 
 
 def _load(path: Path) -> ctypes.CDLL:
+    """Load the library of ``harness.cpp`` and declare its functions."""
     library = ctypes.CDLL(str(path))
     handle, index, flag = ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
     signatures = {
@@ -71,38 +71,38 @@ def _trace_kind(trace: Path | None) -> str | None:
     if trace is None:
         return None
     if trace.suffix not in TRACES:
-        raise ToolError(f"trace file {trace.name} must end in {' or '.join(TRACES)}")
+        raise ToolError(f"name of the trace file must end in {' or '.join(TRACES)}, not be {trace.name}")
     if not os.access(trace.parent, os.W_OK):
         raise ToolError(f"cannot write the trace file {trace}: choose a folder that exists and can be written")
     return trace.suffix
 
 
 class VerilatorSimulator:
-    """A component's emitted Verilog, running. Its state lasts from call to call.
+    """Simulator of a component. It keeps its state from one call to the next.
 
     Parameters
     ----------
     design : wiring.Component or Design
         Every stream must have valid, ready and a payload.
     stall : float or dict of float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready; one for all
-        streams, or by name (others do not stall).
+        Probability, in each cycle, that a source offers nothing new or a sink is not ready. One number for all streams,
+        or a number for each name; streams that are not named do not stall.
     seed : int
-        Of the stalls; each stream has its own generator.
+        Seed of the stalls. Each stream has its own generator.
     settings : dict, optional
-        Plain inputs and the values that they have from the start.
+        Initial values of plain inputs by name.
     verilog : str, optional
-        What runs in place of the emitted Verilog: a netlist of the design, say, with models of its cells. Its top
-        module is ``dut``, with the same ports.
+        Verilog to run instead of the emitted one, for example a netlist with models of its cells. Its top module is
+        ``dut``, with the same ports.
     trace : Path, optional
-        Write waveforms of the whole run here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
+        File for the waveforms, ``.vcd`` or ``.fst``. It is complete after :meth:`close`.
     on_progress : function of a line of text, optional
-        Called before anything that takes seconds.
+        Called before a step that takes seconds.
 
     Raises
     ------
     ToolError
-        A tool is missing or failed, or the cache or the trace cannot be written.
+        A tool is missing or fails, or the cache or the trace cannot be written.
     """
 
     def __init__(
@@ -117,18 +117,12 @@ class VerilatorSimulator:
         on_progress: Progress | None = None,
     ):
         self._handle = None
-        kind = _trace_kind(trace)  # refused before the long work
+        kind = _trace_kind(trace)  # report a wrong name before the long work
         if verilog is None:
             verilog = design_verilog(design, on_progress=on_progress)
         streams, plain = interface(design.signature.create() if isinstance(design, Design) else design)
-        path = build_library(
-            verilog,
-            list(streams.values()),
-            list(plain.values()),
-            trace=kind,
-            on_progress=on_progress,
-        )
-        self._library = _load(path)
+        ports = list(streams.values()), list(plain.values())
+        self._library = _load(build_library(verilog, *ports, trace=kind, on_progress=on_progress))
         self._inputs = [port for port in streams.values() if port.direction == "in"]
         self._outputs = [port for port in streams.values() if port.direction == "out"]
         self._plain = [port for port in plain.values() if port.direction == "in"]
@@ -149,7 +143,7 @@ class VerilatorSimulator:
         self.close()
 
     def close(self) -> None:
-        """End the simulation and complete its trace."""
+        """End the simulation and complete the trace."""
         if self._handle is not None:
             self._library.thresher_delete(self._handle)
             self._handle = None
@@ -160,56 +154,58 @@ class VerilatorSimulator:
         return self._library.thresher_cycle(self._handle)
 
     def reset(self) -> None:
-        """Reset the component; forget what is queued and start counting cycles from 0. Memories keep their content."""
+        """Reset the component, discard queued payloads and set the cycle count to 0. Memories keep their content."""
         self._library.thresher_reset(self._handle)
 
     def set_stall(self, stall: float | Mapping[str, float], *, seed: int) -> None:
-        """Change the stalls; parameters as those of the class."""
+        """Change the stalls. The parameters are those of the class."""
         by_name = dict(stall) if isinstance(stall, Mapping) else {}
         self._seed = seed
         for side, ports in ((_INPUT, self._inputs), (_OUTPUT, self._outputs)):
             for index, port in enumerate(ports):
                 chance = by_name.pop(port.name, 0.0) if isinstance(stall, Mapping) else stall
                 if not 0 <= chance < 1:
-                    raise ValueError(f"stall={chance} of {port.name} must be at least 0 and below 1")
+                    raise ValueError(f"stall of {port.name} must be at least 0 and below 1, not {chance}")
                 state = int.from_bytes(hashlib.sha256(f"{seed}/{port.name}".encode()).digest()[:8], "little")
                 self._library.thresher_stall(self._handle, side, index, round(chance * 2**32), state)
         if by_name:
-            raise ValueError(f"{next(iter(by_name))!r} is no stream of the component")
+            raise ValueError(f"{next(iter(by_name))!r} is not a stream of the component")
 
     def set(self, name: str, value: Any) -> None:
         """Set a plain input."""
         names = [port.name for port in self._plain]
         if name not in names:
-            raise ValueError(f"{name!r} is no plain input of the component")
+            raise ValueError(f"{name!r} is not a plain input of the component")
         port = self._plain[names.index(name)]
         bits = pack(port.shape, value, path=name)
         words = np.frombuffer(bits.to_bytes(4 * words_of(port.width), "little"), "<u4").astype(np.uint32)
         self._library.thresher_set(self._handle, names.index(name), words.ctypes.data_as(_UINT32))
 
     def run(self, inputs: Mapping[str, Any], counts: Mapping[str, int], *, max_cycles: int = 10_000_000) -> Transfers:
-        """Queue payloads for input streams and run until each output stream has given what is asked of it.
+        """Queue payloads for input streams and run until each output stream has given its count.
 
-        Input that is not taken by then stays queued. Output streams that have given their count, or are not named,
-        are not ready: what they hold stays in the hardware. Without any count, the run goes on for ``max_cycles``.
+        Payloads that the component has not taken by then stay queued. Output streams that have given their count, or
+        that have none, are not ready, so that their payloads stay in the hardware. If all counts are 0, the run takes
+        ``max_cycles``.
 
         Parameters
         ----------
         inputs : dict of sequences of payloads
             See :func:`~thresher.sim.bridge.pack_beats`.
         counts : dict of int
-            Payloads to take from each output stream.
+            Number of payloads to take from each output stream.
         max_cycles : int
             Longest run.
 
         Raises
         ------
         SimulationError
-            The outputs have not come by then, or a stream rule is broken. The simulator must be reset.
+            The outputs give too few payloads within ``max_cycles``, or break a rule of streams. The simulator must then
+            be reset.
         InputError
             A payload does not fit its stream.
         ValueError
-            A name is no such stream of the component.
+            The component has no stream of that name and direction.
         """
         targets = np.zeros(max(1, len(self._outputs)), np.uint64)
         for name, count in counts.items():
@@ -217,24 +213,25 @@ class VerilatorSimulator:
         self._push(inputs)
         status = self._advance(targets, max_cycles)
         if status == _LIMIT and any(counts.values()):
-            raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few from {self._short(targets)}")
+            missing = self._missing(targets)
+            raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few payloads from {missing}")
         return self._take()
 
     def advance(self, inputs: Mapping[str, Any], *, cycles: int) -> Transfers:
-        """Queue payloads for input streams and run for so many cycles, taking all that the output streams give.
+        """Queue payloads for input streams, run for ``cycles`` cycles, and take all payloads of the output streams.
 
         Parameters
         ----------
         inputs : dict of sequences of payloads
-            As of :meth:`run`.
+            As in :meth:`run`.
         cycles : int
 
         Raises
         ------
         SimulationError
-            A stream rule is broken.
+            An output breaks a rule of streams.
         InputError, ValueError
-            As :meth:`run`.
+            As in :meth:`run`.
         """
         self._push(inputs)
         endless = np.full(max(1, len(self._outputs)), np.iinfo(np.uint64).max)
@@ -242,35 +239,35 @@ class VerilatorSimulator:
         return self._take()
 
     def _push(self, inputs: Mapping[str, Any]) -> None:
+        indices = [self._index(self._inputs, name) for name in inputs]
+        # Check all payloads before the first is queued.
         packed = [
-            (self._index(self._inputs, name), pack_beats(self._port(self._inputs, name).shape, values, path=name))
-            for name, values in inputs.items()
+            pack_beats(self._inputs[index].shape, values, path=name)
+            for index, (name, values) in zip(indices, inputs.items(), strict=True)
         ]
-        for index, beats in packed:
+        for index, beats in zip(indices, packed, strict=True):
             self._library.thresher_push(self._handle, index, beats.ctypes.data_as(_UINT32), len(beats))
 
     def _advance(self, targets: np.ndarray, cycles: int) -> int:
-        """Run until the outputs have their targets, or for so many cycles; how it ended."""
+        """Run until the outputs reach their targets, at most for ``cycles``. Return the status of the harness."""
         status = _LIMIT
         while cycles > 0 and status == _LIMIT:
             status = self._library.thresher_run(self._handle, targets.ctypes.data_as(_UINT64), min(cycles, SLICE))
             cycles -= SLICE
         if status == _BROKEN:
-            told = self._library.thresher_error(self._handle).decode().replace("___05F", "__")
-            raise SimulationError(f"cycle {self.cycle - 1}, seed {self._seed}: stream {told}")
+            error = self._library.thresher_error(self._handle).decode().replace("___05F", "__")
+            raise SimulationError(f"cycle {self.cycle - 1}, seed {self._seed}: stream {error}")
         return status
 
     def _index(self, ports: list[StreamPort], name: str) -> int:
         names = [port.name for port in ports]
         if name not in names:
             side = "input" if ports is self._inputs else "output"
-            raise ValueError(f"{name!r} is no {side} stream of the component; it has: {', '.join(names)}")
+            raise ValueError(f"{name!r} is not an {side} stream of the component: choose from {', '.join(names)}")
         return names.index(name)
 
-    def _port(self, ports: list[StreamPort], name: str) -> StreamPort:
-        return ports[self._index(ports, name)]
-
-    def _short(self, targets: np.ndarray) -> str:
+    def _missing(self, targets: np.ndarray) -> str:
+        """Output streams that have given too few payloads, and how many."""
         counts = [self._library.thresher_transfers(self._handle, _OUTPUT, i) for i in range(len(self._outputs))]
         ends = zip(self._outputs, counts, targets.tolist(), strict=False)
         return ", ".join(f"{port.name} ({count} of {target})" for port, count, target in ends if count < target)
@@ -291,26 +288,22 @@ class VerilatorSimulator:
 
 
 class UnitSimulator:
-    """A unit's emitted Verilog under Verilator; what it runs is its own.
+    """Base class of the simulators of units. Subclasses add a method that runs the unit's kind of work.
 
     Parameters
     ----------
     design : Design
     stall : float
-        Probability, per stream and cycle, that a source offers nothing new or a sink is not ready.
+        Probability, in each cycle, that a source offers nothing new or a sink is not ready.
     seed : int
-        Of the stalls.
-    verilog : str, optional
-        What runs in place of the emitted Verilog, see :class:`VerilatorSimulator`.
-    trace : Path, optional
-        Write waveforms here, ``.vcd`` or ``.fst``. Complete after :meth:`close`.
-    on_progress : function of a line of text, optional
-        Called before anything that takes seconds: emitting and compiling, each once per configuration.
+        Seed of the stalls.
+    verilog, trace, on_progress
+        See :class:`VerilatorSimulator`.
 
     Raises
     ------
     ToolError
-        A tool is missing or failed, or the cache or the trace cannot be written.
+        A tool is missing or fails, or the cache or the trace cannot be written.
     """
 
     def __init__(
@@ -335,7 +328,7 @@ class UnitSimulator:
         self.close()
 
     def close(self) -> None:
-        """End the simulation and complete its trace."""
+        """End the simulation and complete the trace."""
         self._simulator.close()
 
     @property
@@ -344,5 +337,5 @@ class UnitSimulator:
         return self._simulator.cycle
 
     def reset(self) -> None:
-        """Reset the unit and start counting cycles from 0."""
+        """Reset the unit and set the cycle count to 0."""
         self._simulator.reset()

@@ -44,14 +44,14 @@ def test_takes_numpy():
 @pytest.mark.parametrize(
     ("shape", "value", "message"),
     [
-        (signed(8), 128, "value=128 is out of range: must be from -128 to 127"),
-        (signed(8), -129, "value=-129"),
-        (unsigned(8), -1, "value=-1 is out of range: must be from 0 to 255"),
-        (unsigned(8), 1.0, "value is 1.0: must be an integer"),
-        (data.ArrayLayout(signed(8), 2), [0, np.int64(200)], r"value\[1\]=200"),
+        (signed(8), 128, "value must be from -128 to 127, not 128"),
+        (signed(8), -129, "value must be .* not -129"),
+        (unsigned(8), -1, "value must be from 0 to 255, not -1"),
+        (unsigned(8), 1.0, "value must be an integer, not 1.0"),
+        (data.ArrayLayout(signed(8), 2), [0, np.int64(200)], r"value\[1\] must be .* not 200"),
         (data.ArrayLayout(signed(8), 2), [0], "sequence of 2"),
         (data.ArrayLayout(signed(8), 2), 3, "sequence of 2"),
-        (NESTED, {"flag": 0, "rows": [{"x": 4, "y": 0}] * 2, "z": 0}, r"value\.rows\[0\]\.x=4"),
+        (NESTED, {"flag": 0, "rows": [{"x": 4, "y": 0}] * 2, "z": 0}, r"value\.rows\[0\]\.x must be .* not 4"),
         (NESTED, {"flag": 0, "z": 0}, "flag, rows, z"),
         (NESTED, 5, "flag, rows, z"),
         (data.UnionLayout({"a": 1, "b": 2}), 1, "union"),
@@ -95,9 +95,9 @@ def test_many_values_of_other_layouts():
     assert unpack_beats(NESTED, pack_beats(NESTED, values)) == values
     assert unpack_beats(40, pack_beats(40, [2**40 - 1, 1])) == [2**40 - 1, 1]
     assert pack_beats(NESTED, []).shape == (0, 1)
-    with pytest.raises(InputError, match=r"i\[1\]=2"):
+    with pytest.raises(InputError, match=r"i\[1\] must be .* not 2"):
         pack_beats(1, [1, 2], path="i")
-    with pytest.raises(InputError, match=r"must be an \(n, 2\) array, but is \(4, 3\)"):
+    with pytest.raises(InputError, match=r"must be an \(n, 2\) array, not \(4, 3\)"):
         pack_beats(data.ArrayLayout(signed(8), 2), np.zeros((4, 3), np.int8))
 
 
@@ -123,9 +123,9 @@ def test_structured_arrays_equal_one_by_one():
 @pytest.mark.parametrize(
     ("field", "number", "message"),
     [
-        ("x", -5, r"i\[7\]\[2\]\.x=-5 is out of range: must be from -4 to 3"),
-        ("y", 1 << 40, r"i\[7\]\[2\]\.y=1099511627776 is out of range"),
-        ("none", 1, r"i\[7\]\[2\]\.none=1 is out of range: must be from 0 to 0"),
+        ("x", -5, r"i\[7\]\[2\]\.x must be from -4 to 3, not -5"),
+        ("y", 1 << 40, r"i\[7\]\[2\]\.y must be .* not 1099511627776"),
+        ("none", 1, r"i\[7\]\[2\]\.none must be from 0 to 0, not 1"),
     ],
 )
 def test_structured_arrays_out_of_range(field, number, message):
@@ -136,9 +136,9 @@ def test_structured_arrays_out_of_range(field, number, message):
 
 
 def test_structured_arrays_of_another_structure():
-    with pytest.raises(InputError, match=r"value\[i\] must be an \(n, 3\) array, but is \(2, 4\)"):
+    with pytest.raises(InputError, match=r"value\[i\] must be an \(n, 3\) array, not \(2, 4\)"):
         pack_beats(ROWS, np.zeros((2, 4), ROW))
-    with pytest.raises(InputError, match=r"must have the fields none, x, y, z, but has x"):
+    with pytest.raises(InputError, match=r"must have the fields none, x, y, z, not x"):
         pack_beats(ROWS, np.zeros((2, 3), np.dtype([("x", np.int8)])))
-    with pytest.raises(InputError, match=r"\[0\]\.z must be integers, one per payload, but is float64"):
+    with pytest.raises(InputError, match=r"\[0\]\.z must be integers, one per payload, not float64"):
         pack_beats(ROWS, np.zeros((2, 3), [("x", int), ("none", int), ("y", int), ("z", float)]))

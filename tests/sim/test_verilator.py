@@ -124,7 +124,7 @@ def test_fst_trace(tmp_path):
     [
         ("valid", r"cycle \d+, seed 3: stream o: valid fell before ready"),
         ("payload", r"cycle \d+, seed 3: stream o: payload changed before ready"),
-        ("lossy", r"after 200 cycles, seed 3: too few from o \(3 of 4\)"),
+        ("lossy", r"after 200 cycles, seed 3: too few payloads from o \(3 of 4\)"),
     ],
 )
 def test_catches(fault, message):
@@ -136,21 +136,21 @@ def test_catches(fault, message):
 
 
 def test_refuses_wrong_names_and_values(summer):
-    with pytest.raises(ValueError, match="'x' is no input stream of the component; it has: i_command, i_data"):
+    with pytest.raises(ValueError, match="'x' is not an input stream of the component: choose from i_command, i_data"):
         summer.run({"x": []}, {})
-    with pytest.raises(ValueError, match="'i_data' is no output stream"):
+    with pytest.raises(ValueError, match="'i_data' is not an output stream"):
         summer.run({}, {"i_data": 1})
-    with pytest.raises(ValueError, match="'o' is no plain input"):
+    with pytest.raises(ValueError, match="'o' is not a plain input"):
         summer.set("o", 1)
-    with pytest.raises(ValueError, match=r"stall=1\.0"):
+    with pytest.raises(ValueError, match=r"stall of .* must be .* not 1\.0"):
         summer.set_stall(1.0, seed=0)
-    with pytest.raises(ValueError, match="'x' is no stream"):
+    with pytest.raises(ValueError, match="'x' is not a stream"):
         summer.set_stall({"x": 0.1}, seed=0)
-    with pytest.raises(InputError, match=r"i_data\[1\]\[2\]=128"):
+    with pytest.raises(InputError, match=r"i_data\[1\]\[2\] must be .* not 128"):
         summer.run({"i_data": [[0] * 5, [0, 0, 128, 0, 0]]}, {})
-    with pytest.raises(InputError, match="offset=8"):
+    with pytest.raises(InputError, match=r"offset must be .* not 8"):
         summer.set("offset", 8)
-    with pytest.raises(ToolError, match=r"run\.txt must end in \.vcd or \.fst"):
+    with pytest.raises(ToolError, match=r"must end in \.vcd or \.fst, not be run\.txt"):
         VerilatorSimulator(Summer(), trace=Path("run.txt"))
     with pytest.raises(ToolError, match="cannot write the trace file"):
         VerilatorSimulator(Summer(), trace=Path("absent") / "run.vcd")
@@ -212,15 +212,15 @@ class TestFailingBuilds:
 
     def test_no_perl(self, monkeypatch, tmp_path):
         self.tools(monkeypatch, tmp_path, "make", "g++")
-        self.check("perl not found: install it")
+        self.check("perl was not found: install it")
 
     def test_no_make(self, monkeypatch, tmp_path):
         self.tools(monkeypatch, tmp_path, "perl", "g++")
-        self.check("make not found: install it")
+        self.check("make was not found: install it")
 
     def test_no_compiler(self, monkeypatch, tmp_path):
         self.tools(monkeypatch, tmp_path, "perl", "make")
-        self.check(r"no C\+\+ compiler found: install one")
+        self.check(r"no C\+\+ compiler was found: install one")
 
     def test_wrong_compiler_variable(self, monkeypatch):
         monkeypatch.setenv("CXX", "no-such-compiler")
