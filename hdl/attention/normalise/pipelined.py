@@ -14,7 +14,7 @@ from ..softmax.denominator import normaliser_row_layout
 
 __all__ = ["Normalise", "accumulator_block_layout", "output_words_layout", "scaled_row_layout"]
 
-WORDS_UNDER_WAY = 16
+WORDS_IN_FLIGHT = 16
 """Limit of words in flight between the shift registers and the consumer: more than the registers in between, and the
 depth of a LUT RAM."""
 
@@ -97,13 +97,13 @@ class Normalise(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # The pipeline behind the shift registers never stalls: a word leaves them only when the queue has room for it.
-        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_UNDER_WAY, counted=True)
+        m.submodules.words = words = StreamFIFO(output_words_layout(self._config), depth=WORDS_IN_FLIGHT, counted=True)
         m.submodules.out = out = StreamRegister(output_words_layout(self._config))
         wiring.connect(m, words.o, out.i)
         wiring.connect(m, out.o, wiring.flipped(self.o_words))
         step = Signal()
         left = words.o.valid & words.o.ready
-        room = nonzero(m, init=WORDS_UNDER_WAY, limit=WORDS_UNDER_WAY, up=left, down=step, name="room")
+        room = nonzero(m, init=WORDS_IN_FLIGHT, limit=WORDS_IN_FLIGHT, up=left, down=step, name="room")
         moved, accumulators, value_sums, row = self._drain(m, step, room)
         operands, multiplier, shift = self._divide(m, accumulators, value_sums, row)
         for lane in range(self._config.output_lanes):

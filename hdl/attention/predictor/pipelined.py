@@ -14,7 +14,7 @@ from .query_tables import GROUPED, QueryTables, group_count, nibbles_layout, que
 
 __all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
 
-BEATS_UNDER_WAY = 16
+BEATS_IN_FLIGHT = 16
 """Limit of beats in flight between the walk and the consumer: more than the registers in both directions need, and the
 depth of a LUT RAM."""
 
@@ -74,12 +74,12 @@ class Predictor(wiring.Component):
         connect(m, tables.q_read, flipped(self.q_read))
         heads = self._prepare(m, tables)
         begun, left = Signal(), Signal()
-        room = nonzero(m, init=BEATS_UNDER_WAY, limit=BEATS_UNDER_WAY, up=left, down=begun, name="room")
+        room = nonzero(m, init=BEATS_IN_FLIGHT, limit=BEATS_IN_FLIGHT, up=left, down=begun, name="room")
         tag = self._sequence(m, room, heads, tables)
         # The pipeline behind the walk never stalls: a beat begins only when the result queue has room for it. An
         # enable would have to reach every register of the predictor.
         predictions = predictions_layout(self._config)
-        m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_UNDER_WAY, counted=True)
+        m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_IN_FLIGHT, counted=True)
         connect(m, results.o, flipped(self.o_predictions))
         computed, valid = Signal(data.StructLayout({"valid": 1, "beat": predictions})), Signal()
         m.d.comb += computed.valid.eq(valid)

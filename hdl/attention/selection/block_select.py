@@ -28,7 +28,7 @@ QUOTIENT_BITS_PER_CYCLE = 2
 """Chained subtractions per cycle. With one, the divisions of the backgrounds limit short sequences; three limit the
 clock."""
 
-ROWS_UNDER_WAY = 2
+ROWS_IN_FLIGHT = 2
 """Rows in flight from the start of their selection to their background: one row divides while the next is selected."""
 
 
@@ -121,7 +121,7 @@ class BlockSelect(wiring.Component):
         m = Module()
         # The queue holds every row in flight, so it is never full when a row arrives.
         m.submodules.rows = rows = StreamFIFO(row_statistics_layout(self._config), depth=BANKS)
-        m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_UNDER_WAY)
+        m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_IN_FLIGHT)
         m.d.comb += [rows.i.payload.eq(self.i_rows.payload), rows.i.valid.eq(self.i_rows.valid)]
         m.submodules.threshold = threshold = RowThreshold(self._config)
         connect(m, rows.o, threshold.i)
@@ -129,9 +129,9 @@ class BlockSelect(wiring.Component):
         may_start = Signal()
         tag = self._read(m, prepared, may_start)
         self._compare(m, tag, finished.i)
-        under_way = Signal(range(ROWS_UNDER_WAY + 1))
+        under_way = Signal(range(ROWS_IN_FLIGHT + 1))
         m.d.sync += under_way.eq(under_way + (prepared.valid & prepared.ready) - (finished.o.valid & finished.o.ready))
-        m.d.comb += may_start.eq(under_way != ROWS_UNDER_WAY)
+        m.d.comb += may_start.eq(under_way != ROWS_IN_FLIGHT)
         self._finish(m, finished.o)
         return m
 
