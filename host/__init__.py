@@ -1,1 +1,1 @@
-"""Hardware on a board, from the host's side: frames, the serial port, and cores behind it."""
+"""Host side of a board with an accelerator: frames, the serial port, streams, and the attention core behind them."""

@@ -1,4 +1,4 @@
-"""Whole heads on an attention core on a board."""
+"""Attention core on a board, driven with whole heads."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -18,14 +18,14 @@ __all__ = ["AttentionDevice"]
 
 
 class AttentionDevice:
-    """An attention core on a board; what :class:`~thresher.sim.attention.AttentionSimulator` is in simulation.
+    """An attention core on a board. In simulation see :class:`~thresher.sim.attention.AttentionSimulator`.
 
     Parameters
     ----------
     config : AttentionConfig
-        What the board must hold.
+        Configuration that the board must hold.
     port : Port
-        Closed with the device.
+        The device closes it.
 
     Raises
     ------
@@ -45,12 +45,12 @@ class AttentionDevice:
 
     @classmethod
     def open(cls, config: AttentionConfig, name: str, *, baud: int) -> Self:
-        """The core at a serial port.
+        """Open the core at a serial port.
 
         Raises
         ------
         DeviceError
-            There is no such port; otherwise as the class.
+            The port does not exist, the board does not answer, or it holds another configuration.
         """
         return cls(config, SerialPort(name, baud=baud))
 
@@ -61,16 +61,21 @@ class AttentionDevice:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         self._link.close()
 
     def run(self, heads: Sequence[Head]) -> list[tuple[np.ndarray | None, HeadStatistics]]:
-        """Stream heads through the core: (Lq, d) int8 output of each, if its command was accepted, and statistics.
+        """Stream heads through the core.
+
+        Returns
+        -------
+        list of (output, statistics)
+            Output (Lq, d) int8, or None if the command is rejected, and statistics of each head.
 
         Raises
         ------
         DeviceError
-            The board does not answer any more, or misbehaves.
+            The board stops answering, or gives an impossible answer.
         InputError, CommandValueError
             As :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
         """
@@ -78,4 +83,4 @@ class AttentionDevice:
         try:
             return head_results(self.config, heads, values)
         except SimulationError as error:
-            raise DeviceError(f"the board misbehaves ({error}): load its bitstream again") from None
+            raise DeviceError(f"the board gives a wrong answer ({error}): load its bitstream again") from None

@@ -1,4 +1,4 @@
-"""Frames of :mod:`~thresher.spec.link` as bytes."""
+"""Frames of the link as bytes; see :mod:`~thresher.spec.link`."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ __all__ = ["Reply", "ReplyReader", "request"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer whose CRC was right.
+    """An answer with a correct CRC.
 
     Attributes
     ----------
     sequence, kind : int
-        Those of its request.
+        Sequence and kind of the request.
     count : int
-        Bytes written or read.
+        Number of bytes written or read.
     payload : bytes
-        Of a read; empty otherwise.
+        Bytes read; empty for other requests.
     """
 
     sequence: int
@@ -34,16 +34,18 @@ def _crc(body: bytes) -> bytes:
 
 
 def request(sequence: int, operation: Operation, *, port: int = 0, payload: bytes = b"", count: int = 0) -> bytes:
-    """A request's frame.
+    """Make the frame of a request.
 
     Parameters
     ----------
     sequence : int
         0…255.
+    operation : Operation
+    port : int
     payload : bytes
-        Of a write.
+        Bytes to write.
     count : int
-        Of a read: bytes wanted.
+        Number of bytes to read.
     """
     size = len(payload) if operation is Operation.WRITE else count
     body = bytes([sequence, kind(operation, port)]) + size.to_bytes(COUNT_BYTES, "little") + payload
@@ -51,14 +53,14 @@ def request(sequence: int, operation: Operation, *, port: int = 0, payload: byte
 
 
 class ReplyReader:
-    """Finds answers in what comes over a line, whatever else is on it.
+    """Finds answers among the bytes that come over a line.
 
-    A frame that is not whole or has a wrong CRC is searched for others, from the byte after its first.
+    If a frame is incomplete or has a wrong CRC, the search continues with the byte after its first one.
 
     Parameters
     ----------
     longest : int
-        Bytes of the longest payload; what claims to have more is no frame.
+        Bytes of the longest payload. A frame with a larger count is ignored.
     """
 
     def __init__(self, *, longest: int):
@@ -66,14 +68,14 @@ class ReplyReader:
         self._pending = b""
 
     def clear(self) -> None:
-        """Forget the beginning of a frame."""
+        """Discard an incomplete frame."""
         self._pending = b""
 
     def feed(self, data: bytes) -> Iterator[Reply]:
-        """The answers that end in these bytes."""
+        """Take more bytes and yield the answers that they complete."""
         self._pending += data
         while True:
-            # Its first byte may be the last that came.
+            # Only the first synchronisation byte is searched, because it may be the last byte so far.
             start = self._pending.find(SYNC_REPLY[:1])
             self._pending = self._pending[start:] if start >= 0 else b""
             if len(self._pending) < len(SYNC_REPLY) + HEADER_BYTES:
@@ -93,7 +95,7 @@ class ReplyReader:
                     yield reply
 
     def _size(self) -> int | None:
-        """Bytes of the frame that begins here, if one does."""
+        """Bytes of the frame at the beginning of the pending bytes, or None if it is not a frame."""
         header = self._pending[len(SYNC_REPLY) :]
         payload = int.from_bytes(header[2 : 2 + COUNT_BYTES], "little")
         if not self._pending.startswith(SYNC_REPLY) or payload > self._longest:

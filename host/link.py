@@ -1,4 +1,4 @@
-"""Requests and their answers: sent again until one comes, done once."""
+"""Requests to a board and their answers. A request is sent again until its answer arrives, and is executed once."""
 
 import time
 from typing import Self
@@ -13,26 +13,29 @@ from .port import DeviceError, Port
 __all__ = ["ATTEMPTS", "Link"]
 
 ATTEMPTS = 5
-"""Times that a request is sent before the board counts as gone; each is waited for twice as long as the one before."""
+"""Number of times that a request is sent before the host gives up. The wait for an answer doubles each time."""
 FIRST_WAIT = 0.25
-"""Seconds, beside those that the bytes take on the line: far more than any pause of hardware or adapter."""
+"""First wait in seconds, in addition to the time of the bytes on the line. It exceeds all pauses of hardware and
+adapters."""
 LONGEST_WAIT = 4.0
+"""Longest wait in seconds."""
 QUIET = 0.05
-"""Nothing comes from an earlier session after so many seconds of silence."""
+"""Seconds of silence after which no bytes of an earlier session can arrive."""
 NOISY = 1.0
-"""A line that does not fall silent for so long is used as it is."""
+"""Seconds to wait for this silence before the line is used without it."""
 LONGEST_PAYLOAD = 4095
+"""Bytes of the longest payload of any link."""
 UNITS = {0: "the attention core", 1: "the SpMM engine"}
-"""By the number in an identity."""
+"""Units by their number in an identity."""
 
 
 class Link:
-    """A host's end of a link.
+    """The host side of a link.
 
     Parameters
     ----------
     port : Port
-        Closed with the link.
+        The link closes it.
     """
 
     def __init__(self, port: Port):
@@ -42,7 +45,7 @@ class Link:
         self._wait = FIRST_WAIT
         self._answered = False
         self.longest_payload = IDENTITY_BYTES
-        """Bytes that one request writes or reads at most."""
+        """Largest number of bytes that a request can write or read."""
         self._drain()
 
     def __enter__(self) -> Self:
@@ -52,44 +55,44 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         self._port.close()
 
     def greet(self, config: AttentionConfig | SpmmConfig) -> None:
-        """See that the board holds this configuration, and reset it.
+        """Check that the board holds this configuration, and reset it.
 
         Raises
         ------
         DeviceError
-            It does not answer, or holds another.
+            The board does not answer, or holds another configuration.
         """
         found = self.read(IDENTITY_PORT, IDENTITY_BYTES)
         if len(found) != IDENTITY_BYTES or found[0] != VERSION:
             raise DeviceError(
-                f"{self._port.name} speaks another version of the link: use the thresher that made its bitstream"
+                f"{self._port.name} uses another version of the link: use the Thresher that made its bitstream"
             )
         payload_bytes = int.from_bytes(found[2:4], "little")
         if found != identity(config, payload_bytes=payload_bytes):
-            raise DeviceError(f"{self._port.name} holds {_told(found, config, payload_bytes)}")
+            raise DeviceError(f"{self._port.name} holds {_difference(found, config, payload_bytes)}")
         self.longest_payload = payload_bytes - 1
         self.reset()
 
     def reset(self) -> None:
-        """Bring the core, and what waits for it, to the state after power-up.
+        """Reset the core and its streams to the power-up state.
 
         Raises
         ------
         DeviceError
-            The board does not answer, or its port is gone; so do all other requests.
+            The board does not answer, or its port is gone. All other requests raise it too.
         """
         self._ask(Operation.RESET)
 
     def write(self, port: int, data: bytes) -> int:
-        """Write beats to a stream; how many bytes of them it took."""
+        """Write whole beats to a stream. Return the number of bytes that it took."""
         return self._ask(Operation.WRITE, port=port, payload=data).count
 
     def read(self, port: int, count: int) -> bytes:
-        """Read up to so many bytes of beats of a stream."""
+        """Read whole beats of a stream, at most ``count`` bytes."""
         return self._ask(Operation.READ, port=port, count=count).payload
 
     def _ask(self, operation: Operation, *, port: int = 0, payload: bytes = b"", count: int = 0) -> Reply:
@@ -104,34 +107,36 @@ class Link:
             while (left := deadline - time.monotonic()) > 0:
                 for reply in self._reader.feed(self._port.read(left)):
                     expected = (reply.sequence, reply.kind) == (self._sequence, kind(operation, port))
-                    if expected and reply.count <= most:  # others answer an earlier copy of an earlier request
+                    if expected and reply.count <= most:  # other answers belong to earlier requests
                         self._heard(time.monotonic() - begun)
                         return reply
             self._reader.clear()
         raise self._silent()
 
     def _silent(self) -> DeviceError:
-        """All copies of a request stayed without an answer."""
+        """Error after all attempts of a request without an answer."""
         where = f"{self._port.name} at {self._port.baud} baud"
         if not self._answered:
             return DeviceError(f"no answer from {where}: check --baud, and that the bitstream is loaded")
-        told = f"no answer any more from {where}, asked {ATTEMPTS} times: the line loses too much"
-        return DeviceError(f"{told} (another cable, or a bitstream with a slower --baud), or the board was reset")
+        return DeviceError(
+            f"no more answers from {where} after {ATTEMPTS} attempts: reset the board, or use another cable or a "
+            "bitstream with a slower --baud"
+        )
 
     def _heard(self, seconds: float) -> None:
-        """Wait longer where answers take long, as those of a simulation: copies sent too early would pile up."""
+        """Note the time of an answer. If answers take long, as in a simulation, requests must not be repeated early."""
         self._answered = True
         self._wait = max(FIRST_WAIT, 2 * seconds)
 
     def _drain(self) -> None:
-        """Forget what an earlier session left on the line."""
+        """Discard the bytes that an earlier session has left on the line."""
         deadline = time.monotonic() + NOISY
         while time.monotonic() < deadline and self._port.read(QUIET):
             pass
 
 
 def _known(payload_bytes: int) -> dict[bytes, str]:
-    """Command-line options of the configurations that have a name, by identity."""
+    """Command-line options of all named configurations, by identity."""
     found = {
         identity(preset(name, policy=policy), payload_bytes=payload_bytes): f"--preset {name} --policy {policy}"
         for name in PRESETS
@@ -143,8 +148,8 @@ def _known(payload_bytes: int) -> dict[bytes, str]:
     }
 
 
-def _told(found: bytes, config: AttentionConfig | SpmmConfig, payload_bytes: int) -> str:
-    """What a board holds that is not this configuration, and what to do."""
+def _difference(found: bytes, config: AttentionConfig | SpmmConfig, payload_bytes: int) -> str:
+    """What the board holds instead of this configuration, and what to do."""
     wanted = identity(config, payload_bytes=payload_bytes)[1]
     if found[1] != wanted:
         return f"{UNITS.get(found[1], 'another unit')}: load a bitstream of {UNITS[wanted]}"

@@ -1,4 +1,4 @@
-"""The serial port, and what can be wrong with it."""
+"""Serial ports, and their errors by cause."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ __all__ = ["DeviceError", "Port", "SerialPort"]
 
 
 class DeviceError(ThresherError):
-    """The board, or the line to it, does not do what it should."""
+    """The board or the line to it fails."""
 
 
 class Port(Protocol):
@@ -22,7 +22,7 @@ class Port(Protocol):
 
     @property
     def name(self) -> str:
-        """What users call it."""
+        """Name of the line in messages."""
         ...
 
     @property
@@ -36,12 +36,17 @@ class Port(Protocol):
         Raises
         ------
         DeviceError
-            The port is gone, or takes nothing.
+            The port is gone, or accepts no data.
         """
         ...
 
     def read(self, timeout: float) -> bytes:
-        """What has come, waiting so many seconds for the first of it; empty if nothing comes.
+        """Read all bytes that have arrived. Wait for the first one for at most ``timeout`` seconds.
+
+        Returns
+        -------
+        bytes
+            Empty if nothing arrives.
 
         Raises
         ------
@@ -51,27 +56,28 @@ class Port(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the line."""
         ...
 
 
 WRITE_SECONDS = 10
-"""A port that takes no bytes for so long is broken."""
+"""Longest time that a write may take."""
 
 
 class SerialPort:
-    """A serial port of this machine, or the pseudo-terminal of a simulation.
+    """A serial port of this machine, or the pseudo-terminal of a simulated board.
 
     Parameters
     ----------
     name : str
         Path or name of the port.
     baud : int
+        Bits per second.
 
     Raises
     ------
     DeviceError
-        It is not there, is in use, or does not know this baud rate.
+        The port does not exist, is in use, or does not support the baud rate.
     """
 
     def __init__(self, name: str, *, baud: int):
@@ -79,11 +85,11 @@ class SerialPort:
         try:
             self._serial = serial.Serial(name, baud, write_timeout=WRITE_SECONDS, exclusive=True)
         except (ValueError, OverflowError):
-            raise DeviceError(f"{name} has no {baud} baud: choose another --baud") from None
+            raise DeviceError(f"{name} does not support {baud} baud: choose another --baud") from None
         except (OSError, termios.error) as error:
             raise DeviceError(f"cannot open {name} ({_reason(error)}): name a serial port that is free") from None
         with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
-            # An adapter of FTDI otherwise holds a short answer back for 16 ms.
+            # Otherwise adapters by FTDI delay short answers by 16 ms.
             self._serial.set_low_latency_mode(True)
 
     def write(self, data: bytes) -> None:
@@ -91,7 +97,7 @@ class SerialPort:
         try:
             self._serial.write(data)
         except serial.SerialTimeoutException:
-            raise DeviceError(f"{self.name} takes no data: plug the board in again and repeat the command") from None
+            raise DeviceError(f"{self.name} accepts no data: plug the board in again and repeat the command") from None
         except (OSError, termios.error) as error:
             raise self._gone(error) from None
 
@@ -101,7 +107,11 @@ class SerialPort:
             self._serial.timeout = max(0.0, timeout)
             first = self._serial.read(1)
             return first + self._serial.read(self._serial.in_waiting) if first else b""
-        except (OSError, TypeError, termios.error) as error:  # TypeError: closed while it was read
+        except (
+            OSError,
+            TypeError,
+            termios.error,
+        ) as error:  # pyserial raises TypeError if the port is closed meanwhile
             raise self._gone(error) from None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A core's streams over a link."""
+"""Streams of a core over a link."""
 
 import time
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ from .port import DeviceError
 __all__ = ["StreamDevice"]
 
 STUCK_SECONDS = 20.0
-"""A core that takes and gives nothing for so long waits for something that does not come."""
+"""A core that takes and gives nothing for this time is stuck."""
 
 
 class _Written:
-    """Beats on their way to a stream."""
+    """Beats that are written to an input stream."""
 
     def __init__(self, index: int, port: StreamPort, values: Any):
         self.index, self.name, self.size = index, port.name, beat_bytes(port.width)
         words = np.ascontiguousarray(pack_beats(port.shape, values, path=port.name), "<u4")
         self.left = words.view(np.uint8).reshape(len(words), 4 * words_of(port.width))[:, : self.size].tobytes()
-        self.waiting = False  # took less than it was offered, and nothing has been read since
+        self.waiting = False  # the stream was full at the last write, and nothing has been read since
 
     def move(self, link: Link) -> bool:
-        """Write what one request carries. Says whether any of it was taken."""
+        """Send one write request. Return whether the stream took anything."""
         offered = self.left[: link.longest_payload // self.size * self.size]
         taken = link.write(self.index, offered)
         self.left = self.left[taken:]
@@ -39,7 +39,7 @@ class _Written:
 
 
 class _Read:
-    """Beats that a stream owes."""
+    """Beats that are read from an output stream."""
 
     def __init__(self, index: int, port: StreamPort, count: int):
         self.index, self.port, self.size = index, port, beat_bytes(port.width)
@@ -47,7 +47,7 @@ class _Read:
         self._found: list[bytes] = []
 
     def move(self, link: Link) -> bool:
-        """Read what one request carries. Says whether anything was there."""
+        """Send one read request. Return whether the stream gave anything."""
         wanted = min(self.missing, link.longest_payload // self.size * self.size)
         found = link.read(self.index, wanted)
         self._found.append(found)
@@ -55,7 +55,7 @@ class _Read:
         return bool(found)
 
     def values(self) -> Any:
-        """What came, as :func:`~thresher.sim.bridge.unpack_beats` gives it."""
+        """Values of the beats (see :func:`~thresher.sim.bridge.unpack_beats`)."""
         raw = np.frombuffer(b"".join(self._found), np.uint8).reshape(-1, self.size)
         padded = np.zeros((len(raw), 4 * words_of(self.port.width)), np.uint8)
         padded[:, : self.size] = raw
@@ -63,14 +63,14 @@ class _Read:
 
 
 class StreamDevice:
-    """A core on a board, driven by transactions as :class:`~thresher.sim.verilator.VerilatorSimulator` is.
+    """A core on a board, driven with whole payloads of its streams.
 
     Parameters
     ----------
     link : Link
-        To a board that holds the core.
+        Link to a board that holds the core.
     signature : wiring.Signature
-        Of the core.
+        Signature of the core.
     """
 
     def __init__(self, link: Link, signature: wiring.Signature):
@@ -81,24 +81,24 @@ class StreamDevice:
         )
 
     def run(self, inputs: Mapping[str, Any], counts: Mapping[str, int]) -> dict[str, Any]:
-        """Write payloads to input streams, and read what each output stream owes.
+        """Write payloads to input streams and read payloads from output streams.
 
         Parameters
         ----------
         inputs : dict of sequences of payloads
             See :func:`~thresher.sim.bridge.pack_beats`.
         counts : dict of int
-            Payloads to read from each output stream.
+            Number of payloads to read from each output stream.
 
         Returns
         -------
         dict
-            Payloads of each output stream that is named in ``counts``.
+            Payloads of each output stream in ``counts``.
 
         Raises
         ------
         DeviceError
-            The board does not answer, its port is gone, or it is stuck.
+            The board does not answer, its port is gone, or the core is stuck.
         InputError
             A payload does not fit its stream.
         """
@@ -115,7 +115,10 @@ class StreamDevice:
         return {each.port.name: each.values() for each in read}
 
     def _turn(self, written: list[_Written], read: list[_Read]) -> bool:
-        """Write while anything is taken, otherwise read. An attempt in vain costs the hardware's patience."""
+        """Write to all streams that are not full; if all are full or done, read. Return whether anything moved.
+
+        A request that moves nothing is slow, because the hardware answers it only after a timeout.
+        """
         moved = False
         for each in written:
             if each.left and not each.waiting:

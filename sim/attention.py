@@ -1,4 +1,4 @@
-"""Whole heads on a simulated attention core."""
+"""Simulation of an attention core with whole heads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -33,15 +33,16 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRun:
-    """What the core answered to a head, and when.
+    """Answer of the core to a head, and its time.
 
     Attributes
     ----------
-    output : (Lq, d) int8, or None if the command was refused
+    output : (Lq, d) int8, or None
+        None if the command is rejected.
     statistics : HeadStatistics
     accepted, finished : int
-        Clock cycles in which the command was accepted and the last output beat taken (the statistics, if the command
-        was refused). Differences between consecutive heads are the pace of the stream of heads.
+        Clock cycles of the transfer of the command and of the last output beat (of the statistics, if the command is
+        rejected). The differences between successive heads give the throughput.
     """
 
     output: np.ndarray | None
@@ -51,17 +52,17 @@ class HeadRun:
 
 
 def attention_design(config: AttentionConfig) -> Design:
-    """The attention core as a design that is emitted only when the cache has it not."""
+    """Design of an attention core. It is emitted only on a cache miss."""
     key = f"AttentionCore {config.to_json()}"
     return Design(signature=attention_signature(config), make=lambda: AttentionCore(config), key=key)
 
 
 def _rows(name: str, matrix: np.ndarray, shape: tuple[int, int], lanes: int) -> np.ndarray:
-    """The beats of a matrix, (rows · ceil(d / lanes), lanes)."""
+    """Beats of a matrix, (rows · ceil(d / lanes), lanes)."""
     if not isinstance(matrix, np.ndarray) or matrix.dtype != np.int8:
-        raise InputError(f"{name} must be an int8 array, but is {getattr(matrix, 'dtype', type(matrix).__name__)}")
+        raise InputError(f"{name} must be an int8 array, not {getattr(matrix, 'dtype', type(matrix).__name__)}")
     if matrix.shape != shape:
-        raise InputError(f"{name} has shape {matrix.shape}, but its command says {shape}")
+        raise InputError(f"{name} must have shape {shape}, as its command says, not {matrix.shape}")
     padded = np.zeros((shape[0], ceil_div(shape[1], lanes) * lanes), np.int8)
     padded[:, : shape[1]] = matrix
     return padded.reshape(-1, lanes)
@@ -72,7 +73,15 @@ def _accepted(config: AttentionConfig, command: HeadCommand) -> bool:
 
 
 def head_inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:
-    """Payloads of the core's input streams."""
+    """Payloads for the input streams of the core.
+
+    Raises
+    ------
+    InputError
+        Operands do not have dtype int8 or the shapes of their command.
+    CommandValueError
+        A command does not fit the fields of the command stream.
+    """
     beats = [np.zeros((0, config.lanes), np.int8)]
     for index, (command, q, k, v) in enumerate(heads):
         command.check_encodable(config)
@@ -91,12 +100,12 @@ def _output_beats(config: AttentionConfig, command: HeadCommand) -> int:
 
 
 def head_counts(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, int]:
-    """Payloads that the core's output streams owe."""
+    """Number of payloads that each output stream of the core gives."""
     return {"o_data": sum(_output_beats(config, command) for command, *_ in heads), "o_statistics": len(heads)}
 
 
 def cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) -> int:
-    """Far more cycles than the heads can take, were nothing pruned and no stage busy beside another."""
+    """Upper bound of the cycles of the heads. It assumes that nothing is pruned and that no stages overlap."""
     limit = 0
     for command, *_ in heads:
         if _accepted(config, command):
@@ -112,19 +121,24 @@ def cycle_limit(config: AttentionConfig, heads: Sequence[Head], stall: float) ->
 def head_results(
     config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any]
 ) -> list[tuple[np.ndarray | None, HeadStatistics]]:
-    """The payloads of the core's output streams, cut into heads: output, if the command was accepted, and statistics.
+    """Divide the payloads of the output streams into heads.
+
+    Returns
+    -------
+    list of (output, statistics)
+        Output (Lq, d) int8, or None if the command is rejected, and statistics of each head.
 
     Raises
     ------
     SimulationError
-        What must be zero is not.
+        Padding beyond the head dimension is not zero.
     """
     beats = np.asarray(values["o_data"], np.int8).reshape(-1, output_layout(config).length)
     results, start = [], 0
     for index, (command, *_) in enumerate(heads):
         fields = {name: int(value) for name, value in values["o_statistics"][index].items()}
-        refusal, pruned = CommandError(fields.pop("error")), bool(fields.pop("pruned"))
-        statistics = HeadStatistics(error=refusal, pruned=pruned, **fields)
+        error, pruned = CommandError(fields.pop("error")), bool(fields.pop("pruned"))
+        statistics = HeadStatistics(error=error, pruned=pruned, **fields)
         count = _output_beats(config, command)
         output = None
         if count:
@@ -140,7 +154,7 @@ def head_results(
 def head_runs(
     config: AttentionConfig, heads: Sequence[Head], values: Mapping[str, Any], cycles: Mapping[str, Any]
 ) -> list[HeadRun]:
-    """The core's output streams, cut into heads."""
+    """Divide the transfers of the streams into heads. See :func:`head_results`."""
     runs, end = [], 0
     for index, (output, statistics) in enumerate(head_results(config, heads, values)):
         count = _output_beats(config, heads[index][0])
@@ -152,14 +166,13 @@ def head_runs(
 
 
 class AttentionSimulator(UnitSimulator):
-    """An attention core's emitted Verilog under Verilator, one head after another streaming through it.
+    """Simulator of an attention core, under Verilator.
 
     Parameters
     ----------
     config : AttentionConfig
     **settings
-        Stalls, their seed, other Verilog, a trace, progress: those of
-        :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are raised.
+        Parameters of :class:`~thresher.sim.verilator.UnitSimulator`, which raises its errors.
     """
 
     def __init__(self, config: AttentionConfig, **settings: Any):
@@ -171,12 +184,10 @@ class AttentionSimulator(UnitSimulator):
 
         Raises
         ------
-        InputError
-            Operands are not int8 or not of the shapes that their command says.
-        CommandValueError
-            A command does not fit the fields of the command stream.
+        InputError, CommandValueError
+            As in :func:`head_inputs`.
         SimulationError
-            The core misbehaved; it must be reset.
+            The core has a defect. The simulator must be reset.
         """
         transfers = self._simulator.run(
             head_inputs(self.config, heads),
@@ -189,14 +200,14 @@ class AttentionSimulator(UnitSimulator):
 def simulate_heads(
     config: AttentionConfig, heads: Sequence[Head], *, seed: int, stall: float = 0.3, vcd: Path | None = None
 ) -> list[HeadRun]:
-    """Heads on a core in Amaranth's simulator: no compiler needed, for small configurations.
+    """Simulate heads on a core in Amaranth's simulator. It needs no compiler and suits small configurations.
 
     Raises
     ------
     AssertionError
-        The core misbehaved (see :func:`~thresher.sim.testbench.run_streams`).
+        The core breaks a rule of streams or gives too few outputs (see :func:`~thresher.sim.testbench.run_streams`).
     InputError, CommandValueError
-        As those of :meth:`AttentionSimulator.run`.
+        As in :func:`head_inputs`.
     """
     inputs, counts = head_inputs(config, heads), head_counts(config, heads)
     limit = cycle_limit(config, heads, stall)

@@ -1,4 +1,4 @@
-"""Whole products on a simulated SpMM engine."""
+"""Simulation of an SpMM engine with whole products."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,20 +25,19 @@ __all__ = [
 
 
 def spmm_design(config: SpmmConfig) -> Design:
-    """The SpMM engine as a design that is emitted only when the cache has it not."""
+    """Design of an SpMM engine. It is emitted only on a cache miss."""
     key = f"Spmm {config.to_json()}"
     return Design(signature=spmm_signature(config), make=lambda: Spmm(config), key=key)
 
 
 class SpmmSimulator(UnitSimulator):
-    """An SpMM engine's emitted Verilog under Verilator, one product after another streaming through it.
+    """Simulator of an SpMM engine, under Verilator.
 
     Parameters
     ----------
     config : SpmmConfig
     **settings
-        Stalls, their seed, other Verilog, a trace, progress: those of
-        :class:`~thresher.sim.verilator.UnitSimulator`, whose errors are raised.
+        Parameters of :class:`~thresher.sim.verilator.UnitSimulator`, which raises its errors.
     """
 
     def __init__(self, config: SpmmConfig, **settings: Any):
@@ -47,7 +46,7 @@ class SpmmSimulator(UnitSimulator):
         super().__init__(spmm_design(config), **settings)
 
     def reset(self) -> None:
-        """Reset the engine, which forgets its table, and start counting cycles from 0."""
+        """Reset the engine, which loses its table, and set the cycle count to 0."""
         super().reset()
         self._table_loaded = False
 
@@ -62,11 +61,11 @@ class SpmmSimulator(UnitSimulator):
         Raises
         ------
         InputError
-            Operands are not of the types and shapes that :class:`SpmmJob` states, or are not made for this engine.
+            Operands do not have the types and shapes of :class:`SpmmJob`, or do not fit this engine.
         CommandValueError
             A command does not fit the fields of the command stream.
         SimulationError
-            The engine misbehaved; it must be reset.
+            The engine has a defect. The simulator must be reset.
         """
         batch = SpmmBatch(self.config, jobs, table_loaded=self._table_loaded)
         transfers = self._simulator.run(batch.inputs(), batch.counts(), max_cycles=batch.cycle_limit(self._stall))
@@ -82,19 +81,23 @@ def simulate_products(
     stall: float | Mapping[str, float] = 0.3,
     vcd: Path | None = None,
 ) -> list[SpmmRun]:
-    """Products on an engine in Amaranth's simulator: no compiler needed, for small configurations.
+    """Simulate products on an engine in Amaranth's simulator. It needs no compiler and suits small configurations.
 
     Parameters
     ----------
+    config : SpmmConfig
+    jobs : sequence of SpmmJob or SpmmCommand
+        See :class:`~thresher.sim.spmm_job.SpmmBatch`.
     seed, stall, vcd
         See :func:`~thresher.sim.testbench.run_streams`.
 
     Raises
     ------
     AssertionError
-        The engine misbehaved (see :func:`~thresher.sim.testbench.run_streams`).
+        The engine breaks a rule of streams or gives too few outputs (see
+        :func:`~thresher.sim.testbench.run_streams`).
     InputError, CommandValueError, SimulationError
-        As those of :meth:`SpmmSimulator.run`.
+        As in :meth:`SpmmSimulator.run`.
     """
     batch = SpmmBatch(config, jobs)
     limit = batch.cycle_limit(max(stall.values(), default=0.0) if isinstance(stall, Mapping) else stall)

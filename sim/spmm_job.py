@@ -1,4 +1,4 @@
-"""Products for a simulated SpMM engine: what goes into its streams, and what has come out of them."""
+"""Products of an SpMM engine: conversion to the payloads of its input streams, and back from its output streams."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,24 +19,26 @@ from ..spec.weight_words import engine_word_shape
 __all__ = ["PackedMatrix", "SpmmBatch", "SpmmJob", "SpmmRun", "SpmmStatistics", "word_bytes"]
 
 PADDING = 85
-"""What hardware must ignore, so that it shows if it does not."""
+"""Value of the padding that the hardware must ignore. It is not 0, so that an error becomes visible."""
 
 
 class PackedMatrix(Protocol):
-    """A packed weight matrix; any object with these attributes will do. See :mod:`~thresher.spec.weight_words`.
+    """Packed weight matrix: any object with these attributes. See :mod:`~thresher.spec.weight_words`.
 
     Attributes
     ----------
     format : WeightFormat
     rows, columns : int
-        M, K.
-    banks, kept, group : int
-        Of the bank-balanced and the N:M format; the engine's own where the format is theirs.
+        M and K.
+    banks : int
+        Used in the bank-balanced format. It must be that of the engine.
+    kept, group : int
+        Used in the N:M format. They must be those of the engine.
     values : (words, values per word) int8
-    indices : (words, values per word) unsigned
-        Not looked at in the dense format.
-    lengths : (rows,)
-        Words of each row.
+    indices : (words, values per word) unsigned integers
+        Not used in the dense format.
+    lengths : (rows,) integers
+        Number of words of each row.
     """
 
     @property
@@ -66,17 +68,17 @@ class SpmmJob:
     Parameters
     ----------
     weights : PackedMatrix
-        W, (M, K).
+        W, of shape (M, K).
     x : (K, N) int8
     bias, multiplier, shift : (M,) integers
         See :func:`~thresher.spec.spmm_command.row_scaling`.
     activation : Activation
-    table : (256,) integers of INT8 range, optional
-        Loaded before the product: the results for −128…127 in order. Without it the table of an earlier product
-        stays.
+    table : (256,) integers from −128 to 127, optional
+        Activation table to load before the product: results for −128…127, in this order. Without it the table of an
+        earlier product remains.
     spread : bool, optional
-        Whether the lanes are spread over the banks of a row. Unless given: if the weights are bank-balanced and there
-        are fewer tokens than lanes.
+        Spread the lanes over the banks of a row. By default this is done if the weights are bank-balanced and there are
+        fewer tokens than lanes.
     """
 
     weights: PackedMatrix
@@ -89,7 +91,7 @@ class SpmmJob:
     spread: bool | None = None
 
     def command(self, config: SpmmConfig) -> SpmmCommand:
-        """The command of this product.
+        """Command of this product.
 
         Raises
         ------
@@ -98,7 +100,7 @@ class SpmmJob:
         """
         _check_array("X", self.x, 2)
         if self.x.dtype != np.int8:
-            raise InputError(f"X must be an int8 array, but is {self.x.dtype}")
+            raise InputError(f"X must be an int8 array, not {self.x.dtype}")
         tokens = self.x.shape[1]
         spread = self.spread
         if spread is None:
@@ -116,16 +118,16 @@ class SpmmJob:
 
 @dataclass(frozen=True, kw_only=True)
 class SpmmStatistics:
-    """The statistics stream's answer to a command.
+    """Statistics of a product.
 
     Attributes
     ----------
     error : SpmmError
-        Why the command was refused, or ``NONE``.
+        Reason why the command is rejected, or ``NONE``.
     saturations : int
-        Results that were clipped to INT8 before the activation.
+        Number of results that were clipped to INT8, before the activation.
     cycles : int
-        From the acceptance of the command to that of the product's last output beat.
+        Clock cycles from the acceptance of the command to the last output beat.
     """
 
     error: SpmmError
@@ -135,15 +137,16 @@ class SpmmStatistics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpmmRun:
-    """What the engine answered to a product, and when.
+    """Answer of the engine to a product, and its time.
 
     Attributes
     ----------
-    output : (M, N) int8, or None if the command was refused
+    output : (M, N) int8, or None
+        None if the command is rejected.
     statistics : SpmmStatistics
     accepted, finished : int
-        Clock cycles in which the command was accepted and the last output beat taken (the statistics, if the command
-        was refused). Differences between consecutive products are the pace of the stream of products.
+        Clock cycles of the transfer of the command and of the last output beat (of the statistics, if the command is
+        rejected). The differences between successive products give the throughput.
     """
 
     output: NDArray[np.int8] | None
@@ -154,17 +157,17 @@ class SpmmRun:
 
 def _check_array(name: str, array: Any, dimensions: int) -> None:
     if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in "iu":
-        told = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise InputError(f"{name} must be an array of integers with {dimensions} dimensions, but is {told}")
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"{name} must be an array of integers with {dimensions} dimensions, not {found}")
 
 
 def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
-    """The weight words as the engine's weight streams carry them, (words, bytes).
+    """Weight words as beats of the weight streams, (words, bytes).
 
     Raises
     ------
     InputError
-        The words are not of the engine's shape, or are not as many as the lengths of the rows say.
+        The layout of the words is not that of the engine, or the lengths of rows do not add up to their number.
     """
     shape = engine_word_shape(config, weights.format)
     for name in ("values", "indices"):
@@ -180,7 +183,7 @@ def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
     if shape.index_bits:
         indices = weights.indices
         if indices.shape != weights.values.shape or (count and int(indices.max()) >> shape.index_bits):
-            raise InputError(f"indices of the weights must be one of {shape.index_bits} bits for each value")
+            raise InputError(f"indices of the weights must be one index of {shape.index_bits} bits for each value")
         bits = (indices[:, :, None] >> np.arange(shape.index_bits, dtype=indices.dtype)) & 1
         packed = np.packbits(
             bits.astype(np.uint8).reshape(count, shape.values * shape.index_bits), axis=1, bitorder="little"
@@ -190,7 +193,7 @@ def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
 
 
 class _Product:
-    """One command of a batch, and the shape of what belongs to it on each stream."""
+    """A command of a batch, with its payloads on each stream."""
 
     def __init__(self, config: SpmmConfig, item: SpmmJob | SpmmCommand, *, table_loaded: bool):
         self.config = config
@@ -200,7 +203,7 @@ class _Product:
         if not self.accepted:
             return
         if isinstance(item, SpmmCommand):
-            raise InputError(f"{item} is not refused by this engine: give a job, with operands")
+            raise InputError(f"the engine accepts {item}: give a job, with operands")
         self.job, weights = item, item.weights
         self.rows, self.columns, self.tokens = self.command.rows, self.command.columns, self.command.tokens
         self.spread = bool(self.command.spread)
@@ -208,46 +211,47 @@ class _Product:
         self.passes = ceil_div(self.tokens, self.pass_tokens)
         self.row_beats = ceil_div(self.rows, config.rows)
         if weights.format is WeightFormat.BBS and weights.banks != config.banks:
-            raise InputError(f"weights have {weights.banks} banks, but the engine has {config.banks}")
+            raise InputError(f"weights must have {config.banks} banks for this engine, not {weights.banks}")
         if weights.format is WeightFormat.NM and (weights.kept, weights.group) != (config.kept, config.group):
             raise InputError(
-                f"weights are {weights.kept}:{weights.group}, but the engine's {config.kept}:{config.group}"
+                f"weights must be {config.kept}:{config.group} for this engine, not {weights.kept}:{weights.group}"
             )
         if item.x.shape[0] != self.columns:
-            raise InputError(f"X has {item.x.shape[0]} rows, but W has {self.columns} columns")
+            raise InputError(f"X must have {self.columns} rows, one per column of W, not {item.x.shape[0]}")
         self.steps = row_steps(config, weights.format, weights.lengths.tolist(), spread=self.spread)
         self.engines = np.array(schedule(config, self.steps, spread=self.spread))
 
     def payloads(self) -> dict[str, np.ndarray]:
-        """Of each input stream but the commands'."""
+        """Payloads of each input stream except the command stream."""
         weights = {f"i_weights__{engine}": beats for engine, beats in enumerate(self._weights())}
         return {"i_rows": self._rows(), "i_inputs": self._inputs(), "i_table": self._table(), **weights}
 
     def _rows(self) -> np.ndarray:
-        """(passes · beats, rows) structures."""
+        """Settings of the rows, (passes · beats, rows) structures."""
         config, job = self.config, self.job
         widths = config.row_widths()
         payloads = np.zeros(self.row_beats * config.rows, [(name, np.int64) for name in widths])
         for name, (bits, is_signed) in widths.items():
+            # The hardware must ignore rows beyond M: give them the largest numbers.
             payloads[name] = (1 << (bits - is_signed)) - 1
-        if self.spread:
+        if self.spread:  # here all engines work on the rows of a beat, and rows beyond M must be empty
             payloads["length"] = 0
-        described = {name: getattr(job, name) for name in ("bias", "multiplier", "shift")}
-        for name, values in (described | {"engine": self.engines, "length": job.weights.lengths}).items():
+        settings = {name: getattr(job, name) for name in ("bias", "multiplier", "shift")}
+        for name, values in (settings | {"engine": self.engines, "length": job.weights.lengths}).items():
             _check_array(name, values, 1)
             if len(values) != self.rows:
-                raise InputError(f"{name} must be {self.rows} numbers, one per row of W, but is {len(values)}")
+                raise InputError(f"{name} must be {self.rows} numbers, one per row of W, not {len(values)}")
             payloads[name][: self.rows] = values
         return np.tile(payloads.reshape(-1, config.rows), (self.passes, 1))
 
     def _weights(self) -> list[np.ndarray]:
-        """(passes · words of the engine, bytes) int8 for each engine."""
+        """Weight words of each engine, (passes · words of the engine, bytes) int8."""
         words = word_bytes(self.config, self.job.weights)
         owners = np.repeat(self.engines, self.job.weights.lengths)
         return [np.tile(words[owners == engine], (self.passes, 1)) for engine in range(self.config.rows)]
 
     def _inputs(self) -> np.ndarray:
-        """(passes · beats, lanes) int8."""
+        """Beats of X, (passes · beats, lanes) int8."""
         banks = self.config.banks if self.spread else 1
         beats = ceil_div(self.columns, banks)
         padded = np.full((banks * beats, self.passes * self.pass_tokens), PADDING, np.int8)
@@ -256,22 +260,19 @@ class _Product:
         return by_pass.reshape(-1, input_layout(self.config).length)
 
     def _table(self) -> np.ndarray:
-        """(256, 1) int8, or none."""
+        """Entries of the activation table, (256, 1) int8; (0, 1) if the job has none."""
         if self.job.table is None:
             return np.zeros((0, 1), np.int8)
         table = np.asarray(self.job.table)
         entries = INT8_MAX - INT8_MIN + 1
-        if (
-            table.shape != (entries,)
-            or table.dtype.kind not in "iu"
-            or table.min() < INT8_MIN
-            or table.max() > INT8_MAX
-        ):
+        right = table.shape == (entries,) and table.dtype.kind in "iu"
+        if not (right and table.min() >= INT8_MIN and table.max() <= INT8_MAX):
             raise InputError(f"the activation table must be {entries} integers from {INT8_MIN} to {INT8_MAX}")
         return table.astype(np.int8)[:, None]
 
     @property
     def output_beats(self) -> int:
+        """Number of output beats."""
         if not self.accepted:
             return 0
         if self.spread:
@@ -281,12 +282,12 @@ class _Product:
         return self.rows * (full * self.config.beats_per_row + ceil_div(tail, drain))
 
     def output(self, beats: np.ndarray) -> np.ndarray:
-        """(M, N) int8 from the output's beats.
+        """Output (M, N) int8 from the output beats.
 
         Raises
         ------
         SimulationError
-            Something beyond M or N is not zero.
+            Padding beyond M or N is not zero.
         """
         spare = beats[:, :0]
         if self.spread:
@@ -306,7 +307,7 @@ class _Product:
 
     @property
     def cycle_limit(self) -> int:
-        """More cycles than the product can take, were the engines and the streams never busy beside another."""
+        """Upper bound of the cycles of the product. It assumes that engines and streams never overlap."""
         if not self.accepted:
             return 100
         steps = sum(self.steps) + self.rows + self.columns + 200
@@ -315,7 +316,7 @@ class _Product:
 
 @contextlib.contextmanager
 def _about(index: int) -> Iterator[None]:
-    """Says in errors which product they are about."""
+    """Add the number of the product to errors."""
     try:
         yield
     except InputError as error:
@@ -331,10 +332,10 @@ class SpmmBatch:
     ----------
     config : SpmmConfig
     jobs : sequence of SpmmJob or SpmmCommand
-        A bare command stands for one that the engine refuses. The operands of a job whose command the engine refuses
-        are not looked at.
+        A command without operands must be one that the engine rejects. The operands of a job that the engine rejects
+        are not used.
     table_loaded : bool
-        The engine has a table from an earlier batch.
+        Whether the engine has a table from an earlier batch.
 
     Attributes
     ----------
@@ -344,7 +345,7 @@ class SpmmBatch:
     Raises
     ------
     InputError
-        Operands do not fit together or not the engine.
+        Operands do not fit each other or the engine.
     CommandValueError
         A command does not fit the fields of the command stream.
     """
@@ -360,12 +361,12 @@ class SpmmBatch:
         self.table_loaded = table_loaded
 
     def inputs(self) -> dict[str, Any]:
-        """Payloads of the engine's input streams.
+        """Payloads for the input streams of the engine.
 
         Raises
         ------
         InputError
-            Operands are not of the shapes, types and ranges that :class:`SpmmJob` states.
+            Operands do not have the shapes, types and ranges of :class:`SpmmJob`.
         """
         streams: dict[str, list[np.ndarray]] = {}
         for index, product in enumerate(self._products):
@@ -377,23 +378,23 @@ class SpmmBatch:
         return {"i_command": [asdict(product.command) for product in self._products], **joined}
 
     def counts(self) -> dict[str, int]:
-        """Payloads that the engine's output streams owe."""
+        """Number of payloads that each output stream of the engine gives."""
         return {
             "o_data": sum(product.output_beats for product in self._products),
             "o_statistics": len(self._products),
         }
 
     def cycle_limit(self, stall: float) -> int:
-        """Far more cycles than the batch can take."""
+        """Upper bound of the cycles of the batch, with a large margin."""
         return round(4 * (1000 + sum(product.cycle_limit for product in self._products)) / (1 - stall))
 
     def runs(self, values: Mapping[str, Any], cycles: Mapping[str, Any]) -> list[SpmmRun]:
-        """The engine's output streams, cut into products.
+        """Divide the transfers of the streams into products.
 
         Raises
         ------
         SimulationError
-            What lies beyond M or N is not zero.
+            Padding beyond M or N is not zero.
         """
         beats = np.asarray(values["o_data"], np.int8).reshape(-1, self.config.drain_lanes)
         runs, start = [], 0

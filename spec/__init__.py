@@ -15,8 +15,10 @@ presets               named configurations and policies
 formats               widths and fixed-point positions that no configuration changes
 tables                contents of lookup tables: reciprocal, GELU
 link                  protocol and configuration of the serial link to a board
+heads                 a head's operands and statistics, as golden model and hardware exchange them
 base                  base class of configurations, and checks of their fields
 errors                errors that users see
+files                 output files that are written completely or not at all
 ====================  ==============================================================================================
 """
 

@@ -37,7 +37,7 @@ class InputError(ThresherError, ValueError):
 
 
 class SimulationError(Exception):
-    """The hardware misbehaved: outputs came too late, or a rule of streams was broken.
+    """The hardware gives too few outputs in time, breaks a rule of streams, or gives an impossible answer.
 
-    No input may cause this, so it is not a :class:`ThresherError`.
+    No input can cause this. It is a defect, and therefore not a :class:`ThresherError`.
     """

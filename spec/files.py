@@ -16,12 +16,12 @@ class OutputError(ThresherError):
 
 
 def check_writable(*paths: Path) -> None:
-    """Check that files can be written later. Leaves no trace.
+    """Check that files can be written later. Change nothing.
 
     Raises
     ------
     OutputError
-        A path is a folder, or its folder cannot be made or written.
+        A path is a folder, or its folder cannot be created or written.
     """
     for path in paths:
         with _naming(path):
@@ -35,12 +35,12 @@ def check_writable(*paths: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, unless it exists, and check that files can be written in it.
+    """Create a folder if it does not exist, and check that files can be written in it.
 
     Raises
     ------
     OutputError
-        The folder cannot be made or written.
+        The folder cannot be created or written.
     """
     with _naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,10 @@ def make_folder(folder: Path) -> None:
 
 
 def write_whole(contents: Mapping[Path, bytes]) -> tuple[Path, ...]:
-    """Write files, and make the folders they are in.
+    """Write files, and create their folders.
 
-    Old files are replaced only after all new contents have been written beside them. A file that has its content
-    already is not touched.
+    Old files are replaced only after all new contents have been written to temporary files. A file that already has its
+    content is not written.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def _holds(path: Path, content: bytes) -> bool:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name ``path`` in errors, not the draft or the temporary file that failed."""
+    """Name ``path`` in errors instead of the temporary file that failed."""
     try:
         yield
     except OSError as error:

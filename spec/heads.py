@@ -1,4 +1,4 @@
-"""A head of attention as work for a core, and the core's answer."""
+"""Head of attention: the operands that a core takes, and the statistics that it returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,27 +8,26 @@ from .attention_command import CommandError, HeadCommand
 __all__ = ["Head", "HeadStatistics"]
 
 Head = tuple[HeadCommand, Any, Any, Any]
-"""A command with its Q (Lq, d), K (Lk, d) and V (Lk, d) as int8 arrays. Operands of a refused command are not read."""
+"""Command, Q (Lq, d), K (Lk, d) and V (Lk, d) of a head; the matrices are int8 arrays. Operands of a rejected command
+are not used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadStatistics:
-    """The statistics stream's answer to a head.
-
-    Two answers are equal if everything but their cycles is equal.
+    """Statistics of a head. Comparison with ``==`` ignores the cycles.
 
     Attributes
     ----------
     error : CommandError
-        Why the command was refused, or ``NONE``.
+        Reason why the command is rejected, or ``NONE``.
     pruned : bool
-        The head mask removed the head; its output is zero.
+        Whether the head is pruned. Its output is then zero.
     kept_blocks : int
-        Blocks that the main array computed; 0 for a pruned head.
+        Number of kept blocks; 0 for a pruned head.
     saturations : int
-        Outputs that were clipped to INT8.
+        Number of outputs that were clipped to INT8.
     cycles : int or None
-        From the acceptance of the command to that of the head's last output beat; the golden model has none.
+        Clock cycles from the acceptance of the command to the last output beat. None in the golden model.
     """
 
     error: CommandError

@@ -90,8 +90,8 @@ def test_no_answer():
     assert port.sent == ATTEMPTS
 
 
-def test_no_answer_any_more():
-    """What has answered has the right baud rate and a bitstream: the line is to blame."""
+def test_a_board_that_stops_answering():
+    """The baud rate and the bitstream were right, so that the message does not name them."""
 
     class Fading(Board):
         def handle(self, data: bytes) -> bytes:
@@ -99,8 +99,8 @@ def test_no_answer_any_more():
 
     link = Link(FakePort(Fading()))
     link.greet(TINY)
-    told = f"no answer any more from fake at 115200 baud, asked {ATTEMPTS} times: the line loses too much"
-    with pytest.raises(DeviceError, match=told) as error:
+    message = f"no more answers from fake at 115200 baud after {ATTEMPTS} attempts: reset the board"
+    with pytest.raises(DeviceError, match=message) as error:
         StreamDevice(link, ECHO).run({"i": [1] * 100_000}, {"o": 100_000})
     assert "check --baud" not in str(error.value)
 
@@ -180,11 +180,11 @@ def terminal():
 def test_a_port_that_takes_nothing(terminal, monkeypatch):
     monkeypatch.setattr(port_module, "WRITE_SECONDS", 0.1)
     port = SerialPort(terminal, baud=115200)
-    with pytest.raises(DeviceError, match=f"{terminal} takes no data: plug the board in again"):
+    with pytest.raises(DeviceError, match=f"{terminal} accepts no data: plug the board in again"):
         port.write(bytes(1_000_000))
     port.close()
 
 
 def test_a_baud_rate_that_no_port_has(terminal):
-    with pytest.raises(DeviceError, match=f"{terminal} has no 99999999999999 baud: choose another --baud"):
+    with pytest.raises(DeviceError, match=f"{terminal} does not support 99999999999999 baud: choose another --baud"):
         SerialPort(terminal, baud=99_999_999_999_999)

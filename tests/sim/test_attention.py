@@ -67,11 +67,11 @@ def test_amaranths_simulator_says_the_same():
 def test_bad_operands_are_refused_before_anything_runs(simulator):
     command, q, k, v = random_head(simulator.config, random.Random(1))
     before = simulator.cycle
-    with pytest.raises(InputError, match="K of head 1 must be an int8 array, but is int64"):
+    with pytest.raises(InputError, match="K of head 1 must be an int8 array, not int64"):
         simulator.run([(command, q, k, v), (command, q, k.astype(np.int64), v)])
-    with pytest.raises(InputError, match="V of head 0 must be an int8 array, but is list"):
+    with pytest.raises(InputError, match="V of head 0 must be an int8 array, not list"):
         simulator.run([(command, q, k, v.tolist())])
-    with pytest.raises(InputError, match="Q of head 0 has shape"):
+    with pytest.raises(InputError, match="Q of head 0 must have shape"):
         simulator.run([(command, q[:, :0], k, v)])
     with pytest.raises(CommandValueError, match="rho=256"):
         simulator.run([(dataclasses.replace(command, rho=256), q, k, v)])

@@ -179,7 +179,7 @@ def test_amaranths_simulator_says_the_same(simulator):
 def test_bad_operands_are_refused_before_anything_runs(simulator):
     job = random_job(TINY, np.random.default_rng(1))
     before = simulator.cycle
-    with pytest.raises(InputError, match="X must be an int8 array, but is int64"):
+    with pytest.raises(InputError, match="X must be an int8 array, not int64"):
         simulator.run([job, dataclasses.replace(job, x=job.x.astype(np.int64))])
     with pytest.raises(InputError, match=r"i_rows\[0\]\[0\]\.multiplier must be from 0 to 65535, not 65536"):
         simulator.run([dataclasses.replace(job, multiplier=0 * job.multiplier + 65536)])

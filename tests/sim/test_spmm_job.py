@@ -77,19 +77,19 @@ def test_spread_is_the_default_of_banks_and_few_tokens():
 
 
 BAD_JOBS = {
-    "X must be an int8 array, but is int64": good_job(x=np.zeros((6, 3), int)),
-    r"X must be an array of integers with 2 dimensions, but is int8 \(6,\)": good_job(x=np.zeros(6, np.int8)),
-    "X must be an array of integers with 2 dimensions, but is list": good_job(x=[[1]]),
-    "X has 7 rows, but W has 6 columns": good_job(x=np.zeros((7, 3), np.int8)),
-    "bias must be 5 numbers, one per row of W, but is 4": good_job(bias=np.zeros(4, int)),
-    r"bias must be an array of integers with 1 dimensions, but is float64 \(5,\)": good_job(bias=np.zeros(5)),
+    "X must be an int8 array, not int64": good_job(x=np.zeros((6, 3), int)),
+    r"X must be an array of integers with 2 dimensions, not int8 \(6,\)": good_job(x=np.zeros(6, np.int8)),
+    "X must be an array of integers with 2 dimensions, not list": good_job(x=[[1]]),
+    "X must have 6 rows, one per column of W, not 7": good_job(x=np.zeros((7, 3), np.int8)),
+    "bias must be 5 numbers, one per row of W, not 4": good_job(bias=np.zeros(4, int)),
+    r"bias must be an array of integers with 1 dimensions, not float64 \(5,\)": good_job(bias=np.zeros(5)),
     "the activation table must be 256 integers from -128 to 127": good_job(table=[128] * 256),
     "table must be 256 integers": good_job(table=[1.0] * 256),
-    "weights have 2 banks, but the engine has 4": with_weights(good_job(weight_format=WeightFormat.BBS), banks=2),
-    "weights are 1:4, but the engine's 2:4": with_weights(good_job(weight_format=WeightFormat.NM), kept=1),
+    "weights must have 4 banks for this engine, not 2": with_weights(good_job(weight_format=WeightFormat.BBS), banks=2),
+    "weights must be 2:4 for this engine, not 1:4": with_weights(good_job(weight_format=WeightFormat.NM), kept=1),
     "lengths of the weights must be 5 numbers of words": with_weights(good_job(), lengths=np.full(5, 50)),
     "words of csr weights must have 1 int8 values": with_weights(good_job(), values=np.zeros((0, 2), np.int8)),
-    "indices of the weights must be one of 6 bits for each value": with_weights(
+    "indices of the weights must be one index of 6 bits for each value": with_weights(
         good_job(), values=np.zeros((5, 1), np.int8), indices=np.full((5, 1), 64), lengths=np.ones(5, int)
     ),
 }
@@ -99,14 +99,14 @@ BAD_JOBS = {
 def test_operands_that_do_not_fit_are_refused(message):
     with pytest.raises(InputError, match=message) as caught:
         SpmmBatch(TINY, [good_job(), BAD_JOBS[message]]).inputs()
-    if not message.startswith("X must"):
+    if not message.startswith("X must be"):
         assert str(caught.value).startswith("product 1: ")
 
 
 def test_commands_that_do_not_fit():
     with pytest.raises(CommandValueError, match="tokens"):
         SpmmBatch(TINY, [SpmmCommand(rows=1, columns=1, tokens=1 << 40)])
-    with pytest.raises(InputError, match="is not refused by this engine"):
+    with pytest.raises(InputError, match="the engine accepts SpmmCommand"):
         SpmmBatch(TINY, [SpmmCommand(rows=1, columns=1, tokens=1)])
 
 
