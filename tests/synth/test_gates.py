@@ -1,7 +1,8 @@
-"""Whole heads and products on the netlists that synthesis makes, bit for bit golden's."""
+"""Post-synthesis simulation: heads and products match the golden model bit for bit."""
 
 import numpy as np
 import pytest
+from thresher.sim import build
 from thresher.sim.attention import AttentionSimulator
 from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import WeightFormat, preset, spmm_preset
@@ -17,9 +18,15 @@ DEVICES = ["ice40up5k", "lfe5u-25f"]
 STALLS = [(0.0, 0), (0.4, 1)]
 
 
+@pytest.fixture(autouse=True)
+def fast_build(monkeypatch):
+    """Netlists are large and run for seconds only: compiling them with optimisation takes longer than it saves."""
+    monkeypatch.setitem(build.OPTIMISE, "OPT_FAST", "-O0")
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_attention(device, tmp_path):
-    """Heads of every length, with and without pruned blocks, in the cycles of the Verilog that was synthesised."""
+    """Heads of every length, with and without pruned blocks, take the cycles of the emitted Verilog."""
     config = preset("tiny")
     netlist = gates("attention", config, name=device, folder=tmp_path)
     heads = [*random_heads(config, count=40, seed=0), *edge_heads(config, np.random.default_rng(0))]
@@ -35,7 +42,7 @@ def test_attention(device, tmp_path):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_spmm(device, tmp_path):
-    """Products of every format, in the cycles of the Verilog that was synthesised."""
+    """Products of every weight format take the cycles of the emitted Verilog."""
     config = spmm_preset("tiny")
     netlist = gates("spmm", config, name=device, folder=tmp_path)
     rng = np.random.default_rng(0)

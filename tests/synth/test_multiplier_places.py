@@ -67,17 +67,15 @@ def test_small_parts_are_left_to_nextpnr():
 
 
 @pytest.mark.parametrize("name", ["lfe5u-25f", "lfe5u-45f", "lfe5u-85f"])
-def test_nextpnr_knows_them(tmp_path, name):
+def test_nextpnr_knows_the_places(tmp_path, name):
     die = DIES[multipliers(name)]
     count = die.multipliers
-    products = "".join(f"always @(posedge clk) p[{i + 1}] <= p[{i}][2:0] * p[{i}][5:3];\n" for i in range(count))
-    source = f"reg [5:0] p [0:{count}]; always @(posedge clk) p[0] <= a;\n{products}assign q = p[{count}];"
-    (tmp_path / "top.v").write_text(f"module top(input clk, input [5:0] a, output [5:0] q);\n{source}\nendmodule\n")
-    script = "read_verilog top.v; synth_ecp5 -noiopad -top top; write_json top.json"
-    run(find("yosys", Source.AUTO), ["-p", script], folder=tmp_path, log="map.log")
-    design = json.loads((tmp_path / "top.json").read_text())
-    assert place_multipliers(design["modules"]["top"], die) == count
-    (tmp_path / "top.json").write_text(json.dumps(design))
+    names = [f"core.$_{i}" for i in range(count)]
+    cell = {"type": "MULT18X18D", "parameters": {}, "port_directions": {}, "connections": {}}
+    cells = {name: {**cell, "hide_name": 0, "attributes": {}} for name in names}
+    top = {"attributes": {"top": "1"}, "ports": {}, "cells": cells, "netnames": {}}
+    assert place_multipliers(top, die) == count
+    (tmp_path / "top.json").write_text(json.dumps({"modules": {"top": top}}))
     options = [*DEVICES[name].place, "--json", "top.json", "--out-of-context", "--no-route"]
     run(find("nextpnr-ecp5", Source.AUTO), options, folder=tmp_path, log="place.log")
     assert f"Placed {count} cells based on constraints" in (tmp_path / "place.log").read_text()
