@@ -1,5 +1,6 @@
 """The command line: what it prints, and what it says to bad input."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thresher import __version__
+from thresher.cli import demo
 from thresher.model.source import DEFAULT_FOLDER
 from thresher.runtime import answers
 from thresher.runtime.backends import GoldenBackend
@@ -91,22 +93,17 @@ def test_bench_on_the_smallest_hardware():
         assert abs(told[f"{prefix}error"]) < 0.05
 
 
-def test_verilog_writes_once(tmp_path):
-    first = invoke("verilog", "--preset", "tiny", "-o", tmp_path, "--json")
+def test_verilog_of_a_configuration_file_is_written_once(tmp_path):
+    (tmp_path / "mine.json").write_text('{"weight_bits": 10, "fill": "zero"}')
+    line = ["verilog", "--preset", "tiny", "--config", tmp_path / "mine.json", "-o", tmp_path / "v"]
+    first = invoke(*line, "--json")
     assert first.exit_code == 0, first.stderr
     told = json.loads(first.stdout)
     assert told["written"] == ["attention_core.v", "attention_core.json"]
     assert Path(told["verilog"]).exists()
-    second = invoke("verilog", "--preset", "tiny", "-o", tmp_path)
-    assert second.stdout.count("unchanged") == 2
-
-
-def test_a_configuration_file_changes_the_preset(tmp_path):
-    (tmp_path / "mine.json").write_text('{"weight_bits": 10, "fill": "zero"}')
-    result = invoke("verilog", "--preset", "tiny", "--config", tmp_path / "mine.json", "-o", tmp_path / "v")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads((tmp_path / "v" / "attention_core.json").read_text())["configuration"]
-    assert (told["weight_bits"], told["fill"], told["lanes"]) == (10, "zero", PRESETS["tiny"].lanes)
+    described = json.loads((tmp_path / "v" / "attention_core.json").read_text())["configuration"]
+    assert (described["weight_bits"], described["fill"], described["lanes"]) == (10, "zero", PRESETS["tiny"].lanes)
+    assert invoke(*line).stdout.count("unchanged") == 2
 
 
 def test_eval_of_a_few_sentences(tmp_path):
@@ -125,7 +122,11 @@ def test_eval_of_a_few_sentences(tmp_path):
     assert "accuracy" in table
 
 
-def test_demo_runs_on_hardware_and_draws(tmp_path):
+def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
+    """On small hardware, whose simulator is built in less time than that of ``edge``."""
+    small = dataclasses.replace(PRESETS["tiny"], max_length=32, max_head_dim=64, lanes=8, predictor_lanes=16)
+    monkeypatch.setattr(demo, "configuration", lambda *_: small)
+    monkeypatch.setattr(demo, "SENTENCES", demo.SENTENCES[:4])
     result = invoke("demo", "-o", tmp_path / "new" / "out", "--json")
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""What a board holds, in simulation behind a pseudo-terminal, from a host's side."""
+"""A simulated board behind a pseudo-terminal, driven by the host."""
 
 import contextlib
 import dataclasses
@@ -25,14 +25,13 @@ from thresher.spec import WeightFormat, preset, row_scaling, spmm_preset
 from ..sim.heads import random_heads
 from .fake_board import spoiled
 
-# As small as a core can be that holds heads of the packaged model.
-SMALL = dataclasses.replace(preset("tiny"), max_length=32, max_head_dim=64, lanes=8, predictor_lanes=16)
+TINY = preset("tiny")
 BAUD = 1_000_000
 
 
 @pytest.fixture(scope="module")
 def simulator():
-    with BoardSimulator(SMALL) as made:
+    with BoardSimulator(TINY) as made:
         yield made
 
 
@@ -44,25 +43,25 @@ def path(simulator):
 
 def check(heads, results, seed):
     for index, (head, (output, statistics)) in enumerate(zip(heads, results, strict=True)):
-        expected = attention_head(SMALL, *head)
+        expected = attention_head(TINY, *head)
         assert statistics == expected.statistics, f"seed {seed}, head {index}"
         same = output is None if expected.output is None else np.array_equal(output, expected.output)
         assert same, f"seed {seed}, head {index}"
 
 
 def test_heads_equal_golden(path):
-    heads = random_heads(SMALL, count=8, seed=1)
-    with AttentionDevice.open(SMALL, path, baud=BAUD) as device:
+    heads = random_heads(TINY, count=8, seed=1)
+    with AttentionDevice.open(TINY, path, baud=BAUD) as device:
         check(heads[:5], device.run(heads[:5]), 1)
         check(heads[5:], device.run(heads[5:]), 1)
 
 
 def test_a_session_after_one_that_broke_off(path):
-    heads = random_heads(SMALL, count=2, seed=2)
+    heads = random_heads(TINY, count=2, seed=2)
     line = os.open(path, os.O_RDWR | os.O_NOCTTY)
     os.write(line, b"\xa5\x5a\x05\x01\xf0\x00" + bytes(100))
     os.close(line)
-    with AttentionDevice.open(SMALL, path, baud=BAUD) as device:
+    with AttentionDevice.open(TINY, path, baud=BAUD) as device:
         check(heads, device.run(heads), 2)
 
 
@@ -92,27 +91,26 @@ def test_a_bad_line_costs_time_only(path, seed, monkeypatch):
     monkeypatch.setattr(module, "FIRST_WAIT", 0.1)
     monkeypatch.setattr(module, "ATTEMPTS", 50)
     monkeypatch.setattr(streams, "STUCK_SECONDS", 600)
-    heads = random_heads(SMALL, count=4, seed=seed)
+    heads = random_heads(TINY, count=4, seed=seed)
     port = BadPort(path, seed)
-    with AttentionDevice(SMALL, port) as device:
+    with AttentionDevice(TINY, port) as device:
         check(heads, device.run(heads), seed)
     assert port.spoils > 0, f"seed {seed}"
 
 
-def test_a_sentence_equals_golden(path):
-    texts = ["a film of rare warmth", "cold , slow and utterly pointless"]
-    settings = {"config": SMALL, "rho": 0.5}
-    found = answer("default", texts, backend="device", port=path, **settings)
-    golden = answer("default", texts, backend="golden", **settings)
+def test_a_sentence_equals_golden(path, make_model):
+    model, texts = str(make_model()), ["a b c d", "h g f e a"]
+    settings = {"config": TINY, "rho": 0.5}
+    found = answer(model, texts, backend="device", port=path, **settings)
+    golden = answer(model, texts, backend="golden", **settings)
     assert found.bit_exact is True
     assert found.heads == 8
-    assert [each.label for each in found.sentences] == ["positive", "negative"]
     assert [each.confidence for each in found.sentences] == [each.confidence for each in golden.sentences]
 
 
 def test_another_configuration(path):
-    with pytest.raises(DeviceError, match="holds configuration"):
-        AttentionDevice.open(preset("tiny"), path, baud=BAUD)
+    with pytest.raises(DeviceError, match="holds the hardware of --preset tiny"):
+        AttentionDevice.open(dataclasses.replace(TINY, max_length=32), path, baud=BAUD)
 
 
 class CountedPort(SerialPort):
@@ -130,13 +128,13 @@ class CountedPort(SerialPort):
 
 
 def test_unplugged_while_it_runs(simulator):
-    heads = random_heads(SMALL, count=50, seed=5)
+    heads = random_heads(TINY, count=50, seed=5)
     terminal = BoardTerminal(simulator)
     plugged = contextlib.ExitStack()
     plugged.callback(terminal.close)
     unplugging = threading.Thread(target=plugged.close)
     port = CountedPort(plugged.enter_context(terminal.serving()), unplugging)
-    device = AttentionDevice(SMALL, port)
+    device = AttentionDevice(TINY, port)
     check(heads[:1], device.run(heads[:1]), 5)
     port.left = 20
     with pytest.raises(DeviceError, match=f"lost {port.name}"):
@@ -146,13 +144,13 @@ def test_unplugged_while_it_runs(simulator):
 
 
 def test_two_programs_at_one_port(path):
-    with AttentionDevice.open(SMALL, path, baud=BAUD), pytest.raises(DeviceError, match="another program uses it"):
-        AttentionDevice.open(SMALL, path, baud=BAUD)
+    with AttentionDevice.open(TINY, path, baud=BAUD), pytest.raises(DeviceError, match="another program uses it"):
+        AttentionDevice.open(TINY, path, baud=BAUD)
 
 
 def test_products_over_streams():
-    """The SpMM engine is served as the attention core is."""
-    config = spmm_preset("tiny")
+    """A board holds an SpMM engine."""
+    config = spmm_preset("tiny").with_formats(WeightFormat.CSR)
     rng = np.random.default_rng(6)
     weights = (rng.integers(-128, 128, (9, 24)) * (rng.random((9, 24)) < 0.3)).astype(np.int8)
     multiplier, shift = row_scaling(0.01)

@@ -18,13 +18,12 @@ def _sparsity(heads, rho: int) -> float:
     return 1 - float(np.mean(kept)) / 64
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_no_other_rho_comes_nearer(seed):
-    heads = random_heads(TINY, length=15, head_dim=8, heads=5, seed=seed)
+def test_no_other_rho_comes_nearer():
+    heads = random_heads(TINY, length=15, head_dim=8, heads=5, seed=0)
     reached = {rho: _sparsity(heads, rho) for rho in range(-256, 256)}
     for wanted in (0.0, 0.1, 0.5, 0.8):
         best = min(abs(value - wanted) for value in reached.values())
-        assert abs(reached[find_rho(TINY, heads, wanted)] - wanted) == pytest.approx(best), (seed, wanted)
+        assert abs(reached[find_rho(TINY, heads, wanted)] - wanted) == pytest.approx(best), wanted
 
 
 def test_zero_is_dense():
