@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thresher.cli.synth_jobs import expected
+from thresher.cost.sizes import compared
 from thresher.spec import ThresherError, preset, spmm_preset
 from thresher.synth.devices import DEVICES, device
 from thresher.synth.flow import measure
@@ -63,8 +63,7 @@ def count(
 
 def estimates(row: dict[str, Any]) -> str:
     """What `thresher estimate` says, of the unit as a whole, and how far it is off."""
-    target = device(row["device"])
-    told = expected(UNITS[row["unit"]](row["preset"]), unit=row["unit"], device=target, measured=row)
+    told = compared(UNITS[row["unit"]](row["preset"]), device(row["device"]).fabric, row)
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
         for name, entry in told.items()

@@ -22,6 +22,8 @@ __all__ = ["estimate", "synth"]
 # Any: the type checker takes no enumeration made at run time.
 DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
 LFE5U_85F = DeviceName("lfe5u-85f")
+PRUNED = 0.75
+"""Sparsity whose operations per second are told."""
 
 
 BoardName: Any = StrEnum("BoardName", {name: name for name in BOARDS})
@@ -81,10 +83,12 @@ def synth(
     as_json: JsonOption = False,
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
+    from ..cost import sizes
+    from ..cost.estimate import speedup
     from ..spec.files import check_writable
     from ..synth import flow, html
     from ..synth.measurement import WHOLE_UNITS
-    from . import synth_jobs, synth_report
+    from . import synth_report
 
     config = _configuration(unit, preset.value, policy, config_file)
     of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None}
@@ -97,16 +101,15 @@ def synth(
         common |= {"keep_hierarchy": keep_hierarchy}
         common |= {"tell": steps.tell, "announce": steps.announce}
         if unit in WHOLE_UNITS:
-            speedup = synth_jobs.speedup_75(config, name=preset.value)
-            common |= {"speedup_75": speedup.value, "speedup_source": speedup.source}
+            common |= dict(zip(("speedup_75", "speedup_source"), speedup(config, PRUNED), strict=True))
         if isinstance(target, Board):
             common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
             measured = flow.build(config, board=target, **common)
         else:
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
-        counts = synth_jobs.counted(measured.unit_resources, chip)
-        expected = synth_jobs.expected(config, unit=unit, device=chip, measured=counts)
+        whole = unit in WHOLE_UNITS
+        expected = sizes.compared(config, chip.fabric, measured.unit_counts) if whole else {}
         page = html.write(measured, folder / "report.html", expected)
     told = measured.to_dict()
     if as_json:
@@ -144,10 +147,13 @@ def estimate(
     as_json: JsonOption = False,
 ) -> None:
     """Estimate size and cycles of a configuration at once, beside what was measured of it."""
-    from . import synth_jobs, synth_report
+    from ..cost.estimate import estimate as estimate_of
+    from . import synth_report
 
     config = _configuration(unit.value, preset.value, policy, config_file)
-    told = synth_jobs.estimate(config, unit=unit.value, name=preset.value, device=device(device_name.value))
+    chip = device(device_name.value)
+    told = {"preset": preset.value, "unit": unit.value, "device": chip.name}
+    told |= estimate_of(config, fabric=chip.fabric, available=chip.available)
     if as_json:
         print_json(told)
     else:

@@ -56,11 +56,12 @@ def show(measured: "Measurement", page: "Path", expected: "Errors") -> None:
         console.print(Text(f"\n{shares}"), soft_wrap=True)
         if measured.too_large:
             console.print(Text(f"does not fit: {lacking(measured)}"), soft_wrap=True)
-    figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
-    what = "estimated" if measured.board is None else "estimated without the link"
-    if measured.keep_hierarchy:
-        what += " as a whole, which shares logic"
-    console.print(Text(f"{what}: {figures}"), soft_wrap=True)
+    if expected:
+        figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
+        what = "estimated" if measured.board is None else "estimated without the link"
+        if measured.keep_hierarchy:
+            what += " as a whole, which shares logic"
+        console.print(Text(f"{what}: {figures}; {_bands(expected)}"), soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
         console.print(Text(note), soft_wrap=True)
@@ -113,24 +114,21 @@ def _share(entry: dict[str, Any]) -> str:
     return f"{entry['estimate'] / entry['available']:.1%}" if entry["available"] else "none there"
 
 
+def _bands(resources: dict[str, Any]) -> str:
+    """Stated errors of sizes."""
+    names = [name for name, entry in resources.items() if entry["band"]]
+    return f"{' and '.join(map(str.upper, names))} within ±{resources[names[0]]['band']:.0%}"
+
+
 def estimate(told: dict[str, Any]) -> None:
-    """Size by block, cycles by sparsity."""
+    """Sizes, and cycles by sparsity."""
     console = make_console()
-    console.print(
-        Text(f"{told['unit']} of {told['preset']}, {told['lanes']} multipliers, estimated for {told['device']}\n")
-    )
-    names = list(told["resources"])
-    table = make_table("block", *(name.upper() for name in names), right=1)
-    for block, counts in told["blocks"].items():
-        table.add_row(Text(block), *(f"{counts[name]:,}" for name in names))
-    table.add_row("total", *(f"{told['resources'][name]['estimate']:,}" for name in names))
-    if all(entry["available"] is not None for entry in told["resources"].values()):
-        table.add_row("share", *(_share(told["resources"][name]) for name in names))
-    if any(entry["measured"] is not None for entry in told["resources"].values()):
-        table.add_row("measured", *(f"{told['resources'][name]['measured']:,}" for name in names))
-        errors = [told["resources"][name]["error"] for name in names]
-        table.add_row("error", *("" if error is None else f"{error:+.1%}" for error in errors))
-    console.print(table)
+    multipliers = f"{told['multipliers']} INT8 multipliers"
+    console.print(Text(f"{told['unit']} of {told['preset']}, {multipliers}, estimated for {told['device']}\n"))
+    if told["resources"]:
+        _sizes(told["resources"])
+    else:
+        console.print(Text("sizes are not estimated for this device"))
     if device(told["device"]).family is Family.ICE40:
         lut, ff = (told["resources"][name] for name in ("lut4", "ff"))
         least, most = max(lut["estimate"], ff["estimate"]), lut["estimate"] + ff["estimate"]
@@ -142,3 +140,18 @@ def estimate(told: dict[str, Any]) -> None:
         speedup = row["dense_cycles_at_full_use"] / row["cycles"]
         shown.add_row(f"{row['sparsity']:.0%} pruned", f"{row['cycles']:,}", f"{speedup:.2f}")
     console.print(shown)
+    console.print(Text(f"cycles within ±{told['cycles_band']:.1%} of RTL"), soft_wrap=True)
+
+
+def _sizes(resources: dict[str, Any]) -> None:
+    """Sizes, shares of the device, and what was measured."""
+    console = make_console()
+    table = make_table("", *(name.upper() for name in resources), right=1)
+    table.add_row("estimate", *(f"{entry['estimate']:,}" for entry in resources.values()))
+    table.add_row("share", *map(_share, resources.values()))
+    if any(entry["measured"] is not None for entry in resources.values()):
+        table.add_row("measured", *(f"{entry['measured']:,}" for entry in resources.values()))
+        errors = [entry["error"] for entry in resources.values()]
+        table.add_row("error", *("" if error is None else f"{error:+.1%}" for error in errors))
+    console.print(table)
+    console.print(Text(_bands(resources)), soft_wrap=True)

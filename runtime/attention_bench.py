@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cost.attention_cycles import HeadWork
+from ..cost.attention import HeadWork
 from ..golden.attention.core import HeadResult, attention_head
 from ..golden.attention.predictor import predict
 from ..golden.attention.selection import block_importance, block_mask
@@ -44,7 +44,7 @@ class SteadyState:
     cycles_per_head : float
         Mean distance of the last output beats of neighbouring heads.
     estimate : float
-        The same by :class:`~thresher.cost.attention_cycles.HeadWork`, from the mean number of kept blocks.
+        The same by :class:`~thresher.cost.attention.HeadWork`, from the mean number of kept blocks.
     kept_blocks : float
         Mean over the counted heads.
     ideal_cycles : float

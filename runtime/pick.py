@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..cost.attention_cycles import HeadWork
+from ..cost.attention import HeadWork
 from ..model.load import Model, calibration_sentences
 from ..model.quantise import AttentionScales
 from ..spec.attention_command import DENSE_RHO
@@ -105,7 +105,7 @@ class SparsityPick:
 
 
 def head_cycles(config: AttentionConfig, shapes: Counter[HeadShape]) -> float:
-    """Cycles of a stream of these heads, by :class:`~thresher.cost.attention_cycles.HeadWork`: the sum of what each
+    """Cycles of a stream of these heads, by :class:`~thresher.cost.attention.HeadWork`: the sum of what each
     takes in a stream of its like."""
     return sum(count * _cycles(config, shape) for shape, count in shapes.items())
 

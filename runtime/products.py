@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..cost.spmm_cycles import cycles
+from ..cost.spmm import cycles
 from ..golden.spmm.packing import PackedWeights, pack, unpack
 from ..model.pack import UNSTRUCTURED, own_sparsity, pack_pruned, prune_matrices
 from ..model.weights import Float32
@@ -77,7 +77,7 @@ def reached_sparsity(packed: PackedWeights) -> float:
 
 
 def estimated_cycles(config: SpmmConfig, weights: PackedMatrix, tokens: int, *, spread: bool = False) -> int:
-    """Cycles of a product by :func:`~thresher.cost.spmm_cycles.cycles`."""
+    """Cycles of a product by :func:`~thresher.cost.spmm.cycles`."""
     lengths = weights.lengths.tolist()
     return cycles(config, weights.format, columns=weights.columns, tokens=tokens, lengths=lengths, spread=spread)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cost.spmm_cycles import cycles as cycles_of
+from ..cost.spmm import cycles as cycles_of
 from ..golden.spmm.packing import PackedWeights
 from ..model.bert import BertConfig
 from ..model.pack import pack_model
@@ -45,7 +45,7 @@ class MatrixFigures:
         biases.
     cycles, dense_cycles : int
         Cycles of a product with ``tokens`` tokens, with these weights and with dense ones: measured, or by
-        :func:`~thresher.cost.spmm_cycles.cycles`.
+        :func:`~thresher.cost.spmm.cycles`.
     spread : bool
         Whether the lanes are spread over the banks of a row, which the command of a product selects.
     """

@@ -47,7 +47,7 @@ class SpmmBench:
     dense_cycles : int
         Like ``cycles``, of the dense product on the same engine.
     estimate, dense_estimate : int
-        ``cycles`` and ``dense_cycles`` by :func:`~thresher.cost.spmm_cycles.cycles`.
+        ``cycles`` and ``dense_cycles`` by :func:`~thresher.cost.spmm.cycles`.
     bytes, dense_bytes : int
         Size of the packed weights in memory, and of plain INT8 weights.
     bit_exact : bool

@@ -70,6 +70,19 @@ class Device:
         return {"lut": lut, "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
 
     @property
+    def fabric(self) -> str:
+        """Name of the cells that it has, for estimates of sizes; see :mod:`~thresher.cost.memories`."""
+        if self.family is Family.ICE40 and self.capacity and not self.capacity.dsp:
+            return f"{self.family} without multipliers"
+        return str(self.family)
+
+    @property
+    def available(self) -> dict[str, int]:
+        """:attr:`capacity` by the names of JSON that estimates have, too; empty without."""
+        held = self.capacity
+        return {} if held is None else {"lut4": held.lut, "ff": held.ff, "bram": held.bram, "dsp": held.dsp}
+
+    @property
     def routable(self) -> bool:
         """Whether nextpnr places and routes it."""
         return bool(self.place)

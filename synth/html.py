@@ -19,7 +19,7 @@ CELLS = ("lut", "logic_lut", "carry", "lut_ram", "mux", "ff", "cells", "bram", "
 """Columns of the table of cells."""
 
 Estimates = Mapping[str, Mapping[str, float | None]]
-"""By count: ``estimate``, ``measured`` and ``error``."""
+"""By count: ``estimate``, ``measured``, ``error``, and ``band``, the stated error; 0 if it is exact."""
 
 
 @dataclass(frozen=True)

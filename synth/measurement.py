@@ -132,6 +132,12 @@ class Measurement:
         return total(block for block in self.blocks if f"{block.name}.".startswith(f"{CORE}."))
 
     @property
+    def unit_counts(self) -> dict[str, int]:
+        """:attr:`unit_resources` by the names of JSON that estimates have, too."""
+        counts = self.unit_resources
+        return {"lut4": counts.lut, "ff": counts.ff, "bram": counts.bram, "dsp": counts.dsp}
+
+    @property
     def fmax_mhz(self) -> float | None:
         """Median over the seeds; ``None`` without place and route."""
         reached = [route.fmax_mhz for route in self.routes.values()]
@@ -172,11 +178,11 @@ class Measurement:
         return {name: fit for name, fit in self.fits.items() if fit.missing}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON. ``lut4`` counts all look-up tables (of six inputs on Xilinx), ``logic_lut4`` those for logic;
-        ``lanes`` are multipliers, and nothing in a part of a unit."""
+        """As JSON. ``lut4`` counts all look-up tables (of six inputs on Xilinx), ``logic_lut4`` those for logic.
+        ``multipliers`` are INT8 multipliers; ``None`` for a part of a unit."""
         counts = self.resources
         reached = [route.fmax_mhz for route in self.routes.values()]
-        lanes = self.multipliers if self.unit in WHOLE_UNITS else None
+        multipliers = self.multipliers if self.unit in WHOLE_UNITS else None
         return {
             "preset": self.preset,
             "unit": self.unit,
@@ -198,8 +204,8 @@ class Measurement:
             "median_seed": self.median_seed,
             "critical_path": [dataclasses.asdict(segment) for segment in self.critical_path],
             "placed": {} if self.median_route is None else self.median_route.placed,
-            "lanes": lanes,
-            "lut4_per_lane": None if lanes is None else counts.lut / lanes,
+            "multipliers": multipliers,
+            "lut4_per_multiplier": None if multipliers is None else counts.lut / multipliers,
             "gops_dense": self.gops_dense,
             "gops_effective_75": self.gops_effective_75,
             "speedup_75": self.speedup_75,

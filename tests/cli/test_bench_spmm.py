@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from thresher.cost.spmm_cycles import cycles
+from thresher.cost.spmm import cycles
 from thresher.model import pack as pack_module
 from thresher.runtime import compare, products, spmm_bench
 from thresher.sim.spmm import SpmmSimulator

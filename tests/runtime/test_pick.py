@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 import pytest
-from thresher.cost.attention_cycles import HeadWork
+from thresher.cost.attention import HeadWork
 from thresher.model import load_model
 from thresher.runtime.attention import HeadShape
 from thresher.runtime.evaluate import evaluate

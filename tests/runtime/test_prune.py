@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thresher.cost.spmm_cycles import cycles
+from thresher.cost.spmm import cycles
 from thresher.model.packed_file import read_packed
 from thresher.runtime.prune import PackReport, prune_model
 from thresher.spec import SpmmConfig, ThresherError, WeightFormat, spmm_preset

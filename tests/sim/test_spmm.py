@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from thresher.cost.spmm_cycles import cycles
+from thresher.cost.spmm import cycles
 from thresher.golden.spmm.packing import pack
 from thresher.hdl.spmm.engine import Spmm
 from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products, spmm_design

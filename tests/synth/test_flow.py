@@ -66,7 +66,14 @@ def test_the_json_of_a_measurement(tmp_path):
     assert set(told["seconds"]) == {"yosys", "seed 1", "seed 2", "seed 5"}
     assert told["median_seed"] == 2
     # A part computes nothing on its own.
-    for name in ("gops_dense", "gops_effective_75", "speedup_75", "speedup_source", "lanes", "lut4_per_lane"):
+    for name in (
+        "gops_dense",
+        "gops_effective_75",
+        "speedup_75",
+        "speedup_source",
+        "multipliers",
+        "lut4_per_multiplier",
+    ):
         assert told[name] is None
 
 
@@ -83,7 +90,7 @@ def test_operations_per_second(tmp_path):
     assert result.gops_dense == pytest.approx(2 * 8 * 81e6 / 1e9)
     assert result.gops_effective_75 == pytest.approx(3.5 * 2 * 8 * 81e6 / 1e9)
     told = result.to_dict()
-    assert (told["lanes"], told["lut4_per_lane"], told["speedup_75"]) == (8, 1.0, 3.5)
+    assert (told["multipliers"], told["lut4_per_multiplier"], told["speedup_75"]) == (8, 1.0, 3.5)
 
 
 def test_nothing_is_made_twice(tmp_path):
@@ -414,7 +421,7 @@ def test_the_page_needs_nothing_else(tmp_path):
             names = {name for name, _ in attrs}
             assert not names & {"src", "href", "srcset", "onload"}
 
-    estimates = {"lut4": {"estimate": 1234, "measured": 1000, "error": 0.234}}
+    estimates = {"lut4": {"estimate": 1234, "measured": 1000, "error": 0.234, "band": 0.3}}
     text = html.write(run(tmp_path, seeds=(1, 2), preset="<tiny>"), tmp_path / "x.html", estimates).read_text()
     reader = Reader()
     reader.tags = []

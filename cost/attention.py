@@ -1,0 +1,304 @@
+"""Cycles of an attention core for a head, in closed form."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from ..spec.attention_config import AttentionConfig, Fill, Normalise, Score
+from ..spec.errors import ConfigError
+from ..spec.formats import RECIPROCAL_FRACTION, RHO_FRACTION, ceil_div, unsigned_bits
+
+__all__ = ["COMPACT_BAND", "PIPELINED_BAND", "HeadWork", "band"]
+
+PIPELINED_BAND, COMPACT_BAND = 0.035, 0.06
+"""Relative errors of :attr:`HeadWork.cycles` on the shapes of ``bench/attention.py``."""
+
+# Structure of the hardware.
+SLOTS = 2  # heads inside a core
+DIVIDER_BITS = 2  # of a quotient, per cycle
+LIST_CYCLES = 3  # to list a block row, besides one per kept block
+TABLE_CYCLES, TABLE_COLUMNS = 8, 3  # pipelined predictor: to write the tables of a chunk; columns of Q per table
+THRESHOLD_PRODUCTS = 9  # pipelined sparsity engine: cycles of the products of a threshold
+RECIPROCAL_STEPS = 2  # pipelined softmax: steps of the normalising shift per cycle
+MASK_BITS = 16  # compact sparsity engine: blocks per word of the mask
+TURNS = 4  # compact normaliser: cycles per value
+
+# Registers between stages, in cycles, besides what depends on sizes.
+TO_LIST = 8  # from the last beat of V to the first listed block
+TO_ZEROS = 3  # from the decision that a head is pruned to its first output
+TO_RELEASE = 2  # from the last output of a head to the command of the head that takes its slot
+TO_DECISION, COMPACT_TO_DECISION = 44, 13  # from the last beat of K
+TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 16  # from the list through main array, softmax and normaliser
+HOLD, COMPACT_HOLD = 8, 5  # from the last weights of a pass to the first of the next
+HANDOVER, COMPACT_OVERLAP = 6, 4  # from the last output of a head back to the accumulators; how much sooner
+ROW_UNDER_WAY = 8  # pipelined sparsity engine: from the start of a selection to its division
+TO_RECIPROCAL, TO_PROBABILITY = 10, 30  # pipelined softmax: from the last weights of a row; the latter ``early``
+LAST_ROW, LAST_SCORES = 7, 4  # pipelined array: of the last weights of a head, before scores of the next are ready
+COMPACT_CHOICE, COMPACT_TO_NEXT = 5, 8  # of a row's choice; between the predictions of two heads
+COMPACT_WALK = 15  # from the last walk of a row to the first of the next
+COMPACT_RECIPROCAL = 10  # besides two cycles per bit, and one per place of the shift
+
+
+def band(config: AttentionConfig) -> float:
+    """Relative error within which :attr:`HeadWork.cycles` of a core is stated to be."""
+    return COMPACT_BAND if config.compact else PIPELINED_BAND
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadWork:
+    """A head as work for an attention core, and the cycles that it takes.
+
+    The stages of a core work on different heads or block rows at the same time. In a stream of equal heads, a head
+    takes as many cycles as its slowest stage. Kept blocks are taken as spread over the block rows by chance.
+
+    ``cycles`` is within 3.5 % of RTL for pipelined cores and within 6 % for compact cores, on the shapes of
+    ``bench/attention.py``. If several stages are about equally slow, streams of unlike heads take some per cent more.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    query_length, key_length, head_dim : int
+        Lq, Lk and d, as the configuration allows.
+    kept_blocks : float
+        Computed blocks, from 0 to all; the mean of several heads may be given. Every block row keeps at least one.
+    pruned : bool
+        The head mask removes the whole head.
+
+    Raises
+    ------
+    ConfigError
+        ``kept_blocks`` is negative or more than the head has.
+
+    Attributes
+    ----------
+    stages : dict of str to float
+        Cycles per head of each stage, if no other stage were slower.
+    cycles : float
+        Cycles per head in a stream of equal heads, without waiting for data or for outputs to be taken.
+    alone : float
+        Cycles from the acceptance of the command to the last output, on an idle core.
+    """
+
+    config: AttentionConfig
+    query_length: int
+    key_length: int
+    head_dim: int
+    kept_blocks: float
+    pruned: bool = False
+
+    def __post_init__(self):
+        most = self._size.rows * self._size.columns
+        if not 0 <= self.kept_blocks <= most:
+            raise ConfigError("kept_blocks", self.kept_blocks, f"must be from 0 to {most}, all blocks of the head")
+
+    @property
+    def cycles(self) -> float:
+        """See the class."""
+        longest = max(self.stages.values())
+        if self.pruned or self.config.compact:
+            return longest
+        # If slots and main array are about equally slow, heads meet the last row of the head before.
+        return max(longest, min(self.stages["two slots"], self.stages["main array"]) + self._size.last_row)
+
+    @cached_property
+    def stages(self) -> dict[str, float]:
+        """See the class."""
+        config, size = self.config, self._size
+        predictor = size.rows * self._prediction_row
+        if config.compact:
+            predictor += min(self._measured, self._chosen) + _levels(config.predictor_lanes) + COMPACT_TO_NEXT
+        stages: dict[str, float] = {
+            "load": size.load + 1,
+            "predictor": predictor,
+            "output": self.query_length * size.chunks + TO_RELEASE,
+            "two slots": (self.alone + TO_RELEASE) / SLOTS,
+        }
+        if self.pruned:
+            return stages
+        # The last block row of the head before must leave. Two passes of a pipelined core fit in before.
+        leaving = size.last_queries * size.chunks
+        waiting = leaving - COMPACT_OVERLAP if config.compact else leaving + HANDOVER - 2 * (size.kept + HOLD)
+        stages |= {
+            "main array": 2 * size.kept * size.rows * size.chunks,
+            "passes": size.rows * self._mean(self._passes) + max(0, waiting),
+            "list": (size.kept + LIST_CYCLES) * size.rows,
+        }
+        if config.compact:
+            stages["softmax"] = size.rows * self._mean(self._compact_softmax)
+        elif config.normalise is Normalise.EARLY:
+            stages["softmax"] = size.rows * (size.kept * (1 + size.chunks) + size.filled)
+        return stages
+
+    @cached_property
+    def alone(self) -> float:
+        """See the class."""
+        config, size = self.config, self._size
+        start = max(self._decision, size.load + TO_LIST)
+        if self.pruned:
+            return start + TO_ZEROS + self.query_length * size.chunks
+        registers = COMPACT_TO_OUTPUT if config.compact else TO_OUTPUT
+        registers += _levels(config.lanes) + (config.score is Score.APPROX) + size.filled
+        work = self._compact_work if config.compact else self._pipelined_work
+        return start + registers + work + size.last_queries * size.chunks
+
+    @property
+    def _decision(self) -> float:
+        """Cycles from the command to the decision which blocks are kept."""
+        config, size = self.config, self._size
+        loaded = (self.query_length + self.key_length) * size.chunks
+        if config.compact:
+            # Values of a row are measured while blocks of the row before are chosen.
+            rows = self._measured + (size.rows - 1) * self._prediction_row + self._chosen
+            return loaded + rows + _levels(config.predictor_lanes) + COMPACT_TO_DECISION
+        rows = (TABLE_CYCLES + size.groups) * size.predictor_chunks + (size.rows - 1) * self._prediction_row
+        trees = _levels(ceil_div(config.predictor_lanes, TABLE_COLUMNS))
+        trees += _levels(config.predictor_blocks * config.block**2)
+        return loaded + rows + size.groups + trees + self._division + TO_DECISION
+
+    @property
+    def _prediction_row(self) -> float:
+        """Cycles of a block row in predictor and sparsity engine."""
+        config, size = self.config, self._size
+        if config.compact:
+            return max(self._measured, self._chosen)
+        tables, beats = TABLE_CYCLES * size.predictor_chunks, size.groups * size.predictor_chunks
+        quotient = unsigned_bits(config.importance_peak << RHO_FRACTION) + 1
+        threshold = max(ceil_div(quotient, DIVIDER_BITS) + 1, THRESHOLD_PRODUCTS)
+        # Half of the tables are written while the other half is read.
+        row = max(tables, beats, (tables + beats + 1) / 2, threshold)
+        if self._division:
+            # Two rows are between the start of their selection and their background.
+            under_way = size.groups + self._division + ROW_UNDER_WAY + _levels(config.predictor_blocks)
+            row = max(row, self._division + 1, under_way / 2)
+        return row
+
+    @property
+    def _measured(self) -> int:
+        """Compact cores: cycles of a block row's predictions, one value after another."""
+        return self._size.columns * self.config.block**2 + self._size.groups * (self._size.predictor_chunks - 1)
+
+    @property
+    def _chosen(self) -> int:
+        """Compact cores: cycles of a block row's comparisons, which end with a word of the mask."""
+        word = max(self.config.predictor_blocks, min(MASK_BITS, 1 << _levels(self.config.blocks)))
+        return ceil_div(self._size.columns, word) * word + RHO_FRACTION + COMPACT_CHOICE + self._division
+
+    @property
+    def _division(self) -> int:
+        """Cycles of a background's division; 0 if nothing is divided. Those of a pruned head are left out."""
+        if self.pruned or not self._size.filled or self.config.fill is not Fill.BACKGROUND:
+            return 0
+        quotient = unsigned_bits(self.config.prediction_peak) + 1 + 2 * self.config.fraction_bits
+        return ceil_div(quotient, DIVIDER_BITS) + 1
+
+    @property
+    def _pipelined_work(self) -> float:
+        """Cycles from the first scores to the last normalised word."""
+        config, size = self.config, self._size
+        scored, passes = size.kept * size.chunks, size.rows * self._mean(self._passes)
+        reciprocal = TO_RECIPROCAL + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS)
+        # The normaliser waits for the first reciprocal, and makes up for it where accumulators let it wait.
+        idle = passes - size.rows * size.chunks * size.words
+        first = scored + (TO_PROBABILITY + size.kept if config.normalise is Normalise.EARLY else 0)
+        return size.words + max(
+            first + passes + max(0, size.kept + reciprocal - size.words - idle),
+            2 * scored * size.rows + self._size.last_row,
+        )
+
+    @property
+    def _compact_work(self) -> float:
+        """As above. The normaliser's first words wait for a reciprocal, unless there are only probabilities."""
+        size, late = self._size, self.config.normalise is not Normalise.EARLY
+        scored, accumulated = size.kept * size.chunks, size.kept + COMPACT_HOLD
+        # Nothing waits for the reciprocals of a row before the first.
+        idle = late * max(0, self._reciprocal - 2 * (size.kept * self.config.block + size.filled) - COMPACT_WALK)
+        rows = self._mean(lambda kept: max(self._compact_softmax(kept), self._passes(kept)))
+        last = max(accumulated, late * self._reciprocal) + (size.chunks - 1) * max(accumulated, size.words)
+        return size.words + max(
+            scored + self._compact_softmax(size.kept) - idle + (size.rows - 1) * rows + last,
+            2 * scored * size.rows,
+        )
+
+    def _passes(self, kept: float) -> float:
+        """Cycles of a block row's passes of weights, one per chunk of V.
+
+        The accumulators take a cycle per kept block and some, and the normaliser its own.
+        """
+        compact, words = self.config.compact, self._size.words
+        accumulated = kept + (COMPACT_HOLD if compact else HOLD)
+        # A compact normaliser that is a cycle early waits for its turn.
+        return self._size.chunks * max(accumulated + (compact and accumulated == words + 1), words)
+
+    def _compact_softmax(self, kept: float) -> float:
+        """Cycles of a block row in a compact softmax.
+
+        The scores of each query row are walked for their maximum and for their weights. The sum is inverted during
+        the next walks, or before the probabilities are walked, if these are the weights.
+        """
+        block, reciprocal = self.config.block, self._reciprocal
+        walk = kept * block + self._size.filled
+        if self.config.normalise is Normalise.EARLY:
+            return block * (2 * walk + COMPACT_WALK + reciprocal + max(walk, COMPACT_WALK + TO_RELEASE))
+        return (block - 1) * max(2 * walk, reciprocal) + max(2 * walk + COMPACT_WALK, reciprocal)
+
+    @cached_property
+    def _reciprocal(self) -> float:
+        """Cycles of a reciprocal in a compact softmax, until the normaliser takes it at one of its turns."""
+        config = self.config
+        bits = max(RECIPROCAL_FRACTION - _levels(config.reciprocal_segments), config.length_bits)
+        # The sum of weights, the largest of them 1, is shifted up to its highest bit. If scores are spread over some
+        # nats, it grows about as the cube root of the number of keys.
+        places = config.denominator_bits - config.weight_bits - math.ceil(math.log2(self.key_length) / 3 + 0.5)
+        turns = [ceil_div(2 * bits + COMPACT_RECIPROCAL + each, TURNS) for each in (places, places + 1)]
+        return TURNS * sum(turns) / len(turns)
+
+    def _mean(self, cycles: Callable[[int], float]) -> float:
+        """Mean over block rows of the cycles of a number of kept blocks.
+
+        A row keeps its largest block. Any other block is kept with the probability that gives the mean.
+        """
+        others = self._size.columns - 1
+        share = (self._size.kept - 1) / others if others else 0.0
+        chances = [math.comb(others, i) * share**i * (1 - share) ** (others - i) for i in range(others + 1)]
+        return sum(chance * cycles(1 + i) for i, chance in enumerate(chances))
+
+    @cached_property
+    def _size(self) -> "_Size":
+        config, queries, keys = self.config, self.query_length, self.key_length
+        rows, columns = ceil_div(queries, config.block), ceil_div(keys, config.block)
+        chunks, kept = ceil_div(self.head_dim, config.lanes), max(self.kept_blocks / rows, 1.0)
+        values = config.block * config.lanes
+        return _Size(
+            rows=rows,
+            columns=columns,
+            last_queries=queries - (rows - 1) * config.block,
+            last_row=max(LAST_ROW, HOLD * chunks - LAST_SCORES),
+            groups=ceil_div(keys, config.predictor_keys),
+            chunks=chunks,
+            predictor_chunks=ceil_div(self.head_dim, config.predictor_lanes),
+            words=TURNS * values if config.compact else values // config.output_lanes,
+            load=(queries + 2 * keys) * chunks,
+            kept=kept,
+            filled=kept < columns and config.fill is not Fill.SKIP,
+        )
+
+
+class _Size(NamedTuple):
+    rows: int  # block rows
+    columns: int  # blocks of a block row
+    last_queries: int  # query rows of the last block row
+    last_row: int  # pipelined array: cycles of the last weights of a head, without scores of the next
+    groups: int  # key groups of the predictor
+    chunks: int
+    predictor_chunks: int
+    words: int  # cycles of the normaliser per pass of weights
+    load: int  # beats of Q, K and V
+    kept: float  # blocks per block row
+    filled: bool  # rows have pruned positions, which have a weight
+
+
+def _levels(count: int) -> int:
+    """Levels of an adder tree, each with a register."""
+    return (count - 1).bit_length()
