@@ -151,7 +151,7 @@ class _Meter:
     def run(self, *jobs: SpmmJob) -> list[SpmmRun]:
         config = self._simulator.config
         for job in jobs:
-            error = job.command(config).refusal(config)
+            error = job.command(config).rejection(config)
             if error is not SpmmError.NONE:
                 raise InputError(f"the engine refuses the product for its {error.name.lower()}: choose another engine")
         self._simulator.reset()

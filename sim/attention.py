@@ -69,7 +69,7 @@ def _rows(name: str, matrix: np.ndarray, shape: tuple[int, int], lanes: int) -> 
 
 
 def _accepted(config: AttentionConfig, command: HeadCommand) -> bool:
-    return command.refusal(config) is CommandError.NONE
+    return command.rejection(config) is CommandError.NONE
 
 
 def head_inputs(config: AttentionConfig, heads: Sequence[Head]) -> dict[str, Any]:

@@ -199,7 +199,7 @@ class _Product:
         self.config = config
         self.command = item if isinstance(item, SpmmCommand) else item.command(config)
         self.command.check_encodable(config)
-        self.accepted = self.command.refusal(config, table_loaded=table_loaded) is SpmmError.NONE
+        self.accepted = self.command.rejection(config, table_loaded=table_loaded) is SpmmError.NONE
         if not self.accepted:
             return
         if isinstance(item, SpmmCommand):

@@ -47,7 +47,7 @@ class HeadCommand:
     """Command of one head, with the fields of the command stream.
 
     The constructor checks nothing, so that tests can send illegal commands. :meth:`check_encodable` checks that the
-    fields fit the stream, :meth:`refusal` what the hardware accepts.
+    fields fit the stream, :meth:`rejection` what the hardware accepts.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class HeadCommand:
     output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
     output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
 
-    def refusal(self, config: AttentionConfig) -> CommandError:
+    def rejection(self, config: AttentionConfig) -> CommandError:
         """Reason why the hardware rejects this command, or ``NONE``."""
         if not 1 <= self.query_length <= config.max_length:
             return CommandError.QUERY_LENGTH

@@ -126,8 +126,8 @@ def identity(config: AttentionConfig | SpmmConfig, *, payload_bytes: int) -> byt
         the first 12 bytes of the configuration's hash.
     """
     unit = 0 if isinstance(config, AttentionConfig) else 1
-    told = bytes([VERSION, unit]) + payload_bytes.to_bytes(COUNT_BYTES, "little")
-    return told + bytes.fromhex(config.hash())[: IDENTITY_BYTES - len(told)]
+    head = bytes([VERSION, unit]) + payload_bytes.to_bytes(COUNT_BYTES, "little")
+    return head + bytes.fromhex(config.hash())[: IDENTITY_BYTES - len(head)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,8 +189,8 @@ def clocks_per_bit(clock_hz: float, baud: int) -> int:
     error = clock_hz / cycles / baud - 1
     if abs(error) > BAUD_ERROR:
         nearest = round(clock_hz / cycles)
-        told = f"a clock of {clock_hz / 1e6:g} MHz misses it by {error:+.1%}, choose {nearest}"
-        raise ConfigError("baud", baud, told)
+        problem = f"a clock of {clock_hz / 1e6:g} MHz misses it by {error:+.1%}, choose {nearest}"
+        raise ConfigError("baud", baud, problem)
     return cycles
 
 

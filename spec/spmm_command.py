@@ -41,7 +41,7 @@ class SpmmCommand:
     """Command of one product Y = act(requantise(W·X + b)), with the fields of the command stream.
 
     The constructor checks nothing, so that tests can send illegal commands. :meth:`check_encodable` checks that the
-    fields fit the stream, :meth:`refusal` what the hardware accepts.
+    fields fit the stream, :meth:`rejection` what the hardware accepts.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class SpmmCommand:
     activation: int = Activation.NONE
     load_table: int = 0
 
-    def refusal(self, config: SpmmConfig, *, table_loaded: bool = False) -> SpmmError:
+    def rejection(self, config: SpmmConfig, *, table_loaded: bool = False) -> SpmmError:
         """Reason why the hardware rejects this command, or ``NONE``.
 
         Parameters
@@ -77,7 +77,7 @@ class SpmmCommand:
             Whether an earlier accepted command has loaded a table.
         """
         bbs = FORMAT_CODES[WeightFormat.BBS]
-        refusals = {
+        rejections = {
             SpmmError.ROWS: not 1 <= self.rows <= config.max_rows,
             SpmmError.COLUMNS: not 1 <= self.columns <= config.max_columns,
             SpmmError.TOKENS: not 1 <= self.tokens <= config.max_tokens,
@@ -86,7 +86,7 @@ class SpmmCommand:
             SpmmError.ACTIVATION: self.activation not in list(Activation),
             SpmmError.TABLE: self.activation == Activation.TABLE and not (self.load_table or table_loaded),
         }
-        return next((error for error, refused in refusals.items() if refused), SpmmError.NONE)
+        return next((error for error, rejected in rejections.items() if rejected), SpmmError.NONE)
 
     def check_encodable(self, config: SpmmConfig) -> None:
         """Check that the command fits the fields of the command stream.

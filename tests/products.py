@@ -168,7 +168,7 @@ def refused_commands(config: SpmmConfig) -> list[SpmmCommand]:
     unbanked = {**good, "format": next((code for code in known if code != FORMAT_CODES[WeightFormat.BBS]), 7)}
     commands.append(SpmmCommand(**unbanked, spread=1))
     commands.append(SpmmCommand(**good, activation=3, load_table=1))
-    assert all(command.refusal(config) is not SpmmError.NONE for command in commands)
+    assert all(command.rejection(config) is not SpmmError.NONE for command in commands)
     return commands
 
 
@@ -177,7 +177,7 @@ def golden_results(config: SpmmConfig, jobs: list[SpmmJob | SpmmCommand]) -> lis
     results: list[SpmmResult | None] = []
     table = None
     for job in jobs:
-        if isinstance(job, SpmmCommand) or job.command(config).refusal(config, table_loaded=table is not None):
+        if isinstance(job, SpmmCommand) or job.command(config).rejection(config, table_loaded=table is not None):
             results.append(None)
             continue
         table = job.table if job.table is not None else table

@@ -107,7 +107,7 @@ def attention_head(
     """
     wide_q, wide_k, wide_v = as_int8_matrix("Q", q), as_int8_matrix("K", k), as_int8_matrix("V", v)
     command.check_encodable(config)
-    error = command.refusal(config)
+    error = command.rejection(config)
     if error is not CommandError.NONE:
         statistics = HeadStatistics(error=error, pruned=False, kept_blocks=0, saturations=0)
         return HeadResult(output=None, statistics=statistics, trace=None)

@@ -33,7 +33,7 @@ def refused_head(config: AttentionConfig, error: CommandError):
     lengths = {"query_length": 1, "key_length": 1, "head_dim": 1}
     lengths[error.name.lower()] = 0
     command = HeadCommand(**lengths)
-    assert command.refusal(config) is error
+    assert command.rejection(config) is error
     empty = np.zeros((0, 0), np.int8)
     return command, empty, empty, empty
 

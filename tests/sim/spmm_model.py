@@ -30,7 +30,7 @@ class StreamModel:
         accepted, finished = [], []
         while self.inputs["i_command"]:
             command = SpmmCommand(**self.inputs["i_command"].pop(0))
-            error = command.refusal(self.config, table_loaded=self.table is not None)
+            error = command.rejection(self.config, table_loaded=self.table is not None)
             saturations = 0 if error else self.product(command)
             accepted.append(len(self.statistics))
             finished.append(len(self.output))

@@ -21,7 +21,7 @@ def task_of(*, count, seed, stall):
     for job, result in zip(jobs, golden_results(TINY, jobs), strict=True):
         if result is None:
             assert isinstance(job, SpmmCommand)
-            expected.append(ExpectedRun(output=None, statistics={"error": int(job.refusal(TINY)), "saturations": 0}))
+            expected.append(ExpectedRun(output=None, statistics={"error": int(job.rejection(TINY)), "saturations": 0}))
         else:
             statistics = {"error": 0, "saturations": result.saturations}
             expected.append(ExpectedRun(output=result.output.tolist(), statistics=statistics))

@@ -163,7 +163,7 @@ def test_an_empty_row_costs_at_most_a_cycle(simulator, tokens):
 def test_refused_commands(simulator):
     for command in refused_commands(TINY):
         (run,) = simulator.run([command])
-        assert run.statistics.error is command.refusal(TINY)
+        assert run.statistics.error is command.rejection(TINY)
         assert run.output is None
 
 

@@ -152,7 +152,7 @@ def test_every_command_from_real_settings_is_encodable(config, tau):
         tau=tau,
     )
     command.check_encodable(config)
-    assert command.refusal(config) is CommandError.NONE
+    assert command.rejection(config) is CommandError.NONE
 
 
 def test_defaults_keep_every_block_and_head():
@@ -176,7 +176,7 @@ def test_defaults_keep_every_block_and_head():
 )
 def test_refusal_says_which_length(lengths, error):
     lq, lk, d = lengths
-    assert HeadCommand(query_length=lq, key_length=lk, head_dim=d).refusal(TINY) is error
+    assert HeadCommand(query_length=lq, key_length=lk, head_dim=d).rejection(TINY) is error
 
 
 @given(configs())

@@ -18,7 +18,7 @@ GOOD = SpmmCommand(rows=1, columns=1, tokens=1)
 BBS = FORMAT_CODES[WeightFormat.BBS]
 
 
-# -- refusal -----------------------------------------------------------------------------------
+# -- rejection ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,19 @@ BBS = FORMAT_CODES[WeightFormat.BBS]
     ],
 )
 def test_refusal_says_why(changes, error):
-    assert dataclasses.replace(GOOD, **changes).refusal(TINY) is error
+    assert dataclasses.replace(GOOD, **changes).rejection(TINY) is error
 
 
 def test_a_table_that_is_loaded_serves_later_commands():
     command = dataclasses.replace(GOOD, activation=Activation.TABLE)
-    assert command.refusal(TINY, table_loaded=True) is SpmmError.NONE
-    assert command.refusal(TINY, table_loaded=False) is SpmmError.TABLE
+    assert command.rejection(TINY, table_loaded=True) is SpmmError.NONE
+    assert command.rejection(TINY, table_loaded=False) is SpmmError.TABLE
 
 
 @given(spmm_configs())
 def test_formats_that_the_engine_lacks_are_refused(config):
     for item, code in FORMAT_CODES.items():
-        error = dataclasses.replace(GOOD, format=code).refusal(config)
+        error = dataclasses.replace(GOOD, format=code).rejection(config)
         assert error is (SpmmError.NONE if item in config.formats else SpmmError.FORMAT)
 
 

@@ -1,4 +1,4 @@
-# Amaranth builds its classes at run time and carries no types: to the type checker everything in it is Any.
+# Amaranth creates its classes at run time and has no type annotations: the type checker treats every name in it as Any.
 from typing import Any
 
 def __getattr__(name: str) -> Any: ...

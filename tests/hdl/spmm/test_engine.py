@@ -40,7 +40,7 @@ def check(config, jobs, *, seed, stall):
         command = job if isinstance(job, SpmmCommand) else job.command(config)
         where = f"seed {seed}, stall {stall}, product {index}: {command}"
         if result is None:
-            refused = {command.refusal(config, table_loaded=loaded) for loaded in (False, True)} - {SpmmError.NONE}
+            refused = {command.rejection(config, table_loaded=loaded) for loaded in (False, True)} - {SpmmError.NONE}
             assert run.statistics.error in refused, where
             assert run.statistics.saturations == 0, where
         else:
