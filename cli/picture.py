@@ -1,4 +1,4 @@
-"""The picture of a head: where it attends, and which blocks the hardware computed for that."""
+"""Picture of a head: its attention, and the blocks that the hardware computed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the user names on the command line, turned into configurations."""
+"""Configurations from the options of the command line."""
 
 import json
 from collections.abc import Mapping
@@ -25,27 +25,27 @@ Config = TypeVar("Config", AttentionConfig, SpmmConfig)
 
 
 def configuration(name: str, policy: str, file: Path | None = None) -> AttentionConfig:
-    """A preset under a policy, with the fields of a JSON file in place of its own.
+    """A preset under a policy. The fields of a JSON file replace its own.
 
     Raises
     ------
     InputError
         The file cannot be read.
     ConfigError
-        It is no JSON object, or a field is unknown or illegal.
+        The file is no JSON object, or a field is unknown or illegal.
     """
     return _changed(preset(name, policy=policy), file)
 
 
 def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
-    """An SpMM preset, with the fields of a JSON file in place of its own; raises as :func:`configuration`."""
+    """An SpMM preset. The fields of a JSON file replace its own; raises as :func:`configuration`."""
     return _changed(spmm_preset(name), file)
 
 
 def unit_configuration(
     preset_name: str, *, spmm: bool, policy: str | None = None, file: Path | None = None
 ) -> AttentionConfig | SpmmConfig:
-    """The configuration of either unit; raises as :func:`configuration`, and refuses a policy for the SpMM engine."""
+    """The configuration of either unit; raises as :func:`configuration`, and if the SpMM engine has a policy."""
     if not spmm:
         return configuration(preset_name, policy or DEFAULT_POLICY, file)
     if policy is not None:
@@ -66,12 +66,12 @@ def _changed(config: Config, file: Path | None) -> Config:
     except (ValueError, RecursionError):
         changes = None
     if not isinstance(changes, dict):
-        return type(config).from_json(text)  # which says what is wrong with it
+        return type(config).from_json(text)  # raises an error that names the fault
     return type(config).from_json(json.dumps(json.loads(config.to_json()) | changes))
 
 
 def preset_list() -> dict[str, Any]:
-    """Presets of both units with their configurations, and policies, as plain dictionaries."""
+    """Presets of both units with their configurations, and the policies, as plain dictionaries."""
 
     def entries(presets: Mapping[str, AttentionConfig] | Mapping[str, SpmmConfig]) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The picture of sparse weights: how much faster and how much smaller, by format and sparsity."""
+"""Picture of sparse weights: speedup and size over sparsity, by format."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ..spec.files import write_whole
 
 __all__ = ["draw_sweep"]
 
-# Told apart by people who see fewer colours, and by their markers where points lie upon each other.
+# The colours suit colour-blind readers. Markers differ in size, so that overlapping points are visible.
 STYLES = {
     "csr": ("#0072b2", "o", 10, "CSR"),
     "csr-delta": ("#e69f00", "s", 5, "CSR, 8-bit deltas"),
@@ -31,11 +31,11 @@ def draw_sweep(
     Parameters
     ----------
     points : sequence of dict
-        As :class:`~thresher.cli.spmm_jobs.Point` gives them, one of them dense.
+        See :meth:`~thresher.runtime.spmm_bench.Point.to_dict`; one of them is dense.
     path : Path
         Ends in ``.png``; written whole or not at all.
     title : str
-        What was multiplied, and on which engine.
+        The product and the engine.
     tokens : int
         N.
     pattern : (int, int)
@@ -66,7 +66,7 @@ def draw_sweep(
         sparsity = [point["sparsity"] for point in found]
         style: dict[str, Any] = {"color": colour, "marker": marker, "label": label, "markersize": size}
         style |= {"markerfacecolor": "none", "markeredgewidth": 1.6, "linewidth": 1.2}
-        # No lines where they would cut the corners of a curve.
+        # Straight lines between the speedups would not follow their curve.
         left.plot(sparsity, [point["speedup"] for point in found], **(style | {"linestyle": "none"}))
         right.plot(sparsity, [point["bytes"] / 1000 for point in found], **style)
     left.set_title(f"speedup over the dense product, N = {tokens} tokens")

@@ -77,7 +77,7 @@ class AttentionDevice:
         DeviceError
             The board stops answering, or gives an impossible answer.
         InputError, CommandValueError
-            As :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
+            As in :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
         """
         values = self._streams.run(head_inputs(self.config, heads), head_counts(self.config, heads))
         try:

@@ -1,4 +1,4 @@
-"""A trained transformer as work for the accelerator: load, quantise, prune, pack. Imports golden and spec."""
+"""Trained transformers: load, quantise, prune and pack. Imports golden and spec."""
 
 from .load import Model, calibration_sentences, load_model
 from .quantise import AttentionScales, LayerScales, load_scales

@@ -1,4 +1,4 @@
-"""A BERT encoder in float32 NumPy, with its attention left open.
+"""A BERT encoder in float32 NumPy, with a function for its attention.
 
 The encoder is that of Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers" (arXiv 1810.04805), in the
 tensor layout of Hugging Face's ``BertModel`` and ``BertForSequenceClassification``. Sequences are never padded: a batch
@@ -77,7 +77,7 @@ class BertConfig:
     @classmethod
     def from_parameters(cls, found: dict[str, Any]) -> "BertConfig":
         """Check the parameters of a ``config.json``; raises as :meth:`from_file`."""
-        _refuse_unsupported(found)
+        _check_supported(found)
         sizes = {name: _positive_int(found, name) for name in _SIZES}
         if sizes["hidden_size"] % sizes["num_attention_heads"]:
             raise ConfigError(
@@ -110,7 +110,7 @@ _SUPPORTED: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
-def _refuse_unsupported(found: dict[str, Any]) -> None:
+def _check_supported(found: dict[str, Any]) -> None:
     for name, (default, supported) in _SUPPORTED.items():
         value = found.get(name, default)
         if value not in supported:

@@ -45,7 +45,7 @@ class Model:
         return bool(self.config.labels)
 
     def encode(self, text: str, *, max_length: int | None = None, truncate: bool = False) -> Tokens:
-        """Tokens of a text, at most the model's positions and ``max_length``; raises as
+        """Tokens of a text, at most as many as the model's positions and ``max_length``; raises as
         :meth:`TextTokenizer.encode`."""
         positions = self.config.max_position_embeddings
         return self.tokenizer.encode(text, max_length=min(positions, max_length or positions), truncate=truncate)
@@ -57,8 +57,10 @@ class Model:
     def calibrate(
         self, sentences: Sequence[str], *, method: Method = "percentile", percentile: float = 99.99
     ) -> AttentionScales:
-        """Quantisation scales from these sentences, longer ones cut off; raises as
-        :func:`~thresher.model.quantise.calibrate`."""
+        """Quantisation scales from these sentences; raises as :func:`~thresher.model.quantise.calibrate`.
+
+        Sentences that are too long for the model are truncated.
+        """
         tokens = [self.encode(sentence, truncate=True) for sentence in sentences]
         batches = (as_batch([tokens[i] for i in batch]) for batch in length_batches(tokens))
         return calibrate(self.encoder, batches, method=method, percentile=percentile)
@@ -92,7 +94,7 @@ def load_model(name: str | Path | None = None) -> Model:
 
 
 def _check_pooling(folder: Path) -> None:
-    """Refuse a sentence-transformers model that does not take the mean over tokens."""
+    """Check that a sentence-transformers model takes the mean over tokens."""
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return
@@ -106,12 +108,12 @@ def _check_pooling(folder: Path) -> None:
 
 
 def as_batch(tokens: Sequence[Tokens]) -> NDArray[np.int64]:
-    """Texts of one length to (batch, length) token ids."""
+    """(batch, length) token ids of texts of one length."""
     return np.array([t.ids for t in tokens], np.int64)
 
 
 def length_batches(tokens: Sequence[Tokens], size: int = BATCH) -> list[list[int]]:
-    """Indices grouped into batches of texts of equal length, so that nothing is padded; short ones first."""
+    """Indices in batches of texts of equal length, so that nothing is padded. Short texts come first."""
     by_length: dict[int, list[int]] = {}
     for i, text in enumerate(tokens):
         by_length.setdefault(len(text), []).append(i)

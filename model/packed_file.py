@@ -19,10 +19,10 @@ from .weights import Float32
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
 LAYOUT = 1
-"""Of the file; to be raised whenever what this module wrote before can no longer be read."""
+"""Version of the file's layout. It increases with every change after which old files cannot be read."""
 
 KEY = "thresher"
-"""The one entry of the file's metadata: several would come in a different order every time."""
+"""The only entry of the file's metadata. The order of several entries would not be reproducible."""
 
 NOTE = (
     "Read with thresher.model.packed_file.read_packed. Each matrix NAME has the arrays NAME.header (int64: format "

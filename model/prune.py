@@ -1,8 +1,7 @@
-"""Magnitude pruning of weight matrices, the schedule of gradual pruning, and INT8 that keeps pruned weights zero.
+"""Magnitude pruning of weight matrices, the schedule of gradual pruning, and quantisation to INT8.
 
-Each method returns a mask of the weights that stay, and a report. Counts are exact: of weights of equal magnitude, the
-first in row order stay. Nothing is trained here; a training loop takes its target of each step from
-:func:`gradual_sparsity`.
+Each method returns a mask of the kept weights, and a report. Counts are exact: of weights of equal magnitude, the first
+in row order are kept. Nothing is trained; a training loop takes its target sparsity from :func:`gradual_sparsity`.
 """
 
 import math
@@ -31,26 +30,26 @@ __all__ = [
 ]
 
 Mask = NDArray[np.bool_]
-"""(M, K): True where a weight stays."""
+"""(M, K): True for a kept weight."""
 
 _Magnitude = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PruneReport:
-    """What pruning left of a matrix.
+    """Result of pruning a matrix.
 
     Attributes
     ----------
     method : str
         ``unstructured``, ``global``, ``block``, ``bank-balanced`` or ``n:m``.
     target, sparsity : float
-        Share of pruned weights that was asked for and that was reached; they part where a structure, or the other
-        matrices of a global ranking, do not let them meet.
+        Share of pruned weights that was wanted and that was reached. They differ if the structure or a global ranking
+        requires it.
     kept, total : int
-        Weights.
+        Number of weights.
     row_min, row_mean, row_max : int, float, int
-        Weights kept per row.
+        Kept weights per row.
     """
 
     method: str
@@ -64,7 +63,7 @@ class PruneReport:
 
 
 def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, PruneReport]:
-    """Prune the smallest round(sparsity · M·K) weights of a matrix, wherever they are.
+    """Prune the smallest round(sparsity · M·K) weights of a matrix.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, Prune
     ConfigError
         The sparsity is out of range.
     InputError
-        The weights are no matrix of finite numbers.
+        The weights are not a matrix of finite numbers.
     """
     _check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
@@ -116,10 +115,10 @@ def prune_global(matrices: Mapping[str, ArrayLike], sparsity: float) -> dict[str
 def prune_blocks(
     weights: ArrayLike, sparsity: float, *, block_rows: int, block_columns: int
 ) -> tuple[Mask, PruneReport]:
-    """Prune round(sparsity · blocks) whole blocks, those of the smallest L1 norm.
+    """Prune the round(sparsity · blocks) blocks with the smallest L1 norm.
 
-    Blocks at the lower and right edge are smaller where the sizes do not divide; the norm is taken per weight, so that
-    they stand the same chance. Raises as :func:`prune_unstructured`.
+    Blocks at the lower and right edge are smaller if the sizes do not divide, so the norm is taken per weight. Raises
+    as :func:`prune_unstructured`.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ def prune_blocks(
     def block_sums(x: _Magnitude) -> NDArray[np.float64]:
         return np.add.reduceat(np.add.reduceat(x, row_starts, axis=0, dtype=np.float64), column_starts, axis=1)
 
-    # A common factor, which changes no rank, keeps the sums of the largest numbers finite.
+    # The common factor changes no rank and keeps the sums of large numbers finite.
     norms = block_sums(magnitude / (magnitude.max() or 1)) / block_sums(np.ones_like(magnitude))
     kept = _largest(norms.ravel(), _kept(sparsity, norms.size)).reshape(norms.shape)
     mask = kept.repeat(block_rows, axis=0)[:rows].repeat(block_columns, axis=1)[:, :columns]
@@ -147,19 +146,19 @@ def prune_blocks(
 
 
 def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> tuple[Mask, PruneReport]:
-    """Keep the same number of weights in each bank of each row, the largest ones.
+    """Keep the largest weights of each bank of each row, the same number in each bank.
 
     After Cao et al. (FPGA 2019). A bank is L = ceil(K / banks) neighbouring columns, of which L − round(sparsity · L)
-    stay. Where ``banks`` does not divide K, the last banks are short or empty: they keep as many, or all they have,
-    because their room in the words is there anyway. Raises as :func:`prune_unstructured`.
+    are kept. If ``banks`` does not divide K, the last banks are short or empty. They keep the same number, or all they
+    have, because the words have room for them. Raises as :func:`prune_unstructured`.
 
     Parameters
     ----------
     weights : (M, K) numbers
     sparsity : float
-        Share of each bank to prune; at least one weight of a bank must be left.
+        Share of each bank to prune. At least one weight of a bank must be kept.
     banks : int
-        At least 1; more than K leave each column a bank of its own.
+        At least 1. With more than K, each column is a bank.
     """
     _check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
@@ -176,7 +175,7 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
 def prune_groups(weights: ArrayLike, *, kept: int, group: int) -> tuple[Mask, PruneReport]:
     """N:M: keep the ``kept`` largest of every ``group`` neighbouring weights of a row, such as 2 of 4.
 
-    A group cut short by the end of the row keeps as many, or all it has. Raises as :func:`prune_unstructured`.
+    A shorter group at the end of a row keeps the same number, or all it has. Raises as :func:`prune_unstructured`.
 
     Parameters
     ----------
@@ -192,16 +191,16 @@ def prune_groups(weights: ArrayLike, *, kept: int, group: int) -> tuple[Mask, Pr
 
 
 def gradual_sparsity(step: int, *, start: int, end: int, initial: float, final: float, frequency: int = 1) -> float:
-    """Target sparsity at a training step: fast at first, when much is redundant, and slower toward the end.
+    """Target sparsity at a training step. It rises fast at first and slowly toward the end.
 
     The cubic schedule of Zhu and Gupta, "To prune, or not to prune" (arXiv 1710.01878):
-    s(t) = final + (initial − final) · (1 − (t − start) / (end − start))³, renewed every ``frequency`` steps from
-    ``start`` on and held in between.
+    s(t) = final + (initial − final) · (1 − (t − start) / (end − start))³, updated every ``frequency`` steps from
+    ``start`` on.
 
     Parameters
     ----------
     step : int
-        Before ``start`` the sparsity is ``initial``, from ``end`` on ``final``.
+        The sparsity is ``initial`` before ``start`` and ``final`` from ``end`` on.
     start, end : int
         0 ≤ start < end.
     initial, final : float
@@ -240,7 +239,7 @@ class QuantisedMatrix:
     scales : (M,) float32
         Value of one unit of each row, > 0.
     sparse : scipy.sparse.csr_array of int8
-        The same values. Its pattern is the mask: a weight that stays but rounds to 0 is an explicit zero.
+        The same values. Its pattern is the mask: a kept weight that rounds to 0 is an explicit zero.
     """
 
     values: NDArray[np.int8]
@@ -248,21 +247,20 @@ class QuantisedMatrix:
     sparse: csr_array
 
     def dequantise(self) -> Float32:
-        """(M, K) float32 weights that the INT8 ones stand for."""
+        """(M, K) float32 values of the INT8 weights."""
         return self.values * self.scales[:, None]
 
 
 SCALE_RANGE = 2.0**-12
-"""Smallest scale of a row, relative to the largest one of its matrix. All rows of a product share one output scale, in
-which a row of weights so small gives nothing but its bias."""
+"""Smallest scale of a row, relative to the largest one of its matrix. All rows of a product share one output scale, and
+with smaller weights a row's output is its bias."""
 
 
 def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
-    """round(w / scale) of the weights that stay, halves to even, with one symmetric scale per row (output channel).
+    """Quantise kept weights to round(w / scale), halves to even, with one symmetric scale per row (output channel).
 
-    A row's scale is its largest magnitude / 127. A row of zeros, or of next to nothing, takes 2⁻¹² of the matrix's
-    largest scale, which keeps it within reach of the hardware's multiplier and shift; a matrix of zeros has scales of
-    1/127.
+    A row's scale is its largest magnitude / 127, but at least 2⁻¹² of the matrix's largest scale, which the hardware's
+    multiplier and shift can represent. The scales of a matrix of zeros are 1/127.
 
     Parameters
     ----------
@@ -273,7 +271,7 @@ def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
     Raises
     ------
     InputError
-        The weights are no matrix of finite float32 numbers, or the mask does not fit them.
+        The weights are not a matrix of finite float32 numbers, or the mask does not fit them.
     """
     _magnitude("the weight matrix", weights)
     exact = np.asarray(weights, np.float64)
@@ -285,7 +283,9 @@ def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
     largest = scales.max()
     if largest > np.finfo(np.float32).max:
         raise InputError("the weight matrix holds numbers beyond float32: scale them down")
-    if largest * SCALE_RANGE < np.finfo(np.float32).tiny:  # zeros, or so close that a scale would lose its digits
+    if (
+        largest * SCALE_RANGE < np.finfo(np.float32).tiny
+    ):  # zeros, or numbers so small that the scale would be subnormal
         largest = 1 / (INT8_MAX * SCALE_RANGE)
     scales = np.maximum(scales, largest * SCALE_RANGE).astype(np.float32)
     rounded = np.rint(exact / scales[:, None].astype(np.float64))
@@ -327,12 +327,12 @@ def _magnitude(name: str, weights: ArrayLike) -> _Magnitude:
 
 
 def _kept(sparsity: float, total: int) -> int:
-    """What stays when round(sparsity · total) are pruned, halves up."""
+    """Number of kept weights if round(sparsity · total) are pruned, halves up."""
     return total - math.floor(float(sparsity) * total + 0.5)
 
 
 def _largest(magnitude: _Magnitude, count: int) -> Mask:
-    """(n,) bool with exactly ``count`` True: the largest, and among equals the first."""
+    """(n,) bool with exactly ``count`` True: the largest, and among equal ones the first."""
     if count == 0:
         return np.zeros(magnitude.shape, bool)
     threshold = np.partition(magnitude, magnitude.size - count)[magnitude.size - count]
@@ -345,7 +345,7 @@ def _largest_of_each(magnitude: _Magnitude, run: int, count: int) -> Mask:
     """Keep the ``count`` largest, the first among equals, of every ``run`` neighbouring columns of each row."""
     rows, columns = magnitude.shape
     runs = ceil_div(columns, run)
-    # What fills up the last run ranks below every weight, and is cut off again.
+    # The padding of the last run ranks below every weight and is removed at the end.
     filled = np.full((rows, runs * run), -1, magnitude.dtype)
     filled[:, :columns] = magnitude
     filled = filled.reshape(rows, runs, run)

@@ -1,4 +1,4 @@
-"""Post-training quantisation of attention: scales from the ranges that Q, K, V and O show on given sentences."""
+"""Post-training quantisation of attention: scales from the ranges of Q, K, V and O on given sentences."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def dequantise(x: Int8, scale: float) -> Float32:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerScales:
-    """Values of one unit of a layer's Q, K, V and O."""
+    """Value of one unit of a layer's Q, K, V and O."""
 
     q: float
     k: float
@@ -82,7 +82,7 @@ class LayerScales:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionScales:
-    """Scales of every layer, and how they were found."""
+    """Scales of every layer, and the settings of the calibration."""
 
     method: str
     percentile: float
@@ -90,7 +90,7 @@ class AttentionScales:
     layers: tuple[LayerScales, ...]
 
     def to_json(self) -> str:
-        """Text that :meth:`from_json` turns back into equal scales."""
+        """JSON that :meth:`from_json` reads."""
         return json.dumps(asdict(self), indent=2)
 
     @classmethod
@@ -115,12 +115,12 @@ class AttentionScales:
 
 
 _HISTOGRAM_SHIFT = 14
-"""Low bits of a float32 that a histogram bin leaves open: bins are 2^−9 of their value wide."""
+"""Low bits of a float32 that a histogram bin ignores. Bins are 2^−9 of their value wide."""
 
 
 @dataclass
 class _Range:
-    """Magnitudes seen so far, counted in logarithmic bins: any number of values in constant memory, any order."""
+    """Magnitudes counted in logarithmic bins, which take constant memory for any number of values."""
 
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << (31 - _HISTOGRAM_SHIFT), np.int64))
     peak: float = 0.0
@@ -149,7 +149,7 @@ def calibrate(
     method: Method = "percentile",
     percentile: float = 99.99,
 ) -> AttentionScales:
-    """Scales from running the encoder in float32.
+    """Find scales by running the encoder in float32.
 
     Parameters
     ----------

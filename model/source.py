@@ -1,4 +1,4 @@
-"""Where a model's files lie: the packaged default, a local folder, an installed package, or the Hugging Face hub."""
+"""Location of a model's files: the packaged model, a folder, an installed package, or the Hugging Face hub."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -49,7 +49,7 @@ def _looks_local(name: str | Path) -> bool:
 
 
 def _installed_minilm() -> Path | None:
-    """Its folder, found through the package's file list: importing the package would import torch."""
+    """Folder of the installed model, from the package's file list. Importing the package would import torch."""
     try:
         files = distribution(MINILM_PACKAGE).files or []
     except PackageNotFoundError:
@@ -61,12 +61,12 @@ def _installed_minilm() -> Path | None:
 
 
 def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download  # only here: the import costs more than loading the default model
+    from huggingface_hub import snapshot_download  # the import takes longer than loading the default model
 
     repository = MINILM_HUB if name == MINILM else name
     try:
         return Path(snapshot_download(repository, allow_patterns=[*REQUIRED_FILES, *OPTIONAL_FILES]))
-    except Exception as error:  # the hub client raises its own, its HTTP library's and the system's errors
+    except Exception as error:  # the hub client raises errors of its own, of its HTTP library and of the system
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].removeprefix("Got: ").rstrip(".:")
         hint = "give a local folder"
         if repository == MINILM_HUB:

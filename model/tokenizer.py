@@ -56,7 +56,7 @@ class TextTokenizer:
         max_length : int
             Most tokens that model and hardware take.
         truncate : bool
-            Drop the end of a longer text instead of refusing it.
+            Truncate a longer text instead of raising an error.
 
         Raises
         ------

@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 
 
 class Weights:
-    """Named float32 tensors that are checked as they are taken.
+    """Named float32 tensors that are checked when they are taken.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Weights:
         return self._prefix + name in self._tensors
 
     def below(self, prefix: str) -> "Weights":
-        """The tensors whose names continue with ``prefix``."""
+        """Tensors whose names begin with ``prefix``, without it."""
         return Weights(self._tensors, self._prefix + prefix)
 
     def take(self, name: str, *shape: int) -> Float32:

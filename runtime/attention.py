@@ -125,7 +125,7 @@ class AcceleratorAttention:
         Raises
         ------
         InputError
-            A value is not finite, or the hardware refused a head.
+            A value is not finite, or the hardware rejected a head.
         ConfigError
             The layer has no scales, or ρ, τ or a scale is out of range.
         """
@@ -146,7 +146,7 @@ class AcceleratorAttention:
         for output, told in self.backend.run(self.config, work):
             if output is None:
                 raise InputError(
-                    f"the hardware refused a head of {length} tokens and {d} dimensions "
+                    f"the hardware rejected a head of {length} tokens and {d} dimensions "
                     f"({told.error.name}): choose a larger preset"
                 )
             outputs.append(output)

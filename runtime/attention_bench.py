@@ -213,7 +213,7 @@ def _measure(simulator: AttentionSimulator, heads: Sequence[Head]) -> SteadyStat
 
 def _kept_positions(config: AttentionConfig, result: HeadResult) -> int:
     """Positions of a head's attention matrix whose scores are computed."""
-    assert result.trace is not None  # these heads are neither refused nor pruned
+    assert result.trace is not None  # these heads are neither rejected nor pruned
     lq, lk = result.trace.scores.shape
     return int(result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)[:lq, :lk].sum())
 

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Answer = tuple[Int8 | None, HeadStatistics]
-"""(Lq, d) int8 output of a head, or ``None`` if its command was refused, and its statistics."""
+"""(Lq, d) int8 output of a head, or ``None`` if its command was rejected, and its statistics."""
 
 
 class Backend(Protocol):

@@ -1,4 +1,4 @@
-"""Sentences in, labels out, with what the accelerator did for them."""
+"""Classification of sentences with attention on a backend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ __all__ = ["Classification", "HeadPicture", "HeadSummary", "classify"]
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSummary:
-    """What a backend told about one head.
+    """One head's statistics from the backend.
 
     Attributes
     ----------
     blocks : int
-        Blocks of the head's attention matrix.
+        Number of blocks in the head's attention matrix.
     kept_blocks : int
-        Blocks computed; 0 for a pruned head.
+        Number of computed blocks; 0 for a pruned head.
     cycles : int or None
-        Hardware cycles, where the backend counts them.
+        Hardware cycles, if the backend counts them.
     """
 
     layer: int
@@ -46,14 +46,14 @@ class HeadSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadPicture:
-    """One head's attention, from the golden model, for a picture.
+    """One head's attention by the golden model, for a picture.
 
     Attributes
     ----------
     words : tuple of str
         Tokens along both axes.
     probabilities : (length, length) float64
-        Zero throughout for a pruned head.
+        All zero for a pruned head.
     mask : (nq, nk) bool
         Kept blocks, ``block`` tokens wide.
     """
@@ -69,7 +69,7 @@ class HeadPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """A sentence's answer.
+    """The classification of a sentence.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Classification:
     fp32_label, fp32_confidence
         The same with float32 attention.
     heads : tuple of HeadSummary
-        Layer by layer, head by head.
+        In order of layers, then heads.
     picture : HeadPicture or None
     """
 
@@ -93,17 +93,17 @@ class Classification:
 
     @property
     def blocks(self) -> int:
-        """Blocks of all heads."""
+        """Number of blocks in all heads."""
         return sum(head.blocks for head in self.heads)
 
     @property
     def kept_blocks(self) -> int:
-        """Computed blocks of all heads."""
+        """Number of computed blocks in all heads."""
         return sum(head.kept_blocks for head in self.heads)
 
     @property
     def cycles(self) -> int | None:
-        """Cycles of all heads, or ``None`` where the backend counts none."""
+        """Cycles of all heads, or ``None`` if the backend does not count them."""
         counted = [head.cycles for head in self.heads if head.cycles is not None]
         return sum(counted) if len(counted) == len(self.heads) else None
 
@@ -125,21 +125,21 @@ def classify(
     Parameters
     ----------
     backend : Backend
-        Runs the heads: :class:`~thresher.runtime.attention.GoldenBackend`, or hardware.
+        Runs the heads; see :mod:`~thresher.runtime.backends`.
     config : AttentionConfig
         The hardware.
     rho, tau : float
-        Block and head threshold; −1 and 0 switch pruning off.
+        Block and head threshold. The values −1 and 0 switch pruning off.
     scales : AttentionScales, optional
-        By default found with the packaged sentences.
+        By default the model is calibrated with the packaged sentences.
     picture : (layer, head), optional
-        Head of which a picture is wanted.
+        Head to keep for a picture.
     progress : Progress, optional
 
     Raises
     ------
     InputError
-        The model has no classification head; a text is empty or too long; values are not finite.
+        The model has no classification head, a text is empty or too long, or a value is not finite.
     ConfigError
         ρ, τ or the head of the picture is out of range.
     """

@@ -34,7 +34,7 @@ def same_product(config: SpmmConfig, job: SpmmJob, run: SpmmRun) -> bool:
     Raises
     ------
     InputError
-        The golden model refuses the operands.
+        The golden model rejects the operands.
     """
     assert isinstance(job.weights, PackedWeights)
     table = None if job.table is None else list(job.table)

@@ -1,4 +1,4 @@
-"""How well a model does its task with its attention on the accelerator."""
+"""Evaluation of a model on a labelled file, with its attention on the golden model."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ METRICS = {"sst2": "accuracy", "stsb": "spearman"}
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One setting's figures.
+    """Figures of one setting.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Result:
     change : float
         Score minus FP32's.
     block_sparsity, head_sparsity : float
-        Share of blocks not computed (those of pruned heads included) and of heads pruned whole.
+        Share of blocks that were not computed, including those of pruned heads, and share of pruned heads.
     saturated : float
         Share of INT8 outputs that were clipped.
     """
@@ -49,12 +49,12 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationReport:
-    """What ``thresher eval`` prints.
+    """Figures of all settings, as ``thresher eval`` prints them.
 
     Attributes
     ----------
     results : dict
-        ``fp32``, ``int8`` (pruning off), ``pruned`` and, where asked for, ``random_mask``.
+        ``fp32``, ``int8`` (pruning off), ``pruned`` and, on request, ``random_mask``.
     seconds : float
         Wall time without loading the model.
     """
@@ -82,7 +82,7 @@ class EvaluationReport:
 
 
 def task_dataset(model: Model, data: Path, task: str, limit: int | None = None) -> Dataset:
-    """Read a task's file for this model.
+    """Read the file of a task that a model can do.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def dataset_tokens(model: Model, dataset: Dataset, data: Path, config: Attention
     Raises
     ------
     InputError
-        A sentence is empty, or too long for model or hardware; the message gives its line.
+        A sentence is empty, or too long for model or hardware. The message gives its line.
     """
     tokens = []
     for sentence, line in zip(dataset.sentences, dataset.lines, strict=True):
@@ -118,7 +118,7 @@ def dataset_tokens(model: Model, dataset: Dataset, data: Path, config: Attention
 
 def score(dataset: Dataset, outputs: Float32) -> float:
     """Accuracy of (examples, 2) class scores, or Spearman's ρ of the cosine similarities of (2·examples, hidden)
-    embeddings. Similarities that are all equal rank nothing and score 0."""
+    embeddings. Equal similarities score 0."""
     targets = np.array(dataset.targets)
     if dataset.task == "sst2":
         return float((outputs.argmax(axis=1) == targets).mean())
@@ -130,7 +130,7 @@ def score(dataset: Dataset, outputs: Float32) -> float:
 
 
 def results(dataset: Dataset, outcomes: Sequence[Outcome]) -> list[Result]:
-    """Figures of each outcome, the first of which is FP32's."""
+    """Figures of each outcome. The first outcome is that of FP32."""
     scores = [score(dataset, outcome.outputs) for outcome in outcomes]
     return [
         Result(
@@ -162,7 +162,7 @@ def evaluate(
     jobs: int = 2,
     progress: Progress | None = None,
 ) -> EvaluationReport:
-    """Evaluate FP32, INT8 without pruning, the chosen pruning, and its random control.
+    """Evaluate FP32 attention, INT8 attention without pruning, pruned attention, and its random control.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def evaluate(
     data : Path
         Columns of :data:`~thresher.model.datasets.COLUMNS`.
     config : AttentionConfig
-        Hardware and policy.
+        The hardware and its policy.
     random_mask : bool
         Also run with random masks that keep as many blocks of each row.
     limit : int, optional
@@ -185,7 +185,7 @@ def evaluate(
     Raises
     ------
     ThresherError
-        In one line, what does not fit: file, line, model, hardware or setting.
+        File, model, hardware and settings do not fit together.
     """
     start = time.perf_counter()
     check_fits(config, model.config.head_dim)

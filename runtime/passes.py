@@ -24,7 +24,7 @@ from .backends import GoldenBackend, RandomMaskBackend
 __all__ = ["Outcome", "Progress", "Setting", "run_settings"]
 
 Progress = Callable[[int, int], None]
-"""Told how many sentences are done, of how many."""
+"""Called with the number of sentences done and of all sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class Setting:
     Parameters
     ----------
     config : AttentionConfig, optional
-        Golden model of this hardware; without it, float32 attention.
+        Hardware whose golden model computes the attention. By default attention is float32.
     rho, tau : float
-        Thresholds; −1 and 0 switch pruning off.
+        Thresholds. The values −1 and 0 switch pruning off.
     seed : int, optional
         Replace the block masks by random ones that keep as many blocks of each row.
     """
@@ -49,7 +49,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a setting gave: the model's (sentences, n) outputs, and the counts of its heads."""
+    """The model's (sentences, n) outputs under a setting, and the counts of its heads."""
 
     outputs: Float32
     totals: AttentionTotals
@@ -60,7 +60,7 @@ _Part = list[tuple[Float32, AttentionTotals]]
 
 @dataclass(frozen=True)
 class _Work:
-    """What runs in a process: all settings on one batch."""
+    """The work of a process: all settings on one batch."""
 
     model: Model
     scales: AttentionScales
@@ -73,7 +73,7 @@ class _Work:
             if setting.config is None:
                 part.append((self.model.outputs(ids, float_attention), AttentionTotals()))
                 continue
-            # Seeded by batch, so that the result does not depend on which process takes it.
+            # The seed depends on the batch, so that the result does not depend on the process.
             backend = GoldenBackend() if setting.seed is None else RandomMaskBackend([setting.seed, number])
             attention = AcceleratorAttention(
                 config=setting.config, scales=self.scales, backend=backend, rho=setting.rho, tau=setting.tau
@@ -88,7 +88,7 @@ _work: _Work | None = None  # of a worker process
 
 def _start_worker(folder: str, scales: AttentionScales, settings: tuple[Setting, ...]) -> None:
     global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is for the parent to tell, once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports an interruption, once
     _work = _Work(load_model(folder), scales, settings)
 
 
@@ -102,7 +102,7 @@ _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS
 
 @contextmanager
 def _single_threaded_children() -> Iterator[None]:
-    """Give processes started meanwhile one BLAS thread each: heads are tiny, and threads would only contend."""
+    """Give processes that are started meanwhile one BLAS thread each. Heads are too small for threads."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:
@@ -116,7 +116,7 @@ def _single_threaded_children() -> Iterator[None]:
 
 
 def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
-    """Refuse a setting before any work is spent on it."""
+    """Check a setting before any work."""
     if setting.config is None:
         return
     head_dim = model.config.head_dim
@@ -141,8 +141,8 @@ def run_settings(
     Parameters
     ----------
     jobs : int
-        Processes; with 1, everything runs in this one. More than 1 starts new interpreters, so a script that calls
-        this needs the usual ``if __name__ == "__main__":``.
+        Number of processes. With 1, everything runs in this process. More than 1 starts new interpreters, so that the
+        calling script needs ``if __name__ == "__main__":``.
     progress : Progress, optional
 
     Returns
@@ -169,7 +169,7 @@ def run_settings(
         if progress is not None:
             progress(done, len(tokens))
 
-    # Long texts first: the last batches to finish are then short ones, and no process waits long for the other.
+    # Long texts come first, so that the processes finish at nearly the same time.
     order = [(number, [tokens[i] for i in batches[number]]) for number in reversed(range(len(batches)))]
     if jobs == 1 or len(batches) == 1:
         work = _Work(model, scales, tuple(settings))

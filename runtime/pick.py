@@ -1,4 +1,4 @@
-"""How much to prune: accuracy and cycles of a model over the block threshold, and the least that is fast enough."""
+"""Accuracy and cycles of a model over block thresholds, and the smallest sparsity that is fast enough."""
 
 import math
 import time
@@ -22,17 +22,17 @@ from .passes import Progress, Setting, run_settings
 __all__ = ["DEFAULT_RHOS", "Point", "SparsityPick", "head_cycles", "pick"]
 
 DEFAULT_RHOS = (-0.5, -0.25, 0.0, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Closer where accuracy begins to suffer."""
+"""Denser where accuracy begins to fall."""
 
 MOST_RHOS = 100
 
 AS_FAST = 0.01
-"""Speedups that differ by less are alike: beyond some sparsity short texts gain next to nothing, and only lose."""
+"""Speedups within this share count as equal. Beyond some sparsity short texts gain no speed and lose accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A block threshold and what it gives.
+    """Figures of one block threshold.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class Point:
     change, change_int8 : float
         Score minus FP32's, and minus that of INT8 without pruning.
     block_sparsity : float
-        Share of blocks not computed.
+        Share of blocks that were not computed.
     cycles : float
-        Of the attention core per sentence, all heads in one stream, by the cycle model.
+        Cycles of the attention core per sentence, with all heads in one stream, by the cycle model.
     speedup : float
-        Cycles without pruning over these.
+        Cycles without pruning over cycles.
     """
 
     rho: float
@@ -61,7 +61,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class SparsityPick:
-    """What ``thresher pick`` prints.
+    """Figures of all thresholds and the choice, as ``thresher pick`` prints them.
 
     Attributes
     ----------
@@ -70,10 +70,10 @@ class SparsityPick:
     points : tuple of Point
         INT8 without pruning first, then by ρ.
     reached : bool
-        Whether any point is as fast as wanted.
+        Whether any point reaches the wanted speedup.
     chosen : int
-        Place in ``points`` of the one with the smallest sparsity that is; if none is, of the smallest sparsity that is
-        as fast as the fastest, within 1 %.
+        Index in ``points`` of the smallest sparsity that reaches the wanted speedup. If no point does, of the smallest
+        sparsity within 1 % of the fastest.
     seconds : float
         Wall time without loading the model.
     """
@@ -96,7 +96,7 @@ class SparsityPick:
 
     @property
     def point(self) -> Point:
-        """The chosen one."""
+        """The chosen point."""
         return self.points[self.chosen]
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,8 +105,7 @@ class SparsityPick:
 
 
 def head_cycles(config: AttentionConfig, shapes: Counter[HeadShape]) -> float:
-    """Cycles of a stream of these heads, by :class:`~thresher.cost.attention.HeadWork`: the sum of what each
-    takes in a stream of its like."""
+    """Cycles of a stream of heads, as the sum over :attr:`~thresher.cost.attention.HeadWork.cycles`."""
     return sum(count * _cycles(config, shape) for shape, count in shapes.items())
 
 
@@ -116,7 +115,7 @@ def _cycles(config: AttentionConfig, shape: HeadShape) -> float:
 
 
 def head_work(config: AttentionConfig, shape: HeadShape) -> HeadWork:
-    """A model's head as work for a core: as many keys as queries."""
+    """A model's head as work for a core. It has as many keys as queries."""
     return HeadWork(
         config=config,
         query_length=shape.length,
@@ -128,8 +127,7 @@ def head_work(config: AttentionConfig, shape: HeadShape) -> HeadWork:
 
 
 def choose(points: Sequence[Point], target: float) -> tuple[int, bool]:
-    """Place of the smallest sparsity that reaches a speedup, and whether any does; if none, of the smallest that comes
-    as near as the fastest."""
+    """Index of the chosen point, and whether it reaches the target; see :class:`SparsityPick`."""
     best = max(point.speedup for point in points)
     reached = best >= target
     least = target if reached else best * (1 - AS_FAST)
@@ -163,8 +161,8 @@ def pick(
 ) -> SparsityPick:
     """Evaluate a model over block thresholds, and choose the smallest sparsity that reaches a speedup.
 
-    Every text runs once under every setting, FP32 and INT8 without pruning among them, on golden. Cycles are those of
-    the cycle model, from the blocks that each head keeps.
+    Every text runs on the golden model under every threshold, without pruning, and with FP32 attention. The cycle model
+    gives the cycles from the blocks that each head keeps.
 
     Parameters
     ----------
@@ -172,22 +170,22 @@ def pick(
     data : Path
         See :func:`~thresher.runtime.evaluate.evaluate`.
     config : AttentionConfig
-        Hardware and policy.
+        The hardware and its policy.
     target_speedup : float
-        Over the same hardware without pruning.
+        Relative to the same hardware without pruning.
     rhos : sequence of float
         Between −1 and 1.
     limit : int, optional
         Only the first examples.
     scales : AttentionScales, optional
-        By default found with the packaged sentences.
+        By default the model is calibrated with the packaged sentences.
     jobs, progress
         See :func:`~thresher.runtime.passes.run_settings`.
 
     Raises
     ------
     ThresherError
-        In one line, what does not fit: file, line, model, hardware or setting.
+        File, model, hardware and settings do not fit together.
     """
     start = time.perf_counter()
     ordered = [DENSE_RHO, *_check(target_speedup, rhos)]

@@ -153,7 +153,7 @@ class _Meter:
         for job in jobs:
             error = job.command(config).rejection(config)
             if error is not SpmmError.NONE:
-                raise InputError(f"the engine refuses the product for its {error.name.lower()}: choose another engine")
+                raise InputError(f"the engine rejects the product for its {error.name.lower()}: choose another engine")
         self._simulator.reset()
         start = time.perf_counter()
         runs = self._simulator.run(jobs)
@@ -190,7 +190,7 @@ def bench_spmm(
     Raises
     ------
     InputError
-        The engine refuses the product.
+        The engine rejects the product.
     SimulationError
         The hardware misbehaved.
     """

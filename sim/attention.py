@@ -180,7 +180,7 @@ class AttentionSimulator(UnitSimulator):
         super().__init__(attention_design(config), **settings)
 
     def run(self, heads: Sequence[Head]) -> list[HeadRun]:
-        """Stream heads through the core without a pause between them.
+        """Stream heads through the core without gaps.
 
         Raises
         ------

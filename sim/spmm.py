@@ -51,7 +51,7 @@ class SpmmSimulator(UnitSimulator):
         self._table_loaded = False
 
     def run(self, jobs: Sequence[SpmmJob | SpmmCommand]) -> list[SpmmRun]:
-        """Stream products through the engine without a pause between them.
+        """Stream products through the engine without gaps.
 
         Parameters
         ----------

@@ -326,7 +326,7 @@ def _about(index: int) -> Iterator[None]:
 
 
 class SpmmBatch:
-    """Products that stream through an engine one after another.
+    """Products that stream through an engine.
 
     Parameters
     ----------
