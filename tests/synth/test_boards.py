@@ -292,7 +292,7 @@ def test_command(tmp_path):
     told = json.loads(invoke(*COMMAND, "--json").stdout)
     assert (told["board"]["name"], told["board"]["timing_met"]) == ("ulx3s-85f", True)
     assert told["estimates"]["lut4"]["measured"] == 0, "the link counts for the unit"
-    assert told["speedup_source"].startswith("cycle model")
+    assert told["speedup_source"].startswith("estimated cycles")
     assert told["gops_effective_75"] == pytest.approx(told["speedup_75"] * told["gops_dense"])
 
 
@@ -305,7 +305,7 @@ def test_the_page_of_a_board():
     assert "1,000,000 baud (0.0% off)" in page
     assert f"<code>{folder}/ulx3s-85f.bit</code>" in page
     assert f"<code>openFPGALoader -b ulx3s {folder}/ulx3s-85f.bit</code>" in page
-    assert "(cycle model, L=4, d=2)" in page
+    assert "(estimated cycles, L=4, d=2)" in page
     assert invoke(*COMMAND, "--clock", 90).exit_code == 1
     page = (folder / "report.html").read_text()
     assert "<td>90 MHz, <span class='short'>not reached</span></td>" in page
