@@ -28,7 +28,7 @@ SEED = 0
 
 
 def settings() -> list[dict[str, Any]]:
-    """What is measured: FP32 first, then policy, ρ, τ and mask of each run."""
+    """Policy, ρ, τ and mask of each run. FP32 comes first."""
     rows: list[dict[str, Any]] = [{"policy": None, "rho": None, "tau": None, "mask": None}]
 
     def add(policy: str, rho: float, tau: float = 0.0, mask: str = "policy") -> None:
@@ -46,7 +46,7 @@ def settings() -> list[dict[str, Any]]:
 
 
 def as_setting(row: dict[str, Any]) -> Setting:
-    """A row of :func:`settings` for the model room."""
+    """The setting of a row of :func:`settings`."""
     if row["policy"] is None:
         return Setting()
     seed = SEED if row["mask"] == "random" else None
@@ -54,7 +54,7 @@ def as_setting(row: dict[str, Any]) -> Setting:
 
 
 def measure(task: str, model_name: str | None, data: Path, calibration: Path | None, jobs: int) -> dict[str, Any]:
-    """All settings of one model and task."""
+    """Measure all settings of one model and task."""
     start = time.perf_counter()
     model = load_model(model_name)
     dataset = task_dataset(model, data, task)

@@ -1,7 +1,7 @@
 """Cycles of the attention core in a stream of heads, on emitted Verilog, bit for bit against golden.
 
-    python bench/attention.py            # measure again and print the difference to the committed figures
-    python bench/attention.py --write    # and commit to these instead
+    python bench/attention.py            # measure and print the differences from the committed figures
+    python bench/attention.py --write    # replace the committed figures
     python bench/attention.py --preset tiny edge server
 
 Cycles are exact: any difference is a change of the hardware. Each preset's simulator takes minutes to build once.

@@ -1,4 +1,4 @@
-"""Committed rows of figures: compared with what was measured, or replaced by it."""
+"""Comparison of measured rows with the committed ones."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -24,18 +24,18 @@ def compare(
     Parameters
     ----------
     place : function
-        What a row measures.
+        Key of a row.
     fields : sequence of str
-        Figures that are compared, to the last digit.
+        Figures that are compared exactly.
     order : function
         Sort key of the committed rows.
     write : bool
-        Commit to these rows, unless one is not bit-exact.
+        Replace the committed rows, unless a row is not bit-exact.
 
     Returns
     -------
     int
-        Exit code: 1 if something is not bit-exact or, without ``write``, differs.
+        Exit code: 1 if a row is not bit-exact or, without ``write``, differs.
     """
     known = {place(row): row for row in json.loads(path.read_text())} if path.exists() else {}
     bad = [row for row in rows if not row["bit_exact"]]

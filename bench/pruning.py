@@ -1,4 +1,4 @@
-"""Accuracy of models whose projections and feed-forward layers lost their smallest weights, without retraining.
+"""Accuracy of models with pruned projections and feed-forward layers, without retraining.
 
     python bench/pruning.py --sst2-model FOLDER --data FOLDER
 
@@ -34,7 +34,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Way:
-    """How weights are pruned; ``sparsity`` is that asked for, ``None`` where the format has only one."""
+    """A way of pruning. ``sparsity`` is ``None`` if the format has only one."""
 
     format: WeightFormat
     sparsity: float | None
@@ -78,7 +78,7 @@ class Replaced(Weights):
 
 
 def masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
-    """By magnitude."""
+    """Mask by magnitude."""
     pruned = prune_matrices(
         matrices, way.format, way.sparsity, config=spmm_preset(PRESET), global_ranking=way.global_ranking
     )
@@ -86,7 +86,7 @@ def masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
 
 
 def random_masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
-    """The same pattern, with weights that are ranked by chance."""
+    """Mask of the same pattern with randomly ranked weights."""
     random = np.random.default_rng(SEED)
     chances = {name: random.random(matrix.shape, np.float32) for name, matrix in matrices.items()}
     if not way.global_ranking:
@@ -96,7 +96,7 @@ def random_masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
 
 
 def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
-    """The model with these weights left, in INT8 and back."""
+    """The model with masked weights, quantised to INT8 and dequantised."""
     weights = read_weights(model.folder / "model.safetensors")
     prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
     replaced = {
@@ -107,7 +107,7 @@ def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
 
 
 def accuracy(model: Model, tokens: list[Tokens], dataset: Dataset) -> float:
-    """The task's metric, float32 attention."""
+    """The task's metric with float32 attention."""
     outputs: list[Float32] = [np.empty(0, np.float32)] * len(tokens)
     for batch in length_batches(tokens):
         found = model.outputs(as_batch([tokens[i] for i in batch]), float_attention)

@@ -1,7 +1,7 @@
 """Cycles of sparse products on the SpMM engine, on emitted Verilog, bit for bit against golden.
 
-    python bench/spmm.py                        # measure again and print the difference to the committed figures
-    python bench/spmm.py --write                # and commit to these instead
+    python bench/spmm.py                        # measure and print the differences from the committed figures
+    python bench/spmm.py --write                # replace the committed figures
     python bench/spmm.py --preset tiny edge server
     python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
     python bench/spmm.py --table                # the committed rows of that matrix

@@ -1,4 +1,4 @@
-"""Sparse weights on the command line: what is printed and written, and what bad input is told."""
+"""``thresher bench spmm``: figures and picture, and errors for bad input; Verilog of the engine."""
 
 import json
 from pathlib import Path
@@ -117,7 +117,7 @@ def test_a_seed_gives_the_same_and_another_does_not():
         ("dense", "note: dense weights have a sparsity of 0, not 0.9"),
     ],
 )
-def test_a_format_of_one_sparsity_says_so(model, tmp_path, weight_format, words):
+def test_note_about_formats_with_one_sparsity(model, tmp_path, weight_format, words):
     options = ["--preset", "tiny", "--format", weight_format, "--sparsity", 0.9, "--json"]
     result = invoke(*BENCH, *options)
     assert result.exit_code == 0
@@ -128,7 +128,7 @@ def test_a_format_of_one_sparsity_says_so(model, tmp_path, weight_format, words)
     assert words in result.stderr
 
 
-def test_the_sparsity_unless_it_is_given(model, tmp_path):
+def test_default_sparsity(model, tmp_path):
     for options in (BENCH, ["prune", "--model", model, "--preset", "tiny", "-o", tmp_path / "out"]):
         result = invoke(*options, "--format", "csr", "--json")
         assert result.exit_code == 0, result.stderr
@@ -137,7 +137,7 @@ def test_the_sparsity_unless_it_is_given(model, tmp_path):
         assert result.stderr == ""
 
 
-def test_nothing_left_is_said():
+def test_note_if_no_weight_is_left():
     result = invoke("bench", "spmm", "--preset", "tiny", "--rows", 1, "--cols", 1)
     assert result.exit_code == 0
     assert "note: no weight is left: choose a lower sparsity" in result.stderr
@@ -145,7 +145,7 @@ def test_nothing_left_is_said():
 
 @pytest.mark.parametrize("weight_format", ["bbs", "dense"])
 def test_activations(weight_format, monkeypatch):
-    """Each is what golden says; and what golden says differs, or a wrong one would go unnoticed."""
+    """Each equals the golden model's, and the three differ, so that a wrong one would be noticed."""
     honest, outputs, cycles_of = compare.sparse_product, [], {}
 
     def listening(*args, **kwargs):
@@ -214,7 +214,7 @@ def test_picture(tmp_path):
 
 
 def test_picture_of_a_matrix_that_is_too_narrow_for_banks(tmp_path):
-    """Then that format is left out; what was there before is replaced, and the table has the points."""
+    """The format is left out. The old file is replaced, and the table has the points."""
     path = tmp_path / "spmm.png"
     path.write_text("old")
     result = invoke("bench", "spmm", "--preset", "tiny", "--rows", 9, "--cols", 3, "--tokens", 1, "--picture", path)
@@ -269,7 +269,7 @@ def test_misbehaving_hardware_is_one_line(monkeypatch):
         (["--config", "nowhere.json"], ["cannot read", "nowhere.json"]),
     ],
 )
-def test_bench_refuses(options, words, tmp_path):
+def test_bench_rejects(options, words, tmp_path):
     settings = dict(zip(BENCH[4::2], BENCH[5::2], strict=True)) | dict(zip(options[::2], options[1::2], strict=True))
     line = refused("bench", "spmm", "--preset", "tiny", *[part for pair in settings.items() for part in pair])
     for word in words:
@@ -290,14 +290,14 @@ def test_bench_refuses(options, words, tmp_path):
         ("layer.0.empty.weight", ["(0, 8)", "not empty"]),
     ],
 )
-def test_bench_refuses_tensors(tensors, tensor, words):
+def test_bench_rejects_tensors(tensors, tensor, words):
     named = [] if tensor is None else ["--tensor", tensor]
     line = refused("bench", "spmm", "--preset", "tiny", "--weights", tensors, *named)
     for word in words:
         assert word in line
 
 
-def test_bench_refuses_files(tensors, tmp_path):
+def test_bench_rejects_files(tensors, tmp_path):
     tensors.write_bytes(tensors.read_bytes()[:-1])
     for path, word in ((tensors, "truncated"), (tmp_path / "nowhere", "cannot read"), (tmp_path, "cannot read")):
         line = refused("bench", "spmm", "--preset", "tiny", "--weights", path, "--tensor", "layer.0.wide.weight")
@@ -349,7 +349,7 @@ def test_verilog_of_the_engine(tmp_path):
     ("content", "words"),
     [('{"lanes": 3}', ["lanes=3"]), ('{"max_length": 8}', ["max_length=8", "known field"]), ("[]", ["object"])],
 )
-def test_verilog_of_the_engine_refuses(content, words, tmp_path):
+def test_verilog_of_the_engine_rejects(content, words, tmp_path):
     (tmp_path / "mine.json").write_text(content)
     line = ["verilog", "--unit", "spmm", "--preset", "tiny", "-o", tmp_path / "v"]
     told = refused(*line, "--config", tmp_path / "mine.json")

@@ -1,4 +1,4 @@
-"""The command line: what it prints, and what it says to bad input."""
+"""Commands about attention and models: output, and errors for bad input."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from .runner import invoke, refused
 GOLDEN_RUN = ["run", "--text", "a great film", "--text", "[bold]dull and lifeless"]
 
 
-# -- what they print ---------------------------------------------------------------------------
+# -- output ---------------------------------------------------------------------------------
 
 
 def test_version():
@@ -29,9 +29,9 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "run", "eval", "prune", "verilog", "presets", "bench attention", "bench spmm"]
+    "name", ["demo", "run", "eval", "pick", "prune", "verilog", "board", "presets", "bench attention", "bench spmm"]
 )
-def test_every_command_explains_itself_and_speaks_json(name):
+def test_every_command_has_help_and_json(name):
     result = invoke(*name.split(), "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout
@@ -168,7 +168,7 @@ def test_unwritable_output_folder(arguments, tmp_path):
         (["--text", "a", "--backend", "rtl", "--trace", "nowhere/x.vcd"], ["nowhere", "folder"]),
     ],
 )
-def test_run_refuses(options, words):
+def test_run_rejects(options, words):
     line = refused("run", *options)
     for word in words:
         assert word in line
@@ -194,7 +194,7 @@ def test_truncated_model_files(tmp_path):
         assert name in refused("run", "--model", folder, "--text", "a")
 
 
-def test_a_model_that_is_not_supported_is_refused_by_its_parameter(tmp_path):
+def test_unsupported_model_is_rejected(tmp_path):
     folder = _model_copy(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
@@ -222,7 +222,7 @@ def test_weights_that_are_not_numbers(tmp_path):
         ("sentence\tlabel\n" + "word " * 600 + "\t1\n", ["line 2", "shorten"]),
     ],
 )
-def test_eval_refuses_data(content, words, tmp_path):
+def test_eval_rejects_data(content, words, tmp_path):
     if content is not None:
         (tmp_path / "data.tsv").write_text(content)
     line = refused("eval", "--task", "sst2", "--data", tmp_path / "data.tsv")
@@ -230,7 +230,7 @@ def test_eval_refuses_data(content, words, tmp_path):
         assert word in line
 
 
-def test_eval_refuses_a_task_that_the_model_cannot_do(tmp_path):
+def test_eval_rejects_a_task_that_the_model_cannot_do(tmp_path):
     (tmp_path / "data.tsv").write_text("score\tsentence1\tsentence2\n1.0\ta\tb\n2.0\tc\td\n")
     assert "stsb" in refused("eval", "--task", "stsb", "--data", tmp_path / "data.tsv")
 
@@ -249,7 +249,7 @@ def test_eval_refuses_a_task_that_the_model_cannot_do(tmp_path):
         (["--head-dim", 9], ["head_dim=9", "8"]),
     ],
 )
-def test_bench_refuses(options, words):
+def test_bench_rejects(options, words):
     small = {"--length": 16, "--head-dim": 8}
     small |= dict(zip(options[::2], options[1::2], strict=True))
     line = refused("bench", "attention", "--preset", "tiny", *[part for pair in small.items() for part in pair])
@@ -268,7 +268,7 @@ def test_bench_refuses(options, words):
         ('{"max_length": 7}', ["max_length=7", "multiple"]),
     ],
 )
-def test_verilog_refuses_configurations(content, words, tmp_path):
+def test_verilog_rejects_configurations(content, words, tmp_path):
     file = tmp_path / "mine.json"
     if content is not None:
         file.write_text(content)
@@ -315,7 +315,7 @@ def test_usage_errors_exit_with_two(arguments):
         (SimulationError("no output"), 1, "the hardware misbehaved (no output): this is a defect"),
     ],
 )
-def test_other_ends_are_one_line_too(monkeypatch, error, code, words):
+def test_other_errors_are_one_line(monkeypatch, error, code, words):
     def end(*_, **__):
         raise error
 

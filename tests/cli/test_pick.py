@@ -1,4 +1,4 @@
-"""``thresher pick``: its table, its choice, the check on hardware, and what it refuses."""
+"""``thresher pick``: its table, its choice, the check on hardware, and bad input."""
 
 import json
 
@@ -35,12 +35,6 @@ def test_table_and_choice(data):
         assert words in table
     out_of_reach = invoke(*arguments, "--target-speedup", 50).stdout
     assert "none of these is 50 times as fast; the best is" in out_of_reach
-
-
-def test_help_speaks_of_json():
-    shown = invoke("pick", "--help")
-    assert shown.exit_code == 0
-    assert "--json" in shown.stdout
 
 
 def test_choice_on_hardware(model, tmp_path):

@@ -1,4 +1,4 @@
-"""`thresher prune` on the command line: what is written, measured and refused."""
+"""``thresher prune``: files, measured cycles, and bad input."""
 
 import json
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_the_packaged_model_on_its_default_preset(tmp_path):
         (["--format", "nm", "--model", "./nowhere", "--rtl"], ["nowhere", "does not exist"]),
     ],
 )
-def test_prune_refuses(model, tmp_path, options, words):
+def test_prune_rejects(model, tmp_path, options, words):
     settings = ["--model", model, "--preset", "tiny", "-o", tmp_path / "out"]
     line = refused("prune", *settings, *options)
     for word in words:

@@ -56,7 +56,7 @@ def test_heads_equal_golden(path):
         check(heads[5:], device.run(heads[5:]), 1)
 
 
-def test_a_session_after_one_that_broke_off(path):
+def test_session_after_a_broken_one(path):
     heads = random_heads(TINY, count=2, seed=2)
     line = os.open(path, os.O_RDWR | os.O_NOCTTY)
     os.write(line, b"\xa5\x5a\x05\x01\xf0\x00" + bytes(100))
@@ -86,7 +86,7 @@ class BadPort(SerialPort):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_a_bad_line_costs_time_only(path, seed, monkeypatch):
+def test_errors_on_the_line_are_corrected(path, seed, monkeypatch):
     """However much: on a busy machine many copies of a request may be on the way before the first answer."""
     monkeypatch.setattr(module, "FIRST_WAIT", 0.1)
     monkeypatch.setattr(module, "ATTEMPTS", 50)

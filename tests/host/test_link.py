@@ -127,7 +127,7 @@ def test_what_an_earlier_session_left():
     assert link.read(0, 9) == b""
 
 
-def test_answers_with_more_than_was_asked_for_are_none():
+def test_answers_that_are_too_long_are_ignored():
     class Generous(Board):
         def act(self, operation, port, payload, count):
             return super().act(operation, port, payload, count + 1)
@@ -152,7 +152,7 @@ def test_a_board_that_is_stuck():
         StreamDevice(link, ECHO).run({"i": [1]}, {"o": 1})
 
 
-def test_a_device_that_is_refused_gives_its_port_back():
+def test_port_is_closed_if_the_device_is_rejected():
     port = FakePort(Board(config=preset("edge")))
     with pytest.raises(DeviceError, match="--preset edge"):
         AttentionDevice(TINY, port)

@@ -1,4 +1,4 @@
-"""A very small BERT with random weights, written as files, to be bent in every way a test needs."""
+"""A very small BERT with random weights, written as files."""
 
 import json
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def write_tokenizer(path: Path, words: list[str] = WORDS) -> None:
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> MakeModel:
-    """Writes a model folder; parameters of config.json can be changed, or removed with ``None``."""
+    """Write a model folder. Parameters of config.json can be changed, or removed with ``None``."""
 
     def make(tensors: dict[str, np.ndarray] | None = None, **parameters: object) -> Path:
         folder = tmp_path / "model"

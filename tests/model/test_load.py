@@ -72,7 +72,7 @@ def test_encoder_without_head_makes_unit_embeddings(make_model):
         model.encoder.logits(IDS)
 
 
-def test_other_pooling_is_refused(make_model):
+def test_other_pooling_is_rejected(make_model):
     folder = make_model(architectures=["BertModel"], id2label=None)
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
@@ -247,7 +247,7 @@ def test_calibration_sentences(tmp_path):
         calibration_sentences(tmp_path / "nowhere")
 
 
-def test_a_file_that_is_no_tensor_is_left_out(make_model):
+def test_other_dtypes_are_left_out(make_model):
     tensors = bert_tensors() | {"bert.embeddings.position_ids": np.arange(24)}
     folder = make_model()
     save_file(tensors, folder / "model.safetensors")

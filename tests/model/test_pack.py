@@ -1,4 +1,4 @@
-"""A small encoder, packed in every format, read back, and what damaged files are told."""
+"""A small encoder, packed in every format and read back; damaged files."""
 
 import json
 from collections.abc import Callable

@@ -65,13 +65,13 @@ def test_global_ranks_all_matrices_together(matrices, sparsity):
     assert all(report.kept == mask.sum() and report.target == sparsity for mask, report in pruned.values())
 
 
-def test_global_takes_from_where_weights_are_small():
+def test_global_ranking_prunes_small_weights_most():
     pruned = prune_global({"small": np.full((2, 4), 0.1), "large": np.full((2, 4), 3.0)}, 0.5)
     assert [report.sparsity for _, report in pruned.values()] == [1, 0]
 
 
 @given(weights=MATRICES, sparsity=SPARSITIES, data=st.data())
-def test_blocks_stay_or_go_whole(weights, sparsity, data):
+def test_blocks_are_kept_or_pruned_whole(weights, sparsity, data):
     rows, columns = weights.shape
     block_rows = data.draw(st.integers(1, rows))
     block_columns = data.draw(st.integers(1, columns))
@@ -90,7 +90,7 @@ def test_blocks_stay_or_go_whole(weights, sparsity, data):
     assert report.kept == mask.sum()
 
 
-def test_a_short_block_stands_the_same_chance():
+def test_short_blocks_are_ranked_per_weight():
     mask, _ = prune_blocks(np.array([[1.0, 1.0, 1.5]]), 0.5, block_rows=1, block_columns=2)
     assert mask.tolist() == [[False, False, True]]
 
@@ -278,7 +278,7 @@ def test_scales_of_rows():
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-44, 1e-38])
-def test_scale_of_a_matrix_of_nothing_is_usable(value):
+def test_scale_of_a_matrix_of_zeros_is_usable(value):
     found = quantise_pruned(np.full((2, 3), value), np.ones((2, 3), bool))
     assert found.scales == pytest.approx(1 / 127)
     assert not found.values.any()

@@ -31,12 +31,12 @@ def test_quantise_is_the_nearest_unit_or_clipped(x, scale):
 
 
 @given(values=arrays(np.int8, 10, elements=st.integers(-127, 127)), scale=st.floats(1e-6, 1e3))
-def test_units_survive_the_way_there_and_back(values, scale):
+def test_quantise_inverts_dequantise(values, scale):
     assert np.array_equal(quantise("x", dequantise(values, scale), scale), values)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(bad):
+def test_values_that_are_not_finite_are_rejected(bad):
     with pytest.raises(ThresherError, match="K of layer 3 holds NaN or infinity"):
         quantise("K of layer 3", np.array([0, bad], np.float32), 1.0)
 
@@ -109,7 +109,7 @@ def test_json_round_trip(tmp_path):
     "text",
     ["", "[]", "{}", "{'a", '{"layers": [{"q": 1}]}', SCALES.to_json().replace('"q": 1.0', '"q": -1.0')],
 )
-def test_bad_json_is_refused_in_one_line(text):
+def test_bad_json_is_rejected_in_one_line(text):
     with pytest.raises(ThresherError) as caught:
         AttentionScales.from_json(text)
     assert "\n" not in str(caught.value)

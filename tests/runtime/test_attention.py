@@ -200,7 +200,7 @@ def test_refusals():
         attention()(0, q, k, v)
 
 
-def test_a_backend_that_refuses():
+def test_rejected_head():
     class Refuser:
         def run(self, config, heads):
             return [

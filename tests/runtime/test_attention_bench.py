@@ -31,7 +31,7 @@ def test_zero_is_dense():
     assert find_rho(TINY, heads, 0.0) == -256
 
 
-def test_beyond_one_block_per_row_is_refused():
+def test_impossible_sparsities_are_rejected():
     heads = random_heads(TINY, length=16, head_dim=8, heads=5, seed=0)
     with pytest.raises(ConfigError, match=r"from 0 to 0\.875: a block row keeps"):
         find_rho(TINY, heads, 0.95)

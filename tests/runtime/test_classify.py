@@ -1,4 +1,4 @@
-"""Sentences in, labels out."""
+"""Classification of sentences."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Evaluation on small files: figures, reproducibility, and files that do not fit."""
+"""Evaluation on small files: figures, reproducibility, and bad files."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Choosing a sparsity: the table, the choice, and what is refused."""
+"""Choosing a sparsity: the table, the choice, and bad input."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from thresher.spec import ThresherError, preset
 EDGE = preset("edge")
 
 LONG = "a wonderful and deeply moving portrait of three friends who learn , late and with some pain , to be kind ;" * 2
-"""Short texts gain nothing: the divisions of backgrounds take longer than what they save."""
+"""Short texts gain nothing, because the divisions of backgrounds take longer than the pruned blocks."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ POINTS = [point(1, 0), point(1.4, 0.5), point(1.3, 0.4), point(1.997, 0.8), poin
     [(0.5, (0, True)), (1, (0, True)), (1.2, (2, True)), (1.35, (1, True)), (2, (4, True)), (2.1, (3, False))],
 )
 def test_choice(target, expected):
-    """The smallest sparsity that is fast enough, wherever it stands; if none is, no sparser than it helps."""
+    """The smallest sparsity that is fast enough, or else the smallest within 1 % of the fastest."""
     assert choose(POINTS, target) == expected
 
 

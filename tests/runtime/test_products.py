@@ -57,7 +57,7 @@ def test_results_use_the_range_of_int8(weights):
         assert result.saturations < result.output.size / 50
 
 
-def test_spread_where_that_takes_fewer_cycles():
+def test_lanes_are_spread_if_that_takes_fewer_cycles():
     weights = random_matrix(8, 64, seed=0)
     for tokens, spread in ((1, True), (32, False), (33, False), (64, False)):
         job = product(EDGE, weights, WeightFormat.BBS, 0.5, tokens=tokens, seed=0)
@@ -68,7 +68,7 @@ def test_spread_where_that_takes_fewer_cycles():
     ("weight_format", "asked", "expected"),
     [(CSR, None, 0.75), (CSR, 0.0, 0.0), (BBS, 0.9, 0.9), (NM, None, 0.5), (NM, 0.9, 0.5), (DENSE, 0.75, 0.0)],
 )
-def test_a_format_has_what_is_asked_for_unless_it_has_its_own(weight_format, asked, expected):
+def test_chosen_sparsity(weight_format, asked, expected):
     assert chosen_sparsity(TINY, weight_format, asked) == expected
 
 
@@ -89,7 +89,7 @@ def test_notes(weight_format, asked, reached, expected):
     assert sparsity_note(EDGE, weight_format, asked, reached) == expected
 
 
-def test_the_largest_number_of_tokens_is_told_and_can_be_had():
+def test_error_gives_the_largest_number_of_tokens():
     rows, columns = 1536, 2048
     most = MOST_STREAMED // (rows * columns * stream_bytes(EDGE)) * EDGE.lanes
     check_simulation(EDGE, rows=rows, columns=columns, tokens=most)
@@ -99,7 +99,7 @@ def test_the_largest_number_of_tokens_is_told_and_can_be_had():
         check_simulation(EDGE, rows=1 << 24, columns=columns, tokens=1)
 
 
-def test_the_preset_that_is_large_enough_is_named():
+def test_error_names_a_preset_that_is_large_enough():
     for columns, words in ((65, "choose --preset edge, or raise"), (2049, "--preset server"), (5000, "to 64: raise")):
         with pytest.raises(ConfigError, match=f"{words}.* with --config"):
             check_engine(TINY, rows=1, columns=columns, tokens=1, weight_format=CSR)

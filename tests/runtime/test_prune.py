@@ -74,7 +74,7 @@ def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_is_written(make_model, tmp_path, weight_format, options, message):
+def test_bad_settings_are_rejected_before_writing(make_model, tmp_path, weight_format, options, message):
     model = make_model()
     with pytest.raises(ThresherError, match=message) as caught:
         prune_model(model, tmp_path / "out", weight_format=weight_format, **DEFAULTS | options)
