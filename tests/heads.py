@@ -1,26 +1,32 @@
-"""Random heads for tests of whole cores, in shapes and settings that reach the corners."""
+"""Heads for tests of whole cores, and the comparison of their results with the golden model."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from thresher.golden import HeadResult, attention_head
-from thresher.spec import AttentionConfig, Head, HeadCommand, head_command
+from thresher.sim.attention import HeadRun
+from thresher.spec import AttentionConfig, CommandError, Head, HeadCommand, head_command
 
-from .hdl.common import CORNERS, int8
+from .operands import int8, random_corner
 
 
 def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:
-    """A legal head: any lengths and dimension, a spiky or flat softmax, sometimes pruned, sometimes saturating."""
-    lq, lk = (int(rng.integers(1, config.max_length + 1)) for _ in range(2))
-    d = int(rng.integers(1, config.max_head_dim + 1))
-    corner = str(rng.choice(CORNERS, p=[0.6, 0.1, 0.1, 0.1, 0.1]))
+    """An accepted head of any size, with a peaked or a flat softmax; some heads are pruned, some saturate."""
+    longest, deepest = config.max_length, config.max_head_dim
+    lengths = [1, min(3, longest), longest - 1, longest]
+    lq, lk = (lengths[index] if index < 4 else int(rng.integers(1, longest + 1)) for index in rng.integers(5, size=2))
+    d = (1, deepest, int(rng.integers(1, deepest + 1)))[rng.integers(3)]
+    corner = random_corner(rng)
     q, k, v = (int8(rng, length, d, corner=corner) for length in (lq, lk, lk))
+    if corner == "random" and rng.random() < 0.5:
+        q, k = q // 8, k // 8
     command = head_command(
         config,
         query_length=lq,
         key_length=lk,
         head_dim=d,
-        score_scale=float(10 ** rng.uniform(-5, -2.5)),
+        score_scale=float(10 ** rng.uniform(-5, -2.4)),
         output_scale=float(10 ** rng.uniform(-1, 0.7)),
         rho=float(rng.choice([-1, -0.4, 0, 0.3, 0.7, 0.99])),
     )
@@ -30,45 +36,69 @@ def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:
 
 
 def edge_heads(config: AttentionConfig, rng: np.random.Generator) -> list[Head]:
-    """The ends of every size, dense and sparse, one after another; those that take long in one of the two ways."""
-    heads = []
+    """Heads at the ends of every length and dimension, dense and sparse."""
     longest, deepest = config.max_length, config.max_head_dim
-    both = (-1.0, 0.5)
-    for lq, lk, d, rhos in (
-        (longest, longest, deepest, (-1.0,)),
-        (1, 1, 1, both),
-        (1, longest, deepest, both),
-        (longest, 1, 1, both),
-        (longest - 1, longest - 1, max(1, deepest - 1), (0.5,)),
-    ):
-        for rho in rhos:
-            q, k, v = int8(rng, lq, d), int8(rng, lk, d), int8(rng, lk, d)
-            command = head_command(
-                config,
-                query_length=lq,
-                key_length=lk,
-                head_dim=d,
-                score_scale=1e-4,
-                output_scale=1.0,
-                rho=rho,
-            )
-            heads.append((command, q, k, v))
+    sizes = [
+        (longest, longest, deepest, -1.0),
+        (1, 1, 1, -1.0),
+        (1, 1, 1, 0.5),
+        (1, longest, deepest, -1.0),
+        (1, longest, deepest, 0.5),
+        (longest, 1, 1, 0.5),
+        (longest - 1, longest - 1, max(1, deepest - 1), 0.5),
+    ]
+    heads = []
+    for lq, lk, d, rho in sizes:
+        command = head_command(
+            config, query_length=lq, key_length=lk, head_dim=d, score_scale=1e-4, output_scale=1.0, rho=rho
+        )
+        heads.append((command, int8(rng, lq, d), int8(rng, lk, d), int8(rng, lk, d)))
     return heads
 
 
 def refused_heads(config: AttentionConfig) -> list[Head]:
-    """Commands with each length and dimension just outside what the core takes."""
+    """A command for each length and dimension just outside of what the core accepts. Refused heads have no operands."""
     nothing = np.zeros((0, 0), np.int8)
     good = {"query_length": 1, "key_length": 1, "head_dim": 1}
-    widths = {"query_length": config.max_length, "key_length": config.max_length, "head_dim": config.max_head_dim}
+    largest = {"query_length": config.max_length, "key_length": config.max_length, "head_dim": config.max_head_dim}
     heads = []
-    for name, largest in widths.items():
-        for value in (0, largest + 1, (1 << largest.bit_length()) - 1):
-            if value == 0 or value > largest:
-                heads.append((HeadCommand(**{**good, name: value}), nothing, nothing, nothing))
+    for name, limit in largest.items():
+        most = (1 << limit.bit_length()) - 1
+        for value in sorted({0, limit + 1, most}):
+            if value == 0 or limit < value <= most:
+                command = HeadCommand(**{**good, name: value})
+                assert command.rejection(config) is CommandError[name.upper()]
+                heads.append((command, nothing, nothing, nothing))
     return heads
 
 
-def golden_results(config: AttentionConfig, heads: list[Head]) -> list[HeadResult]:
-    """What the core must answer."""
+def random_heads(config: AttentionConfig, *, count: int, seed: int) -> list[Head]:
+    """Random heads; every fifth is refused."""
+    rng = np.random.default_rng(seed)
+    refused = refused_heads(config)
+    return [
+        refused[int(rng.integers(len(refused)))] if index % 5 == 3 else random_head(config, rng)
+        for index in range(count)
+    ]
+
+
+def golden_results(config: AttentionConfig, heads: Sequence[Head]) -> list[HeadResult]:
+    """The results of the golden model."""
     return [attention_head(config, *head) for head in heads]
+
+
+def check_heads(config: AttentionConfig, heads: Sequence[Head], runs: Sequence[HeadRun], seed: int) -> None:
+    """Compare outputs and statistics with the golden model, and cycles with each other."""
+    assert len(runs) == len(heads)
+    for index, (head, run, result) in enumerate(zip(heads, runs, golden_results(config, heads), strict=True)):
+        where = f"seed {seed}, head {index}: {head[0]}"
+        assert run.statistics == result.statistics, where
+        if result.output is None:
+            assert run.output is None, where
+        else:
+            assert run.output is not None, where
+            assert run.output.dtype == np.int8, where
+            np.testing.assert_array_equal(run.output, result.output, err_msg=where)
+            assert run.statistics.cycles == run.finished - run.accepted, where
+    finished = [run.finished for run in runs]
+    assert finished == sorted(finished), f"seed {seed}"

@@ -1,29 +1,22 @@
-"""Random sparse products in shapes and settings that reach the corners, and what golden says about them."""
+"""Sparse products for tests of the SpMM engine, and the comparison of their results with the golden model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 from thresher.golden.spmm.engine import SpmmResult, sparse_product
 from thresher.golden.spmm.packing import PackedWeights, pack
-from thresher.sim.spmm_job import SpmmJob
+from thresher.sim.spmm_job import SpmmJob, SpmmRun
 from thresher.spec import Activation, SpmmCommand, SpmmConfig, SpmmError, WeightFormat
 from thresher.spec.formats import ceil_div
 from thresher.spec.spmm_command import FORMAT_CODES
 
-CORNERS = ("random", "low", "high", "mixed", "zero")
-
-
-def int8(rng: np.random.Generator, *shape: int, corner: str = "random") -> np.ndarray:
-    """INT8 numbers: ``random``, ``low`` (all −128), ``high`` (all 127), ``mixed`` extremes, or ``zero``."""
-    choices = {"low": [-128], "high": [127], "mixed": [-128, 127, -1, 1], "zero": [0]}
-    if corner in choices:
-        return rng.choice(np.array(choices[corner], np.int8), shape)
-    return rng.integers(-128, 128, shape, dtype=np.int8)
+from .operands import int8, random_corner
 
 
 def _bank_pattern(banks: int, rows: int, columns: int, density: float, rng: np.random.Generator) -> np.ndarray:
-    """The same number of weights in every bank of every row; all there are in banks that are too short for it."""
+    """The same number of weights in every bank of every row; a shorter last bank holds at most its length."""
     length = ceil_div(columns, banks)
     count = round(density * length)
     rank = rng.permuted(np.tile(np.arange(length), (rows, banks, 1)), axis=2)
@@ -55,7 +48,7 @@ def random_weights(
     density: float = 0.3,
     corner: str = "random",
 ) -> PackedWeights:
-    """A packed matrix of about this density; some of its rows are empty where the format allows it."""
+    """A packed matrix of about this density. Some rows are empty where the format allows it."""
     match weight_format:
         case WeightFormat.BBS:
             pattern = _bank_pattern(config.banks, rows, columns, density, rng)
@@ -76,7 +69,7 @@ def random_weights(
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """M, K, N."""
+    """Sizes of a product: M rows and K columns of weights, N tokens."""
 
     rows: int
     columns: int
@@ -84,7 +77,7 @@ class Shape:
 
 
 def random_shape(config: SpmmConfig, rng: np.random.Generator, *, largest: int = 20) -> Shape:
-    """Sizes of a product: ends and odd ones, tokens around a pass."""
+    """A random size: often the smallest or the largest, with tokens that just fill a pass or just miss it."""
     most = min(config.max_columns, 2 * largest)
     lanes, spread = config.lanes, config.spread_tokens
     ends = {
@@ -110,16 +103,16 @@ def random_job(
     shape: Shape | None = None,
     corner: str | None = None,
 ) -> SpmmJob:
-    """A legal product; what is not given is random."""
+    """An accepted product. Whatever is not given is random."""
     shape = shape or random_shape(config, rng)
     weight_format = weight_format or config.formats[rng.integers(len(config.formats))]
     activation = Activation(int(rng.integers(3))) if activation is None else activation
-    corner = corner or str(rng.choice(CORNERS, p=[0.6, 0.1, 0.1, 0.1, 0.1]))
+    corner = corner or random_corner(rng)
     density = float(rng.choice([0, 0.1, 0.3, 0.6, 1]))
     weights = random_weights(config, weight_format, shape.rows, shape.columns, rng, density=density, corner=corner)
     if spread is None and weight_format is WeightFormat.BBS:
         spread = bool(rng.integers(2))
-    # Results from well inside to far outside of INT8.
+    # Results reach from well inside to far outside of INT8.
     shift = rng.integers(0, 14, shape.rows) if rng.random() < 0.8 else rng.integers(0, 32, shape.rows)
     peak = int(rng.choice([100, 1 << 16, 1 << 31]))
     bias = rng.integers(-peak, peak, shape.rows)
@@ -139,7 +132,7 @@ def random_job(
 
 
 def random_jobs(config: SpmmConfig, *, count: int, seed: int) -> list[SpmmJob | SpmmCommand]:
-    """Products of all formats of the engine, every fifth of which is refused."""
+    """Products of every format of the engine; every fifth is refused."""
     rng = np.random.default_rng(seed)
     refused = refused_commands(config)
     jobs: list[SpmmJob | SpmmCommand] = []
@@ -155,7 +148,7 @@ def random_jobs(config: SpmmConfig, *, count: int, seed: int) -> list[SpmmJob | 
 
 
 def refused_commands(config: SpmmConfig) -> list[SpmmCommand]:
-    """Every reason to refuse that does not depend on what was before, and the ends of each field."""
+    """A command for every reason to refuse, except a missing table. Fields are just out of range, or at their ends."""
     good = {"rows": 1, "columns": 1, "tokens": 1, "format": FORMAT_CODES[config.formats[0]]}
     commands = []
     for name in ("rows", "columns", "tokens"):
@@ -173,7 +166,7 @@ def refused_commands(config: SpmmConfig) -> list[SpmmCommand]:
 
 
 def golden_results(config: SpmmConfig, jobs: list[SpmmJob | SpmmCommand]) -> list[SpmmResult | None]:
-    """What the engine must answer; None where it refuses."""
+    """The results of the golden model; None for a refused product."""
     results: list[SpmmResult | None] = []
     table = None
     for job in jobs:
@@ -195,3 +188,27 @@ def golden_results(config: SpmmConfig, jobs: list[SpmmJob | SpmmCommand]) -> lis
             )
         )
     return results
+
+
+def check_products(
+    config: SpmmConfig, jobs: Sequence[SpmmJob | SpmmCommand], runs: Sequence[SpmmRun], seed: int
+) -> None:
+    """Compare outputs and statistics with the golden model, and cycles with each other."""
+    assert len(runs) == len(jobs)
+    for index, (job, run, result) in enumerate(zip(jobs, runs, golden_results(config, list(jobs)), strict=True)):
+        command = job if isinstance(job, SpmmCommand) else job.command(config)
+        where = f"seed {seed}, product {index}: {command}"
+        if result is None:
+            reasons = {command.rejection(config, table_loaded=loaded) for loaded in (False, True)} - {SpmmError.NONE}
+            assert run.output is None, where
+            assert run.statistics.error in reasons, where
+            assert run.statistics.saturations == 0, where
+        else:
+            assert run.output is not None, where
+            assert run.output.dtype == np.int8, where
+            np.testing.assert_array_equal(run.output, result.output, err_msg=where)
+            assert run.statistics.error is SpmmError.NONE, where
+            assert run.statistics.saturations == result.saturations, where
+            assert run.statistics.cycles == run.finished - run.accepted, where
+    finished = [run.finished for run in runs]
+    assert finished == sorted(finished), f"seed {seed}"

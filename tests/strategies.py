@@ -1,8 +1,7 @@
-"""Hypothesis strategies and seeded generators that the tests of several rooms share."""
+"""Hypothesis strategies that the tests of several rooms share."""
 
 import math
 
-import numpy as np
 from hypothesis import strategies as st
 from thresher.spec import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split, SpmmConfig, WeightFormat
 
@@ -121,8 +120,3 @@ def group_patterns(draw: st.DrawFn) -> tuple[Pattern, int, int]:
             for column in draw(st.permutations(range(size)))[:taken]:
                 entries[row, start + column] = draw(INT8)
     return ((rows, columns), entries), kept, group
-
-
-def int8_matrix(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """Uniform INT8 values, −128 included."""
-    return rng.integers(-128, 128, (rows, columns), dtype=np.int8)

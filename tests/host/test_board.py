@@ -22,7 +22,7 @@ from thresher.sim.board import BoardSimulator, BoardTerminal
 from thresher.sim.spmm_job import SpmmBatch, SpmmJob
 from thresher.spec import WeightFormat, preset, row_scaling, spmm_preset
 
-from ..sim.heads import random_heads
+from ..heads import random_heads
 from .fake_board import spoiled
 
 TINY = preset("tiny")

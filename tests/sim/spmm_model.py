@@ -1,4 +1,4 @@
-"""An SpMM engine that does nothing but read its streams: one number after another, as their layouts say."""
+"""A model of the SpMM engine that reads its input streams number by number, as their layouts say."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from thresher.spec.formats import ceil_div
 
 
 class StreamModel:
-    """Takes the payloads of a batch and gives the values and cycles that hardware would.
+    """Takes the payloads of a batch and answers with the values of the output streams.
 
-    Cycles are made up: the number of the payload. After :meth:`answer` nothing is left on the input streams.
+    Cycles are the numbers of the payloads. :meth:`answer` checks that it has read every payload.
     """
 
     def __init__(self, config: SpmmConfig, inputs: Mapping[str, Any]):
@@ -59,11 +59,11 @@ class StreamModel:
                 scaled = [self.scaled(row, int(value)) for value in sums]
                 saturations += sum(not -128 <= value <= 127 for value in scaled)
                 results.append([self.activated(command, value) for value in scaled])
-            self.leave(command, results, tokens)
+            self.give(command, results, tokens)
         return saturations
 
     def tile(self, command: SpmmCommand, tokens: int) -> np.ndarray:
-        """(columns, tokens) of a pass, noise beyond K made zero."""
+        """The (columns, tokens) inputs of a pass; columns beyond the last are zero, whatever the stream holds."""
         banks = self.config.banks if command.spread else 1
         length = ceil_div(command.columns, banks)
         x = np.zeros((banks * length, tokens), int)
@@ -113,7 +113,7 @@ class StreamModel:
             return self.table[value + 128]
         return value
 
-    def leave(self, command: SpmmCommand, results: list[list[int]], tokens: int) -> None:
+    def give(self, command: SpmmCommand, results: list[list[int]], tokens: int) -> None:
         width = self.config.drain_lanes
         if command.spread:
             for first in range(0, len(results), self.config.rows):

@@ -1,4 +1,4 @@
-"""Products to streams and back, against an engine that only reads the streams; and products that do not fit."""
+"""Products to streams and back, compared with a model that reads the streams; and products that do not fit."""
 
 import dataclasses
 
@@ -34,13 +34,14 @@ CONFIGS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("seed", range(5))
-def test_streams_say_what_the_products_are(name, seed):
+def test_streams_carry_the_products(name, seed):
     config = CONFIGS[name]
     jobs = random_jobs(config, count=8, seed=seed)
     batch = SpmmBatch(config, jobs)
     values, cycles = StreamModel(config, batch.inputs()).answer()
     assert {name: len(values[name]) for name in values} == batch.counts()
-    for index, (run, result) in enumerate(zip(batch.runs(values, cycles), golden_results(config, jobs), strict=True)):
+    runs = batch.runs(values, cycles)
+    for index, (run, result) in enumerate(zip(runs, golden_results(config, jobs), strict=True)):
         where = f"seed {seed}, product {index}"
         if result is None:
             assert run.output is None, where
@@ -61,14 +62,14 @@ def good_job(*, weight_format=WeightFormat.CSR, config=TINY, **changes) -> SpmmJ
 
 
 def with_weights(job: SpmmJob, **changes) -> SpmmJob:
-    """The job with other weights; nothing checks them on the way."""
+    """The job with weights that bypass the checks of packing."""
     weights = job.weights
     fields = ("format", "rows", "columns", "banks", "kept", "group", "values", "indices", "lengths")
     broken = type("Broken", (), {name: changes.get(name, getattr(weights, name)) for name in fields})
     return dataclasses.replace(job, weights=broken())
 
 
-def test_spread_is_the_default_of_banks_and_few_tokens():
+def test_few_tokens_on_banked_weights_are_spread():
     for tokens, expected in ((1, 1), (3, 1), (4, 0), (5, 0)):
         x = np.zeros((6, tokens), np.int8)
         job = good_job(weight_format=WeightFormat.BBS, x=x, spread=None)
@@ -96,14 +97,14 @@ BAD_JOBS = {
 
 
 @pytest.mark.parametrize("message", BAD_JOBS)
-def test_operands_that_do_not_fit_are_refused(message):
+def test_bad_operands_are_rejected(message):
     with pytest.raises(InputError, match=message) as caught:
         SpmmBatch(TINY, [good_job(), BAD_JOBS[message]]).inputs()
     if not message.startswith("X must be"):
         assert str(caught.value).startswith("product 1: ")
 
 
-def test_commands_that_do_not_fit():
+def test_bad_commands_are_rejected():
     with pytest.raises(CommandValueError, match="tokens"):
         SpmmBatch(TINY, [SpmmCommand(rows=1, columns=1, tokens=1 << 40)])
     with pytest.raises(InputError, match="the engine accepts SpmmCommand"):
@@ -111,7 +112,7 @@ def test_commands_that_do_not_fit():
 
 
 def test_a_table_lasts():
-    """A product without a table of its own is accepted once another has loaded one."""
+    """A product may use the table of an earlier one."""
     without = good_job(activation=Activation.TABLE, table=None)
     loads = good_job(activation=Activation.NONE, table=np.arange(-128, 128))
     assert SpmmBatch(TINY, [without]).counts()["o_data"] == 0
@@ -125,7 +126,6 @@ def test_a_table_lasts():
 @pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.BBS])
 @pytest.mark.parametrize("place", [(-1, -1), (0, -1), (-1, 0)])
 def test_output_beyond_the_product_must_be_zero(weight_format, place):
-    """A beat that holds more than the product must not slip through."""
     config = dataclasses.replace(TINY, banks=2, drain_lanes=4)
     job = good_job(weight_format=weight_format, config=config, spread=weight_format is WeightFormat.BBS)
     batch = SpmmBatch(config, [job])

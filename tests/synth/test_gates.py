@@ -7,11 +7,8 @@ from thresher.sim.attention import AttentionSimulator
 from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import WeightFormat, preset, spmm_preset
 
-from ..heads import edge_heads
-from ..products import random_job, random_jobs
-from ..sim.heads import random_heads
-from ..sim.test_attention import check as check_heads
-from ..sim.test_spmm import check as check_products
+from ..heads import check_heads, edge_heads, random_heads
+from ..products import check_products, random_job, random_jobs
 from .gates import gates
 
 DEVICES = ["ice40up5k", "lfe5u-25f"]

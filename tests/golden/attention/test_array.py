@@ -8,7 +8,7 @@ from thresher.golden.attention.array import scores, weighted_values
 from thresher.golden.attention.split import split
 from thresher.spec import PRESETS, Score, Split
 
-from ...strategies import int8_matrix
+from ...operands import int8
 
 EDGE = PRESETS["edge"]
 
@@ -16,7 +16,7 @@ EDGE = PRESETS["edge"]
 @pytest.mark.parametrize(("lq", "lk", "d"), [(1, 1, 1), (3, 5, 7), (9, 4, 64)])
 def test_exact_scores(lq, lk, d):
     rng = np.random.default_rng(d)
-    q, k = int8_matrix(rng, lq, d).astype(np.int64), int8_matrix(rng, lk, d).astype(np.int64)
+    q, k = int8(rng, lq, d).astype(np.int64), int8(rng, lk, d).astype(np.int64)
     expected = [[sum(int(a) * int(b) for a, b in zip(x, y, strict=True)) for y in k] for x in q]
     assert scores(EDGE, q, k).tolist() == expected
 
@@ -25,7 +25,7 @@ def test_exact_scores(lq, lk, d):
 def test_approximate_scores_are_three_of_four_partial_products(rule, bits):
     config = dataclasses.replace(EDGE, score=Score.APPROX, split=rule, fraction_bits=bits)
     rng = np.random.default_rng(bits)
-    q, k = int8_matrix(rng, 6, 10).astype(np.int64), int8_matrix(rng, 8, 10).astype(np.int64)
+    q, k = int8(rng, 6, 10).astype(np.int64), int8(rng, 8, 10).astype(np.int64)
     (qi, qf), (ki, kf) = split(config, q), split(config, k)
     unit = 2**bits
     three = unit**2 * (qi @ ki.T) + unit * (qi @ kf.T) + unit * (qf @ ki.T)
@@ -46,7 +46,7 @@ def test_scores_of_extremes_fit(mode, rule, bits):
 
 def test_weighted_values():
     rng = np.random.default_rng(4)
-    weights, v = rng.integers(-4095, 4096, (5, 7)), int8_matrix(rng, 7, 3).astype(np.int64)
+    weights, v = rng.integers(-4095, 4096, (5, 7)), int8(rng, 7, 3).astype(np.int64)
     expected = [[sum(int(w) * int(x) for w, x in zip(row, column, strict=True)) for column in v.T] for row in weights]
     assert weighted_values(weights, v).tolist() == expected
 

@@ -23,7 +23,7 @@ from thresher.spec import (
     preset,
 )
 
-from ...strategies import int8_matrix
+from ...operands import int8
 
 EDGE = PRESETS["edge"]
 SHAPES = [(1, 1, 1), (1, 9, 3), (9, 1, 64), (2, 2, 2), (17, 31, 7), (64, 64, 64), (33, 128, 48)]
@@ -35,7 +35,7 @@ def _command(config: AttentionConfig, lq: int, lk: int, d: int, **settings) -> H
 
 
 def _head(rng: np.random.Generator, lq: int, lk: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return int8_matrix(rng, lq, d), int8_matrix(rng, lk, d), int8_matrix(rng, lk, d)
+    return int8(rng, lq, d), int8(rng, lk, d), int8(rng, lk, d)
 
 
 def _float_attention(logits: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.split import split
 from thresher.spec import PRESETS, Split
 
-from ...strategies import int8_matrix
+from ...operands import int8
 
 EDGE = PRESETS["edge"]
 
@@ -18,7 +18,7 @@ EDGE = PRESETS["edge"]
 def test_is_the_loop_over_integer_parts(rule, lq, lk, d):
     config = dataclasses.replace(EDGE, split=rule)
     rng = np.random.default_rng(lq)
-    q, k = int8_matrix(rng, lq, d).astype(np.int64), int8_matrix(rng, lk, d).astype(np.int64)
+    q, k = int8(rng, lq, d).astype(np.int64), int8(rng, lk, d).astype(np.int64)
     result = predict(config, q, k)
     assert result.shape == (lq, lk)
     for i in range(lq):
@@ -32,7 +32,7 @@ def test_distance_from_the_score(rule, bits):
     """|q·k − 2^2F·II| ≤ Σ |q|·|kf| + |qf|·|2^F·ki|: what the fractions can carry."""
     config = dataclasses.replace(EDGE, split=rule, fraction_bits=bits)
     rng = np.random.default_rng(bits)
-    q, k = int8_matrix(rng, 20, 64).astype(np.int64), int8_matrix(rng, 24, 64).astype(np.int64)
+    q, k = int8(rng, 20, 64).astype(np.int64), int8(rng, 24, 64).astype(np.int64)
     (_, qf), (ki, kf) = split(config, q), split(config, k)
     bound = np.abs(q) @ np.abs(kf).T + np.abs(qf) @ np.abs(ki * 2**bits).T
     assert (np.abs(q @ k.T - 4**bits * predict(config, q, k)) <= bound).all()

@@ -14,7 +14,7 @@ from thresher.golden import pack, sparse_product
 from thresher.spec import SPMM_PRESETS, Activation, InputError, SpmmConfig, WeightFormat
 from thresher.spec.tables import gelu_table
 
-from ...strategies import int8_matrix
+from ...operands import int8
 
 TINY = SPMM_PRESETS["tiny"]
 BIAS = st.one_of(st.integers(-(2**31), 2**31 - 1), st.integers(-300, 300), st.sampled_from([-(2**31), 2**31 - 1]))
@@ -40,7 +40,7 @@ def _reference(w, x, bias, multiplier, shift) -> tuple[list[list[int]], int]:
 )  # fmt: skip
 def test_product_is_that_of_plain_integers(m, k, n, density, seed, data):
     rng = np.random.default_rng(seed)
-    w, x = np.where(rng.random((m, k)) < density, int8_matrix(rng, m, k), np.int8(0)), int8_matrix(rng, k, n)
+    w, x = np.where(rng.random((m, k)) < density, int8(rng, m, k), np.int8(0)), int8(rng, k, n)
     rows = st.lists(st.tuples(BIAS, st.integers(0, 2**16 - 1), st.integers(0, 31)), min_size=m, max_size=m)
     bias, multiplier, shift = map(list, zip(*data.draw(rows), strict=True))
     result = sparse_product(TINY, w, x, bias, multiplier, shift)
@@ -93,7 +93,7 @@ def test_an_accumulator_reaches_its_peak():
 @pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (1, 64, 1), (5, 1, 3), (1, 3, 9), (7, 5, 1)])
 def test_sizes_of_one(m, k, n):
     rng = np.random.default_rng(m + 10 * k + 100 * n)
-    w, x = int8_matrix(rng, m, k), int8_matrix(rng, k, n)
+    w, x = int8(rng, m, k), int8(rng, k, n)
     scaling = _scaled(m, bias=-5, multiplier=40000, shift=11)
     expected, saturations = _reference(w, x, **scaling)
     result = sparse_product(TINY, w, x, **scaling)
@@ -145,7 +145,7 @@ def test_a_multiplier_of_zero_gives_zero():
 def test_packing_makes_no_difference(weight_format):
     rng = np.random.default_rng(3)
     w = np.where(np.arange(48) % 3 == 0, rng.integers(1, 128, (6, 48)), 0).astype(np.int8)
-    x, scaling = int8_matrix(rng, 48, 5), _scaled(6, bias=17, multiplier=50000, shift=12)
+    x, scaling = int8(rng, 48, 5), _scaled(6, bias=17, multiplier=50000, shift=12)
     expected = sparse_product(TINY, w, x, **scaling)
     packed = pack(w, weight_format, banks=TINY.banks, kept=TINY.kept, group=TINY.group)
     for weights in (packed, sparse.coo_matrix(w), sparse.csc_array(w)):
@@ -157,7 +157,7 @@ def test_packing_makes_no_difference(weight_format):
 def test_gelu_of_a_layer_is_near_float():
     """One row engine's worth of a feed-forward layer, from scales to activations: within a unit of the float result."""
     rng = np.random.default_rng(4)
-    w, x = int8_matrix(rng, 8, 64), int8_matrix(rng, 64, 16)
+    w, x = int8(rng, 8, 64), int8(rng, 64, 16)
     scale_w, scale_x, scale_y, scale_out = 0.002, 0.02, 0.05, 0.03
     multiplier = round(scale_w * scale_x / scale_y * 2**24)
     table = gelu_table(scale_y, scale_out)

@@ -1,4 +1,4 @@
-"""Block rows for the softmax unit: what goes in, what the golden model answers, and the array's side of the credits."""
+"""Block rows for tests of the softmax unit, their golden results, and a model of the array in front of the unit."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,7 @@ import numpy as np
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from thresher.golden.attention.softmax import softmax
-from thresher.hdl.attention.softmax.compact import CompactSoftmax
-from thresher.hdl.attention.softmax.pipelined import Softmax
+from thresher.hdl.attention.softmax import make_softmax
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig, HeadCommand
 from thresher.spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS
@@ -16,13 +15,13 @@ SCORE_LATENCY = 5
 
 
 class GatedSoftmax(wiring.Component):
-    """The softmax behind an array of ``SCORE_LATENCY`` cycles, which starts a block when there is room for it.
+    """The softmax unit behind an array of latency ``SCORE_LATENCY`` that starts a block when there is room for it.
 
-    With ``in_order``, ``o_rows`` is held back until all weights of its block row are taken.
+    With ``in_order``, the results of a block row are held back until all its weights are taken.
     """
 
     def __init__(self, config: AttentionConfig, *, in_order: bool = False):
-        self.softmax = (CompactSoftmax if config.compact else Softmax)(config)
+        self.softmax = make_softmax(config)
         self.in_order = in_order
         members = self.softmax.signature.members
         super().__init__({name: members[name] for name in ("i_row", "i_scores", "o_weights", "o_rows")})
@@ -71,7 +70,7 @@ class GatedSoftmax(wiring.Component):
 
 @dataclass(frozen=True, kw_only=True)
 class BlockRow:
-    """One block row: scores (n, B, B) of its n kept blocks, [block][query row][key]."""
+    """One block row of n kept blocks; ``scores`` (n, B, B) are indexed by block, query row and key."""
 
     scores: np.ndarray
     key_valid: np.ndarray
@@ -100,9 +99,9 @@ class BlockRow:
         ]
 
     def golden(self, config: AttentionConfig):
-        """Payloads of ``o_weights`` and ``o_rows`` (``compact``: one per query row).
+        """Payloads of ``o_weights`` and of ``o_rows``; a compact core has one of the latter per query row.
 
-        From a dense row with the pruned keys behind the kept ones.
+        The golden model gets a dense row with the pruned keys after the kept ones.
         """
         n, b, _ = self.scores.shape
         dense = self.scores.transpose(1, 0, 2).reshape(b, n * b)
@@ -140,8 +139,11 @@ class BlockRow:
 
 
 def random_row(config: AttentionConfig, rng: np.random.Generator, *, n: int | None = None, chunks: int | None = None):
-    """A block row of ``n`` kept blocks (any number by default): scores near each other, far apart, or extreme; a
-    background below, among and above them; an incomplete last block now and then."""
+    """A block row of ``n`` kept blocks, a random number by default.
+
+    Scores are close together, far apart or extreme. The background is below, among or above them. Some rows end with
+    an incomplete block.
+    """
     b, peak = config.block, config.score_peak
     n = int(rng.integers(1, config.blocks + 1)) if n is None else n
     spread = int(rng.choice([1, 40, 3000, peak]))

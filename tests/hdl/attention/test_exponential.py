@@ -1,4 +1,4 @@
-"""The exponential pipeline against its golden model."""
+"""The exponential pipeline, compared with the golden model."""
 
 import dataclasses
 
@@ -10,11 +10,11 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import HeadCommand, preset
 from thresher.spec.formats import DIFFERENCE_BITS, SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS
 
-from ..pipelined import Pipelined
+from ..wrappers import StreamPipeline
 
 
 def scalings(rng, n):
-    """Multipliers and shifts: corners, the range that keeps weights apart, and anything that fits."""
+    """Pairs of multiplier and shift: the corners, n realistic ones and n arbitrary ones."""
     top, most = (1 << SCORE_MULTIPLIER_BITS) - 1, (1 << SCORE_SHIFT_BITS) - 1
     pairs = [(0, 0), (1, 0), (top, 0), (top, most), (1 << 16, 0)]
     pairs += [(int(rng.integers(1, 3000)), int(rng.integers(0, 3))) for _ in range(n)]
@@ -24,7 +24,7 @@ def scalings(rng, n):
 
 @pytest.mark.parametrize("name", ["tiny", "edge"])
 @pytest.mark.parametrize("weight_bits", [8, 12, 15])
-def test_weights(name, weight_bits):
+def test_weights_match_golden(name, weight_bits):
     seed = weight_bits
     config = dataclasses.replace(preset(name), weight_bits=weight_bits)
     rng = np.random.default_rng(seed)
@@ -55,15 +55,15 @@ def test_weights(name, weight_bits):
     ]
     for stall in (0.0, 0.4):
         dut = Exponential(config, count)
-        result = run_streams(Pipelined(dut), {"i": beats}, {"o": len(beats)}, seed=seed, stall=stall)
+        result = run_streams(StreamPipeline(dut), {"i": beats}, {"o": len(beats)}, seed=seed, stall=stall)
         assert [value["weight"] for value in result.values["o"]] == expected, f"seed {seed}"
         if stall == 0:
             assert result.cycles["o"][0] - result.cycles["i"][0] == dut.latency
     assert {0, config.weight_max} < {w for row in expected for w in row}
 
 
-def test_every_fraction_of_the_exponent():
-    # Multiplier 2^12 makes the difference itself t: all fractions, at whole parts 0 and 3.
+def test_every_fraction_of_the_exponent_matches_golden():
+    # With multiplier 2^12, the exponent is the difference itself: every fraction, at whole parts 0 and 3.
     config = dataclasses.replace(preset("tiny"), weight_bits=15)
     count = 32
     t = np.concatenate([np.arange(4096), 3 * 4096 + np.arange(4096), np.arange(15, 18).repeat(32) * 4096]).reshape(
@@ -71,5 +71,5 @@ def test_every_fraction_of_the_exponent():
     )
     command = HeadCommand(query_length=1, key_length=1, head_dim=1, score_multiplier=1 << 12)
     beats = [{"difference": row, "score_multiplier": 1 << 12, "score_shift": 0} for row in t]
-    result = run_streams(Pipelined(Exponential(config, count)), {"i": beats}, {"o": len(beats)}, seed=0, stall=0)
+    result = run_streams(StreamPipeline(Exponential(config, count)), {"i": beats}, {"o": len(beats)}, seed=0, stall=0)
     assert np.array_equal([value["weight"] for value in result.values["o"]], weights(config, command, t))

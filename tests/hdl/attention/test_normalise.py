@@ -1,4 +1,4 @@
-"""Draining, normalising and requantising against the golden model."""
+"""Normalisation and requantisation, pipelined and compact, compared with the golden model."""
 
 import numpy as np
 import pytest
@@ -6,23 +6,24 @@ from thresher.golden.attention.normalise import normalise as golden_normalise
 from thresher.golden.attention.normalise import row_multiplier
 from thresher.golden.attention.reciprocal import reciprocal
 from thresher.golden.lib.requantise import requantise
-from thresher.hdl.attention.normalise.compact import CompactNormalise
-from thresher.hdl.attention.normalise.pipelined import Normalise
+from thresher.hdl.attention.normalise import make_normaliser
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand
 from thresher.spec import Normalise as Mode
 from thresher.spec.formats import OUTPUT_FRACTION, OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, RECIPROCAL_FRACTION
 
-from ..common import tiny
+from ..configs import compact, tiny
 
 
 def random_row(config, rng, chunks, shifts=None):
-    """A block row's payloads, and its expected words; ``shifts``: those of the heads in the two slots, if rows of a
-    head must have the same."""
+    """The payloads of a block row, and its expected words.
+
+    ``shifts`` are the output shifts of the heads in the two slots; by default, each row has its own.
+    """
     b, lanes = config.block, config.lanes
     keys = int(rng.integers(1, config.max_length + 1))
     late = config.normalise is Mode.LATE
-    # Weights of one position at least at the maximum; those of pruned positions all alike.
+    # At least one weight is the largest; pruned positions share one weight.
     weights = rng.integers(0, config.weight_max + 1, (b, keys)) >> rng.integers(0, config.weight_bits, (b, 1))
     weights[:, rng.integers(keys)] = config.weight_max
     pruned = rng.random(keys) < rng.choice([0, 0.5, 0.9])
@@ -33,7 +34,7 @@ def random_row(config, rng, chunks, shifts=None):
     if late:
         mantissa, exponent = reciprocal(config, np.maximum(denominators, config.weight_max))
     else:
-        # Probabilities: sums of about one.
+        # The weights are probabilities, whose sum is about one.
         weights = weights * config.weight_max // np.maximum(denominators, 1)[:, None]
         background = background * config.weight_max // np.maximum(denominators, 1)
         weights[:, pruned] = background[:, None]
@@ -76,7 +77,7 @@ def random_row(config, rng, chunks, shifts=None):
 
 
 def words(config, command, accumulators, mantissa, exponent):
-    """Expected words of a block row: chunk by chunk, query row by query row, group by group."""
+    """Expected words of a block row, in the order of chunks, query rows and groups of output lanes."""
     outputs, total = golden_normalise(command, accumulators, mantissa, exponent)
     operands = (accumulators << OUTPUT_FRACTION) >> exponent[:, None]
     factor = row_multiplier(command, mantissa)
@@ -84,7 +85,7 @@ def words(config, command, accumulators, mantissa, exponent):
     for start in range(0, outputs.shape[1], config.lanes):
         for i in range(config.block):
             for first in range(start, start + config.lanes, width):
-                # One value at a time, since the golden model counts what it clips.
+                # The golden model only counts what it clips, so it gets one value at a time.
                 clipped = [
                     requantise(operands[i, k : k + 1], int(factor[i]), command.output_shift + OUTPUT_FRACTION)[1]
                     for k in range(first, first + width)
@@ -95,73 +96,61 @@ def words(config, command, accumulators, mantissa, exponent):
     return result
 
 
-CONFIGS = [
+FIELDS = [
     dict(lanes=2, output_lanes=2, weight_bits=12),
     dict(lanes=2, output_lanes=1, weight_bits=8, block=4),
     dict(lanes=8, output_lanes=2, weight_bits=15),
-    dict(lanes=4, output_lanes=4, weight_bits=10, block=4, max_length=128),
+    dict(lanes=4, output_lanes=4, weight_bits=10, block=4, max_length=128, reciprocal_segments=1),
+    dict(lanes=1, output_lanes=1, weight_bits=12, predictor_lanes=2),
 ]
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-@pytest.mark.parametrize("fill", [Fill.BACKGROUND, Fill.SKIP])
-@pytest.mark.parametrize("fields", CONFIGS)
-@pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_words(mode, fill, fields, stall):
-    config = tiny(predictor_lanes=8, normalise=mode, fill=fill, **fields)
+@pytest.mark.parametrize("fields", FIELDS, ids=lambda fields: f"lanes{fields['lanes']}-bits{fields['weight_bits']}")
+@pytest.mark.parametrize("kind", [lambda config: config, compact], ids=["pipelined", "compact"])
+@pytest.mark.parametrize("stall", [0.0, None], ids=["free", "stalled"])
+def test_words_match_golden(mode, fields, kind, stall):
+    index = FIELDS.index(fields)
+    fill = (Fill.BACKGROUND, Fill.SKIP)[(index + list(Mode).index(mode)) % 2]
+    stall = (0.4, 0.9)[index % 2] if stall is None else stall
+    config = kind(tiny(**{"predictor_lanes": 8, "normalise": mode, "fill": fill, **fields}))
     seed = fields["weight_bits"] + int(10 * stall)
     rng = np.random.default_rng(seed)
-    rows = [random_row(config, rng, int(rng.integers(1, config.chunks + 1))) for _ in range(30)]
+    # A compact normaliser shares the shift of a head among its rows: one shift that clips, one that does not.
+    shifts = [int(rng.integers(8, 11)), int(rng.integers(14, 18))] if config.compact else None
+    rows = [random_row(config, rng, int(rng.integers(1, config.chunks + 1)), shifts) for _ in range(20)]
     blocks = [block for _, row_blocks, _ in rows for block in row_blocks]
     expected = [word for _, _, row_words in rows for word in row_words]
-    dut = Normalise(config)
-    inputs = {"i_row": [row for row, _, _ in rows], "i_block": blocks}
+    announced = [row for row, _, _ in rows]
+    if config.compact:
+        # One payload per query row.
+        announced = [
+            {name: value if isinstance(value, int) else value[i] for name, value in row.items()}
+            for row in announced
+            for i in range(config.block)
+        ]
+    dut = make_normaliser(config)
+    inputs = {"i_row": announced, "i_block": blocks}
     result = run_streams(dut, inputs, {"o_words": len(expected)}, seed=seed, stall=stall)
     for index, (got, want) in enumerate(zip(result.values["o_words"], expected, strict=True)):
         assert got == want, f"seed {seed}, word {index}"
     assert any(word["saturated"] for word in expected)
     assert not all(word["saturated"] for word in expected)
     if stall == 0:
-        first = result.cycles["o_words"][0]
-        assert result.cycles["o_words"] == list(range(first, first + len(expected)))
-        assert first - result.cycles["i_block"][0] == dut.latency
-        assert len(expected) == dut.block_cycles * len(blocks)
+        (check_compact_cycles if config.compact else check_pipelined_cycles)(config, dut, result.cycles)
 
 
-COMPACT = [
-    dict(lanes=1, weight_bits=12),
-    dict(lanes=2, weight_bits=8, block=4),
-    dict(lanes=8, weight_bits=15),
-    dict(lanes=4, weight_bits=10, block=4, max_length=128, reciprocal_segments=1),
-]
+def check_pipelined_cycles(config, dut, cycles):
+    """A word leaves in every cycle."""
+    words, blocks = cycles["o_words"], cycles["i_block"]
+    assert words == list(range(words[0], words[0] + len(words)))
+    assert words[0] - blocks[0] == dut.latency
+    assert len(words) == dut.block_cycles * len(blocks)
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-@pytest.mark.parametrize("fill", [Fill.BACKGROUND, Fill.SKIP])
-@pytest.mark.parametrize("fields", COMPACT)
-@pytest.mark.parametrize("stall", [0.0, 0.4, 0.9])
-def test_words_of_the_compact_normaliser(mode, fill, fields, stall):
-    config = tiny(compact=True, output_lanes=1, predictor_lanes=8, normalise=mode, fill=fill, **fields)
-    seed = fields["weight_bits"] + int(10 * stall)
-    rng = np.random.default_rng(seed)
-    shifts = [int(rng.integers(8, 11)), int(rng.integers(14, 18))]  # one that clips, one that does not
-    rows = [random_row(config, rng, int(rng.integers(1, config.chunks + 1)), shifts) for _ in range(20)]
-    blocks = [block for _, row_blocks, _ in rows for block in row_blocks]
-    expected = [word for _, _, row_words in rows for word in row_words]
-    queries = [
-        {name: value if isinstance(value, int) else value[i] for name, value in row.items()}
-        for row, _, _ in rows
-        for i in range(config.block)
-    ]
-    dut = CompactNormalise(config)
-    result = run_streams(dut, {"i_row": queries, "i_block": blocks}, {"o_words": len(expected)}, seed=seed, stall=stall)
-    for index, (got, want) in enumerate(zip(result.values["o_words"], expected, strict=True)):
-        assert got == want, f"seed {seed}, word {index}"
-    assert any(word["saturated"] for word in expected)
-    assert not all(word["saturated"] for word in expected)
-    if stall == 0:
-        # Rows of one chunk may be too short for the factors of the next.
-        words = result.cycles["o_words"]
-        assert {int(gap) for gap in np.diff(words)} <= {4, 8}
-        assert words[0] - result.cycles["i_block"][0] <= dut.latency + 4 * config.block
-        assert dut.block_cycles == 4 * config.block * config.lanes
+def check_compact_cycles(config, dut, cycles):
+    """A word leaves every four cycles; rows of one chunk may wait for the factors of the next row."""
+    words, blocks = cycles["o_words"], cycles["i_block"]
+    assert {int(gap) for gap in np.diff(words)} <= {4, 8}
+    assert words[0] - blocks[0] <= dut.latency + 4 * config.block
+    assert dut.block_cycles == 4 * config.block * config.lanes

@@ -1,37 +1,38 @@
-"""Predictor against golden.predict, beat by beat."""
+"""The predictor, pipelined and compact, compared with the golden model."""
 
 import numpy as np
 import pytest
 from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.split import split
-from thresher.hdl.attention.predictor.compact import CompactPredictor
-from thresher.hdl.attention.predictor.pipelined import Predictor
+from thresher.hdl.attention.predictor import make_predictor
 from thresher.sim.testbench import run_streams
 from thresher.spec import HeadCommand, Split
 from thresher.spec.formats import ceil_div
 
-from ..common import CORNERS, WithMemories, head_payload, int8, tiny
+from ...operands import int8
+from ..configs import both_kinds, tiny
+from ..wrappers import WithMemories
+from .payloads import head_payload
 
-CONFIGS = {
-    "tiny": tiny(),
-    "one_chunk_two_blocks": tiny(predictor_lanes=8, predictor_blocks=2),
-    "block4_trunc": tiny(block=4, split=Split.TRUNC, max_head_dim=12, predictor_lanes=4),
-    "fraction2": tiny(fraction_bits=2, split=Split.FLOOR),
-    "fraction6": tiny(fraction_bits=6, max_length=10, predictor_blocks=4),
-    "compact": tiny(compact=True, output_lanes=1),
-    "compact_block4_trunc": tiny(
-        compact=True, output_lanes=1, block=4, split=Split.TRUNC, max_head_dim=12, predictor_lanes=6
-    ),
-    "compact_fraction2": tiny(compact=True, output_lanes=1, fraction_bits=2, split=Split.FLOOR, lanes=1),
-    "compact_fraction6": tiny(compact=True, output_lanes=1, fraction_bits=6, max_length=10, predictor_blocks=4),
-}
+CONFIGS = both_kinds(
+    {
+        "tiny": tiny(),
+        "one_chunk_two_blocks": tiny(predictor_lanes=8, predictor_blocks=2),
+        "block4_trunc": tiny(block=4, split=Split.TRUNC, max_head_dim=12, predictor_lanes=4),
+        "fraction2_floor": tiny(fraction_bits=2, split=Split.FLOOR),
+        "fraction6_odd_groups": tiny(fraction_bits=6, max_length=10, predictor_blocks=4),
+    }
+)
+CONFIGS["compact-one_lane"] = tiny(compact=True, output_lanes=1, lanes=1)
+PAIRS = [("random", "random"), ("mixed", "zero"), ("low", "high")]
+"""Corners of two heads that follow each other."""
 
 
 def nibble_words(config, integers, rows_per_word, words):
-    """Scratchpad contents of one slot: (chunk, word) addresses, each ``rows_per_word`` rows of lanes."""
+    """Contents of one slot of a scratchpad, by address (chunk, word); a word holds ``rows_per_word`` rows of lanes."""
     padded = np.zeros((words * rows_per_word, config.max_head_dim), np.int64)
     padded[: integers.shape[0], : integers.shape[1]] = integers
-    # What lies beyond the sequence is whatever an earlier head left there: make it loud.
+    # An earlier head may have left anything beyond the sequence, so the worst value is there.
     padded[integers.shape[0] :] = -(1 << (config.integer_bits - 1))
     lanes, chunk_span = config.predictor_lanes, 1 << (config.predictor_chunks - 1).bit_length()
     zero = np.zeros((rows_per_word, lanes), np.int64).tolist()
@@ -45,7 +46,10 @@ def nibble_words(config, integers, rows_per_word, words):
 
 
 def run(config, heads, seed, stall=0.3):
-    """Predictions of up to two heads, each in its slot: per head an (Lq, Lk) array and the beats' cycles."""
+    """Run up to two heads, each in its slot.
+
+    Returns the (Lq, Lk) predictions of each head, and the cycles of all beats.
+    """
     contents = {"q_read": [], "k_read": []}
     for q, k in heads:
         contents["q_read"] += nibble_words(config, split(config, q.astype(np.int64))[0], config.block, config.blocks)
@@ -59,7 +63,7 @@ def run(config, heads, seed, stall=0.3):
     shapes = [(ceil_div(len(q), config.block), ceil_div(len(k), config.predictor_keys)) for q, k in heads]
     total = sum(rows * groups for rows, groups in shapes)
     transcript = run_streams(
-        WithMemories((CompactPredictor if config.compact else Predictor)(config), contents),
+        WithMemories(make_predictor(config), contents),
         {"i_head": commands},
         {"o_predictions": total},
         seed=seed,
@@ -91,39 +95,45 @@ def run(config, heads, seed, stall=0.3):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("corner", CORNERS)
-def test_equals_golden(name, corner):
-    """Operands that are all alike reach the widest sums with any number of queries: a block and one more."""
+@pytest.mark.parametrize("corners", PAIRS, ids="-".join)
+def test_predictions_match_golden(name, corners):
+    """A head of nearly every key, then a head of one query and three keys.
+
+    Equal operands reach the widest sums whatever the number of queries, so they need one more than a block only.
+    """
     config = CONFIGS[name]
-    most = config.max_length if corner in ("random", "mixed") else config.block + 1
-    seed = 100 + CORNERS.index(corner)
+    seed = 100 + PAIRS.index(corners)
     rng = np.random.default_rng(seed)
-    heads = []
-    for lq, lk, d in ((most, config.max_length - 1, config.max_head_dim), (1, 3, 1)):
-        heads.append((int8(rng, lq, d, corner=corner), int8(rng, lk, d, corner=corner)))
+    most = config.block + 1 if "low" in corners else config.max_length
+    sizes = [(most, config.max_length - 1, config.max_head_dim), (1, 3, 1)]
+    if "low" in corners:
+        sizes[1] = sizes[0]
+    heads = [
+        (int8(rng, lq, d, corner=corner), int8(rng, lk, d, corner=corner))
+        for (lq, lk, d), corner in zip(sizes, corners, strict=True)
+    ]
     results, _ = run(config, heads, seed)
     for (q, k), result in zip(heads, results, strict=True):
-        np.testing.assert_array_equal(
-            result, predict(config, q.astype(np.int64), k.astype(np.int64)), err_msg=f"seed {seed}"
-        )
+        expected = predict(config, q.astype(np.int64), k.astype(np.int64))
+        np.testing.assert_array_equal(result, expected, err_msg=f"seed {seed}")
 
 
 @pytest.mark.parametrize(("length", "row_cycles"), [(32, 16), (16, 9), (4, 9)])
-def test_cycles_per_head(length, row_cycles):
-    """A beat per cycle, while a row takes longer than the tables of the next: eight cycles, and one to begin."""
+def test_pipelined_predictor_gives_a_beat_per_cycle(length, row_cycles):
+    """Short rows wait for the tables of the next row, which take eight cycles and one to begin."""
     config = tiny(predictor_lanes=8, max_length=32)
     rng = np.random.default_rng(7)
     q, k = int8(rng, length, 8), int8(rng, length, 8)
     _, cycles = run(config, [(q, k)], seed=7, stall=0.0)
     rows = np.reshape(cycles, (length // 2, -1))
     assert np.diff(rows, axis=1).max() == 1
-    # Two halves of the tables take turns, so short rows may come in unlike pairs.
+    # The two halves of the tables take turns, so the rows of a pair may differ in length.
     assert (rows[2:, 0] - rows[:-2, 0]).max(initial=0) <= 2 * row_cycles
 
 
 def test_heads_follow_without_a_pause():
     config = tiny(predictor_lanes=8, max_length=32)
     rng = np.random.default_rng(8)
-    heads = [(int8(rng, 32, 8), int8(rng, 32, 8)) for _ in range(2)]
+    heads = [(int8(rng, length, 8), int8(rng, 32, 8)) for length in (4, 6)]
     _, cycles = run(config, heads, seed=8, stall=0.0)
     assert np.diff(cycles).tolist() == [1] * (len(cycles) - 1)

@@ -1,4 +1,4 @@
-"""The reciprocal pipeline against its golden model."""
+"""The reciprocal pipeline, compared with the golden model."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from thresher.spec import preset
 @pytest.mark.parametrize("segments", [1, 2, 32, 64])
 @pytest.mark.parametrize(("name", "weight_bits"), [("tiny", 8), ("tiny", 12), ("server", 15)])
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_mantissa_and_exponent(name, weight_bits, segments, stall):
+def test_mantissa_and_exponent_match_golden(name, weight_bits, segments, stall):
     seed = segments + weight_bits
     config = dataclasses.replace(preset(name), weight_bits=weight_bits, reciprocal_segments=segments)
     rng = np.random.default_rng(seed)

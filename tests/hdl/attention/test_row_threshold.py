@@ -1,4 +1,4 @@
-"""A row's threshold against the rational number that it rounds up."""
+"""The threshold of a row, compared with the exact rational number rounded up."""
 
 import itertools
 from fractions import Fraction
@@ -11,7 +11,7 @@ from thresher.sim.testbench import run_streams
 from thresher.spec import Importance
 from thresher.spec.formats import RHO_FRACTION, ceil_div
 
-from ..common import tiny
+from ..configs import tiny
 
 ONE = 1 << RHO_FRACTION
 
@@ -28,7 +28,7 @@ def row(config, *, magnitude, key_length, extreme, importance_sum):
 
 
 def corners(config):
-    """Every sign of extreme and sum at the edges of their ranges, for one key and for all of them."""
+    """Extremes and sums of every sign at the ends of their ranges, for one key and for the most keys."""
     peak = config.importance_peak
     for key_length in (1, config.max_length):
         n = ceil_div(key_length, config.block)
@@ -53,8 +53,8 @@ def random_rows(config, rng, count):
 
 
 @pytest.mark.parametrize("importance", list(Importance))
-@pytest.mark.parametrize(("max_length", "block"), [(2, 2), (16, 2), (72, 4), (1024, 2)])
-def test_smallest_integer_that_reaches_it(importance, max_length, block):
+@pytest.mark.parametrize(("max_length", "block"), [(2, 2), (72, 4), (1024, 2)])
+def test_threshold_is_the_exact_one_rounded_up(importance, max_length, block):
     config = tiny(max_length=max_length, block=block, importance=importance)
     seed = max_length
     rng = np.random.default_rng(seed)
@@ -68,9 +68,9 @@ def test_smallest_integer_that_reaches_it(importance, max_length, block):
         assert got["row"] == expected, f"seed {seed}"
 
 
-def test_interval():
+def test_rows_are_accepted_at_the_stated_interval():
     config = tiny()
     unit = RowThreshold(config)
     rows = [row(config, magnitude=ONE, key_length=16, extreme=3, importance_sum=5)] * 7
     taken = run_streams(unit, {"i": rows}, {"o": 7}, seed=0, stall=0.0).cycles["i"]
-    assert {b - a for a, b in itertools.pairwise(taken[2:])} == {unit.interval}  # once a division is before each
+    assert {b - a for a, b in itertools.pairwise(taken[2:])} == {unit.interval}  # the first rows wait for no division

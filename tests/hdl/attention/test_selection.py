@@ -1,4 +1,4 @@
-"""Sparsity engine against golden.select: importance, threshold, mask, background, head decision, list of blocks."""
+"""Block selection, pipelined and compact, compared with the golden model: decisions, backgrounds and kept blocks."""
 
 import dataclasses
 
@@ -9,35 +9,36 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.selection import select
-from thresher.hdl.attention.selection.compact import CompactSparsityEngine
-from thresher.hdl.attention.selection.pipelined import SparsityEngine
+from thresher.hdl.attention.selection import make_sparsity_engine
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, Importance
 from thresher.spec.formats import ceil_div
 
-from ..common import CORNERS, compact, head_payload, int8, tiny
+from ...operands import CORNERS, int8
+from ..configs import both_kinds, tiny
+from .payloads import head_payload
 
-CONFIGS = {
-    "tiny": tiny(),
-    "two_blocks_zero_fill": tiny(predictor_blocks=2, fill=Fill.ZERO, importance=Importance.ABS_SUM),
-    "block4_sum": tiny(block=4, importance=Importance.SUM, predictor_blocks=2),
-    "long": tiny(max_length=72, predictor_blocks=4),
-    "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
-}
-CONFIGS |= {f"compact_{name}": compact(config) for name, config in CONFIGS.items()}
+CONFIGS = both_kinds(
+    {
+        "tiny": tiny(),
+        "two_blocks_zero_fill": tiny(predictor_blocks=2, fill=Fill.ZERO, importance=Importance.ABS_SUM),
+        "block4_sum": tiny(block=4, importance=Importance.SUM, predictor_blocks=2),
+        "long": tiny(max_length=72, predictor_blocks=4),
+        "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
+    }
+)
 
 
 class ListAfterDecision(wiring.Component):
-    """The engine with its second pass held back until the first has decided."""
+    """The engine, with the list of a head's blocks held back until the head is decided."""
 
     def __init__(self, config):
-        self._engine = (CompactSparsityEngine if config.compact else SparsityEngine)(config)
+        self._engine = make_sparsity_engine(config)
         super().__init__(self._engine.signature)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.engine = engine = self._engine
-        decided = Signal(8)
         ahead = Signal(8)
         for name in ("i_head", "i_predictions"):
             connect(m, flipped(getattr(self, name)), getattr(engine, name))
@@ -55,7 +56,7 @@ class ListAfterDecision(wiring.Component):
 
 
 def beats(config, ii):
-    """An (Lq, Lk) array of predictions as payloads; what lies outside is loud."""
+    """An (Lq, Lk) array of predictions as payloads; the largest prediction is in every position outside of it."""
     b, keys = config.block, config.predictor_keys
     rows, groups = ceil_div(ii.shape[0], b), ceil_div(ii.shape[1], keys)
     padded = np.full((rows * b, groups * keys), config.prediction_peak)
@@ -72,7 +73,7 @@ def beats(config, ii):
 
 
 def check(config, heads, seed, stall=0.3):
-    """Run up to two heads (command, ii) and compare everything that comes out."""
+    """Run up to two heads (command, predictions) and compare every output stream."""
     golden = [select(config, ii, command) for command, ii in heads]
     payloads = [head_payload(command, slot) for slot, (command, _) in enumerate(heads)]
     transcript = run_streams(
@@ -117,62 +118,60 @@ def check(config, heads, seed, stall=0.3):
     return transcript
 
 
+def random_head(config, rng, lq, lk, *, corner="random", **settings):
+    """A head's command and predictions."""
+    q, k = int8(rng, lq, config.max_head_dim, corner=corner), int8(rng, lk, config.max_head_dim, corner=corner)
+    command = HeadCommand(query_length=lq, key_length=lk, head_dim=config.max_head_dim, **settings)
+    return command, predict(config, q.astype(np.int64), k.astype(np.int64))
+
+
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("rho", [-256, -255, -100, 0, 60, 255])
-def test_random_heads(name, rho):
+@pytest.mark.parametrize("rhos", [(-256, 0), (-255, 60), (255, -100)])
+def test_random_heads_match_golden(name, rhos):
     config = CONFIGS[name]
-    seed = 1000 + rho
+    seed = 1000 + rhos[0]
     rng = np.random.default_rng(seed)
-    heads = []
-    for lq, lk in ((config.max_length // 2 + 1, config.max_length - 1), (3, config.max_length)):
-        q, k = int8(rng, lq, config.max_head_dim), int8(rng, lk, config.max_head_dim)
-        ii = predict(config, q.astype(np.int64), k.astype(np.int64))
-        command = HeadCommand(query_length=lq, key_length=lk, head_dim=config.max_head_dim, rho=rho)
-        heads.append((command, ii))
-    check(config, heads, seed)
+    sizes = [(min(16, config.max_length // 2) + 1, config.max_length - 1), (3, config.max_length)]
+    check(config, [random_head(config, rng, *size, rho=rho) for size, rho in zip(sizes, rhos, strict=True)], seed)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("corner", CORNERS)
-def test_corners_and_head_threshold(name, corner):
+def test_corners_and_head_threshold_match_golden(name, corner):
+    """A head whose sum just reaches its threshold, then a head of one prediction that just misses it."""
     config = CONFIGS[name]
-    seed = 200 + CORNERS.index(corner)
+    seed = 200 + list(CORNERS).index(corner)
     rng = np.random.default_rng(seed)
     heads = []
-    for lq, lk, above in ((config.max_length, config.max_length, 0), (1, 1, 1)):
-        q, k = int8(rng, lq, config.max_head_dim, corner=corner), int8(rng, lk, config.max_head_dim, corner=corner)
-        ii = predict(config, q.astype(np.int64), k.astype(np.int64))
-        command = HeadCommand(
-            query_length=lq,
-            key_length=lk,
-            head_dim=config.max_head_dim,
-            rho=32,
-            head_threshold=int(np.abs(ii).sum()) + above,
-        )
-        heads.append((command, ii))
+    for lq, lk, above in ((min(16, config.max_length), config.max_length, 0), (1, 1, 1)):
+        command, ii = random_head(config, rng, lq, lk, corner=corner, rho=32)
+        heads.append((dataclasses.replace(command, head_threshold=int(np.abs(ii).sum()) + above), ii))
     check(config, heads, seed)
 
 
-@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("rhos", [(0, -256), (255, -128)])
 @pytest.mark.parametrize("importance", list(Importance))
-@pytest.mark.parametrize("name", ["long", "compact_long"])
-def test_extreme_predictions(sign, importance, name):
-    """Every prediction at the edge of its range: the widths hold. The head's sum needs every row, a threshold one."""
+@pytest.mark.parametrize("name", ["pipelined-long", "compact-long"])
+def test_extreme_predictions_match_golden(rhos, importance, name):
+    """Every prediction is at an end of its range, so that sums reach the ends of theirs.
+
+    The sum of a head needs every row of it; the thresholds need one row only.
+    """
     config = dataclasses.replace(CONFIGS[name], importance=importance)
-    ii = np.full((72, 72), sign * config.prediction_peak)
+    ii = np.full((72, 72), config.prediction_peak)
     ii[:, 36:] *= -1
-    for rho, rows in ((-256, config.block), (-128, config.block), (0, 72), (255, config.block)):
-        command = HeadCommand(query_length=rows, key_length=72, head_dim=8, rho=rho)
-        check(config, [(command, ii[:rows])], seed=5)
+    heads = []
+    for rho, sign in zip(rhos, (1, -1), strict=True):
+        rows = 72 if rho == 0 else config.block
+        heads.append((HeadCommand(query_length=rows, key_length=72, head_dim=8, rho=rho), sign * ii[:rows]))
+    check(config, heads, seed=5)
 
 
-def test_cycles():
-    """Selection keeps pace with one prediction beat per cycle when no background must be divided."""
-    config = tiny(max_length=128, predictor_blocks=2, fill=Fill.ZERO)
-    rng = np.random.default_rng(3)
-    q, k = int8(rng, 128, 8), int8(rng, 128, 8)
-    command = HeadCommand(query_length=128, key_length=128, head_dim=8, rho=128)
-    transcript = check(config, [(command, predict(config, q.astype(np.int64), k.astype(np.int64)))], 3, stall=0.0)
+def test_pipelined_engine_takes_a_beat_per_cycle():
+    """Without backgrounds to divide, selection is as fast as the predictor."""
+    config = tiny(max_length=64, predictor_blocks=2, fill=Fill.ZERO)
+    head = random_head(config, np.random.default_rng(3), 64, 64, rho=128)
+    transcript = check(config, [head], 3, stall=0.0)
     taken = transcript.cycles["i_predictions"]
-    assert taken[-1] - taken[0] == 64 * 32 - 1
+    assert taken[-1] - taken[0] == 32 * 16 - 1
     assert transcript.cycles["o_decisions"][0] - taken[-1] < 32 + 36

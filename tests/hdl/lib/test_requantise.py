@@ -1,4 +1,4 @@
-"""Requantisation against its golden model."""
+"""Requantisation, compared with the golden model."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from thresher.golden.lib.requantise import requantise
 from thresher.hdl.lib.requantise import Requantize
 from thresher.sim.testbench import run_streams
 
-from ..pipelined import Pipelined
+from ..wrappers import StreamPipeline
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from ..pipelined import Pipelined
     [(18, 16, 9, 5), (19, 16, 9, 5), (33, 16, 8, 5), (12, 8, 1, 5), (12, 8, 1, 3), (19, 2, 9, 3), (20, 1, 8, 1)],
 )
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_bits, stall):
+def test_results_and_saturations_match_golden(value_bits, multiplier_bits, shift_base, shift_bits, stall):
     seed = value_bits
     rng = np.random.default_rng(seed)
     low, high = -(1 << (value_bits - 1)), (1 << (value_bits - 1)) - 1
@@ -27,7 +27,7 @@ def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_
         if i % 4 == 0:
             multiplier = int(rng.choice([0, 1, (1 << multiplier_bits) - 1]))
         beats.append({"value": value, "multiplier": multiplier, "shift": int(rng.integers(1 << shift_bits))})
-    # Halves of both signs, and both sides of the clipping limits.
+    # Values half-way between results, of both signs, and values on both sides of the clipping limits.
     half = 1 << (shift_base - 1)
     for halves in (1, -1, 3, -3, 255, -257, 511, -513):
         for value in (halves * half - 1, halves * half):
@@ -37,7 +37,7 @@ def test_results_and_saturations(value_bits, multiplier_bits, shift_base, shift_
     dut = Requantize(
         value_bits=value_bits, multiplier_bits=multiplier_bits, shift_bits=shift_bits, shift_base=shift_base
     )
-    result = run_streams(Pipelined(dut), {"i": beats}, {"o": len(beats)}, seed=seed, stall=stall)
+    result = run_streams(StreamPipeline(dut), {"i": beats}, {"o": len(beats)}, seed=seed, stall=stall)
     flagged = 0
     for beat, got in zip(beats, result.values["o"], strict=True):
         expected, saturations = requantise(np.array([beat["value"]]), beat["multiplier"], shift_base + beat["shift"])

@@ -1,4 +1,4 @@
-"""The queues between blocks: order, capacity and pace, with stalls on both sides."""
+"""Queues and registers between blocks: order, capacity and throughput, with stalls on both sides."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ COUNT = 200
 
 
 class Counted(wiring.Component):
-    """A queue whose room is counted in front of it, and which is told nothing else."""
+    """A queue without back-pressure of its own, behind a counter of its free places."""
 
     def __init__(self, queue: wiring.Component, *, depth: int):
         self._queue, self._depth = queue, depth
@@ -36,7 +36,7 @@ class Counted(wiring.Component):
         return m
 
 
-# Name: how it is made, payloads it holds, cycles of one payload inside, cycles from payload to payload.
+# Name: how to make it, its capacity, its latency, cycles from one payload to the next.
 QUEUES = {
     "half buffer": (lambda: HalfBuffer(LAYOUT), 1, 1, 2),
     "register": (lambda: StreamRegister(LAYOUT), 2, 1, 1),
@@ -56,7 +56,7 @@ def payloads(seed: int) -> list[int]:
 
 @pytest.mark.parametrize("name", QUEUES)
 @pytest.mark.parametrize("stalls", [(0.5, 0.5), (0, 0.7), (0.7, 0), (0, 0.3)])
-def test_all_come_in_order(name, stalls):
+def test_payloads_leave_in_order(name, stalls):
     make, *_ = QUEUES[name]
     seed = list(QUEUES).index(name)
     sent = payloads(seed)
@@ -67,7 +67,7 @@ def test_all_come_in_order(name, stalls):
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_pace_and_latency(name):
+def test_latency_and_throughput(name):
     make, _, latency, pace = QUEUES[name]
     found = run_streams(make(), {"i": payloads(0)}, {"o": COUNT}, seed=0, stall=0).cycles
     assert set(np.diff(found["o"]).tolist()) == {pace}
@@ -75,8 +75,8 @@ def test_pace_and_latency(name):
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_it_holds_as_many_as_it_says(name):
-    """Nobody takes any; then all that went in come out."""
+def test_capacity(name):
+    """While no payload is taken, it accepts as many as it holds; then all of them leave."""
     make, capacity, *_ = QUEUES[name]
     dut = make()
     taken, given = [], []

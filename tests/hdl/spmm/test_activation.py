@@ -1,4 +1,4 @@
-"""Activations against golden, for every INT8 value."""
+"""Activations, compared with the golden model for every INT8 value."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("count", [1, 3])
-def test_all_values(count, kind, name):
+def test_every_value_matches_golden(count, kind, name):
     table = TABLES[name]
     values = np.arange(-128, 128)
     beats = np.resize(values, (256, count))

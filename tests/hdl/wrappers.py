@@ -1,51 +1,13 @@
-"""What the hardware tests share: configurations, random operands, memories with given contents."""
+"""Components that put a block between streams and memories, so that a stream bench can drive it."""
 
-import dataclasses
-
-import numpy as np
-from amaranth import Module
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from thresher.spec import AttentionConfig, HeadCommand, preset
-
-SMALL = dataclasses.replace(preset("tiny"), compact=False, lanes=2, predictor_lanes=4, output_lanes=2)
-
-
-def tiny(**changes) -> AttentionConfig:
-    """The smallest preset as it would be with larger blocks of hardware, and some fields changed."""
-    return dataclasses.replace(SMALL, **changes)
-
-
-def compact(config: AttentionConfig) -> AttentionConfig:
-    """The same as a compact core."""
-    return dataclasses.replace(config, compact=True, output_lanes=1)
-
-
-def head_payload(command: HeadCommand, slot: int) -> dict:
-    """A command as a payload of the streams of heads inside the core."""
-    return {"slot": slot, **dataclasses.asdict(command)}
-
-
-def int8(rng: np.random.Generator, *shape: int, corner: str = "random") -> np.ndarray:
-    """INT8 operands: ``random``, ``low`` (all −128), ``high`` (all 127), ``zero``, or ``mixed`` extremes."""
-    match corner:
-        case "low":
-            return np.full(shape, -128, np.int8)
-        case "high":
-            return np.full(shape, 127, np.int8)
-        case "zero":
-            return np.zeros(shape, np.int8)
-        case "mixed":
-            return rng.choice(np.array([-128, 127, 0, -1], np.int8), shape)
-    return rng.integers(-128, 128, shape).astype(np.int8)
-
-
-CORNERS = ("random", "low", "high", "zero", "mixed")
 
 
 class WithMemories(wiring.Component):
-    """A component whose read ports look at memories with given contents.
+    """A component whose read ports are connected to memories with given contents.
 
     Parameters
     ----------
@@ -81,4 +43,35 @@ class WithMemories(wiring.Component):
                 m.d.comb += outer.eq(inner)
             else:
                 m.d.comb += inner.eq(outer)
+        return m
+
+
+class StreamPipeline(wiring.Component):
+    """A pipeline with an ``enable`` between two streams, so that a stream bench can stall it.
+
+    Its inputs, except ``enable``, are the payload of ``i``; its outputs are the payload of ``o``.
+    """
+
+    def __init__(self, pipeline: wiring.Component):
+        self.pipeline = pipeline
+        members = {name: member for name, member in pipeline.signature.members.items() if name != "enable"}
+        self.sides = {
+            side: data.StructLayout({n: m.shape for n, m in members.items() if m.flow is flow})
+            for side, flow in (("i", In), ("o", Out))
+        }
+        super().__init__({"i": In(stream.Signature(self.sides["i"])), "o": Out(stream.Signature(self.sides["o"]))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.pipeline = pipeline = self.pipeline
+        valid = Signal(pipeline.latency)
+        m.d.comb += [
+            pipeline.enable.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(pipeline.enable),
+            self.o.valid.eq(valid[-1]),
+            *(getattr(pipeline, name).eq(self.i.payload[name]) for name in self.sides["i"].members),
+            *(self.o.payload[name].eq(getattr(pipeline, name)) for name in self.sides["o"].members),
+        ]
+        with m.If(pipeline.enable):
+            m.d.sync += valid.eq(Cat(self.i.valid, valid))
         return m
