@@ -1,4 +1,4 @@
-"""The chips that hardware is mapped to, and what each of them holds."""
+"""Chips and their capacities."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["DEVICES", "Capacity", "Device", "Family", "device"]
 
 
 class Family(StrEnum):
-    """What Yosys maps to. Cells of one family are the same on all of its devices."""
+    """Families of chips. All devices of a family have the same cells."""
 
     ECP5 = "ecp5"
     ICE40 = "ice40"
@@ -21,12 +21,12 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What a device holds, in the units of :class:`~thresher.synth.netlist.Resources`.
+    """Capacity of a device, in the units of :class:`~thresher.synth.netlist.Resources`.
 
     Attributes
     ----------
     lut : int
-        Look-up tables: of four inputs on ECP5, of six on Xilinx. On iCE40 logic cells, with a flip-flop each.
+        Look-up tables: with four inputs on ECP5, with six on Xilinx. On iCE40 logic cells.
     ff : int
     bram : int
         Block memories: 18 Kbit each on ECP5 and Xilinx, 4 Kbit on iCE40.
@@ -47,14 +47,14 @@ class Device:
     Attributes
     ----------
     name : str
-        As users give it, in small letters.
+        Name on the command line, in small letters.
     family : Family
     capacity : Capacity or None
-        ``None``: there is no such chip, only counts (``generic``).
+        ``None`` for ``generic``, which is no chip.
     place : tuple of str
-        Options that tell nextpnr the device; empty where only Yosys counts.
+        Options of nextpnr that name the device; empty if nextpnr does not support it.
     speeds : tuple of int
-        Speed grades that nextpnr knows, the slowest first; empty if the device has one only.
+        Speed grades, the slowest first; empty if there is only one.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Device:
 
     @property
     def names(self) -> dict[str, str]:
-        """What :attr:`capacity` counts, by field, as users call it."""
+        """Names of the fields of :attr:`capacity` in messages."""
         lut = "logic cells" if self.family is Family.ICE40 else "LUT"
         return {"lut": lut, "ff": "flip-flops", "bram": "block memories", "dsp": "multipliers"}
 
@@ -88,7 +88,7 @@ class Device:
         return bool(self.place)
 
     def speed(self, wanted: int | None) -> int | None:
-        """The speed grade to time with: the wanted one, or the slowest, or ``None`` where there are none.
+        """The wanted speed grade, or the slowest; ``None`` if the device has no grades.
 
         Raises
         ------
@@ -115,7 +115,7 @@ def _ecp5(size: str, lut: int, bram: int, dsp: int) -> Device:
 
 
 def _ecp5_5g(size: str, lut: int, bram: int, dsp: int) -> Device:
-    """With serial transceivers, which nothing here uses."""
+    """An ECP5 with serial transceivers, which are not used."""
     part = _ecp5(size, lut, bram, dsp)
     return dataclasses.replace(part, name=f"lfe5um5g-{size}f", place=(f"--um5g-{size}k",), speeds=(8,))
 
@@ -136,7 +136,7 @@ def _xilinx(name: str, family: Family, lut: int, bram36: int, dsp: int) -> Devic
 DEVICES = {
     item.name: item
     for item in (
-        # The 12F is sold as half of this: it is the die of the 25F, and nextpnr uses all of it.
+        # The 12F has the die of the 25F, and nextpnr uses all of it.
         _ecp5("12", 24_288, 56, 28),
         _ecp5("25", 24_288, 56, 28),
         _ecp5("45", 43_848, 108, 72),
@@ -150,7 +150,7 @@ DEVICES = {
         Device(name="generic", family=Family.GENERIC),
     )
 }
-"""By name. Capacities are those that nextpnr counts with, or of the vendor's data sheets."""
+"""Devices by name. Capacities are those of nextpnr, or of the vendor's data sheets."""
 
 
 def device(name: str) -> Device:

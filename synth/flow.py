@@ -1,4 +1,4 @@
-"""From a configuration to a measurement: Verilog, Yosys, nextpnr."""
+"""Synthesis of a unit: from a configuration through Verilog, Yosys and nextpnr to a measurement."""
 
 import contextlib
 import dataclasses
@@ -28,11 +28,11 @@ from .units import make
 __all__ = ["build", "measure"]
 
 CORE_DEPTH = len(CORE.split("."))
-BY_THEMSELVES = "each block was made by itself, which takes more cells: leave --keep-hierarchy out for fewer"
+ALONE = "each block was synthesised alone, which takes more cells: leave --keep-hierarchy out for fewer"
 LOCK = ".lock"
 """File in a folder that is locked while a run works in it."""
 SUFFIXES = {Family.ECP5: "bit", Family.ICE40: "bin"}
-"""Of bitstreams."""
+"""Suffixes of bitstream files."""
 
 
 def measure(
@@ -53,33 +53,32 @@ def measure(
     tell: Told = lambda text: None,
     announce: Told = lambda text: None,
 ) -> Measurement:
-    """Take a unit through synthesis and, unless ``place`` is false or the device has no nextpnr, place and route.
+    """Synthesise a unit, and place and route it if ``place`` is true and nextpnr supports the device.
 
-    What the folder holds from an earlier run of the same Verilog with the same tools is not made again, if nothing
-    changed it since: the netlist, and the reports of seeds. A seed with which nextpnr's router goes round in circles is
-    left out, and noted.
+    Netlists and reports that an earlier run of the same Verilog and the same tools left in the folder are used again,
+    unless they were changed since. A seed that the router of nextpnr cannot finish is left out and noted.
 
     Parameters
     ----------
     preset : str
-        Only told on.
+        Copied to the measurement.
     seeds : sequence of int
-        Of nextpnr, a run each.
+        One run of nextpnr each.
     depth : int
-        Levels of the hierarchy that the counts tell apart; the critical path has one more.
+        Levels of the hierarchy in the counts. The critical path has one more.
     keep_hierarchy : bool
-        Make each block by itself: large units in minutes, some per cent larger.
+        Synthesise each block alone: faster, and some per cent larger.
     tell, announce : function of a line of text, optional
-        Progress; ``announce`` gets what takes long.
+        Called with progress. ``announce`` gets the lines before long steps.
 
     Raises
     ------
     ConfigError
         Unknown unit or speed grade.
     OutputError
-        The folder cannot be written, or another run is at work in it.
+        The folder cannot be written, or another run works in it.
     SynthesisError
-        A tool is missing or failed, the design has no path to time, or no seed is left.
+        A tool is missing or failed, the design has no timed path, or all seeds were given up.
     """
     place = place and device.routable
     if not place and speed is not None:
@@ -117,23 +116,23 @@ def build(
     tell: Told = lambda text: None,
     announce: Told = lambda text: None,
 ) -> Measurement:
-    """Make the bitstream of a core on a board, behind its link; of several seeds that of the fastest.
+    """Make the bitstream of a unit with its link on a board, from the fastest seed.
 
     Parameters
     ----------
     clock_mhz : float, optional
-        Of the core; the board's default unless given.
+        Clock of the core. Default: that of the board.
     baud : int
-        Of the link.
+        Baud rate of the link.
     allow_slow : bool
-        Whether to tell how a bitstream is loaded whose clock is not reached.
+        Whether the result has a load command even if the clock is not reached.
 
-    The others, and what is kept, as of :func:`measure`. Depth counts from within the core.
+    The other parameters are those of :func:`measure`. ``depth`` counts from the core.
 
     Raises
     ------
     ConfigError
-        The unit is only a part, no PLL makes the clock, or the clock does not divide to the baud rate.
+        The unit is a part, no PLL makes the clock, or the clock does not divide to the baud rate.
     OutputError, SynthesisError
         As :func:`measure`.
     """
@@ -189,7 +188,7 @@ def build(
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What all plans have in common: a folder, tools, and how much of them."""
+    """Folder, tools and options, the same for devices and boards."""
 
     folder: Path
     seeds: Sequence[int]
@@ -200,7 +199,7 @@ class _Work:
     announce: Told
 
     def measure(self, plan: Plan, *, preset: str, unit: str, multipliers: int) -> Measurement:
-        """Take a plan through the tools."""
+        """Run the tools on a plan."""
         device, yosys, placer = plan.device, self.yosys, self.placer
         steps = Steps(plan, self.folder.resolve(), tell=self.tell, announce=self.announce)
         netlist = steps.synthesise(yosys)
@@ -209,8 +208,8 @@ class _Work:
         listed = blocks(cells, device.family, depth=self.depth, alone=alone)
         fits = _fits(total(listed), device)
         routes: dict[int, Route] = {}
-        by_themselves = plan.keep_hierarchy and device.family is not Family.GENERIC  # where they always are
-        notes = (BY_THEMSELVES,) if by_themselves else ()
+        by_block = plan.keep_hierarchy and device.family is not Family.GENERIC  # gates always are
+        notes = (ALONE,) if by_block else ()
         short = {name: fit for name, fit in fits.items() if fit.missing}
         if placer is not None and short:
             notes += (f"not placed: {device.name} is too small",)
@@ -225,7 +224,7 @@ class _Work:
                     routes[seed] = read_report(report, scopes_of(cells), depth=self.depth + 1)
             if not routes:
                 more = f"try other seeds (--seeds {len(self.seeds) + 1} has one more)"
-                raise SynthesisError(f"the router of {placer.name} went round in circles with every seed: {more}")
+                raise SynthesisError(f"the router of {placer.name} stood still with every seed: {more}")
         return Measurement(
             preset=preset,
             unit=unit,
@@ -242,7 +241,7 @@ class _Work:
             seconds=steps.seconds,
             notes=notes,
             folder=self.folder,
-            keep_hierarchy=by_themselves,
+            keep_hierarchy=by_block,
         )
 
 
@@ -267,7 +266,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 
 def _tools(device: Device, source: Source, *, place: bool) -> tuple[Tool, Tool | None]:
-    """Yosys and, to place, nextpnr: before anything is generated, which takes seconds."""
+    """Find Yosys and, to place, nextpnr. Call this before the hardware is generated, which takes seconds."""
     return find("yosys", source), find(PLACERS[device.family], source) if place else None
 
 
@@ -280,7 +279,7 @@ def _fits(counts: Resources, device: Device) -> dict[str, Fit]:
         return {}
     found = {}
     for name, available in dataclasses.asdict(device.capacity).items():
-        # Flip-flops of an iCE40 lie in the cells of its look-up tables, and only some with one.
+        # A logic cell of an iCE40 holds a look-up table and a flip-flop, but not every pair can share one.
         used = counts.cells if name == "lut" and device.family is Family.ICE40 else getattr(counts, name)
         share = used / available if available else float(used > 0)
         found[name] = Fit(used=used, available=available, share=share, missing=max(0, used - available))

@@ -1,8 +1,8 @@
-"""Resets of an ECP5 by the network that reaches all of the chip.
+"""Resets on the global network of an ECP5.
 
-nextpnr gives that network to clocks only. A reset of tens of thousands of flip-flops then goes across the die in wires
-that other connections need: in a large core the router drives out twice as many of them, and stands still. From the
-network it takes a few short wires around each tile.
+nextpnr gives the global network to clocks only. The reset of tens of thousands of flip-flops then takes ordinary wires
+across the die, and the router of a large core makes no progress. On the global network, the reset takes a few short
+wires in each tile.
 """
 
 from collections import Counter
@@ -11,25 +11,25 @@ from typing import Any
 __all__ = ["MANY", "reset_globally"]
 
 MANY = 1000
-"""Flip-flops from which on their reset goes that way. There are sixteen such ways, more than clocks and resets."""
+"""Least number of flip-flops of a reset on the global network. There are sixteen networks, enough for all of these."""
 
 FLIP_FLOP, RESET = "TRELLIS_FF", "LSR"
 
 
 def reset_globally(module: dict[str, Any]) -> int:
-    """Put a DCCA between the resets of many flip-flops and these.
+    """Insert a DCCA between a reset and its flip-flops, if there are many.
 
-    What else reads such a signal stays where it is: the network leads to no look-up table.
+    Other readers of the reset keep their wire, because the network does not reach look-up tables.
 
     Parameters
     ----------
     module : dict
-        Flat, in Yosys' JSON; changed in place.
+        A flat module in Yosys' JSON. Changed in place.
 
     Returns
     -------
     int
-        Resets that go that way now.
+        Number of resets on the global network.
     """
     cells = module["cells"]
     flip_flops = [cell["connections"] for cell in cells.values() if cell["type"] == FLIP_FLOP]
@@ -52,6 +52,6 @@ def reset_globally(module: dict[str, Any]) -> int:
 
 
 def _bits(module: dict[str, Any]) -> list[list[Any]]:
-    """Of cells and ports; a wire that neither has may lend its name to a new one."""
+    """Bits of cells and ports. The number of any other bit is free."""
     connections = [bits for cell in module["cells"].values() for bits in cell["connections"].values()]
     return connections + [port["bits"] for port in module["ports"].values()]

@@ -1,4 +1,4 @@
-"""What synthesis comes to: cells, whether they fit, how fast, and on a board what is loaded."""
+"""The result of synthesis: cells, fit, clock, and the bitstream of a board."""
 
 import dataclasses
 import statistics
@@ -12,22 +12,22 @@ from .timing import Route, Segment, by_block
 __all__ = ["CORE", "WHOLE_UNITS", "Fit", "Measurement", "OnBoard"]
 
 WHOLE_UNITS = ("attention", "spmm")
-"""Those that boards hold, and whose operations per second mean something."""
+"""Units that boards hold and that have operations per second."""
 CORE = "linked.core"
-"""The core in the hierarchy of a board."""
+"""Path of the core in the hierarchy of a board."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """How much of a device a design takes.
+    """Use of one resource of a device.
 
     Attributes
     ----------
     used, available : int
     share : float
-        One is all of it.
+        Used share; 1 is the whole device.
     missing : int
-        What the device lacks; 0 if it fits.
+        Units that the device lacks; 0 if the design fits.
     """
 
     used: int
@@ -38,24 +38,24 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class OnBoard:
-    """What a complete design came to.
+    """The result of a design on a board.
 
     Attributes
     ----------
     name, title : str
-        Of the board.
+        Names of the board.
     clock_mhz : float
-        Of the core.
+        Clock of the core.
     baud : int
-        As asked for.
+        Requested baud rate.
     achieved_baud : float
-        What the clock divides to.
+        Baud rate that the clock divides to.
     bitstream : Path or None
-        Of the fastest seed; ``None`` if nothing was placed.
+        Bitstream of the fastest seed; ``None`` without place and route.
     timing_met : bool or None
         Whether that seed reaches the clock.
     load : str or None
-        Command that loads the bitstream; ``None`` if that is too slow, unless this was allowed.
+        Command that loads the bitstream; ``None`` if it misses the clock, unless this was allowed.
     """
 
     name: str
@@ -70,40 +70,40 @@ class OnBoard:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What synthesis of a unit came to.
+    """The result of the synthesis of a unit.
 
     Attributes
     ----------
     preset, unit, device : str
     speed : int or None
-        Speed grade; ``None`` if the device has only one, or was not placed.
+        Speed grade; ``None`` if the device has only one or was not placed.
     resources : Resources
-        By Yosys.
+        Counts of the whole design by Yosys.
     blocks : tuple of Block
-        The same, by the parts of the unit.
+        The same counts by block.
     fits : dict of str to Fit
-        By resource (``lut``, ``ff``, ``bram``, ``dsp``); empty for a device without a size. ``lut`` of an iCE40 is its
+        By resource (``lut``, ``ff``, ``bram``, ``dsp``); empty for a device without capacity. On iCE40, ``lut`` counts
         logic cells.
     routes : dict of int to Route
-        By seed of nextpnr; empty without place and route.
+        Runs of nextpnr by seed; empty without place and route.
     multipliers : int
-        INT8 multipliers of the configuration, all of them in the whole unit.
+        INT8 multipliers of the whole unit.
     speedup_75 : float or None
-        Cycles of dense work over those with 75 % of it pruned; ``None`` where that is not known or has no meaning.
+        Cycles of dense work divided by cycles with 75 % of it pruned; ``None`` for parts of units.
     speedup_source : str or None
-        Where that comes from.
+        Source of the speedup.
     tools : dict of str to str
-        Versions, with where they came from.
+        Version and source of each tool.
     seconds : dict of str to float
-        By step; of a step whose result was there already, what it took then.
+        Run time by step. A skipped step has its earlier run time.
     notes : tuple of str
-        What was out of the ordinary.
+        Notes for the report.
     folder : Path
-        Verilog, netlist, logs and reports.
+        Folder of Verilog, netlist, logs and reports.
     keep_hierarchy : bool
-        Each block was made by itself.
+        Each block was synthesised alone.
     board : OnBoard or None
-        The board that the unit was built for, with its link; ``None`` out of context.
+        The board; ``None`` out of context.
     """
 
     preset: str
@@ -126,7 +126,7 @@ class Measurement:
 
     @property
     def unit_resources(self) -> Resources:
-        """Those of the unit without what a board has around it."""
+        """Counts of the unit without the link and clock of a board."""
         if self.board is None:
             return self.resources
         return total(block for block in self.blocks if f"{block.name}.".startswith(f"{CORE}."))
@@ -139,13 +139,13 @@ class Measurement:
 
     @property
     def fmax_mhz(self) -> float | None:
-        """Median over the seeds; ``None`` without place and route."""
+        """Median of the seeds; ``None`` without place and route."""
         reached = [route.fmax_mhz for route in self.routes.values()]
         return statistics.median(reached) if reached else None
 
     @property
     def median_seed(self) -> int | None:
-        """The seed whose Fmax is the median, or the one just below it."""
+        """The seed with the median Fmax; the lower of two in the middle."""
         ordered = sorted(self.routes, key=lambda seed: self.routes[seed].fmax_mhz)
         return ordered[(len(ordered) - 1) // 2] if ordered else None
 
@@ -156,30 +156,30 @@ class Measurement:
 
     @property
     def critical_path(self) -> tuple[Segment, ...]:
-        """Of :attr:`median_route`, summed by block, the longest first."""
+        """Critical path of :attr:`median_route`, summed by block, the longest delay first."""
         return tuple(by_block(self.median_route.critical_path)) if self.median_route else ()
 
     @property
     def gops_dense(self) -> float | None:
-        """10⁹ operations per second at :attr:`fmax_mhz`, two per multiplier; ``None`` for parts of units."""
+        """10⁹ operations per second at :attr:`fmax_mhz`, two per multiplier and cycle; ``None`` for parts."""
         if self.fmax_mhz is None or self.unit not in WHOLE_UNITS:
             return None
         return 2 * self.multipliers * self.fmax_mhz / 1000
 
     @property
     def gops_effective_75(self) -> float | None:
-        """Those that dense work would need for the same time, 75 % of it pruned."""
+        """Rate at which dense work takes as long as work that is 75 % pruned."""
         dense = self.gops_dense
         return None if dense is None or self.speedup_75 is None else dense * self.speedup_75
 
     @property
     def too_large(self) -> dict[str, Fit]:
-        """The resources that the device does not have enough of."""
+        """Resources that the device lacks."""
         return {name: fit for name, fit in self.fits.items() if fit.missing}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON. ``lut4`` counts all look-up tables (of six inputs on Xilinx), ``logic_lut4`` those for logic.
-        ``multipliers`` are INT8 multipliers; ``None`` for a part of a unit."""
+        """Fields for JSON. ``lut4`` counts all look-up tables (with six inputs on Xilinx), ``logic_lut4`` those of
+        logic. ``multipliers`` is ``None`` for parts of units."""
         counts = self.resources
         reached = [route.fmax_mhz for route in self.routes.values()]
         multipliers = self.multipliers if self.unit in WHOLE_UNITS else None

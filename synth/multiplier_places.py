@@ -1,8 +1,8 @@
-"""Where the multipliers of an ECP5 stand.
+"""Places of multipliers on an ECP5.
 
-They stand in rows across the die. When nearly all of them are taken, nextpnr gives each whatever place is left: the
-engines of a design end up among each other all over the chip, and a product goes forty tiles to its sum. Named places
-keep neighbours together; all else follows them.
+Multipliers stand in rows across the die. If a design uses most of them, nextpnr mixes the parts of the design all over
+the chip, and products take long wires to their sums. Fixed places keep multipliers of one part together, and nextpnr
+places the other cells near them.
 """
 
 import re
@@ -14,15 +14,14 @@ from ..spec.formats import ceil_div
 __all__ = ["DIES", "Die", "place_multipliers"]
 
 FEW = 0.5
-"""Share of a die's multipliers up to which nextpnr finds good places by itself."""
+"""Share of a die's multipliers up to which nextpnr alone finds good places."""
 
 LARGE = 16
-"""Multipliers of a part of a design from which on it is given places. nextpnr finds those of smaller ones, once the
-others are fixed."""
+"""Least number of multipliers of a part that gets places. nextpnr places smaller parts well after that."""
 
 MULTIPLIER = "MULT18X18D"
 BLOCK_COLUMNS = (0, 1, 4, 5)
-"""Where in a block of the grid multipliers stand, which is also how nextpnr numbers them."""
+"""Columns of the multipliers in a block of the grid. nextpnr numbers them in the same way."""
 
 FIRST_COLUMN, BLOCK_WIDTH, GAP = 4, 9, 2
 
@@ -34,11 +33,11 @@ class Die:
     Attributes
     ----------
     rows : tuple of int
-        Of the chip's tiles.
+        Rows of tiles that hold multipliers.
     blocks : int
-        Of four multipliers, in each row.
+        Blocks of four multipliers in each row.
     before_gap : int
-        Those on the left of the clock's column.
+        Blocks to the left of the clock's column.
     """
 
     rows: tuple[int, ...]
@@ -46,7 +45,7 @@ class Die:
     before_gap: int
 
     def walk(self, count: int) -> list[str]:
-        """That many places in rows of equal length, to the right in one and back in the next."""
+        """``count`` places in rows of equal length, alternately to the right and to the left."""
         starts = [
             FIRST_COLUMN + BLOCK_WIDTH * block + (GAP if block >= self.before_gap else 0)
             for block in range(ceil_div(ceil_div(count, len(BLOCK_COLUMNS)), len(self.rows)))
@@ -59,7 +58,7 @@ class Die:
 
     @property
     def multipliers(self) -> int:
-        """How many there are."""
+        """Multipliers of the die."""
         return len(self.rows) * self.blocks * len(BLOCK_COLUMNS)
 
 
@@ -71,23 +70,22 @@ DIES = {
         Die(rows=(10, 34, 58), blocks=13, before_gap=7),
     )
 }
-"""By the number of multipliers. Measured: ``ctx.getBels()`` in nextpnr's Python."""
+"""Dies by number of multipliers, read with ``ctx.getBels()`` in nextpnr's Python."""
 
 
 def place_multipliers(module: dict[str, Any], die: Die) -> int:
-    """Give the multipliers of large parts their places, row by row, in the order of the Verilog. The rest of each row
-    is for the others.
+    """Place the multipliers of large parts row by row, in the order of the Verilog. Each row keeps room for the others.
 
     Parameters
     ----------
     module : dict
-        Flat, in Yosys' JSON; changed in place.
+        A flat module in Yosys' JSON. Changed in place.
     die : Die
 
     Returns
     -------
     int
-        Multipliers that have a place now.
+        Number of placed multipliers.
     """
     cells = module["cells"]
     multipliers = [name for name, cell in cells.items() if cell["type"] == MULTIPLIER]
@@ -103,6 +101,6 @@ def place_multipliers(module: dict[str, Any], die: Die) -> int:
 
 
 def _line(cell: dict[str, Any]) -> tuple[int, int]:
-    """Where the Verilog has it."""
+    """Line and column in the Verilog."""
     found = re.match(r"[^|]*?:(\d+)\.(\d+)", cell["attributes"].get("src", ""))
     return (int(found[1]), int(found[2])) if found else (0, 0)

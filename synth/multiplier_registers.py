@@ -1,7 +1,7 @@
-"""Registers beside multipliers of an ECP5, taken into them.
+"""Moves registers beside multipliers of an ECP5 into them.
 
-A MULT18X18D has registers of its own at its inputs and at its product, of which Yosys uses none. Outside, each costs a
-way across the chip as long as that to the multiplier, and a flip-flop per bit.
+A MULT18X18D has registers at its inputs and at its product, which Yosys does not use. A register outside costs a
+flip-flop per bit and a further wire.
 """
 
 from collections import defaultdict
@@ -17,21 +17,21 @@ PRODUCT = [f"P{bit}" for bit in range(PRODUCT_BITS)]
 
 
 def take_registers_in(module: dict[str, Any]) -> int:
-    """Move flip-flops of a flat module in Yosys' JSON into its multipliers, in place.
+    """Move flip-flops of a flat module in Yosys' JSON into its multipliers. Changes the module.
 
-    Both operands of a multiplier are taken in or neither, since nextpnr times nothing else; its product is independent
-    of that. Registers need the same clock and enable, no reset, and zero as initial value. One that feeds other cells,
-    too, stays for these.
+    The registers of both operands move or of neither, because nextpnr cannot time other cases. The register of the
+    product is independent. Registers need one clock and enable, no reset, and zero as initial value. A register that
+    feeds other cells stays for these.
 
     Returns
     -------
     int
-        Flip-flops that are gone.
+        Number of removed flip-flops.
     """
     netlist = _Netlist(module)
     before = len(module["cells"])
     multipliers = [name for name, cell in module["cells"].items() if cell["type"] == "MULT18X18D"]
-    # A register between two multipliers serves the first.
+    # A register between two multipliers moves into the first.
     for take in (netlist.take_product, netlist.take_operands):
         for name in multipliers:
             take(name)
@@ -40,7 +40,7 @@ def take_registers_in(module: dict[str, Any]) -> int:
 
 
 class _Netlist:
-    """Which register drives each bit, who reads it, (cell, port), and which bits multipliers have of their own now."""
+    """Register and readers (cell, port) of each bit, and the bits whose registers moved into multipliers."""
 
     def __init__(self, module: dict[str, Any]):
         self.cells = module["cells"]
@@ -103,7 +103,7 @@ class _Netlist:
 
 
 def _is_plain(cell: dict[str, Any]) -> bool:
-    """A flip-flop that takes its input in at every rising edge at which it is enabled."""
+    """Whether a cell is a flip-flop with rising edge, optional enable, no reset, and zero as initial value."""
     if cell["type"] != "TRELLIS_FF":
         return False
     settings, wires = cell["parameters"], cell["connections"]
@@ -116,14 +116,14 @@ def _is_plain(cell: dict[str, Any]) -> bool:
 
 
 def _control(register: dict[str, Any]) -> tuple[Any, Any]:
-    """Clock and enable."""
+    """Clock and enable of a register."""
     wires = register["connections"]
     enabled = register["parameters"].get("CEMUX", "1").strip() == "1"
     return wires["CLK"][0], "1" if enabled else wires["CE"][0]
 
 
 def _use(multiplier: dict[str, Any], control: tuple[Any, Any], index: int, *registers: str) -> None:
-    """Use registers of a multiplier, never reset, with the clock, enable and reset of a number."""
+    """Use registers of a multiplier with clock, enable and reset number ``index``. The reset is constant 0."""
     bits = dict(zip(("CLK", "CE", "RST"), (*control, "0"), strict=True))
     for kind, bit in bits.items():
         wire = f"{kind}{index}"

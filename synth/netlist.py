@@ -1,4 +1,4 @@
-"""What a netlist of Yosys is made of, block by block."""
+"""Counts of the cells in a netlist of Yosys, by block."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from .tools import SynthesisError
 __all__ = ["TOP", "Block", "Resources", "block_of", "blocks", "logic_cells", "read_cells", "scopes_of", "total"]
 
 TOP = "(top)"
-"""The block of what the top module holds itself."""
+"""Block of the cells that are in no submodule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +25,13 @@ class Resources:
     Attributes
     ----------
     lut : int
-        Look-up tables in all: for logic, and those that carry chains and memories take.
+        All look-up tables: of logic, carry chains and memories.
     logic_lut, carry, lut_ram : int
-        Cells of logic look-up tables, of carry chains (CCU2C, SB_CARRY, CARRY4, CARRY8) and of memories in look-up
-        tables.
+        Cells: look-up tables of logic, carry (CCU2C, SB_CARRY, CARRY4, CARRY8), and memories in look-up tables.
     mux : int
-        Multiplexers beside look-up tables that join them to larger ones.
+        Multiplexers that join look-up tables to larger ones.
     ff, bram, dsp : int
-        Flip-flops, block memories (two halves on Xilinx are one of 36 Kbit), multipliers.
+        Flip-flops, block memories (on Xilinx of 18 Kbit), multipliers.
     gates : int
         Simple gates (family ``generic``).
     cells : int
@@ -59,13 +58,13 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A part of the hardware: its name, as in the hierarchy, and what it takes without the parts listed beside it."""
+    """A block of the hierarchy and its resources, without those of blocks that are listed separately."""
 
     name: str
     resources: Resources
 
 
-# What a cell counts as. On ECP5 a carry cell takes two look-up tables, and a memory of 16 × 4 bits four.
+# Resources of a cell. On ECP5 a carry cell takes two look-up tables, and a memory of 16 × 4 bits takes four.
 _ECP5 = {
     "LUT4": Resources(lut=1, logic_lut=1),
     "CCU2C": Resources(lut=2, carry=1),
@@ -78,7 +77,7 @@ _ECP5 = {
     "MULT18X18D": Resources(dsp=1),
     "ALU54B": Resources(),
 }
-# A carry cell of iCE40 lies beside the look-up table that adds.
+# On iCE40 a carry cell lies beside the look-up table of the sum.
 _ICE40 = {
     "SB_LUT4": Resources(lut=1, logic_lut=1),
     "SB_CARRY": Resources(carry=1),
@@ -113,7 +112,7 @@ _CELLS: dict[Family, Mapping[str, Resources]] = {
     Family.ULTRASCALE_PLUS: _XILINX,
     Family.GENERIC: {},
 }
-# Constants, buffers, notes about the hierarchy; what boards have beside logic.
+# Cells that count as nothing: constants, buffers, notes about the hierarchy, clocks and pins of boards.
 _NOTHING = {"$scopeinfo", "VCC", "GND", "VLO", "VHI", "BUFG", "IBUF", "OBUF"}
 _NOTHING |= {"EHXPLLL", "DCCA", "SGSR", "TRELLIS_IO", "SB_IO", "SB_GB_IO", "SB_PLL40_PAD"}
 _FREE = Resources()
@@ -131,16 +130,16 @@ def _resources(family: Family, kind: str) -> Resources:
         return Resources(bram=1)
     if family is Family.GENERIC and kind.startswith("$"):
         return Resources(ff=1) if "DFF" in kind else Resources(gates=1)
-    raise SynthesisError(f"the netlist has a cell {kind} that is not known for {family}: please report it")
+    raise SynthesisError(f"the netlist has a cell {kind} that is unknown for {family}: please report it")
 
 
 def read_cells(path: Path) -> dict[str, str]:
-    """Types of all cells of a flattened netlist, by name.
+    """Types of all cells of a flat netlist by name.
 
     Raises
     ------
     SynthesisError
-        It is no netlist with a top module.
+        The file is no netlist with a top module.
     """
     with _cells_of(path) as cells:
         return {name: cell["type"] for name, cell in cells.items()}
@@ -148,7 +147,7 @@ def read_cells(path: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _cells_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The cells of the top module; what they lack is an error of the file."""
+    """The cells of the top module. Missing fields are errors of the file."""
     try:
         modules: dict[str, Any] = json.loads(path.read_text())["modules"]
         (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
@@ -158,12 +157,11 @@ def _cells_of(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def logic_cells(path: Path) -> frozenset[str]:
-    """Names of the cells of an iCE40's flattened netlist that take a logic cell each; others share one of these.
+    """Names of the cells in a flat iCE40 netlist that take a logic cell each. The other cells share one of these.
 
-    A logic cell is a look-up table, a flip-flop and a carry. A flip-flop shares the cell of the table that drives it
-    and nothing else, a carry that of the table that has its operands and its carry-in, unless that is constant, at I1,
-    I2 and I3. nextpnr packs a few more carries, and gives as many cells to the ends of chains: its own counts are met
-    to 0.5 %.
+    A logic cell holds a look-up table, a flip-flop and a carry. A flip-flop shares the cell of the table that drives it
+    and nothing else. A carry shares the cell of the table that has its operands and its carry-in at I1, I2 and I3,
+    unless the carry-in is constant. Counts differ from those of nextpnr by less than 0.5 %.
 
     Raises
     ------
@@ -207,28 +205,28 @@ def _pins(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def scopes_of(cells: Mapping[str, str]) -> frozenset[str]:
-    """Names of all submodules of a flattened netlist; Yosys leaves a cell without function for each."""
+    """Names of all submodules of a flat netlist. Yosys leaves a cell without function for each."""
     return frozenset(_without_numbers(name) for name, kind in cells.items() if kind == "$scopeinfo")
 
 
 def _without_numbers(name: str) -> str:
-    # Names that Amaranth made unique: heads$182 is heads.
+    # Amaranth appends numbers to make names unique: heads$182 is heads.
     return re.sub(r"\$\d+(?=\.|$)", "", name)
 
 
 def _path(name: str) -> list[str]:
-    """Parts of a cell's name: the blocks around it, and what may be one or not."""
-    # A cell without a name of its own, in a block that was flattened late: $flatten\softmax.\walk.$abc$12.
+    """Parts of a cell's name. The first parts are blocks; the last may belong to a signal."""
+    # Cells without a name in blocks that were flattened late: $flatten\softmax.\walk.$abc$12.
     return _without_numbers(name.removeprefix("$flatten").replace("\\", "").rpartition(".")[0]).split(".")
 
 
 def block_of(name: str, scopes: Container[str], *, depth: int = 1) -> str:
-    """The block that a cell of a flattened netlist belongs to: up to ``depth`` parts of its name, or ``TOP``.
+    """The block of a cell in a flat netlist: up to ``depth`` parts of its name, or ``TOP``.
 
     Parameters
     ----------
     scopes : set of str
-        See :func:`scopes_of`: parts of a name that are none of these belong to the name of a signal.
+        See :func:`scopes_of`. Other parts of a name belong to the name of a signal.
     """
     parts = _path(name)[:depth]
     while parts and ".".join(parts) not in scopes:
@@ -244,14 +242,14 @@ def blocks(cells: Mapping[str, str], family: Family, *, depth: int = 1, alone: I
     cells : mapping of str to str
         See :func:`read_cells`.
     depth : int
-        How far down the hierarchy blocks are told apart.
+        Levels of the hierarchy.
     alone : names of cells
         See :func:`logic_cells`.
 
     Raises
     ------
     SynthesisError
-        A cell is of no known type.
+        A cell has an unknown type.
     """
     scopes = scopes_of(cells)
     found: dict[str, Counter[str]] = defaultdict(Counter)
@@ -274,5 +272,5 @@ def _sum(family: Family, kinds: Counter[str]) -> Resources:
 
 
 def total(listed: Iterable[Block]) -> Resources:
-    """All blocks together."""
+    """Sum of all blocks."""
     return sum((block.resources for block in listed), Resources())

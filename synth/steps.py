@@ -1,4 +1,4 @@
-"""The runs of Yosys, nextpnr and a packer, each kept with what it was made of and not made again."""
+"""Runs of Yosys, nextpnr and the packer. The files of a run are reused if its inputs are the same."""
 
 import contextlib
 import hashlib
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 FREQUENCY_MHZ = 100
-"""What nextpnr is asked for out of context; it reports what it reached."""
+"""Target clock of nextpnr out of context. Its report has the clock that it reached."""
 
 SYNTHESIS = {
     Family.ECP5: "synth_ecp5",
@@ -44,47 +44,47 @@ PRODUCTS = "t:SB_MAC16 %co1:+SB_MAC16[O]"
 DROP_ABSORBED = (
     f"simplemap {PRODUCTS} %ci1:+[Q] t:$*dff* %i; splitnets {PRODUCTS} w:* %i; delete {PRODUCTS} %ci1:+[Q] t:$_*DFF* %i"
 )
-"""Removes registers that drive what a multiplier of an iCE40 drives: taken into it, but left where they were by Yosys
-0.66 and 0.70. What has two drivers is replaced by a constant later, and all before it removed. Bit by bit, since the
-upper part of a register stays outside where only the lower is taken in."""
+"""Removes registers that an iCE40's multiplier has absorbed. Yosys 0.66 and 0.70 leave them in the netlist, where they
+drive the same wires as the multiplier; Yosys then replaces these wires by constants. Registers are split into bits,
+because a multiplier may absorb only the lower ones."""
 NAMING = {
-    # Cells that ABC made get names of the signals that they drive, as the other two families' scripts give them.
+    # Names cells of ABC after the signals that they drive. The scripts of the other families do this already.
     Family.XILINX7: "autoname",
     Family.ULTRASCALE_PLUS: "autoname",
 }
-"""What follows so that names tell the blocks that cells belong to."""
+"""Commands that give cells names which contain their block."""
 BY_BLOCK = "flatten; opt_clean"
-"""What follows where each block was made by itself."""
+"""Commands that follow if each block is synthesised alone."""
 PLACERS = {Family.ECP5: "nextpnr-ecp5", Family.ICE40: "nextpnr-ice40"}
 PACKERS = {Family.ECP5: "ecppack", Family.ICE40: "icepack"}
 CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
-"""Option of nextpnr that names the file of what it placed, and how such files end."""
+"""Option of nextpnr for the file of the placed design, and its suffix."""
 
-NETLISTS = dict.fromkeys(Family, "4")
-"""Counts up when what is done to netlists of Yosys changes, so that those from before are made again."""
+NETLIST_VERSION = "4"
+"""Must change with the code that changes netlists, so that older netlists are made again."""
 
 DETAILS = "yosys.details.log"
 
 STANDSTILL = 500
-"""Lines of nextpnr's router, one for a thousand connections each, without fewer left than ever before, after which it
-is taken to go round in circles. Large designs that it routed took 600 lines in all, and some dozens for fewer left."""
+"""Lines of nextpnr's router (each for a thousand steps) without a new minimum of open connections, after which a seed
+is given up. Large designs that were routed took 600 lines in all, and some dozens between two minima."""
 
 Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """Where the ports of a complete design go.
+    """Pins and clock of a design on a board.
 
     Attributes
     ----------
     constraints : str
-        An LPF file (ECP5) or a PCF file (iCE40).
+        Content of an LPF file (ECP5) or a PCF file (iCE40).
     package : str
-        As nextpnr calls it.
+        Name of the package in nextpnr.
     clock_mhz : float
-        What must be reached.
+        Clock to reach.
     """
 
     constraints: str
@@ -94,7 +94,7 @@ class Pins:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What goes through the tools.
+    """A design, and how the tools treat it.
 
     Attributes
     ----------
@@ -103,10 +103,10 @@ class Plan:
     speed : int or None
         Speed grade.
     pins : Pins or None
-        ``None``: a part, out of context.
+        ``None``: out of context.
     keep_hierarchy : bool
-        Each block is made by itself, and shares nothing with others. Simple gates always are: to name so many of a
-        whole takes the time of all else several times over.
+        Each block is synthesised alone and shares no logic. This always holds for simple gates, because naming the
+        gates of a flat design takes several times as long as all other steps.
     """
 
     top: str
@@ -118,14 +118,13 @@ class Plan:
 
 
 def netlist_key(plan: Plan, yosys: Tool) -> str:
-    """Digest of all that a netlist depends on."""
-    family = plan.device.family
+    """Digest of all inputs of a netlist."""
     parts = (plan.verilog, plan.device.name, _commands(plan), yosys.version, yosys.source)
-    return _digest(NETLISTS[family], *changes(plan), *parts)
+    return _digest(NETLIST_VERSION, *changes(plan), *parts)
 
 
 def _commands(plan: Plan) -> str:
-    """Those of Yosys."""
+    """The commands of Yosys."""
     family, capacity = plan.device.family, plan.device.capacity
     whole = not plan.keep_hierarchy and family is not Family.GENERIC
     command = f"{SYNTHESIS[family]} -top {plan.top}"
@@ -143,40 +142,40 @@ def _commands(plan: Plan) -> str:
 
 
 def changes(plan: Plan) -> dict[str, Callable[[Any], object]]:
-    """What is done to the top module of a netlist, in this order, and how."""
+    """Changes to the top module of a netlist, in order: description and function."""
     family = plan.device.family
     if family is Family.ICE40 and plan.pins is None:
-        return {"leaving out ports": _drop_ports}
+        return {"removing ports": _drop_ports}
     if family is not Family.ECP5:
         return {}
-    found: dict[str, Callable[[Any], object]] = {"taking registers into multipliers": take_registers_in}
+    found: dict[str, Callable[[Any], object]] = {"moving registers into multipliers": take_registers_in}
     die = plan.device.capacity and DIES.get(plan.device.capacity.dsp)
     if die:
-        found["giving multipliers places"] = lambda module: place_multipliers(module, die)
-    if plan.pins is not None:  # otherwise a reset comes from nowhere, and is not routed
-        found["leading resets over the clock's network"] = reset_globally
+        found["placing multipliers"] = lambda module: place_multipliers(module, die)
+    if plan.pins is not None:  # out of context, the reset has no driver and is not routed
+        found["moving resets to the global network"] = reset_globally
     return found
 
 
 class Standstill(SynthesisError):
-    """The router goes round in circles with this seed."""
+    """The router makes no progress with this seed."""
 
 
 class _Router:
-    """Sees from what nextpnr says whether its router gets anywhere."""
+    """Watches the output of nextpnr for progress of its router."""
 
     def __init__(self):
         self._fewest, self._since = math.inf, 0
 
     def see(self, line: str) -> None:
-        """Take note of a line.
+        """Read a line.
 
         Raises
         ------
         Standstill
-            It gets nowhere.
+            The router makes no progress.
         """
-        # Iteration, connections with and without others driven out (in all, and since the last line), connections left.
+        # Iteration, routed with and without rip-up (in all and since the last line), open connections.
         found = re.match(r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(\d+)\|", line)
         if found is None:
             return
@@ -188,14 +187,14 @@ class _Router:
 
 
 class Steps:
-    """The steps of one plan in one folder, which nobody else may use meanwhile.
+    """The steps of one plan in one folder. The folder must be locked.
 
-    A step is not taken again if its files are, byte for byte, what it made of the same things before.
+    A step is skipped if its files are, byte for byte, what it made from the same inputs before.
 
     Attributes
     ----------
     seconds : dict of str to float
-        By step; of a step whose result was there already, what it took then.
+        Run time by step. A skipped step has its earlier run time.
     """
 
     def __init__(self, plan: Plan, folder: Path, *, tell: Told, announce: Told):
@@ -205,7 +204,7 @@ class Steps:
         self._netlist_key = ""
 
     def synthesise(self, yosys: Tool) -> str:
-        """Name of the netlist."""
+        """Synthesise. Returns the name of the netlist."""
         netlist = f"{self.plan.top}.netlist.json"
         self._netlist_key = netlist_key(self.plan, yosys)
         note = self._once([netlist], self._netlist_key, lambda: self._yosys(yosys, _commands(self.plan), netlist))
@@ -222,17 +221,17 @@ class Steps:
             if "Driver-driver conflict" in line:
                 raise SynthesisError(f"{yosys.name} made a wrong netlist ({line[:200]}): try another version of it")
             if "invalid OPTION_ABITS/WIDTH combination" in line:
-                # Its library for UltraScale+ takes a memory of LUT RAM for a deeper one than it is.
+                # Its library for UltraScale+ maps such a memory to LUT RAM of the wrong depth.
                 told = "cannot make a memory of one port with more than 256 narrow words on UltraScale+"
-                raise SynthesisError(f"{yosys.name} {told}: two row engines have others, or fewer columns")
+                raise SynthesisError(f"{yosys.name} {told}: use two row engines or fewer columns")
             found = re.match(r"[\d.]+ Executing (.*)", line)
             if found:
                 self.tell(f"Yosys: {found[1].rstrip('.').removesuffix(' pass')[:60]}")
 
-        # -v 3: headings of passes, warnings and errors. What it says beside that is tens of megabytes.
+        # -v 3: headings of passes, warnings and errors only. All output is tens of megabytes.
         arguments = ["-v", "3", "-l", DETAILS, "-p", script]
         run(yosys, arguments, folder=self.folder, log="yosys.log", details=DETAILS, on_line=progress)
-        design = self._read(netlist)  # in any case: what is cut short is told here, not by nextpnr
+        design = self._read(netlist)  # always, so that an incomplete file is reported here and not by nextpnr
         if todo := changes(self.plan):
             for module in design["modules"].values():
                 if int(str(module["attributes"].get("top", "0")), 2):
@@ -242,12 +241,12 @@ class Steps:
             (self.folder / netlist).write_text(json.dumps(design))
 
     def route(self, placer: Tool, netlist: str, *, seed: int) -> Path:
-        """The report of nextpnr with a seed.
+        """Place and route with a seed. Returns the path of the report.
 
         Raises
         ------
         Standstill
-            Its router goes round in circles.
+            The router makes no progress with this seed.
         """
         plan = self.plan
         frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
@@ -262,7 +261,7 @@ class Steps:
         note = self._once(files, key, lambda: self._nextpnr(placer, arguments, seed=seed, report=report))
         self.seconds[f"seed {seed}"] = note["seconds"]
         if not note["files"]:
-            raise Standstill(f"seed {seed} was given up: the router of {placer.name} went round in circles")
+            raise Standstill(f"seed {seed} was given up: the router of {placer.name} stood still")
         return self.folder / report
 
     def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, report: str) -> None:
@@ -274,7 +273,7 @@ class Steps:
             router.see(line)
 
         log = f"seed-{seed}.log"
-        with _room_in_words(self.folder / log, self.plan.device):
+        with _capacity_errors(self.folder / log, self.plan.device):
             run(placer, arguments, folder=self.folder, log=log, on_line=progress)
         self._read(report)
 
@@ -287,7 +286,7 @@ class Steps:
         return [*kept, "--package", self.plan.pins.package]
 
     def _pin_options(self, seed: int) -> list[str]:
-        """Constraints, and the file of what is placed; or that there are none."""
+        """Options for constraints and for the file of the placed design."""
         family = self.plan.device.family
         if self.plan.pins is None:
             return ["--out-of-context"] if family is Family.ECP5 else []
@@ -300,10 +299,10 @@ class Steps:
         return f"seed-{seed}.{LAYOUTS[self.plan.device.family][1]}"
 
     def pack(self, packer: Tool, *, seed: int, name: str) -> Path:
-        """The bitstream of what was placed with a seed."""
+        """Pack the placed design of a seed. Returns the path of the bitstream."""
         layout = self._layout(seed)
         self.announce(f"{packer.name} {packer.version} ({packer.source}): {name}")
-        # Both take the file to read and the file to write; compressed, an ECP5 is loaded faster.
+        # A compressed bitstream loads faster into an ECP5.
         options = ["--compress"] if self.plan.device.family is Family.ECP5 else []
         (self.folder / name).unlink(missing_ok=True)
         self.seconds[packer.name] = round(
@@ -317,22 +316,22 @@ class Steps:
             self.tell(f"nextpnr, seed {seed}: {text[:60]}")
 
     def _once(self, files: Sequence[str], key: str, make: Callable[[], object]) -> dict[str, Any]:
-        """Make files, unless they are there and of this key.
+        """Make files, unless they exist and their note has this key.
 
         Returns
         -------
         dict
-            What is noted beside the first of them: ``key``, ``seconds``, and ``files``, the digest of each; none if the
-            step came to a standstill, which it would again.
+            The note beside the first file: ``key``, ``seconds``, and ``files`` with their digests. ``files`` is empty
+            if the router stood still, which it would do again.
         """
         path = self.folder / f"{files[0]}.key"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, SynthesisError):
             note = json.loads(path.read_text())
             if note["key"] == key and all(self._content(each) == told for each, told in note["files"].items()):
-                self.tell(f"{files[0]} is " + ("there already" if note["files"] else "known not to come"))
+                self.tell(f"{files[0]} is " + ("up to date" if note["files"] else "known to fail"))
                 return note
-        # First of all the note: whatever ends this run, it vouches for nothing that came after it. The files go too, so
-        # that those of another run are not taken for what a tool did not write.
+        # The note is removed first, so that it never describes files of an interrupted run. Old files are removed too,
+        # so that they are not taken for output of a tool that wrote none.
         for each in (path.name, *files):
             (self.folder / each).unlink(missing_ok=True)
         begun, made = time.monotonic(), files
@@ -346,33 +345,33 @@ class Steps:
         return note
 
     def _content(self, name: str) -> str:
-        """Digest of a file that a tool has written."""
+        """Digest of a file that a tool wrote."""
         with self._written(name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _written(self, name: str) -> Path:
-        """A file that a tool has written."""
+        """Path of a file that a tool wrote."""
         if not (self.folder / name).exists():
             raise SynthesisError(f"{name} was not written: read the logs in {self.folder}")
         return self.folder / name
 
     def _read(self, name: str) -> Any:
-        """The JSON that a tool has just written."""
+        """JSON that a tool wrote."""
         try:
             return json.loads(self._written(name).read_text())
-        except ValueError:  # tools do not notice that they could not write all
+        except ValueError:  # the tools do not report a full disk
             told = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
             raise SynthesisError(told) from None
 
 
 @contextlib.contextmanager
-def _room_in_words(log: Path, device: Device) -> Iterator[None]:
-    """Tell by nextpnr's own counts, from its log, of what kind of cells there was no more on a device."""
+def _capacity_errors(log: Path, device: Device) -> Iterator[None]:
+    """Report a full device with the counts in nextpnr's log."""
     try:
         yield
     except SynthesisError:
         text = log.read_text(errors="replace") if log.exists() else ""
-        # After the counts of all kinds, much later: no BELs remaining to implement cell type 'ICESTORM_LC'
+        # Counts of all kinds of cells, and much later: no BELs remaining to implement cell type 'ICESTORM_LC'
         found = re.search(r"\b(\w+):\s*(\d+)/\s*(\d+) .*no BELs remaining to implement cell type '\1'", text, re.DOTALL)
         if not found:
             raise
@@ -383,18 +382,18 @@ def _room_in_words(log: Path, device: Device) -> Iterator[None]:
 
 
 def _drop_ports(module: Any) -> None:
-    """Leave no port but the clock.
+    """Remove all ports but the clock.
 
-    nextpnr for iCE40 would give each a pin, and there are not as many. Wires without a driver are not routed; logic
-    behind them stays.
+    nextpnr for iCE40 gives every port a pin, and there are too few pins. Wires without a driver are not routed; the
+    logic behind them stays.
     """
     module["ports"] = {name: port for name, port in module["ports"].items() if name == "clk"}
 
 
 def _plain_names(verilog: str) -> str:
-    """Verilog without brackets in names.
+    """Verilog with parentheses for the brackets in names.
 
-    Names of fields, such as ``\\row[0]`` beside a signal ``row``, look like bits of it to Yosys' ABC9, which then dies.
+    With names such as ``\\row[0]``, ABC9 of Yosys fails on some netlists.
     """
     return re.sub(r"\\\S+", lambda name: name[0].replace("[", "(").replace("]", ")"), verilog)
 

@@ -1,4 +1,4 @@
-"""What nextpnr reports about a placed and routed design."""
+"""Clock and critical path in a report of nextpnr."""
 
 import json
 from collections import defaultdict
@@ -20,11 +20,11 @@ class Segment:
     Attributes
     ----------
     block : str
-        Of the hierarchy; what a wire costs counts for the block that it leaves.
+        Block of the hierarchy. A wire counts for the block that drives it.
     logic_ns, routing_ns : float
-        Time in cells, set-up included, and in wires.
+        Delay of cells, including set-up, and of wires.
     cells : int
-        Cells that the path goes through, those at its ends included.
+        Number of cells on the path, including those at its ends.
     """
 
     block: str
@@ -40,11 +40,11 @@ class Route:
     Attributes
     ----------
     fmax_mhz : float
-        Of the clock that is reached least.
+        Frequency of the slowest clock.
     critical_path : tuple of Segment
-        Of that clock, in the order of the path; neighbouring stretches in one block are one segment.
+        Critical path of that clock, in order. Neighbouring cells of one block are one segment.
     placed : dict of str to (int, int)
-        Cells used and available, by the kinds of nextpnr.
+        Cells used and available, by kind of nextpnr.
     """
 
     fmax_mhz: float
@@ -53,19 +53,19 @@ class Route:
 
 
 def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
-    """Read what ``--report`` wrote.
+    """Read the file of ``--report``.
 
     Parameters
     ----------
     scopes : set of str
-        Of the netlist, see :func:`~thresher.synth.netlist.scopes_of`.
+        Scopes of the netlist, see :func:`~thresher.synth.netlist.scopes_of`.
     depth : int
-        How far down the hierarchy blocks of the path are told apart.
+        Levels of the hierarchy.
 
     Raises
     ------
     SynthesisError
-        It is no report, or no path between two flip-flops is in it.
+        The file is no report, or has no path between two flip-flops.
     """
     try:
         report: dict[str, Any] = json.loads(path.read_text())
@@ -82,7 +82,7 @@ def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
 
 
 def _path_of(paths: list[dict[str, Any]], clock: str) -> list[dict[str, Any]]:
-    """The critical path within a clock; empty if there is none."""
+    """The critical path within a clock; empty without one."""
     for path in paths:
         if path["from"].split()[-1] == clock and path["to"].split()[-1] == clock:
             return path["path"]
@@ -104,7 +104,7 @@ def _segments(steps: list[dict[str, Any]], scopes: Container[str], depth: int) -
 
 
 def by_block(path: tuple[Segment, ...]) -> list[Segment]:
-    """The path's segments of each block together, the longest first."""
+    """Segments summed by block, the longest delay first."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0])
     for segment in path:
         entry = sums[segment.block]

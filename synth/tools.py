@@ -1,4 +1,4 @@
-"""Yosys and nextpnr: where they are, which version, and running them so that nothing of them stays behind."""
+"""Finds Yosys, nextpnr and their companions, and runs them so that no process stays behind."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ __all__ = ["Source", "SynthesisError", "Tool", "find", "run"]
 
 
 class SynthesisError(ThresherError):
-    """A tool is missing, or failed."""
+    """A tool is missing or failed."""
 
 
 class Source(StrEnum):
-    """Where tools come from: ``auto`` takes what is on PATH, and the wheels (YoWASP) for what is not."""
+    """Source of tools. ``auto`` prefers tools on PATH to the wheels (YoWASP)."""
 
     AUTO = "auto"
     NATIVE = "native"
@@ -53,7 +53,7 @@ class Tool:
     ----------
     name : str
     command : tuple of str
-        What it is started with.
+        Program and first arguments.
     source : Source
         ``native`` or ``yowasp``.
     version : str
@@ -66,12 +66,12 @@ class Tool:
 
 
 def find(name: str, source: Source = Source.AUTO) -> Tool:
-    """Find ``yosys``, ``nextpnr-ecp5``, ``nextpnr-ice40``, ``ecppack`` or ``icepack``.
+    """Find a tool: one of the keys of :data:`WHEELS`.
 
     Raises
     ------
     SynthesisError
-        It is not there.
+        The tool is missing.
     """
     package, module, function = WHEELS[name]
     native = shutil.which(name) if source is not Source.YOWASP else None
@@ -82,7 +82,7 @@ def find(name: str, source: Source = Source.AUTO) -> Tool:
     if util.find_spec(module) is None:
         raise SynthesisError(f"{name} not found: put it on PATH, or run `pip install 'thresher[synth]'`")
     code = f"import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
-    # -P: the folder that the tool works in must not be searched for modules.
+    # -P: Python must not search the working folder for modules.
     command = (sys.executable, "-P", "-c", code)
     return Tool(name=name, command=command, source=Source.YOWASP, version=metadata.version(package))
 
@@ -92,7 +92,7 @@ def _native_version(path: str) -> str:
         told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         raise SynthesisError(f"{path} does not run: repair it, or use --tools yowasp") from None
-    text = told.stdout or told.stderr  # nextpnr tells it on standard error
+    text = told.stdout or told.stderr  # nextpnr writes to standard error
     found = re.search(r"\d+(?:\.\d+)+\S*|nextpnr-\d+\S*", text)
     return found[0].rstrip(")") if found else "unknown"
 
@@ -106,35 +106,35 @@ def run(
     details: str | None = None,
     on_line: Callable[[str], None] = lambda line: None,
 ) -> float:
-    """Run a tool to its end, or end it with everything that it started.
+    """Run a tool until it ends.
 
-    The tool gets a process group of its own, which is killed whatever happens here: an interrupt, a signal that ends
-    this process, an exception in ``on_line``.
+    The tool has a process group of its own. The group is killed in any case: after an interrupt, a signal that ends
+    this process, or an exception in ``on_line``.
 
     Parameters
     ----------
     folder : Path
-        Where it runs. Files must be given relative to it: the tools that come as wheels do not see every other place.
+        Working folder. Paths of files must be relative to it, because the wheels see few other folders.
     log : str
-        Name of the file in ``folder`` that keeps what the tool says.
+        Name of the file in ``folder`` for the output of the tool.
     details : str, optional
-        Name of a log that the tool itself writes there; its errors are looked for in it too.
+        Name of a log that the tool writes itself. It is searched for errors, too.
     on_line : function of a line, optional
-        Called with each line as it comes.
+        Called with each line of output.
 
     Returns
     -------
     float
-        Seconds it took.
+        Run time in seconds.
 
     Raises
     ------
     SynthesisError
-        The tool failed; the message holds its own first error, if it said one, and where the log is.
+        The tool failed. The message has its first error, if there is one, and the path of the log.
     """
     begun = time.monotonic()
     path = folder / log
-    # The wheels unpack into a temporary folder, which they cannot remove when they are killed.
+    # The wheels unpack into a temporary folder and do not remove it when they are killed.
     with tempfile.TemporaryDirectory(prefix="thresher-") as temporary, path.open("w") as kept, _ending_signals():
         try:
             process = subprocess.Popen(
@@ -156,7 +156,7 @@ def run(
                 kept.write(line)
                 kept.flush()
                 on_line(line.rstrip("\n"))
-            # It has ended, but stays a zombie until it is waited for: so long its group cannot be another's.
+            # The process stays a zombie until wait(). Until then, no other process group can have its number.
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -182,9 +182,9 @@ def _error_in(log: Path) -> str | None:
 
 @contextlib.contextmanager
 def _ending_signals() -> Iterator[None]:
-    """Turn signals that would end this process at once into an interrupt, which gives time to end the tools."""
+    """Turn signals that end this process into interrupts, so that the tools can be ended first."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers, and only it is interrupted
+        yield  # only the main thread can set handlers, and only it is interrupted
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 

@@ -1,4 +1,4 @@
-"""Parts of the hardware that can be taken through synthesis on their own."""
+"""Units and parts of units that can be synthesised."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
     "softmax": make_softmax,
     "normalise": make_normaliser,
 }
-"""The attention core and its parts: names that users give, and what makes the component."""
+"""The attention core and its parts, by their names on the command line."""
 
 SPMM_UNITS: dict[str, Callable[[SpmmConfig], wiring.Component]] = {
     "spmm": Spmm,
@@ -50,14 +50,14 @@ SPMM_UNITS: dict[str, Callable[[SpmmConfig], wiring.Component]] = {
     "drain": Drain,
     "collector": Collector,
 }
-"""The SpMM engine and its parts."""
+"""The SpMM engine and its parts, by their names on the command line."""
 
 TOPS = {"attention": "attention_core"}
-"""Top modules whose name is not the unit's."""
+"""Top modules whose name differs from that of the unit."""
 
 
 class _Top(Elaboratable):
-    """A component as top module: without the ports that are constant (``ready`` of a stream that never waits)."""
+    """A component as top module, without constant ports (``ready`` of streams that never wait)."""
 
     def __init__(self, component: wiring.Component):
         self._component = component
@@ -81,7 +81,7 @@ def _variable(signature: wiring.Signature, obj: Any) -> wiring.Signature:
         inner = value
         for _ in member.dimensions:
             inner = inner[0]
-        # Interfaces hold an In member's signature flipped already.
+        # In interfaces, the signature of an In member is already flipped.
         flow = wiring.In if member.flow is wiring.In else wiring.Out
         nested = _variable(member.signature.flip() if flow is wiring.In else member.signature, inner)
         members[name] = flow(nested).array(*member.dimensions)
@@ -89,12 +89,12 @@ def _variable(signature: wiring.Signature, obj: Any) -> wiring.Signature:
 
 
 def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, Any]:
-    """Top module's name, and what is to be emitted, of a unit.
+    """Name of the top module, and the component to emit.
 
     Raises
     ------
     ConfigError
-        There is no such unit of this kind of configuration.
+        This kind of configuration has no such unit.
     """
     if isinstance(config, AttentionConfig) and name in ATTENTION_UNITS:
         return TOPS.get(name, name), _Top(ATTENTION_UNITS[name](config))

@@ -1,4 +1,4 @@
-"""Boards: chip, pins and clock of each, a file each."""
+"""Boards, one file each."""
 
 from ...spec.errors import ConfigError
 from . import ecpix5, icebreaker, ulx3s
@@ -7,7 +7,7 @@ from .board import Board
 __all__ = ["BOARDS", "Board", "board"]
 
 BOARDS = {each.BOARD.name: each.BOARD for each in (ulx3s, ecpix5, icebreaker)}
-"""By name."""
+"""Boards by name."""
 
 
 def board(name: str) -> Board:

@@ -1,4 +1,4 @@
-"""What a board is: a chip in a package, pins and clock of amaranth-boards, and a serial line."""
+"""Description of a board: chip, package, pins, clock and serial line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ __all__ = ["Board"]
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board that hardware can be loaded into.
+    """A board that a unit can be loaded into.
 
     Attributes
     ----------
     name : str
-        As users give it.
+        Name on the command line.
     title : str
     device : str
-        Name of its chip among :data:`~thresher.synth.devices.DEVICES`.
+        Chip, by its name in :data:`~thresher.synth.devices.DEVICES`.
     speed : int or None
-        Speed grade of the chip, if there are several.
+        Speed grade, if the chip has several.
     package : str
-        The chip's, as nextpnr calls it.
+        Package, by its name in nextpnr.
     platform : function
-        Makes the platform of amaranth-boards. Its default clock is the board's, its resource ``uart`` the serial line.
+        Makes the platform of amaranth-boards. It has a default clock and a resource ``uart``.
     clock_mhz : float
-        Of the core, unless users choose another.
+        Default clock of the core.
     payload_bytes : int
-        Of the link: what one block memory of the chip holds twice.
+        Payload of the link. One block memory of the chip holds it twice.
     load : str
-        Command that loads ``{bitstream}`` until power is switched off.
+        Command that loads ``{bitstream}``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A core, its link and its clock on a board: Verilog and constraints."""
+"""Verilog and constraints of a core with its link and clock on a board."""
 
 import math
 import os
@@ -28,26 +28,26 @@ __all__ = ["BoardDesign", "design"]
 
 TOP = "board"
 SAME_CLOCK = 1e-3
-"""A clock this near to the board's own needs no PLL."""
+"""Largest relative difference from the board's clock that needs no PLL."""
 POWER_ON_SECONDS = 15e-6
-"""Memories of an iCE40 read as zero for some microseconds after configuration."""
+"""Reset time. Memories of an iCE40 read as zero for some microseconds after configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardDesign:
-    """All that the tools need.
+    """Inputs of the tools.
 
     Attributes
     ----------
     board : Board
     clock_mhz : float
-        Of the core, as the PLL makes it.
+        Clock of the core, as the PLL makes it.
     baud : int
-        As asked for.
+        Requested baud rate.
     link : LinkConfig
     top, verilog : str
     constraints : str
-        Pins and clocks: an LPF file for ECP5, a PCF file for iCE40.
+        Pins and clocks: content of an LPF file (ECP5) or a PCF file (iCE40).
     """
 
     board: Board
@@ -60,7 +60,7 @@ class BoardDesign:
 
     @property
     def achieved_baud(self) -> float:
-        """Bits per second that the clock divides to."""
+        """Baud rate that the clock divides to."""
         return self.clock_mhz * 1e6 / self.link.clocks_per_bit
 
 
@@ -74,7 +74,7 @@ def design(
     source: Source = Source.AUTO,
     tell: Told = lambda text: None,
 ) -> BoardDesign:
-    """Generate what goes onto a board.
+    """Generate the design of a board.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def design(
     ------
     ConfigError
         No PLL makes the clock, the clock does not divide to the baud rate, or a beat of the core is too long for the
-        link.
+        link's payload.
     SynthesisError
         amaranth-boards or the PLL's tool is missing.
     """
@@ -132,7 +132,7 @@ def _text(plan: Any, name: str) -> str:
 
 
 class _Top(Elaboratable):
-    """A linked core with its pins; its clock is the board's own or comes from a PLL."""
+    """A linked core with its pins. The clock is that of the board or of a PLL."""
 
     def __init__(self, core: Any, pll: Pll | None):
         self._core, self._pll = core, pll
@@ -150,7 +150,7 @@ class _Top(Elaboratable):
 
 
 def _clock(m: Module, platform: Any, pll: Pll) -> None:
-    """Make domain ``sync`` from a PLL: in reset until its clock is steady, and a little longer."""
+    """Make domain ``sync`` from a PLL. It stays in reset for a while after the PLL locks."""
     clock, locked, steady = Signal(), Signal(), Signal()
     pin = platform.request(platform.default_clk, dir="-")
     if pll.family is Family.ECP5:
@@ -181,7 +181,7 @@ def _clock(m: Module, platform: Any, pll: Pll) -> None:
 def _ehxplll(pll: Pll, source: Any, clock: Signal, locked: Signal) -> Instance:
     return Instance(
         "EHXPLLL",
-        # The loop's current and filter, which nextpnr passes on to the bitstream.
+        # Current and filter of the loop; nextpnr writes them into the bitstream.
         a_ICP_CURRENT="12",
         a_LPF_RESISTOR="8",
         a_MFG_ENABLE_FILTEROPAMP="1",

@@ -19,6 +19,6 @@ BOARD = Board(
     platform=_platform,
     clock_mhz=12,
     payload_bytes=256,
-    # A UP5K is loaded from its flash memory only.
+    # The command writes the flash memory, from which the UP5K loads.
     load="openFPGALoader -b ice40_generic {bitstream}",
 )

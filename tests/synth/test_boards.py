@@ -1,4 +1,4 @@
-"""Boards: PLLs, pins, and the flow to a bitstream with stand-ins for the tools."""
+"""Boards: PLLs, pins, and the flow to a bitstream with fake tools."""
 
 import json
 import re
@@ -28,7 +28,7 @@ ECPIX5_PINS = {"clk100_0__io": "K23", "rst_0__io": "AB1", "uart_0__rx__io": "R26
 
 @pytest.fixture(autouse=True)
 def small_core(monkeypatch):
-    """Boards hold two queues in place of a core, which takes seconds to generate."""
+    """Two queues take the place of the core, which takes seconds to generate."""
 
     def linked(_config, link):
         return LinkedCore(TwoQueues(), link, identity=IDENTITY)
@@ -54,7 +54,7 @@ ICE40_NAMES = ("DIVR", "DIVF", "DIVQ", "FILTER_RANGE")
     ],
 )
 def test_settings_of_plls(tmp_path, family, input_mhz, wanted, expected):
-    """The tools of the wheels. An ECP5 divides its feedback, an iCE40 its oscillator."""
+    """Settings of the tools in the wheels. An ECP5 divides its feedback, an iCE40 its oscillator."""
     pll = make_pll(family, input_mhz, wanted, folder=tmp_path, source=Source.YOWASP)
     assert pll.parameters == dict(zip(ECP5_NAMES if family is Family.ECP5 else ICE40_NAMES, expected, strict=True))
     a, b, c, _ = expected
@@ -63,14 +63,14 @@ def test_settings_of_plls(tmp_path, family, input_mhz, wanted, expected):
     assert pll.output_mhz == pytest.approx(wanted, rel=0.02)
 
 
-def test_clocks_that_are_too_far_from_the_nearest(tmp_path):
+def test_clock_far_from_the_nearest_is_rejected(tmp_path):
     with pytest.raises(ConfigError, match=r"clock=5\.6 is not allowed: the nearest that a PLL makes of 25 is 5"):
         make_pll(Family.ECP5, 25, 5.6, folder=tmp_path, source=Source.YOWASP)
 
 
 @pytest.mark.parametrize(("family", "limits"), [(Family.ECP5, "3.125 to 400"), (Family.ICE40, "16 to 275")])
 @pytest.mark.parametrize("wanted", [0.5, 2000, 1e308, float("inf"), float("nan")])
-def test_clocks_outside_the_range_of_a_pll(tmp_path, family, limits, wanted):
+def test_clock_outside_the_range_is_rejected(tmp_path, family, limits, wanted):
     with pytest.raises(ConfigError, match=f"no PLL makes it of 12 MHz; what one makes is from {limits} MHz"):
         make_pll(family, 12, wanted, folder=tmp_path, source=Source.AUTO)
 
@@ -134,13 +134,13 @@ def test_impossible_designs_are_rejected(tmp_path):
             design(board("icebreaker"), SMALL, folder=tmp_path, clock_mhz=clock, baud=BAUD)
 
 
-def test_every_board_is_on_a_device_that_can_be_placed():
+def test_boards_have_placeable_devices():
     for each in BOARDS.values():
         chip = device(each.device)
         assert chip.routable
         assert each.speed is None or each.speed in chip.speeds
         assert "{bitstream}" in each.load
-        assert f"| `{each.name}` | " in PAGE, "docs/boards.md does not have it"
+        assert f"| `{each.name}` | " in PAGE, "not listed in docs/boards.md"
     with pytest.raises(ConfigError, match="must be one of ulx3s-85f"):
         board("none")
 
@@ -163,7 +163,7 @@ def calls(folder):
 
 
 @pytest.mark.usefixtures("tools")
-def test_a_bitstream(tmp_path):
+def test_bitstream(tmp_path):
     told = []
     result = build(tmp_path, seeds=(1, 3, 2), tell=told.append, announce=told.append)
     assert result.board is not None
@@ -187,7 +187,7 @@ def test_a_bitstream(tmp_path):
 
 
 @pytest.mark.usefixtures("tools")
-def test_a_bitstream_for_ice40(tmp_path):
+def test_bitstream_for_ice40(tmp_path):
     result = build(tmp_path, name="icebreaker")
     assert result.board is not None
     assert result.board.bitstream == tmp_path / "icebreaker.bin"
@@ -201,7 +201,7 @@ def test_a_bitstream_for_ice40(tmp_path):
 
 
 @pytest.mark.usefixtures("tools")
-def test_nothing_is_placed_twice_and_what_is_lost_is(tmp_path):
+def test_placed_designs_are_reused_unless_lost(tmp_path):
     build(tmp_path)
     build(tmp_path)
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", "pack", "pack"]
@@ -213,7 +213,7 @@ def test_nothing_is_placed_twice_and_what_is_lost_is(tmp_path):
 
 
 @pytest.mark.usefixtures("tools")
-def test_what_another_design_left_is_not_packed(tmp_path, monkeypatch):
+def test_files_of_another_design_are_not_packed(tmp_path, monkeypatch):
     build(tmp_path)
     whole = (tmp_path / "ulx3s-85f.bit").read_text()
     with monkeypatch.context() as other:
@@ -229,7 +229,7 @@ def test_what_another_design_left_is_not_packed(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("tools")
-def test_a_netlist_that_is_cut_short(tmp_path, monkeypatch):
+def test_incomplete_netlist(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_ROOM", "300")
     for _ in range(2):
         with pytest.raises(SynthesisError, match=r"^board\.netlist\.json is cut short: make room on the disk of"):
@@ -238,19 +238,19 @@ def test_a_netlist_that_is_cut_short(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("tools")
-def test_only_counted(tmp_path):
+def test_without_place_and_route(tmp_path):
     result = build(tmp_path, place=False)
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]
     assert result.board is not None
     assert (result.board.bitstream, result.board.timing_met) == (None, None)
 
 
-def test_parts_are_no_boards(tmp_path):
+def test_parts_are_rejected(tmp_path):
     with pytest.raises(ConfigError, match="boards hold one of attention, spmm"):
         build(tmp_path, unit="softmax")
 
 
-def test_a_missing_packer_is_told_first(tmp_path, monkeypatch):
+def test_missing_packer_is_reported_first(tmp_path, monkeypatch):
     fake_tools.install(tmp_path / "bin", monkeypatch)
     (tmp_path / "bin" / "ecppack").unlink()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -260,7 +260,7 @@ def test_a_missing_packer_is_told_first(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["yosys", "nextpnr-ecp5"])
-def test_a_missing_tool_is_told_before_the_design_is_made(tmp_path, monkeypatch, name):
+def test_missing_tool_is_reported_before_the_design_is_made(tmp_path, monkeypatch, name):
     fake_tools.install(tmp_path / "bin", monkeypatch)
     (tmp_path / "bin" / name).unlink()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -297,7 +297,7 @@ def test_command(tmp_path):
 
 
 @pytest.mark.usefixtures("tools", "small")
-def test_the_page_of_a_board():
+def test_page_of_a_board():
     assert invoke(*COMMAND, "--seeds", 2).exit_code == 0
     folder = Path("out/synth/tiny-attention-ulx3s-85f")
     page = (folder / "report.html").read_text()
@@ -313,7 +313,7 @@ def test_the_page_of_a_board():
 
 
 @pytest.mark.usefixtures("tools", "small")
-def test_a_clock_that_is_not_reached():
+def test_missed_clock():
     result = invoke(*COMMAND, "--clock", 90)
     assert result.exit_code == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error:")]
@@ -326,7 +326,7 @@ def test_a_clock_that_is_not_reached():
 
 
 @pytest.mark.usefixtures("tools", "small")
-def test_a_page_that_cannot_be_written_is_told_first(tmp_path):
+def test_unwritable_page_is_reported_first(tmp_path):
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     told = refused(*COMMAND, "-o", "out")
     assert "cannot write 'out/report.html': it is a folder, choose another output" in told
@@ -334,9 +334,9 @@ def test_a_page_that_cannot_be_written_is_told_first(tmp_path):
 
 
 @pytest.mark.usefixtures("tools", "small")
-def test_seeds_that_are_given_up_are_told(monkeypatch):
+def test_seeds_without_progress_are_reported(monkeypatch):
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [7500] * 600}))
-    line = "seed 1 was given up: the router of nextpnr-ecp5 went round in circles"
+    line = "seed 1 was given up: the router of nextpnr-ecp5 stood still"
     shown = invoke(*COMMAND, "--seeds", 2)
     assert shown.exit_code == 0, shown.stderr
     assert line in shown.stdout
@@ -369,7 +369,7 @@ def test_too_large_for_a_board(monkeypatch):
         (["--clock", "inf"], "must be a number of megahertz"),
     ],
 )
-def test_refusals(options, told, tmp_path):
+def test_invalid_options_are_rejected(options, told, tmp_path):
     (tmp_path / "other.json").write_text(SPMM_PRESETS["tiny"].to_json())
     assert re.search(told, refused(*COMMAND, *options))
 

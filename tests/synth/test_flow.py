@@ -1,4 +1,4 @@
-"""The steps from a configuration to a measurement, with stand-ins for the tools."""
+"""From a configuration to a measurement, with fake tools."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def calls(folder):
     return (folder / "calls.txt").read_text().splitlines()
 
 
-def test_a_measurement(tmp_path):
+def test_measurement(tmp_path):
     told = []
     result = run(tmp_path, seeds=(1, 2, 5), speed=7, tell=told.append, announce=told.append)
     assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {1: 81.0, 2: 82.0, 5: 85.0}
@@ -55,7 +55,7 @@ def test_a_measurement(tmp_path):
     assert "nextpnr, seed 5: Packing constants.." in told
 
 
-def test_the_json_of_a_measurement(tmp_path):
+def test_json_of_a_measurement(tmp_path):
     told = json.loads(json.dumps(run(tmp_path, seeds=(1, 2, 5)).to_dict()))
     expected = {"lut4": 8, "logic_lut4": 2, "carry": 1, "ff": 1, "bram": 1, "dsp": 1, "cells": 0, "speed": 6}
     assert {name: told[name] for name in expected} == expected
@@ -93,7 +93,7 @@ def test_operations_per_second(tmp_path):
     assert (told["multipliers"], told["lut4_per_multiplier"], told["speedup_75"]) == (8, 1.0, 3.5)
 
 
-def test_nothing_is_made_twice(tmp_path):
+def test_files_are_reused(tmp_path):
     first = run(tmp_path, seeds=(1, 2))
     assert len(calls(tmp_path)) == 3
     again = run(tmp_path, seeds=(1, 2))
@@ -115,7 +115,7 @@ def test_another_design_in_the_same_folder(tmp_path, monkeypatch):
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", "yosys", "nextpnr"]
 
 
-def test_what_an_interrupted_run_left_is_not_taken(tmp_path, monkeypatch):
+def test_files_of_an_interrupted_run_are_not_reused(tmp_path, monkeypatch):
     first = run(tmp_path, place=False)
 
     def interrupted(_module):
@@ -134,7 +134,7 @@ def test_what_an_interrupted_run_left_is_not_taken(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "tool"), [("value_sums.netlist.json", "yosys"), ("seed-1.json", "nextpnr")])
 @pytest.mark.parametrize("change", [lambda text: text[:-20], lambda text: text.replace("softmax", "other")])
-def test_what_is_not_as_it_was_noted_is_made_again(tmp_path, name, tool, change):
+def test_changed_files_are_made_again(tmp_path, name, tool, change):
     first = run(tmp_path)
     whole = (tmp_path / name).read_text()
     (tmp_path / name).write_text(change(whole))
@@ -144,7 +144,7 @@ def test_what_is_not_as_it_was_noted_is_made_again(tmp_path, name, tool, change)
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", tool]
 
 
-def test_two_runs_in_one_folder(tmp_path):
+def test_second_run_in_a_folder_is_rejected(tmp_path):
     def another(_line):
         run(tmp_path)
 
@@ -170,7 +170,7 @@ def test_lock_is_released_when_its_process_is_killed(tmp_path):
 
 
 @pytest.mark.parametrize(("room", "told"), [("300", "is cut short: make room"), ("none", "was not written: read")])
-def test_a_netlist_that_is_not_whole(tmp_path, monkeypatch, room, told):
+def test_incomplete_netlist(tmp_path, monkeypatch, room, told):
     monkeypatch.setenv("FAKE_ROOM", room)
     for name in ("lfe5u-85f", "ice40up5k", "xc7a35t"):
         with pytest.raises(SynthesisError, match=rf"^value_sums\.netlist\.json {told}"):
@@ -186,8 +186,8 @@ def test_a_netlist_that_is_not_whole(tmp_path, monkeypatch, room, told):
         ("ERROR: invalid OPTION_ABITS/WIDTH combination", "cannot make a memory of one port .* two row engines"),
     ],
 )
-def test_what_yosys_cannot_do(tmp_path, monkeypatch, line, told):
-    """It may well have written a netlist."""
+def test_errors_of_yosys(tmp_path, monkeypatch, line, told):
+    """Yosys may have written a netlist all the same."""
     monkeypatch.setenv("FAKE_TOLD", line)
     with pytest.raises(SynthesisError, match=f"^yosys {told}"):
         run(tmp_path, place=False)
@@ -195,14 +195,14 @@ def test_what_yosys_cannot_do(tmp_path, monkeypatch, line, told):
     assert run(tmp_path, place=False).resources.dsp == 1
 
 
-def test_an_older_netlist_is_not_taken_for_one_that_was_not_written(tmp_path, monkeypatch):
+def test_older_netlist_does_not_replace_a_missing_one(tmp_path, monkeypatch):
     run(tmp_path, place=False)
     monkeypatch.setenv("FAKE_ROOM", "none")
     with pytest.raises(SynthesisError, match="was not written"):
         run(tmp_path, name="lfe5u-25f", place=False)
 
 
-def test_a_report_that_is_not_whole(tmp_path, monkeypatch):
+def test_incomplete_report(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_REPORT_ROOM", "100")
     with pytest.raises(SynthesisError, match=r"^seed-1\.json is cut short: make room"):
         run(tmp_path)
@@ -211,17 +211,17 @@ def test_a_report_that_is_not_whole(tmp_path, monkeypatch):
 
 
 STANDING = [9000, 8000, *[7500, 7200] * steps.STANDSTILL]
-"""Connections left, as a router tells them that goes round in circles."""
+"""Open connections that a router without progress reports."""
 
 
-def test_a_router_that_goes_round_in_circles(tmp_path, monkeypatch):
+def test_router_without_progress_is_stopped(tmp_path, monkeypatch):
     told = []
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": STANDING, "3": STANDING}))
-    with pytest.raises(SynthesisError, match=r"nextpnr-ecp5 went round in circles with every seed: try other seeds"):
+    with pytest.raises(SynthesisError, match=r"nextpnr-ecp5 stood still with every seed: try other seeds"):
         run(tmp_path)
     result = run(tmp_path, seeds=(1, 2, 3), announce=told.append)
     assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {2: 82.0}
-    notes = [f"seed {seed} was given up: the router of nextpnr-ecp5 went round in circles" for seed in (1, 3)]
+    notes = [f"seed {seed} was given up: the router of nextpnr-ecp5 stood still" for seed in (1, 3)]
     assert result.notes == tuple(notes)
     assert result.to_dict()["notes"] == notes
     assert set(notes) <= set(told)
@@ -231,13 +231,13 @@ def test_a_router_that_goes_round_in_circles(tmp_path, monkeypatch):
     assert [re.findall(r"--seed (\d)", line) for line in calls(tmp_path)] == [[], ["1"], ["2"], ["3"]]
 
 
-def test_a_router_that_takes_long_is_not_given_up(tmp_path, monkeypatch):
+def test_slow_router_is_not_stopped(tmp_path, monkeypatch):
     slow = [left for left in (900, 800, 700) for _ in range(steps.STANDSTILL)]
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [*slow, 0]}))
     assert run(tmp_path).notes == ()
 
 
-def test_the_bench_tells_errors_in_one_line(tmp_path, monkeypatch, capsys):
+def test_bench_reports_errors_in_one_line(tmp_path, monkeypatch, capsys):
     bench = bench_script("synth")
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("sys.argv", ["synth.py", "--output", str(tmp_path / "file"), "--tools", "native"])
@@ -250,7 +250,7 @@ def test_the_bench_tells_errors_in_one_line(tmp_path, monkeypatch, capsys):
     assert "-2 is no number of runs" in capsys.readouterr().err
 
 
-def test_a_soiled_note_is_no_note(tmp_path):
+def test_damaged_note_is_ignored(tmp_path):
     run(tmp_path, place=False)
     (tmp_path / "value_sums.netlist.json.key").write_text("{")
     run(tmp_path, place=False)
@@ -266,13 +266,13 @@ def test_without_place_and_route(tmp_path):
         run(tmp_path, place=False, speed=6)
 
 
-def test_devices_that_are_only_counted(tmp_path, monkeypatch):
+def test_devices_without_place_and_route(tmp_path, monkeypatch):
     cells = {"a": {"type": "$_AND_"}}
     design = {"modules": {"unit": {"attributes": {"top": "1"}, "cells": cells}}}
     monkeypatch.setenv("FAKE_NETLIST", json.dumps(design))
     result = run(tmp_path, name="generic")
     assert (result.resources.gates, result.fits, result.routes) == (1, {}, {})
-    assert run(tmp_path, name="generic", keep_hierarchy=True).notes == (), "gates always are made block by block"
+    assert run(tmp_path, name="generic", keep_hierarchy=True).notes == (), "gates are always counted by block"
     with pytest.raises(ConfigError, match="only counted"):
         run(tmp_path, name="xc7a35t", speed=1)
 
@@ -294,12 +294,12 @@ def test_devices_that_are_only_counted(tmp_path, monkeypatch):
         ("xc7a35t", "-top value_sums -flatten; autoname;", "-noclkbuf -top value_sums; flatten;"),
     ],
 )
-def test_blocks_by_themselves(tmp_path, monkeypatch, name, whole, by_block):
-    """A netlist of the one kind is not taken for the other."""
+def test_keep_hierarchy(tmp_path, monkeypatch, name, whole, by_block):
+    """A flat netlist is not reused for one by block."""
     monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist({}))
     monkeypatch.setenv("FAKE_ICE40", "{}")
     result = run(tmp_path, name=name, place=False, keep_hierarchy=True)
-    assert result.notes == (flow.BY_THEMSELVES,)
+    assert result.notes == (flow.ALONE,)
     assert result.to_dict()["keep_hierarchy"]
     assert run(tmp_path, name=name, place=False).notes == ()
     first, second = calls(tmp_path)
@@ -308,7 +308,7 @@ def test_blocks_by_themselves(tmp_path, monkeypatch, name, whole, by_block):
     assert whole in second
 
 
-def test_resets_are_led_over_the_clocks_network_on_boards():
+def test_resets_use_the_global_network_on_boards():
     pins = Pins(constraints="", package="CABGA381", clock_mhz=50)
     plan = Plan(top="top", verilog="", device=device("lfe5u-25f"), speed=6, pins=pins)
     assert reset_globally in steps.changes(plan).values()
@@ -316,7 +316,7 @@ def test_resets_are_led_over_the_clocks_network_on_boards():
     assert not steps.changes(dataclasses.replace(plan, device=device("ice40up5k")))
 
 
-def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
+def test_too_large_designs_are_not_placed(tmp_path, monkeypatch):
     many = {f"m{i}": fake_tools.cell("MULT18X18D") for i in range(30)}
     monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(many))
     result = run(tmp_path, name="lfe5u-25f")
@@ -329,8 +329,8 @@ def test_what_does_not_fit_is_not_placed(tmp_path, monkeypatch):
     assert "look-up tables by block" not in page, "there are none"
 
 
-def test_logic_cells_of_an_ice40_are_what_must_fit(tmp_path, monkeypatch):
-    """Neither the look-up tables nor the flip-flops are too many, but together they are."""
+def test_logic_cells_of_an_ice40_must_fit(tmp_path, monkeypatch):
+    """Look-up tables and flip-flops fit separately, but not together."""
     tables = {f"t{i}": fake_tools.cell("SB_LUT4") for i in range(4)}
     monkeypatch.setenv("FAKE_ICE40", json.dumps(tables | {f"f{i}": fake_tools.cell("SB_DFF") for i in range(3)}))
     smaller = dataclasses.replace(device("ice40up5k"), capacity=Capacity(lut=5, ff=5, bram=1, dsp=1))
@@ -352,14 +352,14 @@ exit 1
 """
 
 
-def test_a_placer_without_room_says_so(tmp_path):
+def test_full_device_is_reported_with_counts(tmp_path):
     (tmp_path / "bin" / "nextpnr-ice40").write_text(NO_ROOM)
     told = "does not fit ice40up5k: 1,403 too many (6,683 of 5,280 ICESTORM_LC by nextpnr's count); choose a smaller"
     with pytest.raises(SynthesisError, match=re.escape(told)):
         run(tmp_path, name="ice40up5k")
 
 
-def test_many_multipliers_are_given_their_places(tmp_path, monkeypatch):
+def test_many_multipliers_are_placed(tmp_path, monkeypatch):
     cells = {f"array.m{i}": fake_tools.cell("MULT18X18D") | {"attributes": {"src": f"unit.v:{i}.1"}} for i in range(16)}
     monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist(cells))
     run(tmp_path, name="lfe5u-25f")
@@ -371,7 +371,7 @@ def test_many_multipliers_are_given_their_places(tmp_path, monkeypatch):
     assert not any("BEL" in cell["attributes"] for cell in design["modules"]["unit"]["cells"].values())
 
 
-def test_a_netlist_for_ice40_keeps_only_the_clock(tmp_path):
+def test_ice40_netlist_keeps_only_the_clock(tmp_path):
     result = run(tmp_path, name="ice40up5k")
     assert result.speed is None
     assert (result.resources.lut, result.resources.carry, result.resources.ff) == (1, 1, 1)
@@ -382,14 +382,14 @@ def test_a_netlist_for_ice40_keeps_only_the_clock(tmp_path):
     assert "synth_ice40 -top value_sums; write_json" in calls(tmp_path)[-1]
 
 
-def test_names_with_brackets_do_not_reach_yosys(tmp_path):
+def test_brackets_in_names_are_replaced(tmp_path):
     run(tmp_path, unit="pe_array", place=False)
     text = (tmp_path / "pe_array.v").read_text()
     assert re.search(r"\\\S+\(\d+\)", text)
     assert not re.search(r"\\\S*\[", text)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         run(tmp_path / "file" / "folder")
@@ -407,12 +407,12 @@ def test_parts_can_be_emitted(name):
 
 
 @pytest.mark.parametrize(("name", "config"), [("spmm", TINY), ("attention", SPMM_PRESETS["tiny"]), ("none", TINY)])
-def test_units_of_the_other_kind(name, config):
+def test_units_of_the_other_kind_are_rejected(name, config):
     with pytest.raises(ConfigError, match="must be one of"):
         units.make(name, config)
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_page_refers_to_no_other_file(tmp_path):
     class Reader(HTMLParser):
         tags: list[str]
 

@@ -1,4 +1,4 @@
-"""Resets by the global network: which, and that nextpnr routes them there."""
+"""Resets on the global network: which resets, and whether nextpnr routes them there."""
 
 import json
 import re
@@ -29,8 +29,7 @@ def flip_flop(reset: int | str | None, q: int) -> dict:
 
 
 def module(**resets: int) -> dict:
-    """Flip-flops: so many with each reset, of which there are ``many`` and ``few``, and without (``none``). A table
-    reads what resets many, too."""
+    """Flip-flops with each reset (``many``, ``few``, ``zero``, ``none``), and a table that reads ``many``."""
     bits = {"many": 4, "few": 5, "zero": "0", "none": None}
     which = [bits[name] for name, count in resets.items() for _ in range(count)]
     cells = {f"core.r{i}": flip_flop(reset, 10 + i) for i, reset in enumerate(which)}
@@ -65,7 +64,7 @@ def test_resets_of_many_flip_flops():
     assert netlist["cells"]["table"]["connections"]["A"] == [4]
 
 
-def test_nothing_to_do():
+def test_netlists_without_large_resets_are_unchanged():
     netlist = module(few=MANY - 1, none=5)
     before = json.dumps(netlist)
     assert reset_globally(netlist) == 0
@@ -73,12 +72,12 @@ def test_nothing_to_do():
     assert reset_globally({"cells": {}, "ports": {}}) == 0
 
 
-def test_nextpnr_routes_them_there(tmp_path):
+def test_nextpnr_routes_resets_on_the_global_network(tmp_path):
     netlist = module(many=MANY, none=20)
     reset_globally(netlist)
     (tmp_path / "top.json").write_text(json.dumps({"modules": {"top": netlist}}))
     options = ["--25k", "--package", "CABGA381", "--json", "top.json", "--lpf-allow-unconstrained"]
     run(find("nextpnr-ecp5", Source.AUTO), [*options, "--textcfg", "top.config"], folder=tmp_path, log="log")
-    # The clock is 0. It leaves the network tile by tile.
+    # Global 0 is the clock. The reset leaves the network in every tile.
     assert re.search(r"routing clock net .* using global 1", (tmp_path / "log").read_text())
     assert len(re.findall(r"arc: \S+ G_HPBX0100", (tmp_path / "top.config").read_text())) > MANY / 20

@@ -1,4 +1,4 @@
-"""Places of multipliers: which, in what order, and that nextpnr knows them."""
+"""Places of multipliers: which multipliers, which order, and whether nextpnr accepts them."""
 
 import json
 
@@ -9,7 +9,7 @@ from thresher.synth.tools import Source, find, run
 
 
 def module(**parts: int) -> dict:
-    """Parts of so many multipliers each, in that order in the Verilog, the last first in the netlist."""
+    """Parts with a number of multipliers each, in order in the Verilog and reversed in the netlist."""
     names = [f"{part}.$_{i}" for part, count in parts.items() for i in range(count)]
     cells = {
         name: {"type": "MULT18X18D", "attributes": {"src": f"top.v:{9 + line}.1-{9 + line}.20|map.v:7.1-8.2"}}
@@ -34,14 +34,14 @@ def test_every_ecp5_has_a_die():
 
 
 @pytest.mark.parametrize("count", DIES)
-def test_every_place_once(count):
+def test_places_are_unique(count):
     walk = DIES[count].walk(count)
     assert len(walk) == len(set(walk)) == count
     assert all(set(DIES[count].walk(part)) <= set(walk) for part in range(count))
 
 
-def test_rows_by_turns():
-    """Neighbours in the Verilog are neighbours on the chip, also where a row ends."""
+def test_rows_alternate_in_direction():
+    """Neighbours in the Verilog are neighbours on the chip, even at the end of a row."""
     netlist = module(a=32, b=32, c=32, d=32)
     assert place_multipliers(netlist, DIES[156]) == 128
     found = places(netlist)
@@ -58,7 +58,7 @@ def test_rows_by_turns():
 
 def test_small_parts_are_left_to_nextpnr():
     netlist = module(small=LARGE - 1, large=64)
-    assert place_multipliers(netlist, DIES[72]) == 0  # does not fit, which is said elsewhere
+    assert place_multipliers(netlist, DIES[72]) == 0  # does not fit, which is reported elsewhere
     netlist = module(small=LARGE - 1, large=LARGE)
     assert place_multipliers(netlist, DIES[72]) == 0  # less than half
     netlist = module(small=LARGE - 1, large=50)

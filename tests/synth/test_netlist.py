@@ -1,4 +1,4 @@
-"""Counting the cells of netlists, and reading what nextpnr reports."""
+"""Counts of cells in netlists, and reports of nextpnr."""
 
 import json
 
@@ -82,13 +82,13 @@ def test_logic_cells(tmp_path):
     ]
 
 
-def test_an_unknown_cell_is_not_passed_over():
+def test_unknown_cells_are_errors():
     with pytest.raises(SynthesisError, match="STRANGE"):
         blocks({"a": "STRANGE"}, Family.ECP5)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"modules": {}}', '{"modules": {"a": {}}}'])
-def test_what_is_no_netlist(tmp_path, text):
+def test_files_that_are_no_netlist(tmp_path, text):
     path = tmp_path / "netlist.json"
     path.write_text(text)
     with pytest.raises(SynthesisError, match="no netlist"):

@@ -1,4 +1,4 @@
-"""Tools are found, fail in one line, and leave no process behind."""
+"""Tools are found, fail with one line, and leave no process behind."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-# Starts a child of its own, says the numbers of both, and waits.
+# Starts a child, prints the numbers of both processes, and waits.
 HANGING = (
     "import os, subprocess, sys, time\n"
     "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\n"
@@ -42,7 +42,7 @@ HANGING = (
 )
 
 
-def test_lines_are_told_and_kept(tmp_path):
+def test_lines_are_passed_on_and_logged(tmp_path):
     lines = []
     tool = program("import sys; print('one'); print('two', file=sys.stderr); sys.exit(0)")
     seconds = run(tool, [], folder=tmp_path, log="x.log", on_line=lines.append)
@@ -51,32 +51,32 @@ def test_lines_are_told_and_kept(tmp_path):
     assert 0 < seconds < 60
 
 
-def test_a_failure_is_told_with_its_first_error_and_its_log(tmp_path):
+def test_failures_name_the_first_error_and_the_log(tmp_path):
     tool = program("print('ERROR: no such module'); print('ERROR: second'); raise SystemExit(1)")
     with pytest.raises(SynthesisError, match=r"^yosys failed \(no such module\): see its log .*x\.log$"):
         run(tool, [], folder=tmp_path, log="x.log")
 
 
-def test_an_error_in_the_tools_own_log_is_found(tmp_path):
+def test_errors_in_the_tools_own_log_are_found(tmp_path):
     tool = program("open('own.log', 'w').write('fine\\nERROR: Assert failed\\n'); raise SystemExit(1)")
     with pytest.raises(SynthesisError, match=r"Assert failed"):
         run(tool, [], folder=tmp_path, log="x.log", details="own.log")
 
 
-def test_a_failure_without_a_word(tmp_path):
+def test_failure_without_a_reason(tmp_path):
     with pytest.raises(SynthesisError, match=r"exit code 3, no reason"):
         run(program("raise SystemExit(3)"), [], folder=tmp_path, log="x.log")
     with pytest.raises(SynthesisError, match=r"exit code -9"):
         run(program("import os; os.kill(os.getpid(), 9)"), [], folder=tmp_path, log="x.log")
 
 
-def test_a_tool_that_does_not_start(tmp_path):
+def test_tool_that_does_not_start(tmp_path):
     tool = Tool(name="yosys", command=(str(tmp_path / "none"),), source=Source.NATIVE, version="1")
     with pytest.raises(SynthesisError, match="does not start"):
         run(tool, [], folder=tmp_path, log="x.log")
 
 
-def test_an_exception_ends_tool_and_children(tmp_path):
+def test_exception_ends_tool_and_children(tmp_path):
     seen = []
 
     def stop(line: str) -> None:
@@ -114,7 +114,7 @@ def test_signals_end_tool_and_children(tmp_path, number):
     assert all(gone(pid) for pid in pids)
 
 
-def test_children_of_a_tool_that_ended_do_not_stay(tmp_path):
+def test_children_of_an_ended_tool_are_killed(tmp_path):
     lines = []
     text = "import subprocess, sys\nnull = subprocess.DEVNULL\n"
     text += "command = [sys.executable, '-c', 'import time; time.sleep(300)']\n"
@@ -123,7 +123,7 @@ def test_children_of_a_tool_that_ended_do_not_stay(tmp_path):
     assert gone(int(lines[0]))
 
 
-def test_native_tools_come_first_and_say_their_version(tmp_path, monkeypatch):
+def test_native_tools_are_preferred(tmp_path, monkeypatch):
     fake_tools.install(tmp_path / "bin", monkeypatch)
     for source in (Source.AUTO, Source.NATIVE):
         yosys, nextpnr = find("yosys", source), find("nextpnr-ecp5", source)
@@ -132,7 +132,7 @@ def test_native_tools_come_first_and_say_their_version(tmp_path, monkeypatch):
     assert find("yosys", Source.YOWASP).source is Source.YOWASP
 
 
-def test_wheels_serve_where_path_has_nothing(tmp_path, monkeypatch):
+def test_wheels_are_used_without_native_tools(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     found = find("yosys")
     assert found.source is Source.YOWASP
@@ -141,7 +141,7 @@ def test_wheels_serve_where_path_has_nothing(tmp_path, monkeypatch):
         find("yosys", Source.NATIVE)
 
 
-def test_a_missing_tool_says_how_to_get_it(tmp_path, monkeypatch):
+def test_missing_tools_say_how_to_install_them(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tools.util, "find_spec", lambda name: None)
     assert util.find_spec is tools.util.find_spec
