@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from thresher.sim import build
 from thresher.sim.attention import AttentionSimulator
 from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import WeightFormat, preset, spmm_preset
@@ -13,12 +12,6 @@ from .gates import gates
 
 DEVICES = ["ice40up5k", "lfe5u-25f"]
 STALLS = [(0.0, 0), (0.4, 1)]
-
-
-@pytest.fixture(autouse=True)
-def fast_build(monkeypatch):
-    """Netlists are large and run for seconds only: compiling them with optimisation takes longer than it saves."""
-    monkeypatch.setitem(build.OPTIMISE, "OPT_FAST", "-O0")
 
 
 @pytest.mark.parametrize("device", DEVICES)
