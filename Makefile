@@ -1,4 +1,5 @@
 # make demo    a sentence through the generated hardware
+# make check   lint, types and the fast tests, for everyday work (two minutes on two cores)
 # make test    lint, types, and every test (what .ci/run calls)
 # make bench   cycles and sizes again, and how they differ from the committed ones (PRESETS=tiny: in minutes)
 #
@@ -13,16 +14,22 @@ STAMP := $(VENV)/.installed
 # What the installation depends on: the place (an editable install points at it) and the dependencies.
 KEY = { pwd; cat pyproject.toml; }
 
-.PHONY: demo test bench venv tools clean
+.PHONY: check demo lint test bench venv tools clean
 
 demo: tools venv
 	@$(VENV)/bin/thresher demo
 
-test: tools venv
+lint: tools venv
 	@echo "ruff";         $(RUN) ruff check .
 	@echo "ruff format";  $(RUN) ruff format --check .
 	@echo "basedpyright"; $(RUN) basedpyright
-	@echo "pytest";       $(RUN) pytest -n 2
+
+# Tests marked `slow` run whole units, build simulators or run synthesis.
+check: lint
+	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal -m "not slow"
+
+test: lint
+	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal
 
 # Those that need no data from elsewhere. Each ends with what differs; all of them run.
 PRESETS ?= tiny edge

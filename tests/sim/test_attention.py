@@ -11,6 +11,7 @@ from thresher.spec.errors import SimulationError
 
 from ..heads import check_heads, random_head, random_heads, refused_heads
 
+pytestmark = pytest.mark.slow  # Verilator compiles the unit
 TINY = preset("tiny")
 
 
@@ -40,7 +41,6 @@ def test_state_lasts_between_runs(simulator):
     assert simulator.run([]) == []
 
 
-@pytest.mark.slow
 def test_amaranth_simulator_matches_golden():
     heads = random_heads(TINY, count=5, seed=4)
     check_heads(TINY, heads, simulate_heads(TINY, heads, seed=4, stall=0.2), 4)

@@ -16,6 +16,7 @@ from thresher.spec.errors import SimulationError
 from ..operands import int8
 from ..products import Shape, check_products, random_job, random_jobs, random_weights, refused_commands
 
+pytestmark = pytest.mark.slow  # Verilator compiles the unit
 TINY = spmm_preset("tiny")
 
 
@@ -151,7 +152,6 @@ def test_commands_are_refused_for_their_reason(simulator):
         assert run.output is None
 
 
-@pytest.mark.slow
 def test_amaranth_simulator_takes_the_same_cycles(simulator):
     """Without stalls, both simulators accept and finish products in the same cycles."""
     jobs = random_jobs(TINY, count=6, seed=4)

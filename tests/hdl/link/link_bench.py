@@ -1,4 +1,4 @@
-"""A host made of bits: drives the line of a linked core in Amaranth's simulator."""
+"""A host that drives the serial line of a linked core bit by bit in Amaranth's simulator."""
 
 import zlib
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ IDENTITY = bytes(range(100, 116))
 
 
 class TwoQueues(wiring.Component):
-    """Gives what it takes, 20 bits wide and a byte wide."""
+    """Two queues, one of 20 bits and one of a byte."""
 
     i_wide: In(stream.Signature(20))
     i_byte: In(stream.Signature(8))
@@ -53,7 +53,7 @@ def request(sequence: int, operation: int, port: int = 0, payload: bytes = b"", 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an answer holds."""
+    """The fields of an answer."""
 
     sequence: int
     kind: int
