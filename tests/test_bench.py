@@ -7,6 +7,8 @@ import pytest
 
 from .bench_scripts import BENCH
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["attention", "spmm"])
 def test_cycles_of_the_smallest_preset(name):

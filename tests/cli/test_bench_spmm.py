@@ -44,6 +44,7 @@ def tensors(tmp_path) -> Path:
 # -- bench spmm --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight_format", "nnz", "size"),
     [
@@ -96,6 +97,7 @@ def test_the_matrix_is_pruned_quantised_and_packed_once(monkeypatch, weight_form
     assert calls.count("pack") == packings
 
 
+@pytest.mark.slow
 def test_bench_prints_a_table():
     result = invoke(*BENCH, "--format", "bbs", "--sparsity", "0.5")
     assert result.exit_code == 0, result.stderr
@@ -165,6 +167,7 @@ def test_activations(weight_format, monkeypatch):
     assert max(lowest["none"]) < -50
 
 
+@pytest.mark.slow
 def test_another_pattern_from_a_file(tmp_path):
     (tmp_path / "mine.json").write_text('{"formats": ["dense", "nm"], "banks": 1, "kept": 1, "group": 8}')
     result = invoke(*BENCH, "--config", tmp_path / "mine.json", "--format", "nm", "--json")
@@ -330,6 +333,7 @@ def test_usage_errors_exit_with_two(arguments):
 # -- verilog -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_verilog_of_the_engine(tmp_path):
     (tmp_path / "mine.json").write_text('{"max_columns": 40, "formats": ["csr", "dense"], "banks": 1}')
     line = ["verilog", "--unit", "spmm", "--preset", "tiny", "--config", tmp_path / "mine.json", "-o", tmp_path / "v"]

@@ -16,6 +16,7 @@ from .runner import refused
 TEXT = ("run", "--text", "a film of rare warmth")
 
 
+@pytest.mark.slow
 def test_a_board_in_another_process(model, tmp_path):
     """A board is started, runs a text and ends by Ctrl-C."""
     options = ("--preset", "tiny", "--json")

@@ -73,6 +73,7 @@ def test_run_prints_a_table_and_takes_text_literally():
     assert "bit-exact" not in result.stdout
 
 
+@pytest.mark.slow
 def test_bench_on_the_smallest_hardware():
     result = invoke("bench", "attention", "--preset", "tiny", "--length", 15, "--head-dim", 7, "--heads", 6, "--json")
     assert result.exit_code == 0, result.stderr
@@ -122,6 +123,7 @@ def test_eval_of_a_few_sentences(tmp_path):
     assert "accuracy" in table
 
 
+@pytest.mark.slow
 def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
     """On small hardware, whose simulator is built in less time than that of ``edge``."""
     small = dataclasses.replace(PRESETS["tiny"], max_length=32, max_head_dim=64, lanes=8, predictor_lanes=16)

@@ -47,6 +47,7 @@ def test_prune_globally(model, tmp_path):
     assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["csr", "--sparsity", 0.5], ["bbs", "--sparsity", 0.5], ["nm"], ["dense"]])
 def test_prune_on_rtl(model, tmp_path, options):
     """Measured cycles are those of the model but for the engine's latency; bit for bit golden's."""

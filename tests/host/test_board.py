@@ -25,6 +25,8 @@ from thresher.spec import WeightFormat, preset, row_scaling, spmm_preset
 from ..heads import random_heads
 from .fake_board import spoiled
 
+pytestmark = pytest.mark.slow
+
 TINY = preset("tiny")
 BAUD = 1_000_000
 

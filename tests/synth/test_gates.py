@@ -10,6 +10,8 @@ from ..heads import check_heads, edge_heads, random_heads
 from ..products import check_products, random_job, random_jobs
 from .gates import gates
 
+pytestmark = pytest.mark.slow
+
 DEVICES = ["ice40up5k", "lfe5u-25f"]
 STALLS = [(0.0, 0), (0.4, 1)]
 

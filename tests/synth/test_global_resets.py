@@ -3,8 +3,11 @@
 import json
 import re
 
+import pytest
 from thresher.synth.global_resets import MANY, reset_globally
 from thresher.synth.tools import Source, find, run
+
+pytestmark = pytest.mark.slow
 
 
 def flip_flop(reset: int | str | None, q: int) -> dict:

@@ -7,6 +7,8 @@ from thresher.synth.devices import DEVICES, Family
 from thresher.synth.multiplier_places import DIES, LARGE, place_multipliers
 from thresher.synth.tools import Source, find, run
 
+pytestmark = pytest.mark.slow
+
 
 def module(**parts: int) -> dict:
     """Parts with a number of multipliers each, in order in the Verilog and reversed in the netlist."""

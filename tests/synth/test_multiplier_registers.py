@@ -6,6 +6,8 @@ import pytest
 from thresher.synth.multiplier_registers import take_registers_in
 from thresher.synth.tools import Source, find, run
 
+pytestmark = pytest.mark.slow
+
 CYCLES = 7
 """Longer than the memory of any design."""
 
