@@ -52,9 +52,6 @@ class Resources:
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
-    def __floordiv__(self, parts: int) -> "Resources":
-        return Resources(**{each.name: getattr(self, each.name) // parts for each in fields(self)})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Block:

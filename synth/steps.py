@@ -27,7 +27,6 @@ __all__ = [
     "Standstill",
     "Steps",
     "Told",
-    "netlist_key",
 ]
 
 FREQUENCY_MHZ = 100
@@ -117,7 +116,7 @@ class Plan:
     keep_hierarchy: bool = False
 
 
-def netlist_key(plan: Plan, yosys: Tool) -> str:
+def _netlist_key(plan: Plan, yosys: Tool) -> str:
     """Digest of all inputs of a netlist."""
     parts = (plan.verilog, plan.device.name, _commands(plan), yosys.version, yosys.source)
     return _digest(NETLIST_VERSION, *changes(plan), *parts)
@@ -206,7 +205,7 @@ class Steps:
     def synthesise(self, yosys: Tool) -> str:
         """Synthesise. Returns the name of the netlist."""
         netlist = f"{self.plan.top}.netlist.json"
-        self._netlist_key = netlist_key(self.plan, yosys)
+        self._netlist_key = _netlist_key(self.plan, yosys)
         note = self._once([netlist], self._netlist_key, lambda: self._yosys(yosys, _commands(self.plan), netlist))
         self.seconds["yosys"] = note["seconds"]
         return netlist
