@@ -1,4 +1,4 @@
-"""Committed cycles are those of the hardware as it is: a change of the pipeline shows here."""
+"""The committed cycles are those of the current hardware."""
 
 import subprocess
 import sys

@@ -44,7 +44,7 @@ def test_commands_and_options_exist(line):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_exist(page):
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", TEXT[page])
     assert [target for target in targets if not (page.parent / target).exists()] == []
 

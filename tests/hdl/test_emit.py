@@ -231,7 +231,7 @@ def test_verilator_lints_without_warnings(unit, written):
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_unwritable_folder_is_refused_before_the_hardware_is_generated(tmp_path, monkeypatch):
+def test_unwritable_folder_is_rejected_before_the_hardware_is_generated(tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.write_text("in the way")
     monkeypatch.setattr(module, "AttentionCore", lambda _: pytest.fail("hardware was generated"))

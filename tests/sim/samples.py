@@ -1,4 +1,4 @@
-"""Small components that exercise the simulators, and broken ones that they must catch."""
+"""Small components for tests of the simulators, correct ones and broken ones."""
 
 import random
 
@@ -13,7 +13,7 @@ SUM = data.StructLayout({"sum": signed(12), "tag": 3, "scaled": signed(16)})
 
 
 class Summer(wiring.Component):
-    """One command per five lanes: their sum, and the sum plus the pair, scaled; behind a FIFO."""
+    """Adds five lanes per command, and scales the sum; results leave through a queue."""
 
     i_command: In(stream.Signature(COMMAND))
     i_data: In(stream.Signature(LANES))
@@ -53,7 +53,7 @@ def summer_golden(command, lanes, offset=0):
 
 
 def stimulus(seed, n):
-    """Random commands, and lanes that start with the lowest values."""
+    """Random commands and lanes; the first lanes hold the lowest values."""
     rng = random.Random(seed)
     commands = [
         {"scale": rng.randrange(-8, 8), "tag": rng.randrange(8), "pair": [rng.randrange(-16, 16) for _ in range(2)]}

@@ -61,7 +61,7 @@ def test_bad_operands_are_rejected_before_the_simulation(simulator):
     check_heads(simulator.config, [(command, q, k, v)], simulator.run([(command, q, k, v)]), 1)
 
 
-def test_operands_of_refused_heads_are_ignored(simulator):
+def test_operands_of_rejected_heads_are_ignored(simulator):
     nothing = np.zeros((), np.int8)
     for command, *_ in refused_heads(simulator.config):
         (run,) = simulator.run([(command, nothing, nothing, nothing)])

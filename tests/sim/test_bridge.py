@@ -1,4 +1,4 @@
-"""Values to bits and back."""
+"""Conversion of values to bits and back."""
 
 import random
 
@@ -14,7 +14,7 @@ NESTED = data.StructLayout(
 )
 
 
-def test_places_fields_by_hand():
+def test_fields_are_packed_in_order():
     value = {"flag": 1, "rows": [{"x": -4, "y": 3}, {"x": 3, "y": 0}], "z": -1}
     bits = pack(NESTED, value)
     assert bits == 0b111111111_00_011_11_100_1
@@ -33,7 +33,7 @@ def test_agrees_with_amaranths_constants():
         assert unpack(NESTED, pack(NESTED, value)) == value, f"seed {seed}"
 
 
-def test_takes_numpy():
+def test_numpy_values_are_packed():
     lanes = data.ArrayLayout(signed(8), 4)
     row = np.array([-128, 127, 0, -1], np.int8)
     assert unpack(lanes, pack(lanes, row)) == [-128, 127, 0, -1]
@@ -57,7 +57,7 @@ def test_takes_numpy():
         (data.UnionLayout({"a": 1, "b": 2}), 1, "union"),
     ],
 )
-def test_refuses(shape, value, message):
+def test_bad_values_are_rejected(shape, value, message):
     with pytest.raises(InputError, match=message):
         pack(shape, value)
 

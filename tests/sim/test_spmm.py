@@ -145,7 +145,7 @@ def test_an_empty_row_takes_at_most_a_cycle(simulator, tokens):
     assert 0 < taken[1] - taken[0] <= 30
 
 
-def test_commands_are_refused_for_their_reason(simulator):
+def test_commands_are_rejected_for_their_reason(simulator):
     for command in refused_commands(TINY):
         (run,) = simulator.run([command])
         assert run.statistics.error is command.rejection(TINY)

@@ -1,4 +1,4 @@
-"""The stream bench: right results pass, every broken rule is caught."""
+"""The stream bench: correct components pass, and broken stream rules are reported."""
 
 import pytest
 from thresher.sim.testbench import run_streams
@@ -61,21 +61,21 @@ def test_combinational_component():
         ("lossy", r"seed 3: too few payloads from o \(3 of 4\); sent: i \(4 of 4\)"),
     ],
 )
-def test_catches(fault, message):
+def test_broken_components_are_reported(fault, message):
     with pytest.raises(AssertionError, match=message):
         run_streams(Broken(fault), {"i": [1, 1, 1, 0]}, {"o": 4}, seed=3, stall=0.7, max_cycles=200)
 
 
-def test_sound_register_passes():
+def test_a_correct_register_passes():
     assert run_streams(Broken(None), {"i": [1, 2, 0]}, {"o": 3}, seed=3, stall=0.7).values == {"o": [1, 2, 0]}
 
 
-def test_surplus_after_the_last_expected_payload():
+def test_surplus_payloads_are_reported():
     with pytest.raises(AssertionError, match="more than the expected 1"):
         run_streams(Broken("double"), {"i": [7]}, {"o": 1}, seed=1, stall=0)
 
 
-def test_refuses_wrong_names_and_values():
+def test_wrong_names_and_values_are_rejected():
     with pytest.raises(ValueError, match="'x' is not an input stream of the component: choose from i"):
         run_streams(Inverter(), {"x": []}, {}, seed=0)
     with pytest.raises(ValueError, match="'i' is not an output stream"):

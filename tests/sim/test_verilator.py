@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The Verilated component against plain Python, and every way in which a build can fail."""
+"""Components under Verilator, compared with plain Python, and failing builds."""
 
 import os
 import stat
@@ -89,7 +89,7 @@ def test_runs_for_a_given_time_without_counts(summer):
 
 
 def test_widths():
-    """Verilator holds ports of these widths in different types."""
+    """Verilator stores ports of these widths in different C++ types."""
     widths = [1, 8, 9, 16, 17, 32, 33, 64, 65, 256]
     pattern = int("a5" * 32, 16)
     values = {w: [0, 1, (1 << w) - 1, 1 << (w - 1), pattern & ((1 << w) - 1)] for w in widths}
@@ -119,7 +119,7 @@ def test_fst_trace(tmp_path):
         ("lossy", r"after 200 cycles, seed 3: too few payloads from o \(3 of 4\)"),
     ],
 )
-def test_catches(fault, message):
+def test_broken_components_are_reported(fault, message):
     with (
         VerilatorSimulator(Broken(fault), stall=0.7, seed=3) as simulator,
         pytest.raises(SimulationError, match=message),
@@ -127,7 +127,7 @@ def test_catches(fault, message):
         simulator.run({"i": [1, 1, 1, 0]}, {"o": 4}, max_cycles=200)
 
 
-def test_refuses_wrong_names_and_values(summer):
+def test_wrong_names_and_values_are_rejected(summer):
     with pytest.raises(ValueError, match="'x' is not an input stream of the component: choose from i_command, i_data"):
         summer.run({"x": []}, {})
     with pytest.raises(ValueError, match="'i_data' is not an output stream"):
@@ -178,7 +178,7 @@ def test_design_is_made_once(monkeypatch, tmp_path):
 
 
 class TestFailingBuilds:
-    """None leaves anything that a later build would take for finished."""
+    """A failed build leaves nothing in the cache."""
 
     @pytest.fixture(autouse=True)
     def _own_cache(self, monkeypatch, tmp_path):

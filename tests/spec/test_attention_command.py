@@ -58,7 +58,7 @@ def test_score_scaling_reaches_its_limit_and_no_further():
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf, -math.inf])
-def test_meaningless_score_scales_are_refused(scale):
+def test_meaningless_score_scales_are_rejected(scale):
     with pytest.raises(CommandValueError, match=r"positive and finite"):
         score_scaling(scale)
 
@@ -90,7 +90,7 @@ def test_powers_of_two_are_exact(exponent):
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 2.0**-16 * 0.999, 2.0**15 * 1.001, math.nan, math.inf])
-def test_output_scales_out_of_range_are_refused(scale):
+def test_output_scales_out_of_range_are_rejected(scale):
     with pytest.raises(CommandValueError, match=r"output_scale=.*from 2\^-16 to 2\^15"):
         output_scaling(scale)
 
@@ -114,13 +114,13 @@ def test_rho_is_rounded_to_256ths_and_stays_below_one(rho):
 
 
 @pytest.mark.parametrize("rho", [-1.0001, 1.0, 2.0, math.nan, -math.inf])
-def test_rho_out_of_range_is_refused(rho):
+def test_rho_out_of_range_is_rejected(rho):
     with pytest.raises(CommandValueError, match=r"rho=.*keep all blocks"):
         head_command(TINY, **SETTINGS, rho=rho)
 
 
 @pytest.mark.parametrize("tau", [-0.5, math.nan, math.inf])
-def test_tau_out_of_range_is_refused(tau):
+def test_tau_out_of_range_is_rejected(tau):
     with pytest.raises(CommandValueError, match=r"tau="):
         head_command(TINY, **SETTINGS, tau=tau)
 
@@ -192,7 +192,7 @@ def test_widths_name_every_field_and_carry_every_legal_length(config):
 
 
 @pytest.mark.parametrize(("name", "bits", "signed"), [(n, *w) for n, w in command_widths(TINY).items()])
-def test_fields_that_do_not_fit_are_refused(name, bits, signed):
+def test_fields_that_do_not_fit_are_rejected(name, bits, signed):
     good = HeadCommand(query_length=1, key_length=1, head_dim=1)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     for value in (low, high):
@@ -216,7 +216,7 @@ def test_fields_that_do_not_fit_are_refused(name, bits, signed):
         ("output_scale", b"1"),
     ],
 )
-def test_settings_that_are_no_numbers_are_refused(field, bad):
+def test_settings_that_are_no_numbers_are_rejected(field, bad):
     settings: dict[str, Any] = dict(query_length=4, key_length=4, head_dim=8, score_scale=1e-4, output_scale=1.0)
     with pytest.raises(CommandValueError, match=f"{field}=.* must be a"):
         head_command(preset("tiny"), **{**settings, field: bad})

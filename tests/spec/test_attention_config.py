@@ -40,7 +40,7 @@ def test_every_field_has_its_illegal_values():
 
 
 @pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in ILLEGAL.items() for v in values])
-def test_an_illegal_value_is_refused_by_field_value_and_what_is_allowed(field, value):
+def test_an_illegal_value_is_rejected_by_field_value_and_what_is_allowed(field, value):
     with pytest.raises(ConfigError) as caught:
         dataclasses.replace(SMALL, **{field: value})
     error = caught.value
@@ -64,7 +64,7 @@ def test_an_illegal_value_is_refused_by_field_value_and_what_is_allowed(field, v
         (dict(lanes=2, output_lanes=2, compact=True), "output_lanes"),
     ],
 )
-def test_combinations_are_refused(changes, field):
+def test_combinations_are_rejected(changes, field):
     with pytest.raises(ConfigError) as caught:
         dataclasses.replace(SMALL, **changes)
     assert caught.value.field == field
@@ -106,7 +106,7 @@ def test_hash_tells_configurations_apart():
         (json.dumps({**json.loads(SMALL.to_json()), "fill": "mean"}), ["fill='mean'", "background"]),
     ],
 )
-def test_bad_json_is_refused_in_one_line(text, words):
+def test_bad_json_is_rejected_in_one_line(text, words):
     with pytest.raises(ConfigError) as caught:
         AttentionConfig.from_json(text)
     message = str(caught.value)
@@ -137,7 +137,7 @@ def test_presets_are_what_they_promise():
 
 
 @pytest.mark.parametrize(("name", "policy"), [("huge", "thresher"), ("tiny", "paper")])
-def test_unknown_names_are_refused(name, policy):
+def test_unknown_names_are_rejected(name, policy):
     with pytest.raises(ConfigError, match="must be one of"):
         preset(name, policy=policy)
 

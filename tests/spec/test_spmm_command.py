@@ -58,7 +58,7 @@ def test_a_table_that_is_loaded_serves_later_commands():
 
 
 @given(spmm_configs())
-def test_formats_that_the_engine_lacks_are_refused(config):
+def test_formats_that_the_engine_lacks_are_rejected(config):
     for item, code in FORMAT_CODES.items():
         error = dataclasses.replace(GOOD, format=code).rejection(config)
         assert error is (SpmmError.NONE if item in config.formats else SpmmError.FORMAT)
@@ -92,7 +92,7 @@ def test_widths_name_every_field_and_carry_every_legal_value(config):
 
 
 @pytest.mark.parametrize(("name", "bits"), [(name, bits) for name, (bits, _) in spmm_command_widths(TINY).items()])
-def test_fields_that_do_not_fit_are_refused(name, bits):
+def test_fields_that_do_not_fit_are_rejected(name, bits):
     for value in (0, 2**bits - 1):
         dataclasses.replace(GOOD, **{name: value}).check_encodable(TINY)
     for value in (-1, 2**bits, 1.0, None, True):
@@ -129,6 +129,6 @@ def test_mantissas_that_round_up_to_a_power_of_two_fit(exponent):
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 2.0**-24 * 0.999, 2.0**7 * 1.001, math.nan, math.inf, "1", None])
-def test_row_scales_out_of_range_are_refused(scale):
+def test_row_scales_out_of_range_are_rejected(scale):
     with pytest.raises(CommandValueError, match=r"row scale=.* must be (from 2\^-24 to 2\^7|a number)"):
         row_scaling(scale)

@@ -35,7 +35,7 @@ def test_every_field_has_its_illegal_values():
 
 
 @pytest.mark.parametrize(("field", "value"), [(f, v) for f, values in ILLEGAL.items() for v in values])
-def test_an_illegal_value_is_refused_by_field_value_and_what_is_allowed(field, value):
+def test_an_illegal_value_is_rejected_by_field_value_and_what_is_allowed(field, value):
     with pytest.raises(ConfigError) as caught:
         dataclasses.replace(TINY, **{field: value})
     error = caught.value
@@ -57,7 +57,7 @@ def test_an_illegal_value_is_refused_by_field_value_and_what_is_allowed(field, v
         (dict(group=2), "kept", "from 1 to 1"),
     ],
 )
-def test_combinations_are_refused(changes, field, words):
+def test_combinations_are_rejected(changes, field, words):
     with pytest.raises(ConfigError) as caught:
         dataclasses.replace(TINY, **changes)
     assert caught.value.field == field
@@ -94,7 +94,7 @@ def test_hash_tells_configurations_apart():
         ({"formats": {"csr": 1}}, ["formats", "must be a list"]),
     ],
 )
-def test_bad_json_is_refused_in_one_line(changes, words):
+def test_bad_json_is_rejected_in_one_line(changes, words):
     with pytest.raises(ConfigError) as caught:
         SpmmConfig.from_json(json.dumps(json.loads(TINY.to_json()) | changes))
     message = str(caught.value)
@@ -135,7 +135,7 @@ def test_presets_are_what_they_promise():
         assert config.spread_tokens == 1
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_are_rejected():
     assert spmm_preset("edge") is SPMM_PRESETS["edge"]
     with pytest.raises(ConfigError, match="preset='huge' is not allowed: must be one of tiny, edge, server"):
         spmm_preset("huge")

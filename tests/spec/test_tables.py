@@ -106,6 +106,6 @@ def test_gelu_saturates():
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
 @pytest.mark.parametrize("name", ["input_scale", "output_scale"])
-def test_meaningless_gelu_scales_are_refused(name, scale):
+def test_meaningless_gelu_scales_are_rejected(name, scale):
     with pytest.raises(ConfigError, match=f"{name}=.* must be a positive, finite number"):
         gelu_table(**({"input_scale": 1.0, "output_scale": 1.0} | {name: scale}))

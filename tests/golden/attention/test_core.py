@@ -1,4 +1,4 @@
-"""A whole head in integers: against float attention, at its extremes, and what it refuses."""
+"""Whole heads in integers: compared with float attention, at their extremes, and rejected heads."""
 
 import dataclasses
 import itertools
@@ -197,7 +197,7 @@ def test_illegal_lengths_are_answered_by_an_error_and_no_output(shape, error):
 
 @pytest.mark.parametrize("wrong", ["q", "k", "v"])
 @pytest.mark.parametrize("shape", [(4, 7), (5, 8), (4, 9), (0, 8)])
-def test_shapes_that_differ_from_the_command_are_refused(wrong, shape):
+def test_shapes_that_differ_from_the_command_are_rejected(wrong, shape):
     matrices = {name: np.zeros((4, 8), np.int8) for name in "qkv"}
     matrices[wrong] = np.zeros(shape, np.int8)
     with pytest.raises(InputError) as caught:
@@ -207,21 +207,21 @@ def test_shapes_that_differ_from_the_command_are_refused(wrong, shape):
 
 
 @pytest.mark.parametrize("wrong", ["q", "k", "v"])
-def test_dtypes_other_than_int8_are_refused(wrong):
+def test_dtypes_other_than_int8_are_rejected(wrong):
     for bad in (np.zeros((4, 8), np.float32), np.full((4, 8), np.nan), np.full((4, 8), 200, np.int16)):
         matrices: dict[str, Any] = {name: np.zeros((4, 8), np.int8) for name in "qkv"} | {wrong: bad}
         with pytest.raises(InputError, match=f"{wrong.upper()} must be a NumPy array of dtype int8"):
             attention_head(EDGE, _command(EDGE, 4, 4, 8), **matrices)
 
 
-def test_a_command_that_the_stream_cannot_carry_is_refused():
+def test_a_command_that_the_stream_cannot_carry_is_rejected():
     zeros = np.zeros((4, 8), np.int8)
     command = dataclasses.replace(_command(EDGE, 4, 4, 8), rho=256)
     with pytest.raises(CommandValueError, match="rho=256"):
         attention_head(EDGE, command, zeros, zeros, zeros)
 
 
-def test_masks_that_do_not_fit_are_refused():
+def test_masks_that_do_not_fit_are_rejected():
     q, k, v = _head(np.random.default_rng(0), 4, 7, 8)
     command = _command(EDGE, 4, 7, 8)
     full = np.ones((2, 4), bool)

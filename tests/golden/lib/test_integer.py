@@ -56,7 +56,7 @@ def test_widening_keeps_minus_128():
         (np.zeros((1, 2, 2), np.int8), ["Q", "two dimensions", "(1, 2, 2)"]),
     ],
 )
-def test_other_inputs_are_refused_in_one_line(value, words):
+def test_other_inputs_are_rejected_in_one_line(value, words):
     with pytest.raises(InputError) as caught:
         as_int8_matrix("Q", value)
     assert "\n" not in str(caught.value)

@@ -51,11 +51,11 @@ def test_a_table_without_use_is_ignored():
         ([-129] + [0] * 255, "not from -129 to 0"),
     ],
 )
-def test_bad_tables_are_refused(table, message):
+def test_bad_tables_are_rejected(table, message):
     with pytest.raises(InputError, match=message):
         activate(EVERY, Activation.TABLE, table)
 
 
-def test_unknown_activations_are_refused():
+def test_unknown_activations_are_rejected():
     with pytest.raises(InputError, match="must be one of NONE, RELU, TABLE, not 3"):
         activate(EVERY, 3)  # pyright: ignore[reportArgumentType]

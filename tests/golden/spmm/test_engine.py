@@ -206,7 +206,7 @@ W, X = np.ones((2, 3), np.int8), np.ones((3, 4), np.int8)
         ({"config": dataclasses.replace(TINY, max_tokens=3)}, "must have at most 3 tokens for this engine, not 4"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, message):
+def test_what_does_not_fit_is_rejected(changes, message):
     arguments: dict[str, Any] = dict(config=TINY, weights=W, x=X, bias=[0, 0], multiplier=[1, 1], shift=[0, 0])
     with pytest.raises(InputError, match=message):
         sparse_product(**(arguments | changes))
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_refused(changes, message):
         (TINY, WeightFormat.NM, {"kept": 2, "group": 8}, "must be packed with group=4 for this engine, not group=8"),
     ],
 )
-def test_packing_that_the_engine_does_not_take_is_refused(
+def test_packing_that_the_engine_does_not_take_is_rejected(
     config: SpmmConfig, weight_format: WeightFormat, settings: dict[str, int], message: str
 ):
     packed = pack(np.zeros((3, 8), np.int8), weight_format, **settings)
@@ -234,7 +234,7 @@ def test_packing_that_the_engine_does_not_take_is_refused(
         sparse_product(config, packed, np.ones((8, 1), np.int8), [0] * 3, [0] * 3, [0] * 3)
 
 
-def test_words_that_mean_nothing_are_refused():
+def test_words_that_mean_nothing_are_rejected():
     packed = pack(W, WeightFormat.CSR)
     indices = packed.indices.copy()
     indices[4] = 0

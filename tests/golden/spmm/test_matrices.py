@@ -56,7 +56,7 @@ def test_nothing_is_shared_with_what_was_given(kind):
         (sparse.lil_matrix((2, 2), dtype=np.int8), "not LIL"),
     ],
 )
-def test_other_types_are_refused(weights, message):
+def test_other_types_are_rejected(weights, message):
     with pytest.raises(InputError, match=message):
         canonical(weights)
 
@@ -92,7 +92,7 @@ def test_entries_out_of_range_or_order_are_named(kind, indptr, indices, places, 
 
 @pytest.mark.parametrize("kind", COMPRESSED)
 @pytest.mark.parametrize("indptr", [[0, 1, 2], [1, 1, 1, 2], [0, 2, 1, 2], [0, 1, 2, 3]])
-def test_row_pointers_that_lie_are_refused(kind, indptr):
+def test_row_pointers_that_lie_are_rejected(kind, indptr):
     with pytest.raises(InputError, match="indptr must rise from 0 to at most 2 in 3 steps"):
         canonical(_compressed(kind, indptr, [0, 1]))
 

@@ -171,7 +171,7 @@ def test_a_row_of_65536_weights_has_a_length_that_fits():
         (NM, {"kept": 1, "group": 128}, "group"),
     ],
 )
-def test_settings_that_no_engine_has_are_refused(weight_format, settings, field):
+def test_settings_that_no_engine_has_are_rejected(weight_format, settings, field):
     with pytest.raises(ConfigError) as caught:
         pack(np.eye(4, dtype=np.int8), weight_format, **settings)
     assert caught.value.field == field
@@ -185,7 +185,7 @@ def test_settings_that_no_engine_has_are_refused(weight_format, settings, field)
         (np.array([[1, 0, 0, 0], [0, 1, 1, 1]], np.int8), NM, "row 1, columns 0 to 3 have 3 weights, more than 2 of 4"),
     ],
 )
-def test_matrices_that_a_format_cannot_hold_are_refused(weights, weight_format, message):
+def test_matrices_that_a_format_cannot_hold_are_rejected(weights, weight_format, message):
     with pytest.raises(InputError, match=message):
         pack(weights, weight_format, banks=2)
 
@@ -224,7 +224,7 @@ FULL = pack(np.array([[1, 0], [0, 2]], np.int8), DENSE)
         ),
     ],
 )
-def test_structure_that_cannot_be_is_refused(packed, changes, message):
+def test_structure_that_cannot_be_is_rejected(packed, changes, message):
     with pytest.raises(ThresherError, match=message):
         dataclasses.replace(packed, **changes)
 
@@ -239,12 +239,12 @@ def test_structure_that_cannot_be_is_refused(packed, changes, message):
         (PAIRS, [[3, 0], [0, 1], [1, 2], [0, 1]], "row 0, word 0: column 0 of the group comes after column 3"),
     ],
 )
-def test_words_that_mean_nothing_are_refused_when_unpacked(packed, indices, message):
+def test_words_that_mean_nothing_are_rejected_when_unpacked(packed, indices, message):
     with pytest.raises(InputError, match=message):
         unpack(dataclasses.replace(packed, indices=np.array(indices, np.uint16)))
 
 
-def test_a_skip_with_a_value_is_refused_when_unpacked():
+def test_a_skip_with_a_value_is_rejected_when_unpacked():
     packed = pack(np.eye(1, 300, 299, dtype=np.int8), DELTA)
     assert packed.indices[0, 0] == ESCAPE
     values = packed.values.copy()
@@ -278,7 +278,7 @@ def _header(position: int, value: int) -> np.ndarray:
         ({"lengths": np.array([2, 0, 1])}, "lengths must be uint16"),
     ],
 )
-def test_stored_arrays_that_lie_are_refused(changes: dict[str, Any], message):
+def test_inconsistent_arrays_are_rejected(changes: dict[str, Any], message):
     arrays = {name: array for name, array in (GOOD.to_arrays() | changes).items() if array is not None}
     with pytest.raises(ThresherError, match=message) as caught:
         PackedWeights.from_arrays(arrays)
@@ -286,8 +286,8 @@ def test_stored_arrays_that_lie_are_refused(changes: dict[str, Any], message):
 
 
 @given(st.data())
-def test_no_stored_bytes_make_another_error(data):
-    """Whatever a file holds, reading and unpacking it gives a matrix or an error of the family."""
+def test_damaged_arrays_raise_library_errors_only(data):
+    """Reading and unpacking any file gives a matrix or a ThresherError."""
     packed = data.draw(st.sampled_from([GOOD, BALANCED, PAIRS, FULL]))
     arrays = {name: array.copy() for name, array in packed.to_arrays().items()}
     for _ in range(data.draw(st.integers(1, 3))):
@@ -303,7 +303,7 @@ def test_no_stored_bytes_make_another_error(data):
 
 
 @pytest.mark.parametrize("weight_format", WeightFormat)
-def test_a_large_matrix_packs_at_once(weight_format):
+def test_large_matrices_pack_fast(weight_format):
     rng = np.random.default_rng(0)
     weights = rng.integers(1, 128, (1536, 384), dtype=np.int8)
     weights[:, 1::2] = 0

@@ -97,7 +97,7 @@ def test_products_of_every_kind_match_golden(name, stall, seed, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "one_engine", "no_banks", "single"])
-def test_refused_commands_leave_no_trace(name):
+def test_rejected_commands_leave_no_trace(name):
     """Every reason to refuse, two in a row too, between accepted products."""
     config = CONFIGS[name]
     rng = np.random.default_rng(11)

@@ -1,4 +1,4 @@
-"""Bank-balanced words against their definition."""
+"""Bank-balanced words, compared with their definition."""
 
 import pytest
 from hypothesis import given
@@ -98,11 +98,11 @@ def test_all_rows_have_the_same_number():
         ([[([1, 1], [0, 1]), ([1, 0], [1, 1])]], "row 0, word 1, bank 1: column 1 comes after column 1"),
     ],
 )
-def test_malformed_words_are_refused_by_row_word_and_bank(rows, message):
+def test_malformed_words_are_rejected_by_row_word_and_bank(rows, message):
     with pytest.raises(InputError, match=message):
         bbs.decode(words(rows, values=2), 5, 2)
 
 
-def test_padding_beyond_a_short_bank_is_no_fault():
+def test_padding_beyond_a_short_bank_is_accepted():
     decoded = bbs.decode(words([[([1, 3], [0, 0]), ([1, 4], [1, 1]), ([1, 0], [2, 2])]], values=2), 5, 2)
     assert as_dict(decoded) == {(0, 0): 1, (0, 1): 1, (0, 2): 1, (0, 3): 3, (0, 4): 4}

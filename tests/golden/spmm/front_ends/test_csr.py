@@ -1,4 +1,4 @@
-"""CSR words against their definition."""
+"""CSR words, compared with their definition."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_a_word_is_a_column_and_its_value(pattern):
         ([[([1], [3]), ([2], [3])]], "row 0, word 1: column 3 comes after column 3"),
     ],
 )
-def test_malformed_words_are_refused_by_row_and_word(rows, message):
+def test_malformed_words_are_rejected_by_row_and_word(rows, message):
     with pytest.raises(InputError, match=message):
         csr.decode(words(rows), 4)
 

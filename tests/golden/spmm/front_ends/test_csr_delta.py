@@ -1,4 +1,4 @@
-"""Delta-coded CSR words against their definition."""
+"""Delta-coded CSR words, compared with their definition."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_words_by_hand():
 
 
 def _walk(rows) -> dict[tuple[int, int], int]:
-    """What the words say, one after the other."""
+    """The entries of a matrix, read word by word."""
     found = {}
     for row, line in enumerate(rows):
         position = -1
@@ -64,7 +64,7 @@ def test_words_walk_through_the_columns(pattern):
         ([[([1], [4])], [SKIP, ([1], [0])]], "row 1, word 0: column 254 lies outside"),
     ],
 )
-def test_malformed_words_are_refused_by_row_and_word(rows, message):
+def test_malformed_words_are_rejected_by_row_and_word(rows, message):
     with pytest.raises(InputError, match=message):
         csr_delta.decode(words(rows), 5)
 

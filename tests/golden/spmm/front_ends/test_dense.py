@@ -1,4 +1,4 @@
-"""Dense words against their definition."""
+"""Dense words, compared with their definition."""
 
 from hypothesis import given
 from thresher.golden.spmm.front_ends import dense

@@ -1,4 +1,4 @@
-"""N:M words against their definition."""
+"""N:M words, compared with their definition."""
 
 import pytest
 from hypothesis import given
@@ -65,10 +65,10 @@ def test_a_group_with_too_many_weights_is_named(columns, message):
         ([[([1, 1], [0, 1]), ([0, 0], [1, 1])]], "row 0, word 1: column 1 of the group comes after column 1"),
     ],
 )
-def test_malformed_words_are_refused_by_row_and_word(rows, message):
+def test_malformed_words_are_rejected_by_row_and_word(rows, message):
     with pytest.raises(InputError, match=message):
         nm.decode(words(rows, values=2), 6, 4)
 
 
-def test_padding_beyond_the_last_column_is_no_fault():
+def test_padding_beyond_the_last_column_is_accepted():
     assert as_dict(nm.decode(words([[([1, 0], [0, 1])]], values=2), 1, 4)) == {(0, 0): 1}
