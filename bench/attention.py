@@ -9,14 +9,13 @@ Cycles are exact: any difference is a change of the hardware. Each preset's simu
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from baseline import compare
+from baseline import BASELINES, compare
 from thresher.runtime.attention_bench import bench_attention
 from thresher.spec import preset
 
-BASELINE = Path(__file__).parent / "baselines" / "attention.json"
+BASELINE = BASELINES / "attention.json"
 SEED, HEADS = 0, 9
 SHAPES = {
     "tiny": [(16, 8, 0.0), (16, 8, 0.5), (7, 5, 0.5)],
@@ -70,9 +69,9 @@ def main() -> int:
         BASELINE,
         rows,
         place=place,
-        fields=EXACT,
+        tolerances=dict.fromkeys(EXACT, 0.0),
         order=lambda row: list(SHAPES).index(row["preset"]),
-        write=arguments.write,
+        write_rows=arguments.write,
     )
 
 

@@ -1,23 +1,51 @@
-"""Comparison of measured rows with the committed ones."""
+"""The committed records: reading, writing, and the comparison of measured rows with them."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["compare"]
+__all__ = ["BASELINES", "compare", "known_rows", "read", "write"]
+
+BASELINES = Path(__file__).parent / "baselines"
 
 Row = dict[str, Any]
+Place = Callable[[Row], tuple[Any, ...]]
+"""Key of a row."""
+
+
+def read(path: Path) -> Any:
+    """A committed record."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def write(path: Path, record: Any) -> None:
+    """Write a record with one row, or one named figure, per line."""
+    path.write_text(_text(record, outermost=True) + "\n", "utf-8")
+
+
+def _text(value: Any, *, outermost: bool = False) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(map(_text, value)) + "\n]"
+    if isinstance(value, dict):
+        entries = [f"{json.dumps(name)}: {_text(entry)}" for name, entry in value.items()]
+        return "{\n" + ",\n".join(entries) + "\n}" if outermost else "{" + ", ".join(entries) + "}"
+    return json.dumps(value)
+
+
+def known_rows(path: Path, place: Place) -> dict[tuple[Any, ...], Row]:
+    """The committed rows by their keys; none if there is no record."""
+    return {place(row): row for row in read(path)} if path.exists() else {}
 
 
 def compare(
     path: Path,
     rows: Sequence[Row],
     *,
-    place: Callable[[Row], tuple[Any, ...]],
-    fields: Sequence[str],
+    place: Place,
+    tolerances: Mapping[str, float],
     order: Callable[[Row], Any],
-    write: bool,
+    write_rows: bool,
 ) -> int:
     """Print how rows differ from the committed ones.
 
@@ -25,32 +53,37 @@ def compare(
     ----------
     place : function
         Key of a row.
-    fields : sequence of str
-        Figures that are compared exactly.
+    tolerances : mapping of str to float
+        Largest relative difference of each compared figure. A figure that was measured only once, and is ``None`` in
+        the other row, does not differ.
     order : function
         Sort key of the committed rows.
-    write : bool
+    write_rows : bool
         Replace the committed rows, unless a row is not bit-exact.
 
     Returns
     -------
     int
-        Exit code: 1 if a row is not bit-exact or, without ``write``, differs.
+        Exit code: 1 if a row is not bit-exact or, without ``write_rows``, differs.
     """
-    known = {place(row): row for row in json.loads(path.read_text())} if path.exists() else {}
-    bad = [row for row in rows if not row["bit_exact"]]
+    known = known_rows(path, place)
+    bad = [row for row in rows if not row.get("bit_exact", True)]
     for row in bad:
         print(f"not bit-exact: {place(row)}")
     changed = 0
     for row in rows:
         before = known.get(place(row))
-        for field in fields:
-            if before is None or before[field] != row[field]:
+        if before is None:
+            changed += 1
+            print(f"{place(row)}: no committed figures")
+            continue
+        for field, tolerance in tolerances.items():
+            old, new = before[field], row[field]
+            if old is not None and new is not None and abs(new - old) > tolerance * abs(old):
                 changed += 1
-                print(f"{place(row)} {field}: {None if before is None else before[field]} -> {row[field]}")
-    if write and not bad:
-        merged = {**known, **{place(row): row for row in rows}}
-        path.write_text(json.dumps(sorted(merged.values(), key=order), indent=1) + "\n")
+                print(f"{place(row)} {field}: {old:,} -> {new:,}" + (f" ({new / old - 1:+.1%})" if old else ""))
+    if write_rows and not bad:
+        write(path, sorted((known | {place(row): row for row in rows}).values(), key=order))
         return 0
     print("no difference" if not changed else f"{changed} differences")
     return 1 if bad or changed else 0

@@ -7,11 +7,11 @@
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import jinja2
+from baseline import BASELINES, read
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "figures.md"
@@ -25,7 +25,7 @@ def page() -> str:
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
-    records = {name: json.loads((FOLDER / "baselines" / f"{name}.json").read_text("utf-8")) for name in RECORDS}
+    records = {name: read(BASELINES / f"{name}.json") for name in RECORDS}
     return environment.get_template("page.md.jinja").render(records)
 
 

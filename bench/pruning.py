@@ -9,7 +9,6 @@ bank or group (with a global ranking, as many of each matrix as that kept).
 """
 
 import argparse
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from baseline import BASELINES, write
 from thresher.model.bert import BertEncoder, float_attention
 from thresher.model.datasets import Dataset, read_dataset
 from thresher.model.load import Model, as_batch, length_batches, load_model
@@ -27,7 +27,7 @@ from thresher.model.weights import Float32, Weights, read_weights
 from thresher.runtime.evaluate import METRICS, score
 from thresher.spec import WeightFormat, spmm_preset
 
-BASELINE = Path(__file__).parent / "baselines" / "pruning.json"
+BASELINE = BASELINES / "pruning.json"
 PRESET = "edge"
 SEED = 0
 
@@ -165,7 +165,7 @@ def main() -> None:
         measure("sst2", arguments.sst2_model, arguments.data / "sst2_dev.tsv"),
         measure("stsb", "all-MiniLM-L6-v2", arguments.data / "stsb_dev.tsv"),
     ]
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+    write(arguments.output, report)
 
 
 if __name__ == "__main__":

@@ -4,26 +4,24 @@
     python bench/spmm.py --write                # replace the committed figures
     python bench/spmm.py --preset tiny edge server
     python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
-    python bench/spmm.py --table                # the committed rows of that matrix
 
 Random weights unless a file is given, pruned by magnitude either way. Cycles are exact: any difference is a change of
 the hardware. Each preset's simulator takes minutes to build once.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from baseline import compare
+from baseline import BASELINES, compare
 from thresher.model.weights import Float32, read_matrix
 from thresher.runtime.products import pruned_weights, random_matrix
 from thresher.runtime.spmm_bench import bench_spmm
 from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import ConfigError, WeightFormat, spmm_preset
 
-BASELINE = Path(__file__).parent / "baselines" / "spmm.json"
+BASELINE = BASELINES / "spmm.json"
 TENSOR = "bert.encoder.layer.0.intermediate.dense.weight"
 SEED = 0
 FFN = (1536, 384)
@@ -83,36 +81,13 @@ def place(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-NAMES = {CSR: "CSR", DELTA: "CSR, 8-bit deltas", BBS: "bank-balanced", NM: "2:4", DENSE: "dense"}
-
-
-def table() -> str:
-    """The committed rows of the trained matrix as Markdown."""
-    lines = [
-        "| weights | cycles | in a stream | dense, the same N | speedup | multipliers busy |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in json.loads(BASELINE.read_text()):
-        if row["weights"] == "random":
-            continue
-        share = "" if row["wanted_sparsity"] is None else f" {row['sparsity']:.0%}".replace("%", " %")
-        cycles = " | ".join(f"{row[name]:,}" for name in ("cycles", "steady_cycles", "dense_cycles"))
-        figures = f"{cycles} | {row['speedup']:.2f} | {row['utilisation']:.3f}"
-        lines.append(f"| {NAMES[WeightFormat(row['format'])]}{share}, N = {row['tokens']} | {figures} |")
-    return "\n".join(lines)
-
-
 def main() -> int:
     """Measure; 1 if something is not bit-exact or differs from the committed figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", nargs="+", choices=list(ROWS), default=["tiny", "edge"])
     parser.add_argument("--weights", type=Path, help=f"safetensors file with {TENSOR}")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
-    parser.add_argument("--table", action="store_true", help="print committed figures, measure nothing")
     arguments = parser.parse_args()
-    if arguments.table:
-        print(table())
-        return 0
     trained = None if arguments.weights is None else read_matrix(arguments.weights, TENSOR)
     if trained is not None and trained.shape != FFN:
         raise ConfigError("weights", trained.shape, f"the committed rows are those of a matrix {FFN}")
@@ -121,9 +96,9 @@ def main() -> int:
         BASELINE,
         rows,
         place=place,
-        fields=EXACT,
+        tolerances=dict.fromkeys(EXACT, 0.0),
         order=lambda row: (list(ROWS).index(row["preset"]), row["weights"] != "random"),
-        write=arguments.write,
+        write_rows=arguments.write,
     )
 
 

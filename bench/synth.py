@@ -13,45 +13,37 @@ by 10 %, memories and multipliers not at all.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from baseline import BASELINES, compare, known_rows
 from thresher.cost.sizes import compared
 from thresher.spec import ThresherError, preset, spmm_preset
 from thresher.synth.devices import DEVICES, device
 from thresher.synth.flow import measure
 from thresher.synth.tools import Source
 
-BASELINE = Path(__file__).parent / "baselines" / "synth.json"
+BASELINE = BASELINES / "synth.json"
 DEVICE = "lfe5u-85f"
 UNITS = {"attention": preset, "spmm": spmm_preset}
 TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, "fmax_mhz": 0.1}
 """Relative differences that are none."""
 
 
-def count(
-    name: str,
-    unit: str,
-    folder: Path,
-    *,
-    on: str = DEVICE,
-    seeds: int = 0,
-    source: Source = Source.YOWASP,
-    keep_hierarchy: bool = False,
-) -> dict[str, Any]:
+def count(name: str, unit: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """A row of the baseline: counts of a preset's unit, and Fmax if there are seeds."""
+    seeds = arguments.seeds
     measured = measure(
         UNITS[unit](name),
         preset=name,
         unit=unit,
-        device=device(on),
-        folder=folder,
+        device=device(arguments.device),
+        folder=arguments.output / f"{name}-{unit}-{arguments.device}",
         seeds=range(1, seeds + 1),
         place=seeds > 0,
-        source=source,
-        keep_hierarchy=keep_hierarchy,
+        source=Source(arguments.tools),
+        keep_hierarchy=arguments.keep_hierarchy,
         announce=lambda line: print(line, file=sys.stderr, flush=True),
     )
     told = measured.to_dict()
@@ -70,32 +62,9 @@ def estimates(row: dict[str, Any]) -> str:
     )
 
 
-def differences(before: dict[str, Any] | None, row: dict[str, Any]) -> list[str]:
-    """What differs by more than it may; figures that one of the two lacks are passed over."""
-    if before is None:
-        return ["no committed figures"]
-    found = []
-    for field, tolerance in TOLERANCES.items():
-        old, new = before[field], row[field]
-        if old is not None and new is not None and abs(new - old) > tolerance * old:
-            found.append(f"{field}: {old:,.6g} -> {new:,.6g}" + (f" ({new / old - 1:+.1%})" if old else ""))
-    if found and before["tools"]["yosys"] != row["tools"]["yosys"]:
-        found.append(f"yosys: {before['tools']['yosys']} -> {row['tools']['yosys']}")
-    return found
-
-
-Place = tuple[str, str, str, bool]
-"""Preset, unit, device, and whether blocks were made by themselves."""
-
-
-def place(row: dict[str, Any]) -> Place:
-    """What a row measures."""
+def place(row: dict[str, Any]) -> tuple[str, str, str, bool]:
+    """Key of a row: preset, unit, device, and whether blocks were made by themselves."""
     return row["preset"], row["unit"], row["device"], row["keep_hierarchy"]
-
-
-def known() -> dict[Place, dict[str, Any]]:
-    """The committed rows."""
-    return {place(row): row for row in json.loads(BASELINE.read_text())} if BASELINE.exists() else {}
 
 
 def _runs(text: str) -> int:
@@ -120,39 +89,22 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
     arguments = parser.parse_args()
-    rows, changed = known(), 0
+    known, rows = known_rows(BASELINE, place), []
     for name in arguments.preset:
         for unit in arguments.unit:
-            on = arguments.device
-            folder = arguments.output / f"{name}-{unit}-{on}"
             try:
-                row = count(
-                    name,
-                    unit,
-                    folder,
-                    on=on,
-                    seeds=arguments.seeds,
-                    source=Source(arguments.tools),
-                    keep_hierarchy=arguments.keep_hierarchy,
-                )
+                row = count(name, unit, arguments)
             except (ThresherError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1
-            before = rows.get(place(row))
             told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
-            print(f"{name} {unit} on {on}: {told}; estimated {estimates(row)}", flush=True)
-            for line in differences(before, row):
-                changed += 1
-                print(f"{name} {unit} {line}")
-            same = before is not None and all(before[field] == row[field] for field in ("lut4", "carry", "ff"))
-            if before is not None and same and row["fmax_mhz"] is None:
+            versions = ", ".join(map(" ".join, row["tools"].items()))
+            print(f"{name} {unit} on {arguments.device}: {told}; estimated {estimates(row)}; {versions}", flush=True)
+            before = known.get(place(row), {})
+            if row["fmax_mhz"] is None and all(before.get(field) == row[field] for field in ("lut4", "carry", "ff")):
                 row |= {field: before[field] for field in ("fmax_mhz", "seeds", "speed", "tools")}
-            rows[place(row)] = row
-    if arguments.write:
-        BASELINE.write_text(json.dumps([rows[each] for each in sorted(rows)], indent=1) + "\n")
-        return 0
-    print("no difference" if not changed else f"{changed} differences")
-    return 1 if changed else 0
+            rows.append(row)
+    return compare(BASELINE, rows, place=place, tolerances=TOLERANCES, order=place, write_rows=arguments.write)
 
 
 if __name__ == "__main__":

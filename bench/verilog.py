@@ -12,18 +12,17 @@ import argparse
 import dataclasses
 import hashlib
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
+from baseline import BASELINES, read, write
 from thresher.hdl.attention.core import AttentionCore
 from thresher.hdl.emit import emit
 from thresher.hdl.spmm.engine import Spmm
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, Fill, Normalise, SpmmConfig, preset
 
-BASELINE = Path(__file__).parent / "baselines" / "verilog.json"
+BASELINE = BASELINES / "verilog.json"
 
 
 def configurations(names: list[str]) -> Iterator[tuple[str, AttentionConfig | SpmmConfig]]:
@@ -54,7 +53,7 @@ def main() -> int:
     parser.add_argument("--preset", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     parser.add_argument("--write", action="store_true", help="replace the record")
     arguments = parser.parse_args()
-    known = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    known = read(BASELINE) if BASELINE.exists() else {}
     wanted = dict(configurations(arguments.preset))
     found, differences = {}, 0
     with ProcessPoolExecutor() as pool:
@@ -64,7 +63,7 @@ def main() -> int:
             differences += not same
             print(f"{name}: {'same' if same else 'differs'}", flush=True)
     if arguments.write:
-        BASELINE.write_text(json.dumps(known | found, indent=1) + "\n")
+        write(BASELINE, known | found)
         return 0
     print(f"{differences} differences")
     return 1 if differences else 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 BENCH = Path(__file__).parents[1] / "bench"
+sys.path.append(str(BENCH))  # a script imports its neighbours
 
 
 def bench_script(name: str) -> ModuleType:
