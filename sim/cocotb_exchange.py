@@ -1,18 +1,21 @@
-"""cocotb drivers and monitors of a component's streams, shared by the tests of all units."""
+"""cocotb test that drives and watches all streams of a component.
 
-from collections.abc import Mapping
+It runs inside the simulator's process (see :func:`~thresher.sim.cocotb_runner.cocotb_exchange`). It reads packed
+payloads from one file and writes packed payloads to another.
+"""
+
+import json
+import os
+from pathlib import Path
 from random import Random
 from typing import Any
 
-from amaranth.lib import wiring
+import cocotb
 from cocotb import start_soon
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, gather, with_timeout
 
-from ..hdl.emit import interface
-from .bridge import pack_all, unpack
-
-__all__ = ["exchange"]
+from .cocotb_runner import ANSWER_VARIABLE, TASK_VARIABLE
 
 PERIOD_NS = 10
 
@@ -99,53 +102,15 @@ async def _reset(dut: Any) -> None:
     dut.rst.value = 0
 
 
-async def exchange(
-    dut: Any,
-    signature: wiring.Signature,
-    inputs: Mapping[str, Any],
-    counts: Mapping[str, int],
-    *,
-    seed: int,
-    stall: float,
-    max_cycles: int,
-) -> tuple[dict[str, list[Any]], dict[str, list[int]]]:
-    """Run a component from reset: send payloads to its input streams, receive payloads from its output streams.
-
-    Parameters
-    ----------
-    dut : cocotb handle
-        Top module of the emitted Verilog.
-    signature : wiring.Signature
-        Signature of the component. All its ports are streams.
-    inputs : dict of sequences
-        Payloads for each input stream (see :func:`~thresher.sim.bridge.pack_beats`). Other input streams stay idle.
-    counts : dict of int
-        Number of payloads to take from each output stream.
-    seed, stall
-        See :func:`~thresher.sim.testbench.run_streams`.
-    max_cycles : int
-        Longest run.
-
-    Returns
-    -------
-    values, cycles : dict
-        Payloads of the output streams, and the clock cycle of each transfer of all streams. The first cycle is 0.
-
-    Raises
-    ------
-    AssertionError
-        A payload changes before it is taken.
-    SimTimeoutError
-        The outputs give too few payloads within ``max_cycles``.
-    """
-    streams, _ = interface(signature.create())
+@cocotb.test()
+async def exchange(dut: Any) -> None:
+    """Send and receive what the task says, and write the payloads received and the cycle of every transfer."""
+    task = json.loads(Path(os.environ[TASK_VARIABLE]).read_text())
     now = CycleCounter(dut.clk)
     Clock(dut.clk, PERIOD_NS, "ns").start()
-    ends = {"seed": seed, "stall": stall}
-    drivers = {name: StreamDriver(dut, name, now, **ends) for name, port in streams.items() if port.direction == "in"}
-    monitors = {
-        name: StreamMonitor(dut, name, now, **ends) for name, port in streams.items() if port.direction == "out"
-    }
+    ends = {"seed": task["seed"], "stall": task["stall"]}
+    drivers = {name: StreamDriver(dut, name, now, **ends) for name in task["inputs"]}
+    monitors = {name: StreamMonitor(dut, name, now, **ends) for name in task["counts"]}
     for driver in drivers.values():
         driver.valid.value = 0
         driver.payload.value = 0
@@ -153,10 +118,11 @@ async def exchange(
         monitor.ready.value = 0
     await _reset(dut)
     start_soon(now.count())
-    receiving = {name: start_soon(monitors[name].receive(count)) for name, count in counts.items()}
-    sending = [
-        start_soon(drivers[name].send(pack_all(streams[name].shape, inputs[name], path=name))) for name in inputs
-    ]
-    await with_timeout(gather(*receiving.values(), *sending), PERIOD_NS * max_cycles, "ns")
-    values = {name: [unpack(streams[name].shape, beat) for beat in task.result()] for name, task in receiving.items()}
-    return values, {name: end.cycles for name, end in (drivers | monitors).items()}
+    receiving = {name: start_soon(monitors[name].receive(count)) for name, count in task["counts"].items()}
+    sending = [start_soon(drivers[name].send(beats)) for name, beats in task["inputs"].items()]
+    await with_timeout(gather(*receiving.values(), *sending), PERIOD_NS * task["max_cycles"], "ns")
+    answer = {
+        "beats": {name: received.result() for name, received in receiving.items()},
+        "cycles": {name: end.cycles for name, end in (drivers | monitors).items()},
+    }
+    Path(os.environ[ANSWER_VARIABLE]).write_text(json.dumps(answer))
