@@ -28,7 +28,7 @@ BASELINE = BASELINES / "synth.json"
 DEVICE = "lfe5u-85f"
 UNITS = {"attention": preset, "spmm": spmm_preset}
 TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, "fmax_mhz": 0.1}
-"""Relative differences that are none."""
+"""Relative differences that count as equal."""
 
 
 def count(name: str, unit: str, arguments: argparse.Namespace) -> dict[str, Any]:

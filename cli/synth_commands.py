@@ -146,7 +146,7 @@ def estimate(
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Estimate size and cycles of a configuration at once, beside what was measured of it."""
+    """Estimate size and cycles of a configuration from formulas, beside its measured size if there is one."""
     from ..cost.estimate import estimate as estimate_of
     from . import synth_report
 

@@ -30,7 +30,7 @@ TO_LIST = 8  # from the last beat of V to the first listed block
 TO_ZEROS = 3  # from the decision that a head is pruned to its first output
 TO_RELEASE = 2  # from the last output of a head to the command of the head that takes its slot
 TO_DECISION, COMPACT_TO_DECISION = 44, 13  # from the last beat of K
-TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 16  # from the list through main array, softmax and normaliser
+TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 16  # from the list through PE array, softmax and normaliser
 HOLD, COMPACT_HOLD = 8, 5  # from the last weights of a pass to the first of the next
 HANDOVER, COMPACT_OVERLAP = 6, 4  # from the last output of a head back to the accumulators; how much sooner
 ROW_UNDER_WAY = 8  # pipelined sparsity engine: from the start of a selection to its division
@@ -99,7 +99,7 @@ class HeadWork:
         longest = max(self.stages.values())
         if self.pruned or self.config.compact:
             return longest
-        # If slots and main array are about equally slow, heads meet the last row of the head before.
+        # If slots and PE array are about equally slow, heads meet the last row of the head before.
         return max(longest, min(self.stages["two slots"], self.stages["main array"]) + self._size.last_row)
 
     @cached_property

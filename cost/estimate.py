@@ -48,13 +48,13 @@ def estimate(config: Config, *, fabric: str, available: Mapping[str, int]) -> di
 
 
 def speedup(config: Config, sparsity: float) -> tuple[float, str]:
-    """How much faster pruned work is than the same work dense with all multipliers always busy, and what work it is."""
+    """Speedup of pruned work over the same dense work with all multipliers always busy, and the name of the work."""
     taken, ideal, work = _cycles(config, sparsity)
     return ideal / taken, f"estimated cycles, {work}"
 
 
 def _cycles(config: Config, sparsity: float) -> tuple[float, float, str]:
-    """Cycles of pruned work, those of all multipliers, always busy, for the same work dense, and what work it is."""
+    """Cycles of pruned work, cycles of the same dense work with all multipliers busy, and the name of the work."""
     if isinstance(config, SpmmConfig):
         rows, columns = min(ROWS, config.max_rows), min(COLUMNS, config.max_columns)
         tokens, weights = min(TOKENS, config.max_tokens), round(rows * columns * (1 - sparsity))

@@ -74,7 +74,7 @@ class AttentionConfig(Configuration):
     max_head_dim : int
         Largest head dimension, 2…256, a multiple of ``lanes``.
     lanes : int
-        Products per cycle of each dot product in the main array, a power of two, 1…256. The array has
+        Products per cycle of each dot product in the PE array, a power of two, 1…256. The array has
         ``block² · lanes`` INT8 multipliers.
     block : int
         Side of the square blocks of the attention matrix: 2 or 4.
@@ -155,7 +155,7 @@ class AttentionConfig(Configuration):
 
     @property
     def multipliers(self) -> int:
-        """INT8 multipliers of the main array."""
+        """INT8 multipliers of the PE array."""
         return self.block**2 * self.lanes
 
     @property

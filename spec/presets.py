@@ -29,12 +29,12 @@ POLICIES = {
 """``thresher``: the rules that measured best. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
 
 PRESETS = {
-    # For an iCE40 UP5K with a serial link. The main array takes four of its eight multipliers; the softmax and the
+    # For an iCE40 UP5K with a serial link. The PE array takes four of its eight multipliers; the softmax and the
     # normaliser take the others.
     "tiny": AttentionConfig(
         max_length=16, max_head_dim=8, lanes=1, predictor_lanes=2, predictor_blocks=1, output_lanes=1, compact=True
     ),
-    # For an LFE5U-85F. The main array takes 128 of its 156 multipliers. The predictor computes two blocks per cycle,
+    # For an LFE5U-85F. The PE array takes 128 of its 156 multipliers. The predictor computes two blocks per cycle,
     # twice the rate that 75 % block sparsity needs, so that it does not limit throughput up to 87.5 %.
     "edge": AttentionConfig(
         max_length=256, max_head_dim=64, lanes=32, predictor_lanes=64, predictor_blocks=2, output_lanes=4

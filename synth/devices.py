@@ -78,7 +78,7 @@ class Device:
 
     @property
     def available(self) -> dict[str, int]:
-        """:attr:`capacity` by the names of JSON that estimates have, too; empty without."""
+        """:attr:`capacity` by the names in the JSON of estimates; empty without a capacity."""
         held = self.capacity
         return {} if held is None else {"lut4": held.lut, "ff": held.ff, "bram": held.bram, "dsp": held.dsp}
 

@@ -1,4 +1,4 @@
-"""Main array: scores Q·Kᵀ, and the products P·V of weights and values."""
+"""PE array: scores Q·Kᵀ, and the products P·V of weights and values."""
 
 from ...spec.attention_config import AttentionConfig, Score
 from ..lib.integer import Int64, exact_matmul

@@ -1,4 +1,4 @@
-"""Attention core: the answer to a whole head, bit for bit."""
+"""Attention core: the result of one head, bit for bit."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class HeadTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadResult:
-    """Answer to a head.
+    """Result of a head.
 
     Attributes
     ----------

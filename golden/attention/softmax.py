@@ -25,7 +25,7 @@ class Softmax:
     background : (Lq,) int64
         Weight of a pruned position of each row; 0 if the row has none.
     denominators : (Lq,) int64
-        Sum of the weights of each row, before a division by it.
+        Sum of the weights of each row. With ``early``, the sum before the weights are divided by it.
     mantissa, exponent : (Lq,) int64
         Factor that normalises an accumulator. With ``early`` the weights are already probabilities, and the factor is
         2^−weight_bits.

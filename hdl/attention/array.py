@@ -1,4 +1,4 @@
-"""Main array: block² · lanes INT8 multipliers that compute scores and P·V in turn."""
+"""PE array: block² · lanes INT8 multipliers that compute scores and P·V in turn."""
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring

@@ -105,8 +105,8 @@ class StreamRegister(_Buffer):
 class PingPong(_Buffer):
     """Two registers used in turn, without a combinational path between the sides. Throughput is one payload per cycle.
 
-    Unlike :class:`StreamRegister`, the enable of each payload register is a register itself. The price is a choice
-    between the two behind them, before ``o``.
+    Unlike :class:`StreamRegister`, the enable of each payload register is a register itself. It costs a
+    multiplexer between the two registers and ``o``.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class LinkedCore(wiring.Component):
     core : wiring.Component
         A core whose ports are all streams.
     link : LinkConfig
-        ``payload_bytes`` must exceed the beat of every stream.
+        ``payload_bytes`` must be larger than a beat of any stream.
     identity : bytes
         Description of the core for the host.
 

@@ -43,7 +43,7 @@ class LineCRC(wiring.Component):
     crc : Out(32)
         CRC of the bits so far.
     match : Out(1)
-        Asserted if the bits so far end with the CRC of the bits before it.
+        Asserted while the last 32 bits are the CRC of all bits before them.
     """
 
     start: In(1)

@@ -1,4 +1,4 @@
-"""Loads a head's operands into the scratchpads: INT8 for the main array, integer parts for the predictor."""
+"""Loads a head's operands into the scratchpads: INT8 for the PE array, integer parts for the predictor."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring

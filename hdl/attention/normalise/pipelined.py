@@ -74,7 +74,7 @@ class Normalise(wiring.Component):
     Members
     -------
     i_row : In(stream(scaled_row_layout))
-        One per block row. The first block of a block row is accepted before it, so the main array continues while the
+        One per block row. The first block of a block row is accepted before it, so the PE array continues while the
         reciprocals are computed. Exponents must be at least weight_bits − 1 (late) or equal to weight_bits (early); the
         softmax ensures this.
     i_block : In(stream(accumulator_block_layout))
@@ -137,7 +137,7 @@ class Normalise(wiring.Component):
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
         last = Signal()
-        # This register frees the main array's accumulators as soon as the block is complete.
+        # This register frees the PE array's accumulators as soon as the block is complete.
         m.submodules.held = held = HalfBuffer(self.i_block.payload.shape())
         m.submodules.next_row = next_row = HalfBuffer(scaled_row_layout(config))
         wiring.connect(m, wiring.flipped(self.i_block), held.i)

@@ -1,4 +1,4 @@
-"""Pipelined predictor: products of nibbles, ahead of the main array."""
+"""Pipelined predictor: products of nibbles, ahead of the PE array."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring

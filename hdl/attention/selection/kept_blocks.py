@@ -1,4 +1,4 @@
-"""List of a head's kept blocks, read from the block mask as fast as the main array accepts them."""
+"""List of a head's kept blocks, read from the block mask as fast as the PE array accepts them."""
 
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring

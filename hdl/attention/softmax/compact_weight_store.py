@@ -1,4 +1,4 @@
-"""Weights of block rows, sent to the main array once per chunk of V's columns."""
+"""Weights of block rows, sent to the PE array once per chunk of V's columns."""
 
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring

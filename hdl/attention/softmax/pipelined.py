@@ -21,7 +21,7 @@ ROWS_AHEAD = 16
 """Capacity of each queue, in block rows: the depth of a LUT RAM."""
 
 WEIGHTS_AHEAD = 16
-"""Blocks of weights that may wait for the main array. In sparse rows, the next row's sums are complete and its
+"""Blocks of weights that may wait for the PE array. In sparse rows, the next row's sums are complete and its
 reciprocals computed before the array takes the next row's first weights."""
 
 STEP_TO_WEIGHT = 3 + Exponential.latency
