@@ -4,19 +4,8 @@ from typing import Annotated
 
 import typer
 
-from . import progress, report
-from .frame import (
-    EDGE,
-    THRESHER,
-    JsonOption,
-    PolicyOption,
-    PresetOption,
-    SeedOption,
-    bench_app,
-    command,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress, report
+from .frame import bench_app, command, print_json, require_bit_exact
 from .settings import configuration
 
 __all__ = ["bench_attention"]
@@ -28,10 +17,10 @@ def bench_attention(
     head_dim: Annotated[int, typer.Option("--head-dim", help="d.")] = 64,
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
     heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 5.")] = 9,
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
+    preset: options.Preset = options.EDGE,
+    policy: options.Policy = options.THRESHER,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Measure cycles per head in steady state, with and without pruning, on the simulated hardware."""
     from ..runtime.attention_bench import bench_attention

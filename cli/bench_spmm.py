@@ -7,21 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ..spec import Activation, ConfigError, InputError, SpmmConfig, WeightFormat
-from . import progress, report
-from .frame import (
-    EDGE,
-    ConfigOption,
-    JsonOption,
-    PresetOption,
-    SeedOption,
-    SparsityOption,
-    TokensOption,
-    bench_app,
-    command,
-    note,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress, report
+from .frame import bench_app, command, note, print_json, require_bit_exact
 from .settings import spmm_configuration
 
 __all__ = ["bench_spmm"]
@@ -42,8 +29,8 @@ def bench_spmm(
     ),
     rows: Annotated[int | None, typer.Option("--rows", help=f"M; {ROWS} unless there is a tensor.")] = None,
     columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} unless there is a tensor.")] = None,
-    tokens: TokensOption = 128,
-    sparsity: SparsityOption = None,
+    tokens: options.Tokens = 128,
+    sparsity: options.Sparsity = None,
     activation: Annotated[
         ActivationName, typer.Option("--activation", help="Activation; gelu loads its table with each product.")
     ] = NO_ACTIVATION,
@@ -51,14 +38,14 @@ def bench_spmm(
         Path | None, typer.Option("--weights", help="A safetensors file; W is one of its tensors instead of random.")
     ] = None,
     tensor: Annotated[str | None, typer.Option("--tensor", help="Its name.")] = None,
-    preset: PresetOption = EDGE,
-    config_file: ConfigOption = None,
-    seed: SeedOption = 0,
+    preset: options.Preset = options.EDGE,
+    config_file: options.Config = None,
+    seed: options.Seed = 0,
     picture: Annotated[
         Path | None,
         typer.Option("--picture", help="FILE.png: also run every format at many sparsities, and draw it."),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Measure cycles of a pruned matrix times tokens, and of the dense product, on the simulated SpMM engine."""
     from ..runtime import products, spmm_bench

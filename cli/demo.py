@@ -5,20 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import progress, report
-from .frame import (
-    DEFAULT_RHO,
-    EDGE,
-    THRESHER,
-    JsonOption,
-    PolicyOption,
-    PresetOption,
-    RhoOption,
-    app,
-    command,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress, report
+from .frame import app, command, print_json, require_bit_exact
 from .settings import configuration
 
 __all__ = ["demo"]
@@ -42,10 +30,10 @@ PICTURED, PICTURED_HEAD = 2, (1, 0)
 @command(app, "demo")
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture.")] = Path("out"),
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
-    rho: RhoOption = DEFAULT_RHO,
-    as_json: JsonOption = False,
+    preset: options.Preset = options.EDGE,
+    policy: options.Policy = options.THRESHER,
+    rho: options.Rho = options.DEFAULT_RHO,
+    as_json: options.Json = False,
 ) -> None:
     """Classify several sentences with the packaged model, its attention on the generated hardware."""
     from ..runtime.answers import answer

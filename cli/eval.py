@@ -6,27 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from . import progress
-from .frame import (
-    DEFAULT_RHO,
-    EDGE,
-    THRESHER,
-    CalibrationOption,
-    DataOption,
-    JobsOption,
-    JsonOption,
-    LimitOption,
-    ModelOption,
-    PolicyOption,
-    PresetOption,
-    RhoOption,
-    SeedOption,
-    TaskOption,
-    TauOption,
-    app,
-    command,
-    print_json,
-)
+from . import options, progress
+from .frame import app, command, print_json
 from .report import make_console, make_table, policy_of
 from .settings import configuration
 
@@ -52,25 +33,25 @@ class MethodName(StrEnum):
 
 @command(app, "eval")
 def evaluate(
-    task: TaskOption,
-    data: DataOption,
-    model: ModelOption = "default",
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
-    rho: RhoOption = DEFAULT_RHO,
-    tau: TauOption = 0.0,
+    task: options.Task,
+    data: options.Data,
+    model: options.Model = "default",
+    preset: options.Preset = options.EDGE,
+    policy: options.Policy = options.THRESHER,
+    rho: options.Rho = options.DEFAULT_RHO,
+    tau: options.Tau = 0.0,
     random_mask: Annotated[
         bool, typer.Option("--random-mask", help="Also run the control: as many blocks, chosen at random.")
     ] = False,
-    seed: SeedOption = 0,
-    limit: LimitOption = None,
-    calibration: CalibrationOption = None,
+    seed: options.Seed = 0,
+    limit: options.Limit = None,
+    calibration: options.Calibration = None,
     method: Annotated[MethodName, typer.Option("--method", help="How calibration finds ranges.")] = (
         MethodName.PERCENTILE
     ),
     percentile: Annotated[float, typer.Option("--percentile", help="Of the magnitudes, for that method.")] = 99.99,
-    worker_count: JobsOption = 2,
-    as_json: JsonOption = False,
+    worker_count: options.Jobs = 2,
+    as_json: options.Json = False,
 ) -> None:
     """Evaluate a model on a labelled file, its attention on the golden model, beside FP32 and unpruned INT8."""
     from ..model import load_model

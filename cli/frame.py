@@ -1,54 +1,20 @@
-"""Registration of commands, their common options, and their errors and exit codes."""
+"""Registration of commands, and their errors and exit codes."""
 
 import functools
 import json
 import os
 import sys
 from collections.abc import Callable
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from thresher import __version__
 
-from ..spec import POLICIES, PRESETS, ThresherError
-from ..spec.errors import SimulationError
+from ..spec.errors import SimulationError, ThresherError
 
 # Commands import the other rooms when they run, so that `thresher --help` is fast.
 
-__all__ = [
-    "DEFAULT_RHO",
-    "EDGE",
-    "THRESHER",
-    "CalibrationOption",
-    "ConfigOption",
-    "DataOption",
-    "JobsOption",
-    "JsonOption",
-    "LimitOption",
-    "ModelOption",
-    "PolicyName",
-    "PolicyOption",
-    "PresetName",
-    "PresetOption",
-    "RhoOption",
-    "SeedOption",
-    "SparsityOption",
-    "TaskName",
-    "TaskOption",
-    "TauOption",
-    "TokensOption",
-    "UnitName",
-    "UnitPolicyOption",
-    "app",
-    "bench_app",
-    "command",
-    "main",
-    "note",
-    "print_json",
-    "require_bit_exact",
-]
+__all__ = ["app", "bench_app", "command", "main", "note", "print_json", "require_bit_exact"]
 
 DEFECT = "this is a defect of thresher, please report it with the command line"
 
@@ -61,60 +27,6 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="Measure the generated hardware.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
-
-# Any: the type checker takes no enumeration made at run time. Both units have presets of the same names.
-PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
-PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
-
-
-class UnitName(StrEnum):
-    """What hardware is generated."""
-
-    ATTENTION = "attention"
-    SPMM = "spmm"
-
-
-class TaskName(StrEnum):
-    """What a model is evaluated on."""
-
-    SST2 = "sst2"
-    STSB = "stsb"
-
-
-ModelOption = Annotated[
-    str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
-]
-PresetOption = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
-PolicyOption = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
-UnitPolicyOption = Annotated[
-    PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
-TokensOption = Annotated[
-    int, typer.Option("--tokens", help="N, columns of X. A simulated product may stream 1 GiB of weights.")
-]
-SparsityOption = Annotated[
-    float | None,
-    typer.Option(
-        "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) has its own."
-    ),
-]
-RhoOption = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
-TauOption = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
-TaskOption = Annotated[TaskName, typer.Option("--task", help="sst2: accuracy; stsb: Spearman.")]
-DataOption = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
-CalibrationOption = Annotated[
-    Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
-]
-JobsOption = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
-
-EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
-DEFAULT_RHO = 0.5
 
 
 def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

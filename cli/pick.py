@@ -7,24 +7,8 @@ import typer
 from rich.text import Text
 
 from ..spec.attention_command import DENSE_RHO
-from . import progress
-from .frame import (
-    EDGE,
-    THRESHER,
-    CalibrationOption,
-    DataOption,
-    JobsOption,
-    JsonOption,
-    LimitOption,
-    ModelOption,
-    PolicyOption,
-    PresetOption,
-    TaskOption,
-    app,
-    command,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress
+from .frame import app, command, print_json, require_bit_exact
 from .report import make_console, make_table, policy_of
 from .settings import configuration
 
@@ -37,25 +21,25 @@ __all__ = ["pick"]
 
 @command(app, "pick")
 def pick(
-    task: TaskOption,
-    data: DataOption,
+    task: options.Task,
+    data: options.Data,
     target_speedup: Annotated[
         float, typer.Option("--target-speedup", help="Wanted, over the attention core's own time without pruning.")
     ],
-    model: ModelOption = "default",
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
+    model: options.Model = "default",
+    preset: options.Preset = options.EDGE,
+    policy: options.Policy = options.THRESHER,
     rhos: Annotated[
         list[float] | None,
         typer.Option("--rho", help="Block threshold to try instead of the default ones; may be given several times."),
     ] = None,
-    limit: LimitOption = None,
-    calibration: CalibrationOption = None,
-    worker_count: JobsOption = 2,
+    limit: options.Limit = None,
+    calibration: options.Calibration = None,
+    worker_count: options.Jobs = 2,
     rtl: Annotated[
         bool, typer.Option("--rtl", help="Check the choice's cycles on simulated hardware, with a few sentences.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Choose the smallest sparsity that is fast enough, from accuracy and cycles over sparsities."""
     from ..model import calibration_sentences, load_model

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .frame import JsonOption, app, command, print_json
+from . import options
+from .frame import app, command, print_json
 from .report import make_console, make_table
 from .settings import preset_list
 
@@ -10,7 +11,7 @@ __all__ = ["presets"]
 
 
 @command(app, "presets")
-def presets(as_json: JsonOption = False) -> None:
+def presets(as_json: options.Json = False) -> None:
     """List the presets of the hardware, and the policies."""
     listed = preset_list()
     if as_json:

@@ -7,22 +7,8 @@ import typer
 from rich.text import Text
 
 from ..spec import WeightFormat
-from . import progress
-from .frame import (
-    EDGE,
-    ConfigOption,
-    JsonOption,
-    ModelOption,
-    PresetOption,
-    SeedOption,
-    SparsityOption,
-    TokensOption,
-    app,
-    command,
-    note,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress
+from .frame import app, command, note, print_json, require_bit_exact
 from .report import make_console, make_table
 from .settings import spmm_configuration
 
@@ -36,19 +22,19 @@ __all__ = ["prune"]
 def prune(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights.safetensors and weights.json.")],
     weight_format: Annotated[WeightFormat, typer.Option("--format", help="How the weights are packed.")],
-    model: ModelOption = "default",
-    sparsity: SparsityOption = None,
+    model: options.Model = "default",
+    sparsity: options.Sparsity = None,
     global_ranking: Annotated[
         bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
     ] = False,
-    tokens: TokensOption = 128,
-    preset: PresetOption = EDGE,
-    config_file: ConfigOption = None,
+    tokens: options.Tokens = 128,
+    preset: options.Preset = options.EDGE,
+    config_file: options.Config = None,
     rtl: Annotated[
         bool, typer.Option("--rtl", help="Measure cycles on the simulated engine, and compare results with golden.")
     ] = False,
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Prune a model's projections and feed-forward layers by magnitude, and pack them for the SpMM engine."""
     from ..runtime.products import sparsity_note

@@ -8,23 +8,8 @@ import typer
 
 from ..spec import ConfigError
 from ..spec.link import DEFAULT_BAUD
-from . import progress, report
-from .frame import (
-    DEFAULT_RHO,
-    EDGE,
-    THRESHER,
-    ConfigOption,
-    JsonOption,
-    ModelOption,
-    PolicyOption,
-    PresetOption,
-    RhoOption,
-    TauOption,
-    app,
-    command,
-    print_json,
-    require_bit_exact,
-)
+from . import options, progress, report
+from .frame import app, command, print_json, require_bit_exact
 from .settings import configuration
 
 __all__ = ["run"]
@@ -40,15 +25,15 @@ class BackendName(StrEnum):
 @command(app, "run")
 def run(
     text: Annotated[list[str], typer.Option("--text", help="Text to classify; may be given several times.")],
-    model: ModelOption = "default",
+    model: options.Model = "default",
     backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
         BackendName.GOLDEN
     ),
-    preset: PresetOption = EDGE,
-    policy: PolicyOption = THRESHER,
-    config_file: ConfigOption = None,
-    rho: RhoOption = DEFAULT_RHO,
-    tau: TauOption = 0.0,
+    preset: options.Preset = options.EDGE,
+    policy: options.Policy = options.THRESHER,
+    config_file: options.Config = None,
+    rho: options.Rho = options.DEFAULT_RHO,
+    tau: options.Tau = 0.0,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
     ] = None,
@@ -58,7 +43,7 @@ def run(
     baud: Annotated[
         int, typer.Option("--baud", min=1, help="Bits per second on the board's serial line.")
     ] = DEFAULT_BAUD,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Classify texts with a trained model, its attention on the golden model, on simulated hardware or on a board."""
     from ..runtime.answers import answer

@@ -11,8 +11,8 @@ from ..spec.link import DEFAULT_BAUD
 from ..synth.boards import BOARDS, Board, board
 from ..synth.devices import DEVICES, Device, device
 from ..synth.tools import Source
-from . import progress
-from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
+from . import options, progress
+from .frame import app, command, print_json
 from .settings import unit_configuration
 
 # What a command needs beyond this is imported where it runs, so that `thresher --help` answers at once.
@@ -42,7 +42,7 @@ def synth(
     unit: Annotated[str, typer.Option("--unit", help="attention, spmm, or one of their parts: softmax, drain …")] = (
         "attention"
     ),
-    preset: PresetOption = EDGE,
+    preset: options.Preset = options.EDGE,
     device_name: Annotated[
         DeviceName | None,
         typer.Option("--device", help="Chip that it is mapped to, out of context (lfe5u-85f)."),
@@ -70,8 +70,8 @@ def synth(
             "--keep-hierarchy", help="Make each block by itself: large units in minutes, some per cent larger."
         ),
     ] = False,
-    policy: UnitPolicyOption = None,
-    config_file: ConfigOption = None,
+    policy: options.UnitPolicy = None,
+    config_file: options.Config = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/… unless given."),
@@ -80,7 +80,7 @@ def synth(
         Source,
         typer.Option("--tools", help="native: yosys and nextpnr on PATH; yowasp: the wheels; auto: what is there."),
     ] = Source.AUTO,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Synthesise a part of the hardware, or make the bitstream of a board: resources by block, Fmax, critical path."""
     from ..cost import sizes
@@ -139,12 +139,12 @@ def _target(board_name: Any, device_name: Any, *, of_boards: dict[str, Any], spe
 
 @command(app, "estimate")
 def estimate(
-    unit: Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")] = UnitName.ATTENTION,
-    preset: PresetOption = EDGE,
+    unit: options.Unit = options.UnitName.ATTENTION,
+    preset: options.Preset = options.EDGE,
     device_name: Annotated[DeviceName, typer.Option("--device", help="Chip that it is to be mapped to.")] = LFE5U_85F,
-    policy: UnitPolicyOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
+    policy: options.UnitPolicy = None,
+    config_file: options.Config = None,
+    as_json: options.Json = False,
 ) -> None:
     """Estimate size and cycles of a configuration from formulas, beside its measured size if there is one."""
     from ..cost.estimate import estimate as estimate_of

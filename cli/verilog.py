@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import progress
-from .frame import EDGE, ConfigOption, JsonOption, PresetOption, UnitName, UnitPolicyOption, app, command, print_json
+from . import options, progress
+from .frame import app, command, print_json
 from .settings import unit_configuration
 
 __all__ = ["verilog"]
@@ -15,16 +15,16 @@ __all__ = ["verilog"]
 @command(app, "verilog")
 def verilog(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Verilog and its description.")],
-    unit: Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")] = UnitName.ATTENTION,
-    preset: PresetOption = EDGE,
-    policy: UnitPolicyOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
+    unit: options.Unit = options.UnitName.ATTENTION,
+    preset: options.Preset = options.EDGE,
+    policy: options.UnitPolicy = None,
+    config_file: options.Config = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write standalone Verilog of the attention core or the SpMM engine, and a JSON description of its ports."""
     from ..hdl.emit import write_verilog
 
-    config = unit_configuration(preset, spmm=unit is UnitName.SPMM, policy=policy, file=config_file)
+    config = unit_configuration(preset, spmm=unit is options.UnitName.SPMM, policy=policy, file=config_file)
     with progress.steps() as steps:
         steps.tell("generating")
         emitted = write_verilog(config, output)

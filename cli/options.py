@@ -1,0 +1,62 @@
+"""Options that several commands have, and their defaults."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..spec import POLICIES, PRESETS
+
+# Any: the type checker takes no enumeration made at run time. Both units have presets of the same names.
+PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
+PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
+
+
+class UnitName(StrEnum):
+    """What hardware is generated."""
+
+    ATTENTION = "attention"
+    SPMM = "spmm"
+
+
+class TaskName(StrEnum):
+    """What a model is evaluated on."""
+
+    SST2 = "sst2"
+    STSB = "stsb"
+
+
+Model = Annotated[
+    str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
+]
+Unit = Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")]
+Preset = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
+Policy = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
+UnitPolicy = Annotated[
+    PolicyName | None, typer.Option("--policy", help="Rules of pruning and scoring (attention; default thresher).")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Tokens = Annotated[
+    int, typer.Option("--tokens", help="N, columns of X. A simulated product may stream 1 GiB of weights.")
+]
+Sparsity = Annotated[
+    float | None,
+    typer.Option(
+        "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) has its own."
+    ),
+]
+Rho = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
+Tau = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
+Task = Annotated[TaskName, typer.Option("--task", help="sst2: accuracy; stsb: Spearman.")]
+Data = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
+Calibration = Annotated[
+    Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
+
+EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
+DEFAULT_RHO = 0.5
