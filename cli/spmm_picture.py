@@ -31,7 +31,7 @@ def draw_sweep(
     Parameters
     ----------
     points : sequence of dict
-        See :meth:`~thresher.runtime.spmm_bench.Point.to_dict`; one of them is dense.
+        Fields of :class:`~thresher.runtime.spmm_bench.Point`; one of them is dense.
     path : Path
         Ends in ``.png``; written whole or not at all.
     title : str

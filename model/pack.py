@@ -6,7 +6,7 @@ from pathlib import Path
 from thresher import __version__
 
 from ..golden.spmm.packing import PackedWeights, pack
-from ..spec.errors import ConfigError
+from ..spec.errors import ConfigError, InputError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .bert import BertConfig
 from .packed_file import PackedLinear, PackedModel
@@ -80,12 +80,12 @@ def prune_matrices(
     Raises
     ------
     ConfigError
-        The format cannot have this sparsity, or no global ranking.
+        The format cannot have this sparsity.
     InputError
-        A weight is not finite.
+        The format has no global ranking, or a weight is not finite.
     """
     if global_ranking and weight_format not in UNSTRUCTURED:
-        raise ConfigError("global_ranking", True, f"formats {' and '.join(UNSTRUCTURED)} only, not {weight_format}")
+        raise InputError(f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out")
     own = own_sparsity(config, weight_format)
     if own is not None and sparsity is not None and abs(sparsity - own) > 1e-9:
         what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else "dense"

@@ -81,6 +81,10 @@ class SteadyState:
         return self.estimate / self.cycles_per_head - 1
 
 
+COMPARED = ("cycles_per_head", "estimate", "error", "utilisation", "overhead_cycles")
+"""Figures that are given with and without pruning."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionBench:
     """Random heads of one shape, with and without pruning, on the same hardware."""
@@ -95,8 +99,9 @@ class AttentionBench:
     dense: SteadyState
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers, for JSON."""
+        """Plain numbers, for JSON. Figures of the unpruned run begin with ``dense_``."""
         pruned, dense = self.pruned, self.dense
+        simulated = pruned.simulated_cycles + dense.simulated_cycles
         return {
             "length": self.length,
             "head_dim": self.head_dim,
@@ -106,22 +111,12 @@ class AttentionBench:
             "blocks": self.blocks,
             "kept_blocks": pruned.kept_blocks,
             "multipliers": self.multipliers,
-            "cycles_per_head": pruned.cycles_per_head,
-            "estimate": pruned.estimate,
-            "error": pruned.error,
-            "dense_cycles_per_head": dense.cycles_per_head,
-            "dense_estimate": dense.estimate,
-            "dense_error": dense.error,
+            **{name: getattr(pruned, name) for name in COMPARED},
+            **{f"dense_{name}": getattr(dense, name) for name in COMPARED},
             "speedup": dense.cycles_per_head / pruned.cycles_per_head,
-            "utilisation": pruned.utilisation,
-            "dense_utilisation": dense.utilisation,
-            "overhead_cycles": pruned.overhead_cycles,
-            "dense_overhead_cycles": dense.overhead_cycles,
             "bit_exact": pruned.bit_exact and dense.bit_exact,
-            "simulated_cycles": pruned.simulated_cycles + dense.simulated_cycles,
-            "simulated_cycles_per_second": round(
-                (pruned.simulated_cycles + dense.simulated_cycles) / (pruned.seconds + dense.seconds)
-            ),
+            "simulated_cycles": simulated,
+            "simulated_cycles_per_second": round(simulated / (pruned.seconds + dense.seconds)),
         }
 
 

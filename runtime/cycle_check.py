@@ -16,6 +16,7 @@ from .backends import GoldenBackend, RecordingBackend, RtlBackend
 from .compare import CheckedBackend
 from .evaluate import dataset_tokens, task_dataset
 from .pick import head_work
+from .report import Report
 from .steps import Steps
 
 __all__ = ["CHECKED_SENTENCES", "CycleCheck", "check_cycles", "sample"]
@@ -24,7 +25,7 @@ CHECKED_SENTENCES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleCheck:
+class CycleCheck(Report):
     """Cycles of some sentences' heads in one stream, by the model and on hardware.
 
     Attributes

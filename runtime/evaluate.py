@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -18,6 +17,7 @@ from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
 from .passes import Outcome, Progress, Setting, run_settings
+from .report import Report
 
 __all__ = ["METRICS", "EvaluationReport", "Result", "dataset_tokens", "evaluate", "score", "task_dataset"]
 
@@ -25,7 +25,7 @@ METRICS = {"sst2": "accuracy", "stsb": "spearman"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Report):
     """Figures of one setting.
 
     Attributes
@@ -48,7 +48,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationReport:
+class EvaluationReport(Report):
     """Figures of all settings, as ``thresher eval`` prints them.
 
     Attributes
@@ -75,10 +75,6 @@ class EvaluationReport:
     jobs: int
     results: dict[str, Result]
     seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, for JSON."""
-        return asdict(self)
 
 
 def task_dataset(model: Model, data: Path, task: str, limit: int | None = None) -> Dataset:

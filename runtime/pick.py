@@ -4,10 +4,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ..cost.attention import HeadWork
 from ..model.load import Model, calibration_sentences
@@ -18,6 +17,7 @@ from ..spec.errors import ConfigError
 from .attention import HeadShape, check_fits
 from .evaluate import METRICS, dataset_tokens, results, task_dataset
 from .passes import Progress, Setting, run_settings
+from .report import Report
 
 __all__ = ["DEFAULT_RHOS", "Point", "SparsityPick", "head_cycles", "pick"]
 
@@ -31,7 +31,7 @@ AS_FAST = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class Point(Report):
     """Figures of one block threshold.
 
     Attributes
@@ -60,7 +60,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparsityPick:
+class SparsityPick(Report):
     """Figures of all thresholds and the choice, as ``thresher pick`` prints them.
 
     Attributes
@@ -98,10 +98,6 @@ class SparsityPick:
     def point(self) -> Point:
         """The chosen point."""
         return self.points[self.chosen]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, for JSON."""
-        return asdict(self)
 
 
 def head_cycles(config: AttentionConfig, shapes: Counter[HeadShape]) -> float:

@@ -6,10 +6,10 @@ import numpy as np
 
 from ..cost.spmm import cycles
 from ..golden.spmm.packing import PackedWeights, pack, unpack
-from ..model.pack import UNSTRUCTURED, own_sparsity, pack_pruned, prune_matrices
+from ..model.pack import own_sparsity, pack_pruned, prune_matrices
 from ..model.weights import Float32
 from ..sim.spmm_job import PackedMatrix, SpmmJob
-from ..spec.errors import ConfigError, InputError
+from ..spec.errors import ConfigError
 from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
 from ..spec.presets import SPMM_PRESETS
 from ..spec.spmm_command import Activation, row_scaling
@@ -19,7 +19,6 @@ from ..spec.weight_words import stream_bytes
 
 __all__ = [
     "check_engine",
-    "check_global",
     "check_simulation",
     "chosen_sparsity",
     "dense_twin",
@@ -193,18 +192,6 @@ def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int
     told += f" {each * passes / 2**30:.1f} GiB, and {MOST_STREAMED >> 30} can be simulated"
     most = min(MOST_STREAMED // each * config.lanes, config.max_tokens)
     raise ConfigError("tokens", tokens, f"{told}: choose " + (f"at most {most}" if most else "fewer rows or columns"))
-
-
-def check_global(weight_format: WeightFormat) -> None:
-    """Check that the weights of all matrices can be ranked together in a format.
-
-    Raises
-    ------
-    InputError
-        The format gives each row or bank its own share.
-    """
-    if weight_format not in UNSTRUCTURED:
-        raise InputError(f"--global goes with --format {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out")
 
 
 def chosen_sparsity(config: SpmmConfig, weight_format: WeightFormat, asked: float | None) -> float:

@@ -1,12 +1,10 @@
 """A model pruned and packed for an SpMM engine, with the cycles of its products."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..cost.spmm import cycles as cycles_of
-from ..golden.spmm.packing import PackedWeights
 from ..model.bert import BertConfig
 from ..model.pack import pack_model
 from ..model.packed_file import PackedModel, packed_bytes
@@ -17,13 +15,13 @@ from ..spec.files import check_writable, write_whole
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .products import (
     check_engine,
-    check_global,
     check_simulation,
     chosen_sparsity,
     dense_twin,
     fewest_cycles,
     product_job,
 )
+from .report import Report
 from .spmm_bench import measure_alone
 from .steps import Steps
 
@@ -31,7 +29,7 @@ __all__ = ["MatrixFigures", "PackReport", "prune_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixFigures:
+class MatrixFigures(Report):
     """Figures of one packed matrix, or of all together.
 
     Attributes
@@ -49,6 +47,8 @@ class MatrixFigures:
     spread : bool
         Whether the lanes are spread over the banks of a row, which the command of a product selects.
     """
+
+    derived = ("sparsity", "speedup")
 
     name: str
     rows: int
@@ -71,13 +71,9 @@ class MatrixFigures:
         """Dense cycles over cycles."""
         return self.dense_cycles / self.cycles
 
-    def to_dict(self) -> dict[str, Any]:
-        """Fields and properties, for JSON."""
-        return asdict(self) | {"sparsity": self.sparsity, "speedup": self.speedup}
-
 
 @dataclass(frozen=True, kw_only=True)
-class PackReport:
+class PackReport(Report):
     """What :func:`prune_model` did.
 
     Attributes
@@ -99,6 +95,8 @@ class PackReport:
     table : Path
         File of this report.
     """
+
+    derived = ("total",)
 
     path: Path
     model: str
@@ -122,22 +120,6 @@ class PackReport:
             spread=any(matrix.spread for matrix in self.matrices),
             **{name: sum(getattr(matrix, name) for matrix in self.matrices) for name in sums},
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers, for JSON."""
-        return {
-            "path": str(self.path),
-            "model": self.model,
-            "format": str(self.format),
-            "method": self.method,
-            "target": self.target,
-            "tokens": self.tokens,
-            "matrices": [matrix.to_dict() for matrix in self.matrices],
-            "total": self.total.to_dict(),
-            "measured": self.measured,
-            "bit_exact": self.bit_exact,
-            "table": str(self.table),
-        }
 
 
 def prune_model(
@@ -185,8 +167,6 @@ def prune_model(
     steps = steps or Steps()
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     sparsity = chosen_sparsity(config, weight_format, sparsity)
-    if global_ranking:
-        check_global(weight_format)
     bert = BertConfig.from_file(locate_model(model) / "config.json")
     hidden, wide = bert.hidden_size, bert.intermediate_size
     for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
@@ -250,15 +230,13 @@ def _figures(
 
 def _estimated(config: SpmmConfig, packed: PackedModel, tokens: int) -> dict[str, tuple[int, int]]:
     """Estimated cycles of each matrix, and of its dense product."""
-    return {
-        name: (fewest_cycles(config, matrix.weights, tokens)[0], _dense_estimate(config, matrix.weights, tokens))
-        for name, matrix in packed.matrices.items()
-    }
-
-
-def _dense_estimate(config: SpmmConfig, weights: PackedWeights, tokens: int) -> int:
-    lengths = [weights.columns] * weights.rows
-    return cycles_of(config, WeightFormat.DENSE, columns=weights.columns, tokens=tokens, lengths=lengths)
+    found = {}
+    for name, matrix in packed.matrices.items():
+        weights = matrix.weights
+        lengths = [weights.columns] * weights.rows
+        dense = cycles_of(config, WeightFormat.DENSE, columns=weights.columns, tokens=tokens, lengths=lengths)
+        found[name] = fewest_cycles(config, weights, tokens)[0], dense
+    return found
 
 
 def _measured(

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ..golden.spmm.packing import PackedWeights
 from ..model.weights import Float32
@@ -14,6 +13,7 @@ from ..spec.spmm_command import Activation, SpmmError
 from ..spec.spmm_config import WeightFormat
 from .compare import same_product
 from .products import dense_twin, estimated_cycles, product_job, pruned_weights, reached_sparsity
+from .report import Report
 from .steps import Steps
 
 __all__ = ["SWEPT", "Point", "SpmmBench", "bench_spmm", "measure_alone", "sweep"]
@@ -23,7 +23,7 @@ SWEPT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpmmBench:
+class SpmmBench(Report):
     """A product on an engine.
 
     Attributes
@@ -52,10 +52,11 @@ class SpmmBench:
         Size of the packed weights in memory, and of plain INT8 weights.
     bit_exact : bool
         Whether outputs and statistics of all runs are those of the golden model.
-    simulated_cycles : int
-    seconds : float
-        Wall time of the simulation.
+    simulated_cycles, simulated_cycles_per_second : int
+        Length and speed of the simulation.
     """
+
+    derived = ("utilisation", "steady_utilisation", "speedup", "error", "dense_error")
 
     rows: int
     columns: int
@@ -76,7 +77,7 @@ class SpmmBench:
     dense_bytes: int
     bit_exact: bool
     simulated_cycles: int
-    seconds: float
+    simulated_cycles_per_second: int
 
     def _utilisation(self, cycles: int) -> float:
         return self.nnz * self.tokens / (self.multipliers * cycles)
@@ -106,26 +107,9 @@ class SpmmBench:
         """Relative error of the dense product's estimate."""
         return self.dense_estimate / self.dense_cycles - 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, for JSON."""
-        told: dict[str, Any] = {}
-        for name, value in asdict(self).items():
-            told[name] = value
-            if name.endswith("estimate"):  # its error follows it
-                error = name.replace("estimate", "error")
-                told[error] = getattr(self, error)
-        seconds = told.pop("seconds")
-        return {
-            **told,
-            "utilisation": self.utilisation,
-            "steady_utilisation": self.steady_utilisation,
-            "speedup": self.speedup,
-            "simulated_cycles_per_second": round(self.simulated_cycles / seconds),
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class Point(Report):
     """A product of the picture; see :class:`SpmmBench`."""
 
     format: str
@@ -135,10 +119,6 @@ class Point:
     speedup: float
     bytes: int
     bit_exact: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields, for JSON."""
-        return asdict(self)
 
 
 class _Meter:
@@ -227,7 +207,7 @@ def bench_spmm(
         dense_bytes=weights.rows * weights.columns,
         bit_exact=meter.bit_exact,
         simulated_cycles=meter.cycles,
-        seconds=meter.seconds,
+        simulated_cycles_per_second=round(meter.cycles / meter.seconds),
     )
 
 
