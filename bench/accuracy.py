@@ -13,7 +13,7 @@ from typing import Any
 
 from baseline import BASELINES, write
 from thresher.model.load import calibration_sentences, load_model
-from thresher.runtime.evaluate import METRICS, dataset_tokens, results, task_dataset
+from thresher.runtime.evaluate import METRICS, results, task_texts
 from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import preset
 
@@ -48,8 +48,7 @@ def measure(task: str, model_name: str | None, data: Path, calibration: Path | N
     """Measure all settings of one model and task."""
     start = time.perf_counter()
     model = load_model(model_name)
-    dataset = task_dataset(model, data, task)
-    tokens = dataset_tokens(model, dataset, data, preset("edge"))
+    dataset, tokens = task_texts(model, task, data, preset("edge"))
     scales = model.calibrate(calibration_sentences(calibration))
 
     def progress(done: int, total: int) -> None:

@@ -42,14 +42,7 @@ def measure(name: str) -> list[dict[str, Any]]:
             preset(name), length=length, head_dim=head_dim, sparsity=sparsity, heads=HEADS, seed=SEED
         )
         rows.append({"preset": name, "wanted_sparsity": sparsity, **bench.to_dict()})
-        told = rows[-1]
-        print(
-            f"{name} L={length} d={head_dim} sparsity {told['sparsity']:.3f}: {told['cycles_per_head']:.1f} cycles"
-            f" (estimate {told['estimate']:.1f}, {told['error']:+.2%}), dense {told['dense_cycles_per_head']:.1f}"
-            f" (estimate {told['dense_estimate']:.1f}, {told['dense_error']:+.2%}), speedup {told['speedup']:.2f},"
-            f" multipliers busy {told['utilisation']:.3f}, bit-exact {told['bit_exact']}",
-            flush=True,
-        )
+        print(rows[-1], flush=True)
     return rows
 
 

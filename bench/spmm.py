@@ -63,15 +63,7 @@ def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
             bench = bench_spmm(simulator, packed, scales, tokens=tokens, seed=SEED)
             row = {"preset": name, "weights": source, "wanted_sparsity": sparsity, **bench.to_dict()}
             told.append(row)
-            print(
-                f"{name} {'random' if source == 'random' else 'trained'} {row['rows']}×{row['columns']}"
-                f" {row['format']} {row['sparsity']:.3f} N={tokens}: {row['cycles']} cycles (estimate"
-                f" {row['estimate']}, {row['error']:+.2%}), in a stream {row['steady_cycles']}, dense"
-                f" {row['dense_cycles']} (estimate {row['dense_estimate']}, {row['dense_error']:+.2%}), speedup"
-                f" {row['speedup']:.3f}, multipliers busy {row['utilisation']:.4f}, bytes {row['bytes']}, bit-exact"
-                f" {row['bit_exact']}",
-                flush=True,
-            )
+            print(row, flush=True)
     return told
 
 

@@ -1,13 +1,17 @@
 """Picture of a head: its attention, and the blocks that the hardware computed."""
 
+import io
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ..runtime.classify import HeadPicture
+from ..spec.files import write_whole
 
-__all__ = ["draw_head"]
+__all__ = ["draw_head", "save_figure"]
 
 KEPT, PRUNED = "#2f6f9f", "#e9e6df"
 
@@ -24,17 +28,13 @@ def draw_head(head: HeadPicture, path: Path, *, title: str) -> None:
 
     Raises
     ------
-    OSError
+    ThresherError
         The file cannot be written.
     """
-    mpl.use("Agg")  # no display is needed
-    from matplotlib import pyplot as plt  # only after the backend is chosen
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
     n, block = len(head.words), head.block
     size = min(14.0, max(4.0, 0.28 * n))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(2 * size + 1.5, size + 1.2), layout="constrained")
+    figure = Figure((2 * size + 1.5, size + 1.2), layout="constrained")  # needs no display
+    left, right = figure.subplots(1, 2)
     figure.suptitle(title)
     image = left.imshow(head.probabilities, cmap="Blues", vmin=0, extent=(0, n, n, 0), interpolation="nearest")
     figure.colorbar(image, ax=left, shrink=0.8, label="probability")
@@ -63,10 +63,17 @@ def draw_head(head: HeadPicture, path: Path, *, title: str) -> None:
         axes.xaxis.tick_top()
         axes.tick_params(length=0, labelsize=8)
     left.set_ylabel("query")
-    draft = path.with_name(f".{path.name}")
-    try:
-        figure.savefig(draft, dpi=120, format="png", metadata={"Software": None})
-        draft.replace(path)
-    finally:
-        plt.close(figure)
-        draft.unlink(missing_ok=True)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises
+    ------
+    ThresherError
+        The file cannot be written.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png", metadata={"Software": None})
+    write_whole({path: content.getvalue()})

@@ -1,14 +1,14 @@
 """Picture of sparse weights: speedup and size over sparsity, by format."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
-from ..spec.files import write_whole
+from .picture import save_figure
 
 __all__ = ["draw_sweep"]
 
@@ -46,12 +46,9 @@ def draw_sweep(
     ThresherError
         The file cannot be written.
     """
-    mpl.use("Agg")  # no display is needed
-    from matplotlib import pyplot as plt  # only after the backend is chosen
-    from matplotlib.ticker import ScalarFormatter
-
     (dense,) = (point for point in points if point["format"] == "dense")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    figure = Figure((12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
     figure.suptitle(title)
     grid = np.linspace(0.5, 0.95, 200)
     left.plot(grid, 1 / (1 - grid), color=IDEAL, linestyle="--", label="ideal: 1 / (1 − sparsity)")
@@ -85,9 +82,4 @@ def draw_sweep(
         axes.spines[["top", "right"]].set_visible(False)
     left.legend(frameon=False, fontsize=9)
     right.legend(frameon=False, loc="lower left", fontsize=9)
-    content = io.BytesIO()
-    try:
-        figure.savefig(content, dpi=120, format="png", metadata={"Software": None})
-    finally:
-        plt.close(figure)
-    write_whole({path: content.getvalue()})
+    save_figure(figure, path)

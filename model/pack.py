@@ -85,7 +85,9 @@ def prune_matrices(
         The format has no global ranking, or a weight is not finite.
     """
     if global_ranking and weight_format not in UNSTRUCTURED:
-        raise InputError(f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out")
+        raise InputError(
+            f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out"
+        )
     own = own_sparsity(config, weight_format)
     if own is not None and sparsity is not None and abs(sparsity - own) > 1e-9:
         what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else "dense"

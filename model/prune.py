@@ -214,8 +214,7 @@ def gradual_sparsity(step: int, *, start: int, end: int, initial: float, final: 
         A parameter is out of range.
     """
     for name, value, low in (("step", step, 0), ("start", start, 0), ("end", end, start + 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-            raise ConfigError(name, value, f"must be an integer of at least {low}")
+        _check_size(name, value, smallest=low)
     _check_size("frequency", frequency, end - start)
     _check_sparsity("initial", initial)
     _check_sparsity("final", final)

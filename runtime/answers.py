@@ -2,14 +2,15 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ..host.attention import AttentionDevice
-from ..model.load import Model, calibration_sentences, load_model
-from ..model.quantise import AttentionScales
+from ..model.load import calibration_sentences, load_model
 from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
@@ -21,6 +22,10 @@ from .compare import CheckedBackend
 from .steps import Steps
 
 __all__ = ["Answers", "answer"]
+
+
+TOLD = ("text", "label", "confidence", "fp32_label", "fp32_confidence", "kept_blocks", "blocks")
+"""What JSON holds of a classification as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +69,8 @@ class Answers:
         sentences = []
         for i, answer in enumerate(self.sentences):
             fields = {
-                "text": answer.text,
+                **{name: getattr(answer, name) for name in TOLD},
                 "tokens": len(answer.tokens),
-                "label": answer.label,
-                "confidence": answer.confidence,
-                "fp32_label": answer.fp32_label,
-                "fp32_confidence": answer.fp32_confidence,
-                "kept_blocks": answer.kept_blocks,
-                "blocks": answer.blocks,
                 "cycles": None if self.cycles is None else self.cycles[i],
                 "heads": [asdict(head) for head in answer.heads],
             }
@@ -94,58 +93,38 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pass:
-    """All texts once, under one setting."""
+    """All texts once, under one setting. Cycles are those of simulated hardware."""
 
-    answers: list[Classification]
-    cycles: list[int]
+    answers: tuple[Classification, ...]
+    cycles: tuple[int, ...] | None
     stream_cycles: int | None
-    heads: int
-    mismatches: int
 
 
 def _run(
-    model: Model,
+    classifier: Callable[..., list[Classification]],
     texts: Sequence[str],
-    backend: Backend | None,
+    backend: Backend,
+    simulated: RtlBackend | None,
     *,
     config: AttentionConfig,
-    scales: AttentionScales,
-    rho: float,
-    tau: float,
     stream: bool,
     picture: tuple[int, tuple[int, int]] | None = None,
 ) -> _Pass:
-    """Classify texts on hardware, or on the golden model if there is no hardware."""
-    answers, cycles = [], []
-    simulated = backend if isinstance(backend, RtlBackend) else None
-    checked = None if backend is None else CheckedBackend(backend)
-    recorder = RecordingBackend(checked or GoldenBackend())
-    start = 0 if simulated is None else simulated.cycles
+    """Classify texts, and with ``stream`` run their heads once more in one stream."""
+    answers: list[Classification] = []
+    recorder = RecordingBackend(backend)
+    ends = [0 if simulated is None else simulated.cycles]
     for i, text in enumerate(texts):
-        answers += classify(
-            model,
-            [text],
-            backend=recorder,
-            config=config,
-            rho=rho,
-            tau=tau,
-            scales=scales,
-            picture=picture[1] if picture is not None and picture[0] == i else None,
-        )
+        watched = picture[1] if picture is not None and picture[0] == i else None
+        answers += classifier([text], backend=recorder, config=config, picture=watched)
         if simulated is not None:
-            cycles.append(simulated.cycles - start)
-            start = simulated.cycles
+            ends.append(simulated.cycles)
     stream_cycles = None
-    if stream and simulated is not None and checked is not None:
-        checked.run(config, recorder.heads)
-        stream_cycles = simulated.cycles - start
-    return _Pass(
-        answers=answers,
-        cycles=cycles,
-        stream_cycles=stream_cycles,
-        heads=0 if checked is None else checked.heads,
-        mismatches=0 if checked is None else checked.mismatches,
-    )
+    if stream and simulated is not None:
+        backend.run(config, recorder.heads)
+        stream_cycles = simulated.cycles - ends[-1]
+    cycles = tuple(end - start for start, end in pairwise(ends))
+    return _Pass(answers=tuple(answers), cycles=cycles or None, stream_cycles=stream_cycles)
 
 
 def answer(
@@ -201,26 +180,27 @@ def answer(
         elif port is not None:
             steps.tell(f"greeting {port}")
             hardware = DeviceBackend(stack.enter_context(AttentionDevice.open(config, port, baud=baud)))
+        checked = None if hardware is None else CheckedBackend(hardware)
+        simulated = hardware if isinstance(hardware, RtlBackend) else None
+        run = partial(_run, texts=texts, backend=checked or GoldenBackend(), simulated=simulated, config=config)
         steps.tell("running")
-        pruned = _run(
-            model, texts, hardware, config=config, scales=scales, rho=rho, tau=tau, stream=dense, picture=picture
-        )
+        classifier = partial(classify, model, scales=scales)
+        pruned = run(partial(classifier, rho=rho, tau=tau), stream=dense, picture=picture)
         unpruned = None
         if dense:
             steps.tell("running without pruning")
-            unpruned = _run(model, texts, hardware, config=config, scales=scales, rho=DENSE_RHO, tau=0.0, stream=True)
-    passes = [pruned] if unpruned is None else [pruned, unpruned]
+            unpruned = run(partial(classifier, rho=DENSE_RHO, tau=0.0), stream=True)
     return Answers(
         model=model_name,
         backend=backend,
         config=config,
         rho=rho,
         tau=tau,
-        sentences=tuple(pruned.answers),
-        cycles=tuple(pruned.cycles) or None,
-        dense_cycles=None if unpruned is None else tuple(unpruned.cycles) or None,
+        sentences=pruned.answers,
+        cycles=pruned.cycles,
+        dense_cycles=None if unpruned is None else unpruned.cycles,
         stream_cycles=pruned.stream_cycles,
         dense_stream_cycles=None if unpruned is None else unpruned.stream_cycles,
-        heads=sum(each.heads for each in passes),
-        mismatches=sum(each.mismatches for each in passes),
+        heads=0 if checked is None else checked.heads,
+        mismatches=0 if checked is None else checked.mismatches,
     )

@@ -181,21 +181,19 @@ def classify(
 
 
 def _summaries(log: Sequence[Sequence[HeadStatistics]], blocks: int) -> tuple[HeadSummary, ...]:
-    summaries = []
-    for layer, heads in enumerate(log):
-        for head, told in enumerate(heads):
-            summaries.append(
-                HeadSummary(
-                    layer=layer,
-                    head=head,
-                    blocks=blocks,
-                    kept_blocks=told.kept_blocks,
-                    pruned=told.pruned,
-                    saturations=told.saturations,
-                    cycles=told.cycles,
-                )
-            )
-    return tuple(summaries)
+    return tuple(
+        HeadSummary(
+            layer=layer,
+            head=head,
+            blocks=blocks,
+            kept_blocks=told.kept_blocks,
+            pruned=told.pruned,
+            saturations=told.saturations,
+            cycles=told.cycles,
+        )
+        for layer, heads in enumerate(log)
+        for head, told in enumerate(heads)
+    )
 
 
 def _picture(attention: AcceleratorAttention, tokens: Tokens, watched: tuple[int, int] | None) -> HeadPicture | None:

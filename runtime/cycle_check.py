@@ -14,7 +14,7 @@ from ..spec.heads import Head, HeadStatistics
 from .attention import AcceleratorAttention, HeadShape
 from .backends import GoldenBackend, RecordingBackend, RtlBackend
 from .compare import CheckedBackend
-from .evaluate import dataset_tokens, task_dataset
+from .evaluate import task_texts
 from .pick import head_work
 from .report import Report
 from .steps import Steps
@@ -88,7 +88,7 @@ def check_cycles(
         The hardware misbehaved.
     """
     steps = steps or Steps()
-    texts = sample(dataset_tokens(model, task_dataset(model, data, task, limit), data, config), CHECKED_SENTENCES)
+    texts = sample(task_texts(model, task, data, config, limit)[1], CHECKED_SENTENCES)
     found = []
     with AttentionSimulator(config, on_progress=steps.announce) as simulator:
         for value in (rho, DENSE_RHO):

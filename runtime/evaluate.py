@@ -19,7 +19,7 @@ from .attention import check_fits
 from .passes import Outcome, Progress, Setting, run_settings
 from .report import Report
 
-__all__ = ["METRICS", "EvaluationReport", "Result", "dataset_tokens", "evaluate", "score", "task_dataset"]
+__all__ = ["METRICS", "EvaluationReport", "Result", "evaluate", "score", "task_texts"]
 
 METRICS = {"sst2": "accuracy", "stsb": "spearman"}
 
@@ -77,13 +77,16 @@ class EvaluationReport(Report):
     seconds: float
 
 
-def task_dataset(model: Model, data: Path, task: str, limit: int | None = None) -> Dataset:
-    """Read the file of a task that a model can do.
+def task_texts(
+    model: Model, task: str, data: Path, config: AttentionConfig, limit: int | None = None
+) -> tuple[Dataset, list[Tokens]]:
+    """Read the file of a task that a model can do, and the tokens of every sentence.
 
     Raises
     ------
     InputError
-        The model cannot do the task, or as :func:`~thresher.model.datasets.read_dataset`.
+        The model cannot do the task, or a sentence is empty or too long for model or hardware, whose line is in the
+        message; or as :func:`~thresher.model.datasets.read_dataset`.
     """
     dataset = read_dataset(data, task, limit)
     if task == "sst2" and len(model.config.labels) != 2:
@@ -92,24 +95,13 @@ def task_dataset(model: Model, data: Path, task: str, limit: int | None = None) 
         raise InputError("task stsb needs a sentence-embedding model, such as all-MiniLM-L6-v2: choose another model")
     if task == "stsb" and len(set(dataset.targets)) < 2:
         raise InputError("task stsb needs examples of different scores: give more of them")
-    return dataset
-
-
-def dataset_tokens(model: Model, dataset: Dataset, data: Path, config: AttentionConfig) -> list[Tokens]:
-    """Tokens of every sentence.
-
-    Raises
-    ------
-    InputError
-        A sentence is empty, or too long for model or hardware. The message gives its line.
-    """
     tokens = []
     for sentence, line in zip(dataset.sentences, dataset.lines, strict=True):
         try:
             tokens.append(model.encode(sentence, max_length=config.max_length))
         except InputError as error:
             raise InputError(f"{str(data)!r} line {line}: {error}") from None
-    return tokens
+    return dataset, tokens
 
 
 def score(dataset: Dataset, outputs: Float32) -> float:
@@ -185,8 +177,7 @@ def evaluate(
     """
     start = time.perf_counter()
     check_fits(config, model.config.head_dim)
-    dataset = task_dataset(model, data, task, limit)
-    tokens = dataset_tokens(model, dataset, data, config)
+    dataset, tokens = task_texts(model, task, data, config, limit)
     source = "given scales"
     if scales is None:
         source = str(calibration or "packaged sentences")

@@ -15,7 +15,7 @@ from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from .attention import HeadShape, check_fits
-from .evaluate import METRICS, dataset_tokens, results, task_dataset
+from .evaluate import METRICS, results, task_texts
 from .passes import Progress, Setting, run_settings
 from .report import Report
 
@@ -186,8 +186,7 @@ def pick(
     start = time.perf_counter()
     ordered = [DENSE_RHO, *_check(target_speedup, rhos)]
     check_fits(config, model.config.head_dim)
-    dataset = task_dataset(model, data, task, limit)
-    tokens = dataset_tokens(model, dataset, data, config)
+    dataset, tokens = task_texts(model, task, data, config, limit)
     if scales is None:
         scales = model.calibrate(calibration_sentences())
     settings = [Setting(), *(Setting(config=config, rho=rho) for rho in ordered)]
