@@ -58,14 +58,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
     arguments = parser.parse_args()
     rows = [row for name in arguments.preset for row in measure(name)]
-    return compare(
-        BASELINE,
-        rows,
-        place=place,
-        tolerances=dict.fromkeys(EXACT, 0.0),
-        order=lambda row: list(SHAPES).index(row["preset"]),
-        write_rows=arguments.write,
-    )
+    return compare(BASELINE, rows, place=place, tolerances=dict.fromkeys(EXACT, 0.0), write_rows=arguments.write)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ def compare(
     *,
     place: Place,
     tolerances: Mapping[str, float],
-    order: Callable[[Row], Any],
     write_rows: bool,
 ) -> int:
     """Print how rows differ from the committed ones.
@@ -56,10 +55,8 @@ def compare(
     tolerances : mapping of str to float
         Largest relative difference of each compared figure. A figure that was measured only once, and is ``None`` in
         the other row, does not differ.
-    order : function
-        Sort key of the committed rows.
     write_rows : bool
-        Replace the committed rows, unless a row is not bit-exact.
+        Replace the committed rows, unless a row is not bit-exact. New rows come last.
 
     Returns
     -------
@@ -83,7 +80,7 @@ def compare(
                 changed += 1
                 print(f"{place(row)} {field}: {old:,} -> {new:,}" + (f" ({new / old - 1:+.1%})" if old else ""))
     if write_rows and not bad:
-        write(path, sorted((known | {place(row): row for row in rows}).values(), key=order))
+        write(path, list((known | {place(row): row for row in rows}).values()))
         return 0
     print("no difference" if not changed else f"{changed} differences")
     return 1 if bad or changed else 0

@@ -23,7 +23,7 @@ from thresher.model.load import Model, as_batch, length_batches, load_model
 from thresher.model.pack import encoder_matrices, prune_matrices
 from thresher.model.prune import Mask, prune_unstructured, quantise_pruned
 from thresher.model.tokenizer import Tokens
-from thresher.model.weights import Float32, Weights, read_weights
+from thresher.model.weights import Float32, read_weights
 from thresher.runtime.evaluate import METRICS, score
 from thresher.spec import WeightFormat, spmm_preset
 
@@ -48,33 +48,6 @@ WAYS = (
     Way(WeightFormat.NM, None),
     *(Way(WeightFormat.BBS, sparsity) for sparsity in (0.25, 0.5, 0.75)),
 )
-
-
-class Replaced(Weights):
-    """A model's tensors, some of them replaced.
-
-    Parameters
-    ----------
-    weights : Weights
-        The model's.
-    tensors : mapping of full name to float32 array
-        Those that stand in for them.
-    """
-
-    def __init__(self, weights: Weights, tensors: Mapping[str, Float32], prefix: str = ""):
-        super().__init__(tensors, prefix)
-        self._original = weights
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._original
-
-    def below(self, prefix: str) -> "Replaced":
-        return Replaced(self._original.below(prefix), self._tensors, self._prefix + prefix)
-
-    def take(self, name: str, *shape: int) -> Float32:
-        if self._prefix + name in self._tensors:
-            return super().take(name, *shape)
-        return self._original.take(name, *shape)
 
 
 def masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
@@ -103,7 +76,7 @@ def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
         f"{prefix}{name}.weight": quantise_pruned(matrix, chosen[name]).dequantise()
         for name, (matrix, _) in encoder_matrices(model.config, weights).items()
     }
-    return replace(model, encoder=BertEncoder(model.config, Replaced(weights, replaced)))
+    return replace(model, encoder=BertEncoder(model.config, weights.replaced(replaced)))
 
 
 def accuracy(model: Model, tokens: list[Tokens], dataset: Dataset) -> float:

@@ -84,14 +84,7 @@ def main() -> int:
     if trained is not None and trained.shape != FFN:
         raise ConfigError("weights", trained.shape, f"the committed rows are those of a matrix {FFN}")
     rows = [row for name in arguments.preset for row in measure(name, trained)]
-    return compare(
-        BASELINE,
-        rows,
-        place=place,
-        tolerances=dict.fromkeys(EXACT, 0.0),
-        order=lambda row: (list(ROWS).index(row["preset"]), row["weights"] != "random"),
-        write_rows=arguments.write,
-    )
+    return compare(BASELINE, rows, place=place, tolerances=dict.fromkeys(EXACT, 0.0), write_rows=arguments.write)
 
 
 if __name__ == "__main__":

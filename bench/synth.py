@@ -104,7 +104,7 @@ def main() -> int:
             if row["fmax_mhz"] is None and all(before.get(field) == row[field] for field in ("lut4", "carry", "ff")):
                 row |= {field: before[field] for field in ("fmax_mhz", "seeds", "speed", "tools")}
             rows.append(row)
-    return compare(BASELINE, rows, place=place, tolerances=TOLERANCES, order=place, write_rows=arguments.write)
+    return compare(BASELINE, rows, place=place, tolerances=TOLERANCES, write_rows=arguments.write)
 
 
 if __name__ == "__main__":

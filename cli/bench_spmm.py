@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..spec import Activation, ConfigError, InputError, SpmmConfig, WeightFormat
+from ..spec.files import check_writable
 from . import options, progress, report
 from .frame import bench_app, command, note, print_json, require_bit_exact
 from .settings import spmm_configuration
@@ -61,7 +62,9 @@ def bench_spmm(
     if matrix is None:
         matrix = products.random_matrix(*shape, seed=seed)
     if picture is not None:
-        _check_picture(picture)
+        if picture.suffix.lower() != ".png":
+            raise ConfigError("picture", str(picture), "must end in .png")
+        check_writable(picture)
     packed, scales = products.pruned_weights(config, matrix, weight_format, wanted)
     note(products.sparsity_note(config, weight_format, sparsity, products.reached_sparsity(packed)))
     points: list[dict[str, Any]] = []
@@ -114,14 +117,6 @@ def _matrix(file: Path | None, tensor: str | None, rows: int | None, columns: in
     if not matrix.size:
         raise InputError(f"tensor {tensor!r} has shape {matrix.shape}: name one that is not empty")
     return matrix
-
-
-def _check_picture(path: Path) -> None:
-    from ..spec.files import check_writable
-
-    if path.suffix.lower() != ".png":
-        raise ConfigError("picture", str(path), "must end in .png")
-    check_writable(path)
 
 
 def _draw(points: list[dict[str, Any]], path: Path, *, config: SpmmConfig, told: dict[str, Any]) -> None:

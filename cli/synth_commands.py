@@ -97,10 +97,10 @@ def synth(
     check_writable(folder / "report.html")
     with progress.steps() as steps:
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
-        common |= {"place": not no_pnr, "depth": depth, "source": tools}
-        common |= {"keep_hierarchy": keep_hierarchy}
+        common |= {"place": not no_pnr, "depth": depth, "source": tools, "keep_hierarchy": keep_hierarchy}
         common |= {"tell": steps.tell, "announce": steps.announce}
-        if unit in WHOLE_UNITS:
+        whole = unit in WHOLE_UNITS
+        if whole:
             common |= dict(zip(("speedup_75", "speedup_source"), speedup(config, PRUNED), strict=True))
         if isinstance(target, Board):
             common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
@@ -108,12 +108,10 @@ def synth(
         else:
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
-        whole = unit in WHOLE_UNITS
         expected = sizes.compared(config, chip.fabric, measured.unit_counts) if whole else {}
         page = html.write(measured, folder / "report.html", expected)
-    told = measured.to_dict()
     if as_json:
-        print_json({**told, "estimates": expected, "report": str(page)})
+        print_json({**measured.to_dict(), "estimates": expected, "report": str(page)})
     else:
         synth_report.show(measured, page, expected)
     if measured.too_large and not no_pnr:

@@ -72,11 +72,6 @@ class BertConfig:
             found = None
         if not isinstance(found, dict):
             raise InputError(f"{str(path)!r} is no JSON object: fetch it again")
-        return cls.from_parameters(found)
-
-    @classmethod
-    def from_parameters(cls, found: dict[str, Any]) -> "BertConfig":
-        """Check the parameters of a ``config.json``; raises as :meth:`from_file`."""
         _check_supported(found)
         sizes = {name: _positive_int(found, name) for name in _SIZES}
         if sizes["hidden_size"] % sizes["num_attention_heads"]:

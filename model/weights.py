@@ -36,6 +36,10 @@ class Weights:
         """Tensors whose names begin with ``prefix``, without it."""
         return Weights(self._tensors, self._prefix + prefix)
 
+    def replaced(self, tensors: Mapping[str, Float32]) -> "Weights":
+        """The same with other tensors in place of those with these full names."""
+        return Weights({**self._tensors, **tensors}, self._prefix)
+
     def take(self, name: str, *shape: int) -> Float32:
         """The tensor of this name.
 

@@ -161,17 +161,11 @@ def check_engine(
     for name, field, size in sizes:
         limit = getattr(config, field)
         if not 1 <= size <= limit:
-            raise ConfigError(name, size, f"the engine takes 1 to {limit}" + _larger(field, size, limit))
+            presets = [preset for preset, larger in SPMM_PRESETS.items() if getattr(larger, field) >= size]
+            advice = (f"choose --preset {presets[0]}, or " if presets else "") + f"raise {field} with --config"
+            raise ConfigError(name, size, f"the engine takes 1 to {limit}" + (f": {advice}" if size > limit else ""))
     if weight_format not in config.formats:
         raise ConfigError("format", str(weight_format), "the engine has " + ", ".join(config.formats))
-
-
-def _larger(field: str, size: int, limit: int) -> str:
-    """Advice for a size beyond the limit."""
-    if size <= limit:
-        return ""
-    presets = [name for name, preset in SPMM_PRESETS.items() if getattr(preset, field) >= size]
-    return ": " + (f"choose --preset {presets[0]}, or " if presets else "") + f"raise {field} with --config"
 
 
 def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int) -> None:

@@ -38,9 +38,8 @@ class MatrixFigures(Report):
         M, K.
     weights, kept : int
         Number of weights before and after pruning.
-    bytes, dense_bytes : int
-        Size of the packed weights with their indices, and of the same matrix as plain INT8. Neither includes scales and
-        biases.
+    bytes : int
+        Size of the packed weights with their indices, without scales and biases.
     cycles, dense_cycles : int
         Cycles of a product with ``tokens`` tokens, with these weights and with dense ones: measured, or by
         :func:`~thresher.cost.spmm.cycles`.
@@ -48,7 +47,7 @@ class MatrixFigures(Report):
         Whether the lanes are spread over the banks of a row, which the command of a product selects.
     """
 
-    derived = ("sparsity", "speedup")
+    derived = ("dense_bytes", "sparsity", "speedup")
 
     name: str
     rows: int
@@ -56,10 +55,14 @@ class MatrixFigures(Report):
     weights: int
     kept: int
     bytes: int
-    dense_bytes: int
     cycles: int
     dense_cycles: int
     spread: bool
+
+    @property
+    def dense_bytes(self) -> int:
+        """Size of the same matrix as plain INT8."""
+        return self.weights
 
     @property
     def sparsity(self) -> float:
@@ -112,7 +115,7 @@ class PackReport(Report):
     @property
     def total(self) -> MatrixFigures:
         """Sums over all matrices; ``rows`` and ``columns`` are 0."""
-        sums = ("weights", "kept", "bytes", "dense_bytes", "cycles", "dense_cycles")
+        sums = ("weights", "kept", "bytes", "cycles", "dense_cycles")
         return MatrixFigures(
             name="total",
             rows=0,
@@ -199,7 +202,20 @@ def prune_model(
         method=packed.method,
         target=sparsity,
         tokens=tokens,
-        matrices=tuple(_figures(config, packed, name, *taken, tokens=tokens) for name, taken in cycles.items()),
+        matrices=tuple(
+            MatrixFigures(
+                name=name,
+                rows=matrix.weights.rows,
+                columns=matrix.weights.columns,
+                weights=matrix.weights.rows * matrix.weights.columns,
+                kept=matrix.weights.stored,
+                bytes=matrix.weights.bytes,
+                cycles=cycles[name][0],
+                dense_cycles=cycles[name][1],
+                spread=fewest_cycles(config, matrix.weights, tokens)[1],
+            )
+            for name, matrix in packed.matrices.items()
+        ),
         measured=rtl,
         bit_exact=exact,
         table=table,
@@ -207,25 +223,6 @@ def prune_model(
     text = json.dumps(report.to_dict(), indent=1) + "\n"
     write_whole({path: packed_bytes(packed), table: text.encode()})
     return report
-
-
-def _figures(
-    config: SpmmConfig, packed: PackedModel, name: str, cycles: int, dense_cycles: int, *, tokens: int
-) -> MatrixFigures:
-    weights = packed.matrices[name].weights
-    size = weights.rows * weights.columns
-    return MatrixFigures(
-        name=name,
-        rows=weights.rows,
-        columns=weights.columns,
-        weights=size,
-        kept=weights.stored,
-        bytes=weights.bytes,
-        dense_bytes=size,
-        cycles=cycles,
-        dense_cycles=dense_cycles,
-        spread=fewest_cycles(config, weights, tokens)[1],
-    )
 
 
 def _estimated(config: SpmmConfig, packed: PackedModel, tokens: int) -> dict[str, tuple[int, int]]:
