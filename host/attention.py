@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from ..hdl.attention.head_streams import attention_signature
-from ..sim.attention import head_counts, head_inputs, head_results
+from ..sim.attention import HeadBatch
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import SimulationError
 from ..spec.heads import Head, HeadStatistics
@@ -79,8 +79,9 @@ class AttentionDevice:
         InputError, CommandValueError
             As in :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
         """
-        values = self._streams.run(head_inputs(self.config, heads), head_counts(self.config, heads))
+        batch = HeadBatch(self.config, heads)
+        values = self._streams.run(batch.inputs(), batch.counts())
         try:
-            return head_results(self.config, heads, values)
+            return batch.results(values)
         except SimulationError as error:
             raise DeviceError(f"the board gives a wrong answer ({error}): load its bitstream again") from None

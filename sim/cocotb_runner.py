@@ -3,27 +3,20 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
-from amaranth.lib import wiring
-
 from ..hdl.emit import interface
-from ..spec.attention_config import AttentionConfig
-from ..spec.heads import Head
-from ..spec.spmm_command import SpmmCommand
-from ..spec.spmm_config import SpmmConfig
-from .attention import HeadRun, attention_design, cycle_limit, head_counts, head_inputs, head_runs
+from .batch import Batch, Run
 from .bridge import pack_all, unpack
 from .build import TOP, Design, design_verilog, make_variables
-from .spmm import spmm_design
-from .spmm_job import SpmmBatch, SpmmJob, SpmmRun
 from .toolchain import ToolError, verilator_environment
 
-__all__ = ["cocotb_exchange", "cocotb_heads", "cocotb_products", "run_cocotb"]
+__all__ = ["cocotb_exchange", "run_cocotb"]
 
+Statistics = TypeVar("Statistics")
 
 TASK_VARIABLE = "THRESHER_TASK"
 """Environment variable with the path of a JSON file: ``inputs`` (packed payloads of every input stream), ``counts``
@@ -33,93 +26,29 @@ ANSWER_VARIABLE = "THRESHER_ANSWER"
 
 
 def run_cocotb(
-    design: wiring.Component | Design,
-    test_module: str,
-    *,
-    build_dir: Path,
-    seed: int,
-    environment: Mapping[str, str] | None = None,
-    waves: bool = False,
-) -> int:
-    """Run a module of cocotb tests on the Verilog of a component. The top module is ``dut``.
-
-    Parameters
-    ----------
-    design : wiring.Component or Design
-    test_module : str
-        Name of the module to import.
-    build_dir : Path
-        Folder for all files: the simulator, ``build.log``, ``test.log``, ``results.xml`` and, with ``waves``,
-        ``dump.vcd``.
-    seed : int
-        Seed of cocotb's random numbers.
-    environment : dict, optional
-        More environment variables for the tests.
-    waves : bool
-        Write waveforms.
-
-    Returns
-    -------
-    int
-        Number of tests, all of which passed.
+    batch: Batch[Statistics], *, build_dir: Path, seed: int, stall: float = 0.3, waves: bool = False
+) -> list[Run[Statistics]]:
+    """Stream a batch through its unit under cocotb. The parameters are those of :func:`cocotb_exchange`.
 
     Raises
     ------
-    AssertionError
-        A test failed, or the module has none.
-    ToolError
-        A tool is missing, or the simulator cannot be built.
+    AssertionError, ToolError
+        As in :func:`cocotb_exchange`.
+    InputError, SimulationError
+        As in :meth:`Batch.inputs <thresher.sim.batch.Batch.inputs>` and
+        :meth:`Batch.results <thresher.sim.batch.Batch.results>`.
     """
-    try:
-        from cocotb_tools.check_results import get_results
-        from cocotb_tools.runner import get_runner
-    except ImportError:
-        raise ToolError("the package cocotb is not installed: run `pip install 'thresher[cocotb]'`") from None
-    variables = verilator_environment()
-    # The tests spend their time in Python, so that a model should compile fast rather than run fast.
-    settings = make_variables(variables["CXX"]) | {"OPT_FAST": "-O0", "OPT_GLOBAL": "-O0"}
-    variables["MAKEFLAGS"] = " ".join(f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
-    build_dir.mkdir(parents=True, exist_ok=True)
-    source = build_dir / f"{TOP}.v"
-    verilog = design_verilog(design)
-    if not source.exists() or source.read_text() != verilog:
-        source.write_text(verilog)
-    results = build_dir / "results.xml"
-    results.unlink(missing_ok=True)
-    # The runner passes the environment of this process on.
-    with mock.patch.dict(os.environ, variables):
-        runner = get_runner("verilator")
-        try:
-            runner.build(
-                sources=[source],
-                hdl_toplevel=TOP,
-                build_dir=build_dir,
-                build_args=["-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "5000", "-CFLAGS", "-std=c++17"],
-                timescale=("1ns", "1ps"),
-                waves=waves,
-                log_file=build_dir / "build.log",
-            )
-        except (Exception, SystemExit) as error:
-            raise ToolError(f"building the cocotb bench failed ({error}): see {build_dir / 'build.log'}") from error
-        # The runner exits if a test fails. The results below say which.
-        with contextlib.suppress(SystemExit):
-            runner.test(
-                test_module=test_module,
-                hdl_toplevel=TOP,
-                hdl_toplevel_lang="verilog",
-                build_dir=build_dir,
-                test_dir=build_dir,
-                results_xml=str(results),
-                seed=seed,
-                extra_env=dict(environment or {}),
-                waves=waves,
-                log_file=build_dir / "test.log",
-            )
-    tests, failed = get_results(results) if results.exists() else (0, 0)
-    if failed or not tests:
-        end = "\n".join((build_dir / "test.log").read_text(errors="replace").splitlines()[-40:])
-        raise AssertionError(f"{failed} of {tests} cocotb tests failed, seed {seed}:\n{end}")
-    return tests
+    values, cycles = cocotb_exchange(
+        batch.design,
+        batch.inputs(),
+        batch.counts(),
+        build_dir=build_dir,
+        seed=seed,
+        stall=stall,
+        max_cycles=batch.cycle_limit(stall),
+        waves=waves,
+    )
+    return batch.runs(values, cycles)
 
 
 def cocotb_exchange(
@@ -139,10 +68,13 @@ def cocotb_exchange(
     ----------
     inputs, counts, seed, stall
         See :func:`~thresher.sim.testbench.run_streams`. Input streams that are not named stay idle.
-    build_dir, waves
-        See :func:`run_cocotb`.
+    build_dir : Path
+        Folder for all files: the simulator, ``build.log``, ``test.log``, ``results.xml`` and, with ``waves``,
+        ``dump.vcd``.
     max_cycles : int
         Longest run.
+    waves : bool
+        Write waveforms.
 
     Returns
     -------
@@ -172,71 +104,57 @@ def cocotb_exchange(
     files = {TASK_VARIABLE: build_dir / "task.json", ANSWER_VARIABLE: build_dir / "answer.json"}
     files[TASK_VARIABLE].write_text(json.dumps(task))
     environment = {name: str(path) for name, path in files.items()}
-    module = f"{__package__}.cocotb_exchange"
-    run_cocotb(design, module, build_dir=build_dir, seed=seed, environment=environment, waves=waves)
+    _build_and_test(design_verilog(design), build_dir, seed=seed, environment=environment, waves=waves)
     answer = json.loads(files[ANSWER_VARIABLE].read_text())
     values = {name: [unpack(streams[name].shape, beat) for beat in beats] for name, beats in answer["beats"].items()}
     return values, answer["cycles"]
 
 
-def cocotb_heads(
-    config: AttentionConfig,
-    heads: Sequence[Head],
-    *,
-    build_dir: Path,
-    seed: int,
-    stall: float = 0.3,
-    waves: bool = False,
-) -> list[HeadRun]:
-    """Run heads on an attention core under cocotb.
-
-    Raises
-    ------
-    AssertionError, ToolError
-        As in :func:`cocotb_exchange`.
-    InputError, CommandValueError, SimulationError
-        As in :meth:`AttentionSimulator.run <thresher.sim.attention.AttentionSimulator.run>`.
-    """
-    values, cycles = cocotb_exchange(
-        attention_design(config),
-        head_inputs(config, heads),
-        head_counts(config, heads),
-        build_dir=build_dir,
-        seed=seed,
-        stall=stall,
-        max_cycles=cycle_limit(config, heads, stall),
-        waves=waves,
-    )
-    return head_runs(config, heads, values, cycles)
-
-
-def cocotb_products(
-    config: SpmmConfig,
-    jobs: Sequence[SpmmJob | SpmmCommand],
-    *,
-    build_dir: Path,
-    seed: int,
-    stall: float = 0.3,
-    waves: bool = False,
-) -> list[SpmmRun]:
-    """Run products on an SpMM engine under cocotb.
-
-    Raises
-    ------
-    AssertionError, ToolError
-        As in :func:`cocotb_exchange`.
-    InputError, CommandValueError, SimulationError
-        As in :meth:`SpmmSimulator.run <thresher.sim.spmm.SpmmSimulator.run>`.
-    """
-    batch = SpmmBatch(config, jobs)
-    values, cycles = cocotb_exchange(
-        spmm_design(config),
-        batch.inputs(),
-        batch.counts(),
-        build_dir=build_dir,
-        seed=seed,
-        stall=stall,
-        max_cycles=batch.cycle_limit(stall),
-        waves=waves,
-    )
-    return batch.runs(values, cycles)
+def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Mapping[str, str], waves: bool) -> None:
+    """Run the test of :mod:`~thresher.sim.cocotb_exchange` on Verilog."""
+    try:
+        from cocotb_tools.check_results import get_results
+        from cocotb_tools.runner import get_runner
+    except ImportError:
+        raise ToolError("the package cocotb is not installed: run `pip install 'thresher[cocotb]'`") from None
+    variables = verilator_environment()
+    # The tests spend their time in Python, so that a model should compile fast rather than run fast.
+    settings = make_variables(variables["CXX"]) | {"OPT_FAST": "-O0", "OPT_GLOBAL": "-O0"}
+    variables["MAKEFLAGS"] = " ".join(f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
+    source = build_dir / f"{TOP}.v"
+    if not source.exists() or source.read_text() != verilog:
+        source.write_text(verilog)
+    results = build_dir / "results.xml"
+    results.unlink(missing_ok=True)
+    # The runner passes the environment of this process on.
+    with mock.patch.dict(os.environ, variables):
+        runner = get_runner("verilator")
+        try:
+            runner.build(
+                sources=[source],
+                hdl_toplevel=TOP,
+                build_dir=build_dir,
+                build_args=["-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "5000", "-CFLAGS", "-std=c++17"],
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                log_file=build_dir / "build.log",
+            )
+        except (Exception, SystemExit) as error:
+            raise ToolError(f"building the cocotb bench failed ({error}): see {build_dir / 'build.log'}") from error
+        # The runner exits if a test fails. The file of results says which.
+        with contextlib.suppress(SystemExit):
+            runner.test(
+                test_module=f"{__package__}.cocotb_exchange",
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=build_dir,
+                test_dir=build_dir,
+                results_xml=str(results),
+                extra_env=environment,
+                waves=waves,
+                log_file=build_dir / "test.log",
+            )
+    tests, failed = get_results(results) if results.exists() else (0, 0)
+    if failed or not tests:
+        end = "\n".join((build_dir / "test.log").read_text(errors="replace").splitlines()[-40:])
+        raise AssertionError(f"{failed} of {tests} cocotb tests failed, seed {seed}:\n{end}")

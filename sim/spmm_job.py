@@ -1,22 +1,24 @@
 """Products of an SpMM engine: conversion to the payloads of its input streams, and back from its output streams."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdl.spmm.product_streams import input_layout, weights_layout
+from ..hdl.spmm.engine import Spmm
+from ..hdl.spmm.product_streams import input_layout, spmm_signature, weights_layout
 from ..spec.errors import InputError, SimulationError
 from ..spec.formats import INT8_MAX, INT8_MIN, ceil_div
 from ..spec.schedule import row_steps, schedule
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmCommand, SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.weight_words import engine_word_shape
+from .batch import Batch, Run, Work, about
+from .build import Design
 
-__all__ = ["PackedMatrix", "SpmmBatch", "SpmmJob", "SpmmRun", "SpmmStatistics", "word_bytes"]
+__all__ = ["PackedMatrix", "SpmmBatch", "SpmmJob", "SpmmRun", "SpmmStatistics", "spmm_design", "word_bytes"]
 
 PADDING = 85
 """Value of the padding that the hardware must ignore. It is not 0, so that an error becomes visible."""
@@ -135,24 +137,14 @@ class SpmmStatistics:
     cycles: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SpmmRun:
-    """Answer of the engine to a product, and its time.
+SpmmRun = Run[SpmmStatistics]
+"""Answer of the engine to a product. Its output has shape (M, N)."""
 
-    Attributes
-    ----------
-    output : (M, N) int8, or None
-        None if the command is rejected.
-    statistics : SpmmStatistics
-    accepted, finished : int
-        Clock cycles of the transfer of the command and of the last output beat (of the statistics, if the command is
-        rejected). The differences between successive products give the throughput.
-    """
 
-    output: NDArray[np.int8] | None
-    statistics: SpmmStatistics
-    accepted: int
-    finished: int
+def spmm_design(config: SpmmConfig) -> Design:
+    """Design of an SpMM engine. It is emitted only on a cache miss."""
+    key = f"Spmm {config.to_json()}"
+    return Design(signature=spmm_signature(config), make=lambda: Spmm(config), key=key)
 
 
 def _check_array(name: str, array: Any, dimensions: int) -> None:
@@ -192,15 +184,15 @@ def word_bytes(config: SpmmConfig, weights: PackedMatrix) -> NDArray[np.int8]:
     return words
 
 
-class _Product:
-    """A command of a batch, with its payloads on each stream."""
+class _Product(Work):
+    """A product of a batch."""
 
     def __init__(self, config: SpmmConfig, item: SpmmJob | SpmmCommand, *, table_loaded: bool):
         self.config = config
         self.command = item if isinstance(item, SpmmCommand) else item.command(config)
         self.command.check_encodable(config)
-        self.accepted = self.command.rejection(config, table_loaded=table_loaded) is SpmmError.NONE
-        if not self.accepted:
+        self.output_beats, self.cycle_limit = 0, 100
+        if self.command.rejection(config, table_loaded=table_loaded) is not SpmmError.NONE:
             return
         if isinstance(item, SpmmCommand):
             raise InputError(f"the engine accepts {item}: give a job, with operands")
@@ -218,11 +210,17 @@ class _Product:
             )
         if item.x.shape[0] != self.columns:
             raise InputError(f"X must have {self.columns} rows, one per column of W, not {item.x.shape[0]}")
-        self.steps = row_steps(config, weights.format, weights.lengths.tolist(), spread=self.spread)
-        self.engines = np.array(schedule(config, self.steps, spread=self.spread))
+        steps = row_steps(config, weights.format, weights.lengths.tolist(), spread=self.spread)
+        self.engines = np.array(schedule(config, steps, spread=self.spread))
+        self.output_beats = self.passes * self.row_beats
+        if not self.spread:
+            full, tail = divmod(self.tokens, config.lanes)
+            self.output_beats = self.rows * (full * config.beats_per_row + ceil_div(tail, config.drain_lanes))
+        # Engines and streams never overlap.
+        pass_cycles = sum(steps) + self.rows + self.columns + 200
+        self.cycle_limit = self.passes * pass_cycles + self.output_beats + 1000
 
-    def payloads(self) -> dict[str, np.ndarray]:
-        """Payloads of each input stream except the command stream."""
+    def payloads(self) -> dict[str, NDArray[Any]]:
         weights = {f"i_weights__{engine}": beats for engine, beats in enumerate(self._weights())}
         return {"i_rows": self._rows(), "i_inputs": self._inputs(), "i_table": self._table(), **weights}
 
@@ -270,25 +268,7 @@ class _Product:
             raise InputError(f"the activation table must be {entries} integers from {INT8_MIN} to {INT8_MAX}")
         return table.astype(np.int8)[:, None]
 
-    @property
-    def output_beats(self) -> int:
-        """Number of output beats."""
-        if not self.accepted:
-            return 0
-        if self.spread:
-            return self.passes * self.row_beats
-        full, tail = divmod(self.tokens, self.config.lanes)
-        drain = self.config.drain_lanes
-        return self.rows * (full * self.config.beats_per_row + ceil_div(tail, drain))
-
-    def output(self, beats: np.ndarray) -> np.ndarray:
-        """Output (M, N) int8 from the output beats.
-
-        Raises
-        ------
-        SimulationError
-            Padding beyond M or N is not zero.
-        """
+    def output(self, beats: NDArray[np.int8]) -> NDArray[np.int8]:
         spare = beats[:, :0]
         if self.spread:
             used = self.config.rows * self.config.spread_tokens
@@ -305,27 +285,8 @@ class _Product:
             raise SimulationError(f"output beyond {self.rows} rows and {self.tokens} tokens is not zero")
         return padded[: self.rows, : self.tokens].copy()
 
-    @property
-    def cycle_limit(self) -> int:
-        """Upper bound of the cycles of the product. It assumes that engines and streams never overlap."""
-        if not self.accepted:
-            return 100
-        steps = sum(self.steps) + self.rows + self.columns + 200
-        return self.passes * steps + self.output_beats + 1000
 
-
-@contextlib.contextmanager
-def _about(index: int) -> Iterator[None]:
-    """Add the number of the product to errors."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"product {index}: {error}") from None
-    except SimulationError as error:
-        raise SimulationError(f"product {index}: {error}") from None
-
-
-class SpmmBatch:
+class SpmmBatch(Batch[SpmmStatistics]):
     """Products that stream through an engine.
 
     Parameters
@@ -351,68 +312,15 @@ class SpmmBatch:
     """
 
     def __init__(self, config: SpmmConfig, jobs: Sequence[SpmmJob | SpmmCommand], *, table_loaded: bool = False):
-        self.config = config
-        self._products: list[_Product] = []
+        products: list[Work] = []
         for index, item in enumerate(jobs):
-            with _about(index):
+            with about("product", index):
                 product = _Product(config, item, table_loaded=table_loaded)
-            table_loaded |= product.accepted and bool(product.command.load_table)
-            self._products.append(product)
+            table_loaded |= product.output_beats > 0 and bool(product.command.load_table)
+            products.append(product)
         self.table_loaded = table_loaded
+        super().__init__(spmm_design(config), "product", products)
 
-    def inputs(self) -> dict[str, Any]:
-        """Payloads for the input streams of the engine.
-
-        Raises
-        ------
-        InputError
-            Operands do not have the shapes, types and ranges of :class:`SpmmJob`.
-        """
-        streams: dict[str, list[np.ndarray]] = {}
-        for index, product in enumerate(self._products):
-            if product.accepted:
-                with _about(index):
-                    for name, beats in product.payloads().items():
-                        streams.setdefault(name, []).append(beats)
-        joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in streams.items()}
-        return {"i_command": [asdict(product.command) for product in self._products], **joined}
-
-    def counts(self) -> dict[str, int]:
-        """Number of payloads that each output stream of the engine gives."""
-        return {
-            "o_data": sum(product.output_beats for product in self._products),
-            "o_statistics": len(self._products),
-        }
-
-    def cycle_limit(self, stall: float) -> int:
-        """Upper bound of the cycles of the batch, with a large margin."""
-        return round(4 * (1000 + sum(product.cycle_limit for product in self._products)) / (1 - stall))
-
-    def runs(self, values: Mapping[str, Any], cycles: Mapping[str, Any]) -> list[SpmmRun]:
-        """Divide the transfers of the streams into products.
-
-        Raises
-        ------
-        SimulationError
-            Padding beyond M or N is not zero.
-        """
-        beats = np.asarray(values["o_data"], np.int8).reshape(-1, self.config.drain_lanes)
-        runs, start = [], 0
-        for index, product in enumerate(self._products):
-            fields = values["o_statistics"][index]
-            end = start + product.output_beats
-            output, finished = None, cycles["o_statistics"][index]
-            if product.accepted:
-                with _about(index):
-                    output = product.output(beats[start:end])
-                finished = cycles["o_data"][end - 1]
-            start = end
-            runs.append(
-                SpmmRun(
-                    output=output,
-                    statistics=SpmmStatistics(**{**fields, "error": SpmmError(fields["error"])}),
-                    accepted=int(cycles["i_command"][index]),
-                    finished=int(finished),
-                )
-            )
-        return runs
+    def statistics(self, fields: dict[str, int]) -> SpmmStatistics:
+        """Statistics from the payload of the statistics stream."""
+        return SpmmStatistics(**{**fields, "error": SpmmError(fields["error"])})

@@ -17,7 +17,7 @@ from .bridge import pack, pack_beats, unpack_beats, words_of
 from .build import TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError
 
-__all__ = ["Transfers", "UnitSimulator", "VerilatorSimulator"]
+__all__ = ["Transfers", "VerilatorSimulator"]
 
 SLICE = 200_000
 """Cycles after which the simulator returns to Python, so that an interrupt from the keyboard can end it."""
@@ -285,57 +285,3 @@ class VerilatorSimulator:
                 if side == _OUTPUT:
                     values[port.name] = unpack_beats(port.shape, words)
         return Transfers(values=values, cycles=cycles)
-
-
-class UnitSimulator:
-    """Base class of the simulators of units. Subclasses add a method that runs the unit's kind of work.
-
-    Parameters
-    ----------
-    design : Design
-    stall : float
-        Probability, in each cycle, that a source offers nothing new or a sink is not ready.
-    seed : int
-        Seed of the stalls.
-    verilog, trace, on_progress
-        See :class:`VerilatorSimulator`.
-
-    Raises
-    ------
-    ToolError
-        A tool is missing or fails, or the cache or the trace cannot be written.
-    """
-
-    def __init__(
-        self,
-        design: Design,
-        *,
-        stall: float = 0.0,
-        seed: int = 0,
-        verilog: str | None = None,
-        trace: Path | None = None,
-        on_progress: Progress | None = None,
-    ):
-        self._stall = stall
-        self._simulator = VerilatorSimulator(
-            design, stall=stall, seed=seed, verilog=verilog, trace=trace, on_progress=on_progress
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the simulation and complete the trace."""
-        self._simulator.close()
-
-    @property
-    def cycle(self) -> int:
-        """Cycles since reset."""
-        return self._simulator.cycle
-
-    def reset(self) -> None:
-        """Reset the unit and set the cycle count to 0."""
-        self._simulator.reset()

@@ -6,8 +6,9 @@ from amaranth import Module, Mux, Signal
 from amaranth.hdl import Cat, MemoryInstance, Shape, Value
 from amaranth.lib import memory
 from thresher.hdl.lib.scratchpad import NEVER_BOTH
-from thresher.sim.attention import simulate_heads
-from thresher.sim.spmm import simulate_products
+from thresher.sim.attention import HeadBatch
+from thresher.sim.batch import simulate
+from thresher.sim.spmm_job import SpmmBatch
 from thresher.spec import spmm_preset
 
 from ..heads import check_heads, edge_heads, random_head
@@ -52,7 +53,7 @@ def test_attention_core_uses_no_word_that_is_being_written(poisoned, make, stall
     config, seed = make(tiny(max_length=10)), 11
     rng = np.random.default_rng(seed)
     heads = [random_head(config, rng) for _ in range(4)] if stall else edge_heads(config, rng)
-    check_heads(config, heads, simulate_heads(config, heads, seed=seed, stall=stall), seed)
+    check_heads(config, heads, simulate(HeadBatch(config, heads), seed=seed, stall=stall), seed)
     assert poisoned
 
 
@@ -61,5 +62,5 @@ def test_attention_core_uses_no_word_that_is_being_written(poisoned, make, stall
 def test_spmm_engine_uses_no_word_that_is_being_written(poisoned, seed, stall):
     config = spmm_preset("tiny")
     jobs = random_jobs(config, count=8, seed=seed)
-    check_products(config, jobs, simulate_products(config, jobs, seed=seed, stall=stall), seed)
+    check_products(config, jobs, simulate(SpmmBatch(config, jobs), seed=seed, stall=stall), seed)
     assert poisoned

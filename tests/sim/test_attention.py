@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.sim import attention
-from thresher.sim.attention import AttentionSimulator, simulate_heads
+from thresher.sim.attention import AttentionSimulator, HeadBatch
+from thresher.sim.batch import simulate
 from thresher.spec import CommandValueError, HeadCommand, InputError, preset
 from thresher.spec.errors import SimulationError
 
@@ -43,17 +44,17 @@ def test_state_lasts_between_runs(simulator):
 
 def test_amaranth_simulator_matches_golden():
     heads = random_heads(TINY, count=5, seed=4)
-    check_heads(TINY, heads, simulate_heads(TINY, heads, seed=4, stall=0.2), 4)
+    check_heads(TINY, heads, simulate(HeadBatch(TINY, heads), seed=4, stall=0.2), 4)
 
 
 def test_bad_operands_are_rejected_before_the_simulation(simulator):
     command, q, k, v = random_head(simulator.config, np.random.default_rng(1))
     before = simulator.cycle
-    with pytest.raises(InputError, match="K of head 1 must be an int8 array, not int64"):
+    with pytest.raises(InputError, match="head 1: K must be an int8 array, not int64"):
         simulator.run([(command, q, k, v), (command, q, k.astype(np.int64), v)])
-    with pytest.raises(InputError, match="V of head 0 must be an int8 array, not list"):
+    with pytest.raises(InputError, match="head 0: V must be an int8 array, not list"):
         simulator.run([(command, q, k, v.tolist())])
-    with pytest.raises(InputError, match="Q of head 0 must have shape"):
+    with pytest.raises(InputError, match="head 0: Q must have shape"):
         simulator.run([(command, q[:, :0], k, v)])
     with pytest.raises(CommandValueError, match="rho=256"):
         simulator.run([(dataclasses.replace(command, rho=256), q, k, v)])
@@ -80,4 +81,4 @@ def test_output_beyond_the_head_dimension_must_be_zero():
     cycles = {"i_command": [0], "o_data": [9], "o_statistics": [10]}
     one = np.zeros((1, 1), np.int8)
     with pytest.raises(SimulationError, match="head 0: output beyond head_dim=1 is not zero"):
-        attention.head_runs(config, [(command, one, one, one)], values, cycles)
+        HeadBatch(config, [(command, one, one, one)]).runs(values, cycles)

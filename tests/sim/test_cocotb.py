@@ -1,8 +1,10 @@
 """The emitted units under cocotb match the golden model, and a broken stream is detected."""
 
 import pytest
+from thresher.sim.attention import HeadBatch
 from thresher.sim.build import Design
-from thresher.sim.cocotb_runner import cocotb_exchange, cocotb_heads, cocotb_products
+from thresher.sim.cocotb_runner import cocotb_exchange, run_cocotb
+from thresher.sim.spmm_job import SpmmBatch
 from thresher.spec import preset, spmm_preset
 
 from ..heads import check_heads, random_heads
@@ -16,14 +18,14 @@ pytestmark = pytest.mark.slow
 def test_heads_match_golden(tmp_path):
     config = preset("tiny")
     heads = random_heads(config, count=8, seed=SEED)
-    check_heads(config, heads, cocotb_heads(config, heads, build_dir=tmp_path, seed=SEED, waves=True), SEED)
+    check_heads(config, heads, run_cocotb(HeadBatch(config, heads), build_dir=tmp_path, seed=SEED, waves=True), SEED)
     assert (tmp_path / "dump.vcd").stat().st_size > 0
 
 
 def test_products_match_golden(tmp_path):
     config = spmm_preset("tiny")
     jobs = random_jobs(config, count=15, seed=SEED)
-    check_products(config, jobs, cocotb_products(config, jobs, build_dir=tmp_path, seed=SEED), SEED)
+    check_products(config, jobs, run_cocotb(SpmmBatch(config, jobs), build_dir=tmp_path, seed=SEED), SEED)
 
 
 def test_a_payload_that_changes_is_detected(tmp_path):

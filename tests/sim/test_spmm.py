@@ -8,8 +8,9 @@ import pytest
 from thresher.cost.spmm import cycles
 from thresher.golden.spmm.packing import pack
 from thresher.hdl.spmm.engine import Spmm
-from thresher.sim.spmm import SpmmJob, SpmmSimulator, simulate_products, spmm_design
-from thresher.sim.spmm_job import SpmmBatch
+from thresher.sim.batch import simulate
+from thresher.sim.spmm import SpmmJob, SpmmSimulator
+from thresher.sim.spmm_job import SpmmBatch, spmm_design
 from thresher.spec import Activation, CommandValueError, InputError, SpmmCommand, SpmmError, WeightFormat, spmm_preset
 from thresher.spec.errors import SimulationError
 
@@ -156,7 +157,7 @@ def test_amaranth_simulator_takes_the_same_cycles(simulator):
     """Without stalls, both simulators accept and finish products in the same cycles."""
     jobs = random_jobs(TINY, count=6, seed=4)
     simulator.reset()
-    one, other = simulate_products(TINY, jobs, seed=4, stall=0.0), simulator.run(jobs)
+    one, other = simulate(SpmmBatch(TINY, jobs), seed=4, stall=0.0), simulator.run(jobs)
     check_products(TINY, jobs, one, 4)
     assert [(run.accepted, run.finished) for run in one] == [(run.accepted, run.finished) for run in other]
 

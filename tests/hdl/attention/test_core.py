@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.hdl.attention.core import AttentionCore
-from thresher.sim.attention import head_counts, head_runs
+from thresher.sim.attention import HeadBatch
 from thresher.sim.testbench import run_streams
 from thresher.spec import POLICIES, CommandError, Fill, Importance, Normalise, Score, Split
 from thresher.spec.formats import ceil_div
@@ -61,14 +61,15 @@ def run(config, heads, *, seed, stall):
         for beat in beats(config, matrix, rng)
     ]
     commands = [dataclasses.asdict(command) for command, *_ in heads]
+    batch = HeadBatch(config, heads)
     transcript = run_streams(
         AttentionCore(config),
         {"i_command": commands, "i_data": data},
-        head_counts(config, heads),
+        batch.counts(),
         seed=seed,
         stall=stall,
     )
-    check_heads(config, heads, head_runs(config, heads, transcript.values, transcript.cycles), seed)
+    check_heads(config, heads, batch.runs(transcript.values, transcript.cycles), seed)
 
 
 def heads_of_every_kind(config, rng, *, random):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thresher.golden.spmm.packing import pack
-from thresher.sim.spmm import simulate_products, spmm_design
-from thresher.sim.spmm_job import SpmmBatch
+from thresher.sim.batch import simulate
+from thresher.sim.spmm_job import SpmmBatch, spmm_design
 from thresher.sim.verilator import VerilatorSimulator
 from thresher.spec import Activation, SpmmCommand, SpmmConfig, SpmmError, WeightFormat, spmm_preset
 
@@ -41,7 +41,7 @@ WAYS = [
 
 def run(config, jobs, *, seed, stall):
     """Run products back to back in Amaranth's simulator and compare every result."""
-    runs = simulate_products(config, jobs, seed=seed, stall=stall)
+    runs = simulate(SpmmBatch(config, jobs), seed=seed, stall=stall)
     check_products(config, jobs, runs, seed)
     return runs
 
@@ -49,7 +49,7 @@ def run(config, jobs, *, seed, stall):
 def run_tiny(jobs, *, seed, stall):
     """Run products back to back on the preset ``tiny`` under Verilator and compare every result."""
     batch = SpmmBatch(TINY, jobs)
-    limit = batch.cycle_limit(max(stall.values()) if isinstance(stall, dict) else stall)
+    limit = batch.cycle_limit(stall)
     with VerilatorSimulator(spmm_design(TINY), stall=stall, seed=seed) as simulator:
         transfers = simulator.run(batch.inputs(), batch.counts(), max_cycles=limit)
     check_products(TINY, jobs, batch.runs(transfers.values, transfers.cycles), seed)
