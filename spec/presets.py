@@ -3,7 +3,7 @@
 import dataclasses
 
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
-from .errors import ConfigError
+from .base import look_up
 from .spmm_config import SpmmConfig
 
 __all__ = ["POLICIES", "PRESETS", "SPMM_PRESETS", "preset", "spmm_preset"]
@@ -64,11 +64,7 @@ def preset(name: str, *, policy: str = "thresher") -> AttentionConfig:
     ConfigError
         A name is unknown.
     """
-    if name not in PRESETS:
-        raise ConfigError("preset", name, "must be one of " + ", ".join(PRESETS))
-    if policy not in POLICIES:
-        raise ConfigError("policy", policy, "must be one of " + ", ".join(POLICIES))
-    return dataclasses.replace(PRESETS[name], **POLICIES[policy])
+    return dataclasses.replace(look_up("preset", name, PRESETS), **look_up("policy", policy, POLICIES))
 
 
 def spmm_preset(name: str) -> SpmmConfig:
@@ -79,6 +75,4 @@ def spmm_preset(name: str) -> SpmmConfig:
     ConfigError
         The name is unknown.
     """
-    if name not in SPMM_PRESETS:
-        raise ConfigError("preset", name, "must be one of " + ", ".join(SPMM_PRESETS))
-    return SPMM_PRESETS[name]
+    return look_up("preset", name, SPMM_PRESETS)

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..spec.base import look_up
 from ..spec.errors import ConfigError
 
 __all__ = ["DEVICES", "Capacity", "Device", "Family", "device"]
@@ -161,7 +162,4 @@ def device(name: str) -> Device:
     ConfigError
         The name is unknown.
     """
-    found = DEVICES.get(name.lower())
-    if found is None:
-        raise ConfigError("device", name, "must be one of " + ", ".join(DEVICES))
-    return found
+    return look_up("device", name.lower(), DEVICES)

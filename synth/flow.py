@@ -19,7 +19,7 @@ from .boards.design import design
 from .devices import Device, Family
 from .devices import device as device_of
 from .measurement import CORE, WHOLE_UNITS, Fit, Measurement, OnBoard
-from .netlist import Resources, blocks, logic_cells, read_cells, scopes_of, total
+from .netlist import Resources, blocks, read_cells, scopes_of, total
 from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told
 from .timing import Route, read_report
 from .tools import Source, SynthesisError, Tool, find
@@ -204,8 +204,7 @@ class _Work:
         steps = Steps(plan, self.folder.resolve(), tell=self.tell, announce=self.announce)
         netlist = steps.synthesise(yosys)
         cells = read_cells(steps.folder / netlist)
-        alone = logic_cells(steps.folder / netlist) if device.family is Family.ICE40 else ()
-        listed = blocks(cells, device.family, depth=self.depth, alone=alone)
+        listed = blocks(cells, device.family, depth=self.depth)
         fits = _fits(total(listed), device)
         routes: dict[int, Route] = {}
         by_block = plan.keep_hierarchy and device.family is not Family.GENERIC  # gates always are

@@ -180,7 +180,7 @@ class Measurement:
     def to_dict(self) -> dict[str, Any]:
         """Fields for JSON. ``lut4`` counts all look-up tables (with six inputs on Xilinx), ``logic_lut4`` those of
         logic. ``multipliers`` is ``None`` for parts of units."""
-        counts = self.resources
+        counts = dataclasses.asdict(self.resources)
         reached = [route.fmax_mhz for route in self.routes.values()]
         multipliers = self.multipliers if self.unit in WHOLE_UNITS else None
         return {
@@ -188,16 +188,9 @@ class Measurement:
             "unit": self.unit,
             "device": self.device,
             "speed": self.speed,
-            "lut4": counts.lut,
-            "logic_lut4": counts.logic_lut,
-            "carry": counts.carry,
-            "lut_ram": counts.lut_ram,
-            "mux": counts.mux,
-            "ff": counts.ff,
-            "bram": counts.bram,
-            "dsp": counts.dsp,
-            "gates": counts.gates,
-            "cells": counts.cells,
+            "lut4": counts.pop("lut"),
+            "logic_lut4": counts.pop("logic_lut"),
+            **counts,
             "fits": {name: dataclasses.asdict(fit) for name, fit in self.fits.items()},
             "fmax_mhz": {"median": self.fmax_mhz, "min": min(reached), "max": max(reached)} if reached else None,
             "seeds": {seed: route.fmax_mhz for seed, route in self.routes.items()},
@@ -205,7 +198,7 @@ class Measurement:
             "critical_path": [dataclasses.asdict(segment) for segment in self.critical_path],
             "placed": {} if self.median_route is None else self.median_route.placed,
             "multipliers": multipliers,
-            "lut4_per_multiplier": None if multipliers is None else counts.lut / multipliers,
+            "lut4_per_multiplier": None if multipliers is None else self.resources.lut / multipliers,
             "gops_dense": self.gops_dense,
             "gops_effective_75": self.gops_effective_75,
             "speedup_75": self.speedup_75,

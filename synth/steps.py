@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..spec.base import digest
 from .devices import Device, Family
 from .global_resets import reset_globally
 from .multiplier_places import DIES, place_multipliers
@@ -119,7 +120,7 @@ class Plan:
 def _netlist_key(plan: Plan, yosys: Tool) -> str:
     """Digest of all inputs of a netlist."""
     parts = (plan.verilog, plan.device.name, _commands(plan), yosys.version, yosys.source)
-    return _digest(NETLIST_VERSION, *changes(plan), *parts)
+    return digest(NETLIST_VERSION, *changes(plan), *parts)
 
 
 def _commands(plan: Plan) -> str:
@@ -254,7 +255,7 @@ class Steps:
         options += ["--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
-        key = _digest(self._netlist_key, constraints, placer.version, placer.source, *options)
+        key = digest(self._netlist_key, constraints, placer.version, placer.source, *options)
         files = [report, *([] if plan.pins is None else [self._layout(seed)])]
         arguments = [*options, "--json", netlist, "--report", report]
         note = self._once(files, key, lambda: self._nextpnr(placer, arguments, seed=seed, report=report))
@@ -395,10 +396,3 @@ def _plain_names(verilog: str) -> str:
     With names such as ``\\row[0]``, ABC9 of Yosys fails on some netlists.
     """
     return re.sub(r"\\\S+", lambda name: name[0].replace("[", "(").replace("]", ")"), verilog)
-
-
-def _digest(*parts: str) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(hashlib.sha256(part.encode()).digest())
-    return whole.hexdigest()

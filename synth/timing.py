@@ -1,7 +1,6 @@
 """Clock and critical path in a report of nextpnr."""
 
 import json
-from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,10 @@ class Segment:
     logic_ns: float
     routing_ns: float
     cells: int
+
+    def __add__(self, other: "Segment") -> "Segment":
+        logic, routing = self.logic_ns + other.logic_ns, self.routing_ns + other.routing_ns
+        return Segment(block=self.block, logic_ns=logic, routing_ns=routing, cells=self.cells + other.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,26 +96,21 @@ def _segments(steps: list[dict[str, Any]], scopes: Container[str], depth: int) -
     found: list[Segment] = []
     for step in steps:
         block = block_of(step["from"]["cell"], scopes, depth=depth)
-        routing = step["type"] == "routing"
         delay = float(step["delay"])
-        times = (0.0, delay, 0) if routing else (delay, 0.0, 1)
+        if step["type"] == "routing":
+            segment = Segment(block=block, logic_ns=0.0, routing_ns=delay, cells=0)
+        else:
+            segment = Segment(block=block, logic_ns=delay, routing_ns=0.0, cells=1)
         if found and found[-1].block == block:
-            last = found.pop()
-            times = (last.logic_ns + times[0], last.routing_ns + times[1], last.cells + times[2])
-        found.append(Segment(block=block, logic_ns=times[0], routing_ns=times[1], cells=times[2]))
+            segment = found.pop() + segment
+        found.append(segment)
     return tuple(found)
 
 
 def by_block(path: tuple[Segment, ...]) -> list[Segment]:
     """Segments summed by block, the longest delay first."""
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0])
+    sums: dict[str, Segment] = {}
     for segment in path:
-        entry = sums[segment.block]
-        entry[0] += segment.logic_ns
-        entry[1] += segment.routing_ns
-        entry[2] += segment.cells
-    listed = [
-        Segment(block=block, logic_ns=logic, routing_ns=routing, cells=int(cells))
-        for block, (logic, routing, cells) in sums.items()
-    ]
-    return sorted(listed, key=lambda segment: -segment.logic_ns - segment.routing_ns)
+        known = sums.get(segment.block)
+        sums[segment.block] = segment if known is None else known + segment
+    return sorted(sums.values(), key=lambda segment: -segment.logic_ns - segment.routing_ns)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pkgutil
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -21,7 +22,7 @@ from ...spec.spmm_config import SpmmConfig
 from ..devices import Family, device
 from ..steps import Told
 from ..tools import Source, SynthesisError
-from .board import Board
+from . import Board
 from .pll import Pll, make_pll
 
 __all__ = ["BoardDesign", "design"]
@@ -99,7 +100,7 @@ def design(
     """
     if util.find_spec("amaranth_boards") is None:
         raise SynthesisError("amaranth-boards not found: run `pip install 'thresher[boards]'`")
-    platform = board.platform()
+    platform = pkgutil.resolve_name(board.platform)()
     input_mhz = platform.default_clk_frequency / 1e6
     wanted_mhz = board.clock_mhz if clock_mhz is None else clock_mhz
     if not (math.isfinite(wanted_mhz) and wanted_mhz > 0):
