@@ -1,6 +1,7 @@
 """Attention core on a board, driven with whole heads."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from .streams import StreamDevice
 __all__ = ["AttentionDevice"]
 
 
-class AttentionDevice:
+class AttentionDevice(AbstractContextManager["AttentionDevice"]):
     """An attention core on a board. In simulation see :class:`~thresher.sim.attention.AttentionSimulator`.
 
     Parameters
@@ -53,9 +54,6 @@ class AttentionDevice:
             The port does not exist, the board does not answer, or it holds another configuration.
         """
         return cls(config, SerialPort(name, baud=baud))
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -1,7 +1,7 @@
 """Requests to a board and their answers. A request is sent again until its answer arrives, and is executed once."""
 
 import time
-from typing import Self
+from contextlib import AbstractContextManager
 
 from ..spec.attention_config import AttentionConfig
 from ..spec.link import IDENTITY_BYTES, IDENTITY_PORT, VERSION, Operation, identity, kind
@@ -29,7 +29,7 @@ UNITS = {0: "the attention core", 1: "the SpMM engine"}
 """Units by their number in an identity."""
 
 
-class Link:
+class Link(AbstractContextManager["Link"]):
     """The host side of a link.
 
     Parameters
@@ -47,9 +47,6 @@ class Link:
         self.longest_payload = IDENTITY_BYTES
         """Largest number of bytes that a request can write or read."""
         self._drain()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -7,7 +7,7 @@ import select
 import threading
 import tty
 from collections.abc import Iterator
-from typing import Self
+from contextlib import AbstractContextManager
 
 from amaranth import Module
 from amaranth.lib import stream, wiring
@@ -68,7 +68,7 @@ class OnLine(wiring.Component):
         return m
 
 
-class BoardSimulator:
+class BoardSimulator(AbstractContextManager["BoardSimulator"]):
     """Simulator of a linked core, under Verilator, with bytes in and out.
 
     Parameters
@@ -102,9 +102,6 @@ class BoardSimulator:
         )
         self._simulator = VerilatorSimulator(design, on_progress=on_progress)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_) -> None:
         self.close()
 
@@ -118,7 +115,7 @@ class BoardSimulator:
         return bytes(transfers.values["o"])
 
 
-class BoardTerminal:
+class BoardTerminal(AbstractContextManager["BoardTerminal"]):
     """A simulated board at a pseudo-terminal. Programs open it as a serial port.
 
     Parameters
@@ -138,9 +135,6 @@ class BoardTerminal:
         tty.setraw(self._end)
         os.set_blocking(self._line, False)
         self.path = os.ttyname(self._end)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -4,9 +4,10 @@ import ctypes
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from amaranth.lib import wiring
@@ -77,7 +78,7 @@ def _trace_kind(trace: Path | None) -> str | None:
     return trace.suffix
 
 
-class VerilatorSimulator:
+class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
     """Simulator of a component. It keeps its state from one call to the next.
 
     Parameters
@@ -132,9 +133,6 @@ class VerilatorSimulator:
         for name, value in (settings or {}).items():
             self.set(name, value)
         self.reset()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()
