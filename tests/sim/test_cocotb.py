@@ -1,6 +1,8 @@
 """The emitted units under cocotb match the golden model, and a broken stream is detected."""
 
 import pytest
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
 from thresher.sim.attention import HeadBatch
 from thresher.sim.build import Design
 from thresher.sim.cocotb_runner import cocotb_exchange, run_cocotb
@@ -29,7 +31,8 @@ def test_products_match_golden(tmp_path):
 
 
 def test_a_payload_that_changes_is_detected(tmp_path):
-    design = Design(signature=Broken("payload").signature, make=lambda: Broken("payload"), key="Broken payload")
+    signature = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+    design = Design(signature=signature, make=lambda: Broken("payload"), key="Broken payload")
     values = {"i": [1, 2] * 20}
     with pytest.raises(AssertionError, match="changed before ready"):
         cocotb_exchange(design, values, {"o": 40}, build_dir=tmp_path, seed=SEED, stall=0.5, max_cycles=1000)
