@@ -15,6 +15,8 @@ from thresher.synth.tools import Source
 from ..synth import fake_tools
 from .runner import invoke, refused
 
+pytestmark = pytest.mark.slow
+
 LFE5U_85F = device("lfe5u-85f")
 PART = ("synth", "--preset", "tiny", "--unit", "value_sums", "--tools", "native")
 

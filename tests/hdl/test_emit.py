@@ -24,6 +24,8 @@ from thresher.spec.files import OutputError
 
 from .configs import tiny
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys
 from thresher.hdl.attention.predictor.pipelined import Predictor

@@ -19,6 +19,8 @@ from ..cli.runner import invoke, refused
 from ..hdl.link.link_bench import IDENTITY, TwoQueues
 from . import fake_tools
 
+pytestmark = pytest.mark.slow
+
 SMALL = AttentionConfig(max_length=4, max_head_dim=2, lanes=2, predictor_lanes=2, output_lanes=1)
 BAUD = 1_000_000
 PAGE = (Path(__file__).parents[2] / "docs" / "boards.md").read_text(encoding="utf-8")

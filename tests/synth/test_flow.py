@@ -23,6 +23,8 @@ from thresher.synth.tools import Source, SynthesisError
 from ..bench_scripts import bench_script
 from . import fake_tools
 
+pytestmark = pytest.mark.slow
+
 TINY = PRESETS["tiny"]
 
 

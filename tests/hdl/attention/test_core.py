@@ -86,6 +86,7 @@ def test_core_matches_golden(name, stall):
     run(config, heads_of_every_kind(config, np.random.default_rng(seed), random=3), seed=seed, stall=stall)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny, lambda: compact(tiny())], ids=["pipelined", "compact"])
 def test_few_heads_match_golden(make):
     """A quick run of each kind of core."""

@@ -14,6 +14,8 @@ from ..configs import both_kinds, tiny
 from ..wrappers import WithMemories
 from .payloads import head_payload
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = both_kinds(
     {
         "tiny": tiny(),

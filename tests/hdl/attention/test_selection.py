@@ -18,6 +18,8 @@ from ...operands import CORNERS, int8
 from ..configs import both_kinds, tiny
 from .payloads import head_payload
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = both_kinds(
     {
         "tiny": tiny(),

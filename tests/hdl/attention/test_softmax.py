@@ -62,6 +62,7 @@ def test_random_rows_match_golden(name):
     run(config, rows, seed=seed, stall=stall, in_order=stall == 0.4 and not config.compact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalise", list(Normalise))
 @pytest.mark.parametrize(("stall", "in_order"), [(0.0, True), (0.9, False)])
 def test_single_blocks_queue_behind_a_slow_consumer(normalise, stall, in_order):
@@ -95,6 +96,7 @@ def ends(result, rows):
     return np.array(result.cycles["o_weights"])[taken]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "chunks", "pruned", "fill"),
     [
@@ -119,6 +121,7 @@ def test_cycles_per_row_with_late_normalisation(n, chunks, pruned, fill):
     assert set(periods[4:-1]) == {max(chunks * n + filled, config.block)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "chunks", "pruned"),
     [(1, 1, 0), (1, 1, 3), (2, 1, 0), (3, 2, 3), (8, 1, 3), (8, 4, 0), (12, 1, 0), (12, 2, 3)],

@@ -9,6 +9,8 @@ from thresher.spec.link import IDENTITY_PORT, LinkConfig, Operation, kind
 
 from .link_bench import IDENTITY, Host, Reply, request, run
 
+pytestmark = pytest.mark.slow
+
 RESET, WRITE, READ = Operation
 WIDE, BYTE = 0, 1
 SILENCE, PATIENCE = 1 << 12, 1 << 8
@@ -49,7 +51,6 @@ def test_a_read_returns_what_is_available():
     run(script)
 
 
-@pytest.mark.slow
 def test_a_write_takes_what_fits():
     """A stalled stream delays neither the answer nor other streams. No payload is lost or repeated."""
 
@@ -199,7 +200,6 @@ def test_sync_bytes_may_repeat_and_be_payload():
     run(script)
 
 
-@pytest.mark.slow
 def test_longest_payloads():
     async def script(host: Host):
         payload = bytes(random.Random(7).randrange(256) for _ in range(127))
@@ -223,7 +223,6 @@ def test_unknown_operations_get_no_answer():
     run(script)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_reset_recovers_from_noise(seed):
     """After any bytes, a reset that is sent until it is answered makes the link work again."""
@@ -258,7 +257,6 @@ def test_requests_during_an_answer_are_ignored():
     run(script)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("own", "theirs"), [(16, 16), (51, 52), (52, 51)])
 def test_baud_rates_may_differ_by_two_percent(own, theirs):
     async def script(host: Host):
