@@ -1,10 +1,10 @@
-"""Cycles of the attention core in a stream of heads, on emitted Verilog, bit for bit against golden.
+"""Cycles of the emitted attention core in a stream of heads. Every result is compared with the golden model.
 
     python bench/attention.py            # measure and print the differences from the committed figures
     python bench/attention.py --write    # replace the committed figures
     python bench/attention.py --preset tiny edge server
 
-Cycles are exact: any difference is a change of the hardware. Each preset's simulator takes minutes to build once.
+Cycles are exact: a difference is a change of the hardware. The simulator of each preset takes minutes to build once.
 """
 
 import argparse

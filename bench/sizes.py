@@ -1,14 +1,14 @@
-"""Fit the estimates of look-up tables and flip-flops to measured units, and tell how far they are off.
+"""Fit the estimates of look-up tables and flip-flops to measured units, and print their errors.
 
     python bench/sizes.py                            # errors of the estimates
     python bench/sizes.py --fit                      # fit again
-    python bench/sizes.py --measure                  # count all units again with Yosys, and fit; hours
-    python bench/sizes.py --measure --fabric ice40   # of one fabric
-    python bench/sizes.py --measure --unit tiny edge # of some units
+    python bench/sizes.py --measure                  # count all units again with Yosys, and fit; takes hours
+    python bench/sizes.py --measure --fabric ice40   # the same for one fabric
+    python bench/sizes.py --measure --unit tiny edge # the same for some units
 
-Factors and units are in ``cost/measured.json``. To measure another unit, add its configuration there, with empty sizes
-of its fabrics, and run with ``--measure``. Twenty attention cores and twenty engines per fabric are enough. Units that
-were made block by block (``keep_hierarchy``) are larger than their whole, and are not fitted.
+Factors and units are in ``cost/measured.json``. To measure another unit, add its configuration there with empty sizes
+for its fabrics, and run with ``--measure``. There are at most twenty attention cores and twenty engines per fabric.
+Units that were synthesised block by block (``keep_hierarchy``) are larger than flat ones and are left out of the fit.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def count(unit: Unit, fabric: str) -> dict[str, int]:
     """Sizes of a unit by Yosys."""
     chip = next(each for each in DEVICES.values() if each.fabric == fabric)
     with tempfile.TemporaryDirectory() as folder:
-        told = measure(
+        measured = measure(
             config_of(unit),
             preset=unit["name"],
             unit=unit["unit"],
@@ -50,7 +50,7 @@ def count(unit: Unit, fabric: str) -> dict[str, int]:
             source=Source.YOWASP,
             keep_hierarchy=unit.get("keep_hierarchy", False),
         ).to_dict()
-    return {name: told[name] for name in COUNTS}
+    return {name: measured[name] for name in COUNTS}
 
 
 def fit(units: list[Unit]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def fit(units: list[Unit]) -> dict[str, Any]:
         for each, measured in rows.items():
             names, found[fabric][each] = list(measured[0][0]), {}
             for name in FITTED:
-                relative = [[row[feature] / told[name] for feature in names] for row, told in measured]
+                relative = [[row[feature] / counted[name] for feature in names] for row, counted in measured]
                 factors, _ = nnls(np.array(relative), np.ones(len(relative)))
                 found[fabric][each][name] = {
                     feature: float(f"{factor:.4g}") for feature, factor in zip(names, factors, strict=True)
@@ -85,8 +85,8 @@ def show(unit: Unit, fabric: str) -> bool:
     """Print the errors of a unit's estimates; whether all are within their bands."""
     beside = compared(config_of(unit), fabric, unit["sizes"][fabric])
     errors = {name: each["error"] or 0.0 for name, each in beside.items()}
-    told = ", ".join(f"{name} {each['measured']:,} ({errors[name]:+.1%})" for name, each in beside.items())
-    print(f"{fabric} {unit['unit']} {unit['name']}: {told}", flush=True)
+    figures = ", ".join(f"{name} {each['measured']:,} ({errors[name]:+.1%})" for name, each in beside.items())
+    print(f"{fabric} {unit['unit']} {unit['name']}: {figures}", flush=True)
     return all(abs(errors[name]) <= BAND for name in FITTED)
 
 

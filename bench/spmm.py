@@ -1,12 +1,12 @@
-"""Cycles of sparse products on the SpMM engine, on emitted Verilog, bit for bit against golden.
+"""Cycles of sparse products on the emitted SpMM engine. Every result is compared with the golden model.
 
     python bench/spmm.py                        # measure and print the differences from the committed figures
     python bench/spmm.py --write                # replace the committed figures
     python bench/spmm.py --preset tiny edge server
-    python bench/spmm.py --weights FILE         # the rows of a trained matrix too: MiniLM's model.safetensors
+    python bench/spmm.py --weights FILE         # also a trained matrix: MiniLM's model.safetensors
 
-Random weights unless a file is given, pruned by magnitude either way. Cycles are exact: any difference is a change of
-the hardware. Each preset's simulator takes minutes to build once.
+Weights are random, or from the file, and pruned by magnitude. Cycles are exact: a difference is a change of the
+hardware. The simulator of each preset takes minutes to build once.
 """
 
 import argparse
@@ -56,15 +56,15 @@ def measure(name: str, trained: Float32 | None) -> list[dict[str, Any]]:
     work: list[tuple[str, Float32, Row]] = [("random", random_matrix(*row[0], seed=SEED), row) for row in ROWS[name]]
     if trained is not None and name == "edge":
         work += [(TENSOR, trained, row) for row in FIGURES]
-    told = []
+    measured = []
     with SpmmSimulator(spmm_preset(name)) as simulator:
         for source, matrix, (_, weight_format, sparsity, tokens) in work:
             packed, scales = pruned_weights(simulator.config, matrix, weight_format, sparsity)
             bench = bench_spmm(simulator, packed, scales, tokens=tokens, seed=SEED)
             row = {"preset": name, "weights": source, "wanted_sparsity": sparsity, **bench.to_dict()}
-            told.append(row)
+            measured.append(row)
             print(row, flush=True)
-    return told
+    return measured
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,15 +1,15 @@
-"""Cells of each preset's units by Yosys, and what clock nextpnr reaches: on an LFE5U-85F unless another is named.
+"""Sizes of the presets by Yosys and clocks by nextpnr, on an LFE5U-85F by default.
 
-    python bench/synth.py                        # count again and print the difference to the committed figures
-    python bench/synth.py --write                # and commit to these instead
+    python bench/synth.py                        # count again and print the differences from the record
+    python bench/synth.py --write                # replace the record
     python bench/synth.py --preset tiny edge     # edge takes minutes and gigabytes
-    python bench/synth.py --seeds 3 --write      # with place and route: Fmax, the median of the seeds
+    python bench/synth.py --seeds 3 --write      # place and route too; Fmax is the median of the seeds
     python bench/synth.py --unit attention --device ice40up5k
     python bench/synth.py --preset server --keep-hierarchy
 
-The packaged tools (YoWASP) are used whatever is on PATH, since counts belong to a version; `--tools native` takes those
-on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %, Fmax
-by 10 %, memories and multipliers not at all.
+By default the tools are those of the wheels (YoWASP), because counts depend on the version. `--tools native` uses the
+tools on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %,
+Fmax by 10 %, memories and multipliers not at all.
 """
 
 import argparse
@@ -46,31 +46,31 @@ def count(name: str, unit: str, arguments: argparse.Namespace) -> dict[str, Any]
         keep_hierarchy=arguments.keep_hierarchy,
         announce=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    told = measured.to_dict()
-    row = {field: told[field] for field in ("preset", "unit", "device", "lut4", "carry", "ff", "bram", "dsp")}
-    row["lut4_by_block"] = {block["name"]: block["lut"] for block in told["blocks"]}
-    row |= {"fmax_mhz": measured.fmax_mhz, "seeds": seeds, "speed": measured.speed, "tools": told["tools"]}
+    figures = measured.to_dict()
+    row = {field: figures[field] for field in ("preset", "unit", "device", "lut4", "carry", "ff", "bram", "dsp")}
+    row["lut4_by_block"] = {block["name"]: block["lut"] for block in figures["blocks"]}
+    row |= {"fmax_mhz": measured.fmax_mhz, "seeds": seeds, "speed": measured.speed, "tools": figures["tools"]}
     return row | {"keep_hierarchy": measured.keep_hierarchy}
 
 
 def estimates(row: dict[str, Any]) -> str:
-    """What `thresher estimate` says, of the unit as a whole, and how far it is off."""
-    told = compared(UNITS[row["unit"]](row["preset"]), device(row["device"]).fabric, row)
+    """Estimates of the unit, and their errors."""
+    found = compared(UNITS[row["unit"]](row["preset"]), device(row["device"]).fabric, row)
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
-        for name, entry in told.items()
+        for name, entry in found.items()
     )
 
 
 def place(row: dict[str, Any]) -> tuple[str, str, str, bool]:
-    """Key of a row: preset, unit, device, and whether blocks were made by themselves."""
+    """Key of a row: preset, unit, device, and whether each block was synthesised alone."""
     return row["preset"], row["unit"], row["device"], row["keep_hierarchy"]
 
 
 def _runs(text: str) -> int:
-    """A number of runs, of the command line."""
+    """Parse a number of runs."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no number of runs")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of runs")
     return int(text)
 
 
@@ -84,7 +84,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=_runs, default=0, help="runs of nextpnr; 0: count only")
     parser.add_argument("--tools", choices=[each.value for each in Source], default=Source.YOWASP.value)
     parser.add_argument(
-        "--keep-hierarchy", action="store_true", help="make each block by itself: `server` in minutes instead of hours"
+        "--keep-hierarchy",
+        action="store_true",
+        help="synthesise each block alone: `server` takes minutes instead of hours",
     )
     parser.add_argument("--output", type=Path, default=Path("out") / "synth", help="folder of netlists and logs")
     parser.add_argument("--write", action="store_true", help="replace the committed figures")
@@ -97,9 +99,9 @@ def main() -> int:
             except (ThresherError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1
-            told = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
+            counts = ", ".join(f"{field} {row[field]:,.6g}" for field in TOLERANCES if row[field] is not None)
             versions = ", ".join(map(" ".join, row["tools"].items()))
-            print(f"{name} {unit} on {arguments.device}: {told}; estimated {estimates(row)}; {versions}", flush=True)
+            print(f"{name} {unit} on {arguments.device}: {counts}; estimated {estimates(row)}; {versions}", flush=True)
             before = known.get(place(row), {})
             if row["fmax_mhz"] is None and all(before.get(field) == row[field] for field in ("lut4", "carry", "ff")):
                 row |= {field: before[field] for field in ("fmax_mhz", "seeds", "speed", "tools")}

@@ -18,7 +18,7 @@ ROWS, COLUMNS = 1536, 384
 """Size of the default matrix, that of MiniLM's first feed-forward layer."""
 
 ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "gelu": Activation.TABLE}
-# Any: the type checker takes no enumeration made at run time.
+# Any: type checkers do not accept an enumeration that is made at run time.
 ActivationName: Any = StrEnum("ActivationName", {name: name for name in ACTIVATIONS})
 NO_ACTIVATION = ActivationName("none")
 
@@ -77,18 +77,18 @@ def bench_spmm(
             swept = spmm_bench.sweep(simulator, matrix, tokens=tokens, seed=seed, steps=steps)
             points = [point.to_dict() for point in swept]
     source = "random" if weights is None else str(tensor)
-    told: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source}
-    told |= {"activation": activation.value, **result.to_dict()}
+    figures: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source}
+    figures |= {"activation": activation.value, **result.to_dict()}
     if picture is not None:
-        _draw(points, picture, config=config, told=told)
-        told |= {"picture": str(picture), "points": points}
+        _draw(points, picture, config=config, figures=figures)
+        figures |= {"picture": str(picture), "points": points}
     if as_json:
-        print_json(told)
+        print_json(figures)
     else:
-        report.bench(told)
+        report.bench(figures)
         if points:
             _show(points)
-    require_bit_exact(told["bit_exact"] and all(point["bit_exact"] for point in points))
+    require_bit_exact(figures["bit_exact"] and all(point["bit_exact"] for point in points))
 
 
 def _show(points: list[dict[str, Any]]) -> None:
@@ -119,10 +119,10 @@ def _matrix(file: Path | None, tensor: str | None, rows: int | None, columns: in
     return matrix
 
 
-def _draw(points: list[dict[str, Any]], path: Path, *, config: SpmmConfig, told: dict[str, Any]) -> None:
+def _draw(points: list[dict[str, Any]], path: Path, *, config: SpmmConfig, figures: dict[str, Any]) -> None:
     from .spmm_picture import draw_sweep  # matplotlib takes its time
 
-    weights = "random weights" if told["weights"] == "random" else told["weights"]
-    shape = f"{told['rows']} × {told['columns']}"
-    title = f"{weights}, {shape}, on {config.rows} row engines × {config.lanes} multipliers ({told['preset']})"
-    draw_sweep(points, path, title=title, tokens=told["tokens"], pattern=(config.kept, config.group))
+    weights = "random weights" if figures["weights"] == "random" else figures["weights"]
+    shape = f"{figures['rows']} × {figures['columns']}"
+    title = f"{weights}, {shape}, on {config.rows} row engines × {config.lanes} multipliers ({figures['preset']})"
+    draw_sweep(points, path, title=title, tokens=figures["tokens"], pattern=(config.kept, config.group))

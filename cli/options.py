@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from ..spec import POLICIES, PRESETS
+from ..synth.devices import DEVICES
 
-# Any: the type checker takes no enumeration made at run time. Both units have presets of the same names.
+# Any: type checkers do not accept an enumeration that is made at run time. Both units have presets of the same names.
 PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
 PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
+DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
 
 
 class UnitName(StrEnum):
@@ -58,5 +60,5 @@ Calibration = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
-EDGE, THRESHER = PresetName("edge"), PolicyName("thresher")
+EDGE, THRESHER, LFE5U_85F = PresetName("edge"), PolicyName("thresher"), DeviceName("lfe5u-85f")
 DEFAULT_RHO = 0.5

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..runtime.evaluate import EvaluationReport
     from ..runtime.pick import SparsityPick
 
-__all__ = ["answers", "bench", "make_console", "make_table", "policy_of", "timed"]
+__all__ = ["answers", "bands", "bench", "make_console", "make_table", "policy_of", "timed"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
@@ -22,7 +22,7 @@ SHOWN = 60
 
 def make_console() -> Console:
     """Console on standard output."""
-    # Tables are not cut to the width of a terminal if there is none.
+    # Without a terminal there is no width to cut tables to.
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
 
@@ -41,7 +41,7 @@ def policy_of(result: "EvaluationReport | SparsityPick") -> str:
 
 
 def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
-    """Print labels beside those of FP32, kept blocks, and cycles if there are any."""
+    """Print the labels, the labels of FP32, kept blocks, and cycles if they were counted."""
     console = make_console()
     dense = result.dense_cycles
     names = ["sentence", "label", "confidence", "FP32", "confidence", "kept blocks"]
@@ -62,20 +62,20 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     console.print()
     console.print("kept blocks per head:")
     for i, answer in enumerate(result.sentences):
-        told = [
+        heads = [
             f"layer {head.layer + 1} head {head.head + 1}: "
             + ("pruned" if head.pruned else f"{head.kept_blocks}/{head.blocks}")
             for head in answer.heads
         ]
-        console.print(Text(f"  {i + 1}. " + ", ".join(told)))
+        console.print(Text(f"  {i + 1}. " + ", ".join(heads)))
     console.print()
     if result.cycles:
         _speedup(console, "layer by layer", sum(result.cycles), sum(dense) if dense else None)
     if result.stream_cycles:
         _speedup(console, "the same heads in one stream", result.stream_cycles, result.dense_stream_cycles)
     if result.bit_exact is not None:
-        told = "yes" if result.bit_exact else f"NO, {result.mismatches} heads differ"
-        console.print(f"bit-exact with golden: {told} ({result.heads} heads compared)")
+        verdict = "yes" if result.bit_exact else f"NO, {result.mismatches} heads differ"
+        console.print(f"bit-exact with golden: {verdict} ({result.heads} heads compared)")
     if picture is not None:
         console.print(Text(f"picture: {picture}"))
     console.print(f"{seconds:.1f} s")
@@ -116,3 +116,9 @@ def timed() -> Callable[[], float]:
     """Start a clock. The function returned gives the seconds since then."""
     start = time.perf_counter()
     return lambda: time.perf_counter() - start
+
+
+def bands(resources: dict[str, Any]) -> str:
+    """Stated errors of estimated sizes, in one line."""
+    names = [name for name, entry in resources.items() if entry["band"]]
+    return f"{' and '.join(map(str.upper, names))} within ±{resources[names[0]]['band']:.0%}"

@@ -32,7 +32,7 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
     InputError
         The file cannot be read.
     ConfigError
-        The file is no JSON object, or a field is unknown or illegal.
+        The file is not a JSON object, or a field is unknown or illegal.
     """
     return _changed(preset(name, policy=policy), file)
 

@@ -1,1 +1,1 @@
-"""Cycles and sizes of a configuration, without running anything."""
+"""Estimated cycles and sizes of a configuration. No simulator and no synthesis tool runs."""

@@ -15,46 +15,46 @@ __all__ = ["COMPACT_BAND", "PIPELINED_BAND", "HeadWork", "band"]
 PIPELINED_BAND, COMPACT_BAND = 0.035, 0.06
 """Relative errors of :attr:`HeadWork.cycles` on the shapes of ``bench/attention.py``."""
 
-# Structure of the hardware.
+# Constants of the hardware. cost may not import hdl, so they are repeated here.
 SLOTS = 2  # heads inside a core
-DIVIDER_BITS = 2  # of a quotient, per cycle
-LIST_CYCLES = 3  # to list a block row, besides one per kept block
-TABLE_CYCLES, TABLE_COLUMNS = 8, 3  # pipelined predictor: to write the tables of a chunk; columns of Q per table
+DIVIDER_BITS = 2  # bits of a quotient per cycle
+LIST_CYCLES = 3  # cycles to list a block row, in addition to one per kept block
+TABLE_CYCLES, TABLE_COLUMNS = 8, 3  # pipelined predictor: cycles to write a chunk's tables; columns of Q per table
 THRESHOLD_PRODUCTS = 9  # pipelined sparsity engine: cycles of the products of a threshold
 RECIPROCAL_STEPS = 2  # pipelined softmax: steps of the normalising shift per cycle
 MASK_BITS = 16  # compact sparsity engine: blocks per word of the mask
 TURNS = 4  # compact normaliser: cycles per value
 
-# Registers between stages, in cycles, besides what depends on sizes.
+# Latencies between stages in cycles, without the parts that depend on sizes. Each comment names the two ends.
 TO_LIST = 8  # from the last beat of V to the first listed block
 TO_ZEROS = 3  # from the decision that a head is pruned to its first output
 TO_RELEASE = 2  # from the last output of a head to the command of the head that takes its slot
 TO_DECISION, COMPACT_TO_DECISION = 44, 13  # from the last beat of K
 TO_OUTPUT, COMPACT_TO_OUTPUT = 51, 16  # from the list through PE array, softmax and normaliser
 HOLD, COMPACT_HOLD = 8, 5  # from the last weights of a pass to the first of the next
-HANDOVER, COMPACT_OVERLAP = 6, 4  # from the last output of a head back to the accumulators; how much sooner
-ROW_UNDER_WAY = 8  # pipelined sparsity engine: from the start of a selection to its division
-TO_RECIPROCAL, TO_PROBABILITY = 10, 30  # pipelined softmax: from the last weights of a row; the latter ``early``
-LAST_ROW, LAST_SCORES = 7, 4  # pipelined array: of the last weights of a head, before scores of the next are ready
-COMPACT_CHOICE, COMPACT_TO_NEXT = 5, 8  # of a row's choice; between the predictions of two heads
+HANDOVER, COMPACT_OVERLAP = 6, 4  # from the last output of a head to the next accumulators; cycles that overlap
+ROW_IN_FLIGHT = 8  # pipelined sparsity engine: from the start of a selection to its division
+TO_RECIPROCAL, TO_PROBABILITY = 10, 30  # pipelined softmax: from the last weights of a row; the second for ``early``
+LAST_ROW, LAST_SCORES = 7, 4  # pipelined array: last weights of a head, which overlap with no scores of the next head
+COMPACT_CHOICE, COMPACT_TO_NEXT = 5, 8  # latency of a row's selection; between the predictions of two heads
 COMPACT_WALK = 15  # from the last walk of a row to the first of the next
-COMPACT_RECIPROCAL = 10  # besides two cycles per bit, and one per place of the shift
+COMPACT_RECIPROCAL = 10  # in addition to two cycles per bit and one per place of the shift
 
 
 def band(config: AttentionConfig) -> float:
-    """Relative error within which :attr:`HeadWork.cycles` of a core is stated to be."""
+    """Stated bound of the relative error of :attr:`HeadWork.cycles`."""
     return COMPACT_BAND if config.compact else PIPELINED_BAND
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadWork:
-    """A head as work for an attention core, and the cycles that it takes.
+    """A head and the cycles that an attention core takes for it.
 
     The stages of a core work on different heads or block rows at the same time. In a stream of equal heads, a head
-    takes as many cycles as its slowest stage. Kept blocks are taken as spread over the block rows by chance.
+    takes as many cycles as its slowest stage. Kept blocks are assumed to be distributed over the block rows at random.
 
     ``cycles`` is within 3.5 % of RTL for pipelined cores and within 6 % for compact cores, on the shapes of
-    ``bench/attention.py``. If several stages are about equally slow, streams of unlike heads take some per cent more.
+    ``bench/attention.py``. Streams of different heads take some per cent more if several stages are equally slow.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class HeadWork:
     query_length, key_length, head_dim : int
         Lq, Lk and d, as the configuration allows.
     kept_blocks : float
-        Computed blocks, from 0 to all; the mean of several heads may be given. Every block row keeps at least one.
+        Number of computed blocks, or its mean over several heads. Every block row keeps at least one.
     pruned : bool
         The head mask removes the whole head.
 
@@ -74,9 +74,9 @@ class HeadWork:
     Attributes
     ----------
     stages : dict of str to float
-        Cycles per head of each stage, if no other stage were slower.
+        Cycles per head that each stage alone would need.
     cycles : float
-        Cycles per head in a stream of equal heads, without waiting for data or for outputs to be taken.
+        Cycles per head in a stream of equal heads, without stalls at the inputs and outputs.
     alone : float
         Cycles from the acceptance of the command to the last output, on an idle core.
     """
@@ -99,8 +99,8 @@ class HeadWork:
         longest = max(self.stages.values())
         if self.pruned or self.config.compact:
             return longest
-        # If slots and PE array are about equally slow, heads meet the last row of the head before.
-        return max(longest, min(self.stages["two slots"], self.stages["main array"]) + self._size.last_row)
+        # If slots and PE array are about equally slow, a head waits for the last row of the previous head.
+        return max(longest, min(self.stages["two slots"], self.stages["PE array"]) + self._size.last_row)
 
     @cached_property
     def stages(self) -> dict[str, float]:
@@ -117,11 +117,11 @@ class HeadWork:
         }
         if self.pruned:
             return stages
-        # The last block row of the head before must leave. Two passes of a pipelined core fit in before.
+        # The last block row of the previous head must leave first. In a pipelined core, two passes fit in meanwhile.
         leaving = size.last_queries * size.chunks
         waiting = leaving - COMPACT_OVERLAP if config.compact else leaving + HANDOVER - 2 * (size.kept + HOLD)
         stages |= {
-            "main array": 2 * size.kept * size.rows * size.chunks,
+            "PE array": 2 * size.kept * size.rows * size.chunks,
             "passes": size.rows * self._mean(self._passes) + max(0, waiting),
             "list": (size.kept + LIST_CYCLES) * size.rows,
         }
@@ -145,11 +145,11 @@ class HeadWork:
 
     @property
     def _decision(self) -> float:
-        """Cycles from the command to the decision which blocks are kept."""
+        """Cycles from the command to the selection of the blocks."""
         config, size = self.config, self._size
         loaded = (self.query_length + self.key_length) * size.chunks
         if config.compact:
-            # Values of a row are measured while blocks of the row before are chosen.
+            # One row is measured while blocks of the previous row are selected.
             rows = self._measured + (size.rows - 1) * self._prediction_row + self._chosen
             return loaded + rows + _levels(config.predictor_lanes) + COMPACT_TO_DECISION
         rows = (TABLE_CYCLES + size.groups) * size.predictor_chunks + (size.rows - 1) * self._prediction_row
@@ -169,9 +169,9 @@ class HeadWork:
         # Half of the tables are written while the other half is read.
         row = max(tables, beats, (tables + beats + 1) / 2, threshold)
         if self._division:
-            # Two rows are between the start of their selection and their background.
-            under_way = size.groups + self._division + ROW_UNDER_WAY + _levels(config.predictor_blocks)
-            row = max(row, self._division + 1, under_way / 2)
+            # Two rows are in flight between the start of their selection and their background.
+            in_flight = size.groups + self._division + ROW_IN_FLIGHT + _levels(config.predictor_blocks)
+            row = max(row, self._division + 1, in_flight / 2)
         return row
 
     @property
@@ -181,13 +181,13 @@ class HeadWork:
 
     @property
     def _chosen(self) -> int:
-        """Compact cores: cycles of a block row's comparisons, which end with a word of the mask."""
+        """Compact cores: cycles of a block row's comparisons. The last word of the mask is always filled."""
         word = max(self.config.predictor_blocks, min(MASK_BITS, 1 << _levels(self.config.blocks)))
         return ceil_div(self._size.columns, word) * word + RHO_FRACTION + COMPACT_CHOICE + self._division
 
     @property
     def _division(self) -> int:
-        """Cycles of a background's division; 0 if nothing is divided. Those of a pruned head are left out."""
+        """Cycles of the division for a background; 0 without a division and for a pruned head."""
         if self.pruned or not self._size.filled or self.config.fill is not Fill.BACKGROUND:
             return 0
         quotient = unsigned_bits(self.config.prediction_peak) + 1 + 2 * self.config.fraction_bits
@@ -199,7 +199,7 @@ class HeadWork:
         config, size = self.config, self._size
         scored, passes = size.kept * size.chunks, size.rows * self._mean(self._passes)
         reciprocal = TO_RECIPROCAL + ceil_div(_levels(config.denominator_bits), RECIPROCAL_STEPS)
-        # The normaliser waits for the first reciprocal, and makes up for it where accumulators let it wait.
+        # The normaliser waits for the first reciprocal. It recovers that time while it would wait for accumulators.
         idle = passes - size.rows * size.chunks * size.words
         first = scored + (TO_PROBABILITY + size.kept if config.normalise is Normalise.EARLY else 0)
         return size.words + max(
@@ -209,10 +209,10 @@ class HeadWork:
 
     @property
     def _compact_work(self) -> float:
-        """As above. The normaliser's first words wait for a reciprocal, unless there are only probabilities."""
+        """Like :attr:`_pipelined_work`. With ``late``, the normaliser waits for reciprocals."""
         size, late = self._size, self.config.normalise is not Normalise.EARLY
         scored, accumulated = size.kept * size.chunks, size.kept + COMPACT_HOLD
-        # Nothing waits for the reciprocals of a row before the first.
+        # The first row has no previous row whose reciprocals it could wait for.
         idle = late * max(0, self._reciprocal - 2 * (size.kept * self.config.block + size.filled) - COMPACT_WALK)
         rows = self._mean(lambda kept: max(self._compact_softmax(kept), self._passes(kept)))
         last = max(accumulated, late * self._reciprocal) + (size.chunks - 1) * max(accumulated, size.words)
@@ -224,18 +224,19 @@ class HeadWork:
     def _passes(self, kept: float) -> float:
         """Cycles of a block row's passes of weights, one per chunk of V.
 
-        The accumulators take a cycle per kept block and some, and the normaliser its own.
+        The slower of accumulators and normaliser counts. The accumulators take a cycle per kept block, plus a constant.
         """
         compact, words = self.config.compact, self._size.words
         accumulated = kept + (COMPACT_HOLD if compact else HOLD)
-        # A compact normaliser that is a cycle early waits for its turn.
+        # A compact normaliser that is one cycle early waits for its next turn.
         return self._size.chunks * max(accumulated + (compact and accumulated == words + 1), words)
 
     def _compact_softmax(self, kept: float) -> float:
         """Cycles of a block row in a compact softmax.
 
-        The scores of each query row are walked for their maximum and for their weights. The sum is inverted during
-        the next walks, or before the probabilities are walked, if these are the weights.
+        Each query row is walked twice: for its maximum and for its weights. The reciprocal of the sum is computed
+        during the walks of the next query row. With ``early``, it is computed before a third walk, which gives the
+        probabilities.
         """
         block, reciprocal = self.config.block, self._reciprocal
         walk = kept * block + self._size.filled
@@ -245,11 +246,11 @@ class HeadWork:
 
     @cached_property
     def _reciprocal(self) -> float:
-        """Cycles of a reciprocal in a compact softmax, until the normaliser takes it at one of its turns."""
+        """Mean cycles of a reciprocal in a compact softmax. The normaliser accepts it at its next turn."""
         config = self.config
         bits = max(RECIPROCAL_FRACTION - _levels(config.reciprocal_segments), config.length_bits)
-        # The sum of weights, the largest of them 1, is shifted up to its highest bit. If scores are spread over some
-        # nats, it grows about as the cube root of the number of keys.
+        # The sum of weights is shifted until its highest bit is set. The largest weight is 1. For scores that spread
+        # over a few nats, the sum grows about like the cube root of the number of keys.
         places = config.denominator_bits - config.weight_bits - math.ceil(math.log2(self.key_length) / 3 + 0.5)
         turns = [ceil_div(2 * bits + COMPACT_RECIPROCAL + each, TURNS) for each in (places, places + 1)]
         return TURNS * sum(turns) / len(turns)
@@ -289,7 +290,7 @@ class _Size(NamedTuple):
     rows: int  # block rows
     columns: int  # blocks of a block row
     last_queries: int  # query rows of the last block row
-    last_row: int  # pipelined array: cycles of the last weights of a head, without scores of the next
+    last_row: int  # pipelined array: cycles of the last weights of a head, which overlap with no scores
     groups: int  # key groups of the predictor
     chunks: int
     predictor_chunks: int

@@ -1,4 +1,4 @@
-"""What ``thresher estimate`` tells of a unit: sizes on a chip, and cycles of some work by sparsity."""
+"""Estimate of a unit, as ``thresher estimate`` prints it: sizes on a chip, and cycles over sparsities."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,20 +18,21 @@ Config = AttentionConfig | SpmmConfig
 
 
 def estimate(config: Config, *, fabric: str, available: Mapping[str, int]) -> dict[str, Any]:
-    """Sizes and cycles of a whole unit, with measured sizes where the unit was measured.
+    """Estimate sizes and cycles of a unit. Measured sizes stand beside the estimate if the record has them.
 
     Parameters
     ----------
     fabric : str
-        One of :data:`~thresher.cost.memories.FABRICS`; sizes of others are left out.
+        One of :data:`~thresher.cost.memories.FABRICS`. Other fabrics get no sizes.
     available : mapping of str to int
-        What the chip has of each of :data:`~thresher.cost.sizes.COUNTS`.
+        Number of each of :data:`~thresher.cost.sizes.COUNTS` on the chip.
 
     Returns
     -------
     dict
-        ``multipliers``: INT8 multipliers of the unit. ``resources``: as of :func:`~thresher.cost.sizes.compared`, and
-        ``available``. ``work``, ``cycles`` by sparsity, and ``cycles_band``, the stated relative error of cycles.
+        ``multipliers``: INT8 multipliers of the unit. ``resources``: result of :func:`~thresher.cost.sizes.compared`
+        with ``available``. ``work``: name of the work. ``cycles``: cycles by sparsity. ``cycles_band``: stated bound of
+        their relative error.
     """
     compared = sizes.compared(config, fabric, sizes.measured(config, fabric))
     figures, work = [], ""

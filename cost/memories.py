@@ -1,9 +1,9 @@
 """Memories of a unit, and the block memories that they take on a chip.
 
-Yosys builds each memory from the cells with the lowest cost. The costs are those of its ``memory_libmap`` pass.
+The Yosys pass ``memory_libmap`` maps each memory to the cells with the lowest cost. The costs are those of that pass.
 
-The numbers equal 158 of the 160 counts in ``measured.json``. Of the others, one is a block off, and one is that of a
-unit made block by block. On iCE40 a unit may be a block off where nothing reads some bits of a word.
+The results equal 158 of the 160 counts in ``measured.json``. One of the other two differs by one block. The other is a
+unit that was synthesised block by block. On iCE40 the result may be one too high if some bits of a word are never read.
 """
 
 import math
@@ -18,11 +18,11 @@ from ..spec.spmm_config import SpmmConfig
 
 __all__ = ["FABRICS", "Fabric", "Memory", "block_memories", "memories"]
 
-READER_COST = 2  # of a port that only reads
-MASK_BITS = 16  # blocks per word of a mask, in rows of as many blocks
-QUEUE_WORDS, COMPACT_QUEUE_WORDS = 16, 4  # block rows, or rows of W, that wait inside a unit
+READER_COST = 2  # cost of a port that only reads
+MASK_BITS = 16  # blocks per word of the mask, if a row has as many
+QUEUE_WORDS, COMPACT_QUEUE_WORDS = 16, 4  # words of queues of block rows or rows of W
 TABLE_WORDS, TABLE_COLUMNS = 16, 3  # pipelined predictor: words per chunk of a table; columns of Q per table
-TILE_READERS = 2  # row engines that read the same copy of X
+TILE_READERS = 2  # row engines that share a copy of X
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class Memory:
 
     words: int
     width: int  # in bits
-    granules: int = 1  # parts of a word with a write enable each
+    granules: int = 1  # parts of a word that have their own write enable
     readers: int = 1
-    shared: bool = False  # one reader has the address of the write port
-    old: bool = False  # a word that is read and written in the same cycle reads as before
-    unread: int = 0  # uppermost bits that nothing reads; cells that hold nothing else are removed
-    block: bool = False  # in block memories, whatever they cost
-    clocked: bool = True  # read with a clock; without, in LUT memory or flip-flops
+    shared: bool = False  # one reader shares the address of the write port
+    old: bool = False  # a read in the cycle of a write to the same word returns the old value
+    unread: int = 0  # upper bits that are never read; Yosys removes cells that hold only such bits
+    block: bool = False  # always in block memories
+    clocked: bool = True  # synchronous read; otherwise LUT memory or flip-flops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,10 @@ class _Cell:
 
     shapes: tuple[tuple[int, int], ...]  # words, and bits of a word
     cost: int
-    proportional: bool = False  # only the used share of a cell costs
-    byte: int = 64  # bits with a write enable in common
-    old_cost: int = 0  # of logic that keeps the old word of an address that is written
-    # One port writes and another reads; or the former reads, too; or there is no other.
+    proportional: bool = False  # the cost is proportional to the used share of a cell
+    byte: int = 64  # bits that share a write enable
+    old_cost: int = 0  # cost of the logic that returns the old value
+    # apart: one port writes, another reads. both: the first port also reads. single: one port writes and reads.
     ports: Literal["apart", "both", "single"] = "apart"
 
     def made(self, memory: Memory) -> tuple[float, int]:
@@ -79,10 +79,10 @@ class Fabric:
 
     blocks: tuple[_Cell, ...]
     luts: tuple[_Cell, ...]
-    factor_bits: int  # of a signed operand of a multiplier; 0 if there are no multipliers
+    factor_bits: int  # width of a signed operand of a multiplier; 0 without multipliers
 
     def block_memories(self, memory: Memory) -> int:
-        """Block memories of a memory; 0 if LUT memory, or flip-flops where there is none, cost less."""
+        """Number of block memories of a memory; 0 if LUT memory or, without LUT memory, flip-flops cost less."""
         cost, cells = min(cell.made(memory) for cell in self.blocks)
         if memory.block:
             return cells
@@ -92,7 +92,7 @@ class Fabric:
 
 
 def _shapes(words: int, *widths: int) -> tuple[tuple[int, int], ...]:
-    """Half as many words for each further width."""
+    """Shapes of a cell: each further width has half as many words."""
     return tuple((words >> i, width) for i, width in enumerate(widths))
 
 
@@ -121,7 +121,7 @@ FABRICS = {
     "ice40": Fabric(blocks=_ICE40, luts=(), factor_bits=16),
     "ice40 without multipliers": Fabric(blocks=_ICE40, luts=(), factor_bits=0),
 }
-"""By name. Chips of one fabric differ in size only."""
+"""Fabrics by name. Chips of one fabric differ only in size."""
 
 
 def block_memories(config: AttentionConfig | SpmmConfig, fabric: Fabric) -> int:
@@ -140,7 +140,7 @@ def memories(config: AttentionConfig | SpmmConfig) -> Iterator[tuple[int, Memory
 
 
 def _depth(*counts: int) -> int:
-    """Words that are addressed by several counters."""
+    """Number of words with an address that is the concatenation of several counters."""
     return 1 << sum((count - 1).bit_length() for count in counts)
 
 
@@ -155,7 +155,7 @@ def _scratchpads(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
 
 
 def _selections(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
-    """Masks, what is decided about block rows, and importances of blocks with their sums."""
+    """Masks, selections of block rows, and importances of blocks with their sums."""
     word = max(config.predictor_blocks, min(MASK_BITS, _depth(config.blocks)))
     yield 1, Memory(words=_depth(ceil_div(config.blocks, word), config.blocks, 2), width=word)
     row = unsigned_bits(config.blocks) + config.score_bits + config.length_bits

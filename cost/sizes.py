@@ -1,8 +1,8 @@
 """Sizes of a whole unit on a chip: look-up tables, flip-flops, block memories and multipliers.
 
-Multipliers and block memories are counted. Look-up tables and flip-flops are sums of a few numbers of the configuration
-times factors. ``bench/sizes.py`` fits the factors to the measured units of ``measured.json``, at most twenty per unit
-and fabric. They are within ±30 %.
+Multipliers and block memories follow from rules. Look-up tables and flip-flops are linear in a few features of the
+configuration. ``bench/sizes.py`` fits the factors to the measured units in ``measured.json``, at most twenty per unit
+and fabric. The stated bound of their relative error is 30 %.
 """
 
 import functools
@@ -20,9 +20,9 @@ from .memories import FABRICS, TABLE_COLUMNS, block_memories
 __all__ = ["BAND", "COUNTS", "FITTED", "MEASURED", "compared", "features", "kind", "measured", "multipliers", "sizes"]
 
 BAND = 0.3
-"""Relative error within which look-up tables and flip-flops are stated to be."""
+"""Stated bound of the relative error of look-up tables and flip-flops."""
 MEASURED = Path(__file__).with_name("measured.json")
-"""Factors, and the measured units that they are fitted to; written by ``bench/sizes.py``."""
+"""Factors and the measured units that they are fitted to. ``bench/sizes.py`` writes this file."""
 COUNTS = ("lut4", "ff", "bram", "dsp")
 FITTED = ("lut4", "ff")
 
@@ -45,7 +45,7 @@ def sizes(config: Config, fabric: str) -> dict[str, int]:
     Raises
     ------
     ConfigError
-        There is no such fabric.
+        The fabric is unknown.
     """
     if fabric not in FABRICS:
         raise ConfigError("fabric", fabric, "sizes are estimated for " + ", ".join(FABRICS))
@@ -61,7 +61,7 @@ def sizes(config: Config, fabric: str) -> dict[str, int]:
 
 
 def measured(config: Config, fabric: str) -> dict[str, int] | None:
-    """Measured sizes of a unit, as of :func:`sizes`; ``None`` if it was not measured."""
+    """Measured sizes of a unit in the form of :func:`sizes`, or ``None`` if the record does not have it."""
     for row in _record()["units"]:
         if row["configuration"] == json.loads(config.to_json()):
             return row["sizes"].get(fabric)
@@ -69,13 +69,13 @@ def measured(config: Config, fabric: str) -> dict[str, int] | None:
 
 
 def compared(config: Config, fabric: str, counted: Mapping[str, int] | None) -> dict[str, dict[str, Any]]:
-    """Estimated sizes beside counted ones; empty if the fabric has no estimates.
+    """Compare estimated with counted sizes. The result is empty if the fabric has no estimates.
 
     Returns
     -------
     dict
-        For each of :data:`COUNTS`: ``estimate``, ``measured``, relative ``error`` and the stated ``band`` of it.
-        ``measured`` is ``None`` if nothing was counted, ``error`` also if the count is 0.
+        For each of :data:`COUNTS`: ``estimate``, ``measured``, relative ``error``, and ``band``, its stated bound.
+        ``measured`` and ``error`` are ``None`` if nothing was counted. ``error`` is also ``None`` if the count is 0.
     """
     found = {}
     for name, estimate in (sizes(config, fabric) if fabric in FABRICS else {}).items():
@@ -87,14 +87,14 @@ def compared(config: Config, fabric: str, counted: Mapping[str, int] | None) -> 
 
 
 def kind(config: Config) -> str:
-    """Units of one kind have the same features: ``"pipelined"`` and ``"compact"`` attention cores, ``"spmm"``."""
+    """Kind of a unit: ``"pipelined"``, ``"compact"`` or ``"spmm"``. Units of one kind have the same features."""
     if isinstance(config, SpmmConfig):
         return "spmm"
     return "compact" if config.compact else "pipelined"
 
 
 def multipliers(config: Config, factor_bits: int) -> int:
-    """Multipliers of a unit on a chip whose multipliers take signed operands of some bits; 0 if it has none."""
+    """Multipliers of a unit on a chip. ``factor_bits`` is :attr:`~thresher.cost.memories.Fabric.factor_bits`."""
     if not factor_bits:
         return 0
     if isinstance(config, SpmmConfig):
@@ -102,9 +102,9 @@ def multipliers(config: Config, factor_bits: int) -> int:
     early, filled = config.normalise is Normalise.EARLY, config.fill is not Fill.SKIP
     if config.compact:
         return config.multipliers + 3 + early + filled
-    # Two per exponential and per background; early, one per weight and background more.
+    # Two for each exponential and background. With `early`, one more for each weight and background.
     softmax = 2 * (config.block**2 + 1) + early * (config.block**2 + 1)
-    # An operand with one bit more than a multiplier takes has that bit multiplied by logic.
+    # If an operand has one bit more than a multiplier takes, logic multiplies that bit.
     parts = {bits: ceil_div(bits - 1, factor_bits) for bits in (config.output_operand_bits, config.value_sum_bits)}
     scale = max(parts[config.output_operand_bits], 2 if config.output_operand_bits > 18 else 1)
     output = config.output_lanes * (scale + filled * parts[config.value_sum_bits])
@@ -112,7 +112,7 @@ def multipliers(config: Config, factor_bits: int) -> int:
 
 
 def features(config: Config) -> dict[str, float]:
-    """Numbers that look-up tables and flip-flops of a unit grow with, mostly bits of registers."""
+    """Features of a unit that its look-up tables and flip-flops are linear in, mostly numbers of register bits."""
     if isinstance(config, SpmmConfig):
         return {
             "engine": 1,

@@ -1,4 +1,4 @@
-"""Cycles of an SpMM engine for a product, without running it."""
+"""Cycles of an SpMM engine for a product, computed from its schedule."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from ..spec.spmm_config import SpmmConfig, WeightFormat
 __all__ = ["BAND", "cycles"]
 
 BAND = 0.01
-"""Relative error of :func:`cycles` on the products of ``bench/spmm.py``."""
+"""Stated bound of the relative error of :func:`cycles` on the products of ``bench/spmm.py``."""
 
 ROWS_AHEAD = 16  # rows inside a row engine, from their arrival to the drain
-LISTED_AHEAD = 2  # rows in the registers behind the dispatcher's list of rows under way
+LISTED_AHEAD = 2  # rows in the registers behind the dispatcher's list of rows in flight
 
-# Registers, in cycles.
+# Latencies in cycles. Each comment names the two ends.
 TOTAL = 47  # from a command to its first step, and from the last step to the last result
 NEXT_PASS = 2  # dispatcher: between the rows of two passes
-TO_ROW = 25  # engine: from the first step of a row to the row that takes its place
-TO_ORDER = 40  # from a step to the result, and on to a place on the dispatcher's list
-TO_ROOM = 16  # drain and collector: from a row that begins to be drained to results that take its place
-TO_RELEASE = 40  # drain and loader: from the last results of a pass to the X that takes the place of its own
-PASSED_BY = 3  # registers above that a step of spread lanes does not need
+TO_ROW = 25  # engine: from the first step of a row to the next row in its place
+TO_ORDER = 40  # from a step to its result, and to a free place on the dispatcher's list
+TO_ROOM = 16  # drain and collector: from the start of a row's drain to room for new results
+TO_RELEASE = 40  # drain and loader: from the last results of a pass to new X in its buffer
+PASSED_BY = 3  # registers among those above that a step of spread lanes skips
 
 
 def cycles(
@@ -34,17 +34,18 @@ def cycles(
     lengths: Sequence[int],
     spread: bool = False,
 ) -> int:
-    """Cycles from a product's command to its last result, where no stream ever makes the engine wait.
+    """Cycles from a product's command to its last result, without stalls at the streams.
 
     The tokens come in passes. X of a pass is loaded, one beat per cycle, into one of two buffers. The first is loaded
-    before anything starts; the others during work, as soon as all results of the pass before the last have left.
+    before the first step. X of a later pass is loaded during the work, when all results of the pass two before it have
+    left.
     In each pass, every engine takes the steps of its rows (:mod:`~thresher.spec.schedule`), and goes on to the next
     pass without waiting for the others. Results leave in row order, each row in as many beats as its tokens need.
     Spread rows leave together, a beat per ``config.rows`` rows.
 
-    The result is within 1 % of RTL on the products of ``bench/spmm.py``. The order in which the drain takes rows that
-    are ready at the same time is left out: if rows with unlike steps keep it busy all the time, products of hundreds of
-    cycles take up to 7 % longer, and shorter ones up to 13 %.
+    The result is within 1 % of RTL on the products of ``bench/spmm.py``. It ignores the order in which the drain takes
+    rows that are ready at the same time. If rows with different numbers of steps keep the drain busy all the time,
+    products of some hundred cycles take up to 7 % longer than the result, and shorter products up to 13 %.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def cycles(
         released.append(rows.take(loaded, last_beats if last else full_beats) + TO_RELEASE + rows.levels)
         state = tuple(time - loaded for time in (*rows.times(), *released))
         if state == before and not last:
-            # All further passes are like this one, only later.
+            # All further passes repeat this one at a constant distance.
             left_out = (passes - 2 - done) * (loaded - loaded_before)
             done = passes - 2
         before, loaded_before = state, loaded
@@ -79,27 +80,27 @@ def cycles(
 
 
 def _places(count: int) -> deque[int]:
-    """Times at which the latest ``count`` things took their places; at first long ago."""
+    """Times at which the latest ``count`` places were taken; initially long ago."""
     return deque([-(1 << 40)] * count, maxlen=count)
 
 
 class _Rows:
     """Rows from the dispatcher to their results.
 
-    Times do not count registers. Their latencies are added where something goes back.
+    Times do not include latencies of registers. These are added where a result frees a place.
 
     Attributes
     ----------
     levels : int
-        Registers that only a step of spread lanes passes: the adder tree, less those that it does not need.
+        Registers that only a step of spread lanes passes: the adder tree, minus the registers that it skips.
     left : int
-        When the last results left.
+        Time at which the last results left.
     """
 
     def __init__(self, config: SpmmConfig, steps: Sequence[int], spread: bool):
         engines = schedule(config, steps, spread=spread)
         together = config.rows if spread else 1
-        # Rows that leave together: engine and steps of the first, whose room for results they take, and of the others.
+        # Rows that leave together: engine and steps of the first row, which provides the room, and of the others.
         rows = list(zip(engines, steps, strict=True))
         self._groups = [(*rows[i], rows[i + 1 : i + together]) for i in range(0, len(rows), together)]
         self.levels = (config.banks - 1).bit_length() - PASSED_BY if spread else 0
@@ -110,7 +111,7 @@ class _Rows:
         self._listed = _places(config.rows * config.result_rows + LISTED_AHEAD)
 
     def take(self, loaded: int, beats: int) -> int:
-        """Take all rows of a pass whose X is loaded; return when their results have left."""
+        """Process all rows of a pass whose X is loaded. Return the time at which their results have left."""
         free, listed, left = self._free, self._listed, self.left
         to_order = TO_ORDER + self.levels - 1
         to_row = TO_ROW + self.levels - 1
@@ -138,6 +139,6 @@ class _Rows:
         return left
 
     def times(self) -> list[int]:
-        """Times that the next pass depends on."""
+        """All times that influence the next pass."""
         queues = [time for queue in (*self._ahead, *self._stored, self._listed) for time in queue]
         return [self.left, self._sent, *self._free, *queues]

@@ -60,7 +60,7 @@ class BertConfig:
         Raises
         ------
         InputError
-            The file is no JSON object.
+            The file is not a JSON object.
         ConfigError
             A parameter is missing or says something unsupported; the message names it and what is supported.
         """
@@ -71,7 +71,7 @@ class BertConfig:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise InputError(f"{str(path)!r} is no JSON object: fetch it again")
+            raise InputError(f"{str(path)!r} is not a JSON object: fetch it again")
         _check_supported(found)
         sizes = {name: _positive_int(found, name) for name in _SIZES}
         if sizes["hidden_size"] % sizes["num_attention_heads"]:

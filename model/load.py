@@ -102,7 +102,7 @@ def _check_pooling(folder: Path) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
         modes = [name for name, value in found.items() if name.startswith("pooling_mode_") and value is True]
     except (OSError, ValueError, AttributeError):
-        raise InputError(f"{str(path)!r} is no JSON object: fetch it again") from None
+        raise InputError(f"{str(path)!r} is not a JSON object: fetch it again") from None
     if modes != ["pooling_mode_mean_tokens"]:
         raise ConfigError("pooling_mode", ", ".join(modes), "supported is pooling_mode_mean_tokens")
 

@@ -58,11 +58,11 @@ class PackedModel:
     Attributes
     ----------
     version : str
-        Of thresher that wrote it.
+        Version of thresher that wrote the file.
     sparsity : float
         Share of pruned weights.
     method : str
-        How they were pruned.
+        Method of pruning.
     matrices : dict of str to PackedLinear
         Layer by layer.
     """
@@ -75,13 +75,13 @@ class PackedModel:
 
 
 def packed_bytes(model: PackedModel) -> bytes:
-    """What :func:`write_packed` writes. The same model gives the same bytes."""
+    """Content of the file that :func:`write_packed` writes. The same model gives the same bytes."""
     tensors: dict[str, np.ndarray] = {}
     for name, matrix in model.matrices.items():
         arrays = matrix.weights.to_arrays() | {"scale": matrix.scales, "bias": matrix.biases}
-        # safetensors stores an array's memory as it lies.
+        # safetensors copies the memory of an array, which must be contiguous.
         tensors |= {f"{name}.{part}": np.ascontiguousarray(array) for part, array in arrays.items()}
-    told = {
+    metadata = {
         "layout": LAYOUT,
         "version": model.version,
         "format": str(model.format),
@@ -90,11 +90,11 @@ def packed_bytes(model: PackedModel) -> bytes:
         "matrices": {name: [matrix.weights.rows, matrix.weights.columns] for name, matrix in model.matrices.items()},
         "note": NOTE,
     }
-    return save(tensors, {KEY: json.dumps(told)})
+    return save(tensors, {KEY: json.dumps(metadata)})
 
 
 def write_packed(path: Path, model: PackedModel) -> None:
-    """Write a file that :func:`read_packed` reads, whole or not at all; its folder is made if need be.
+    """Write a file that :func:`read_packed` reads, whole or not at all. Its folder is made if necessary.
 
     Raises
     ------
@@ -111,30 +111,30 @@ def read_packed(path: Path) -> PackedModel:
     ------
     InputError
         The file cannot be read, is damaged, was not written by thresher or by a later one, or holds weights that are
-        not what they claim to be. The message names the file and, where it is about one, the matrix.
+        not consistent with the metadata. The message names the file and, where it is about one, the matrix.
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            told = _told(path, file.metadata())
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+            metadata = _checked(path, file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
     except SafetensorError as error:
         raise InputError(f"{str(path)!r} is truncated or damaged ({error}): write it again") from None
     matrices = {}
-    for name, (rows, columns) in told["matrices"].items():
+    for name, (rows, columns) in metadata["matrices"].items():
         arrays = {part: tensors.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in tensors}
         try:
-            matrices[name] = _matrix(arrays, WeightFormat(told["format"]), rows, columns)
+            matrices[name] = _matrix(arrays, WeightFormat(metadata["format"]), rows, columns)
         except ThresherError as error:
             raise InputError(f"{str(path)!r}, {name}: {error}") from None
     if tensors:
         raise InputError(f"{str(path)!r} holds {min(tensors)!r}, which belongs to none of its matrices: write it again")
     return PackedModel(
-        format=WeightFormat(told["format"]),
-        version=told["version"],
-        sparsity=told["sparsity"],
-        method=told["method"],
+        format=WeightFormat(metadata["format"]),
+        version=metadata["version"],
+        sparsity=metadata["sparsity"],
+        method=metadata["method"],
         matrices=matrices,
     )
 
@@ -142,27 +142,27 @@ def read_packed(path: Path) -> PackedModel:
 PARTS = ("header", "values", "indices", "lengths", "scale", "bias")
 
 
-def _told(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """The metadata, checked."""
+def _checked(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Read and check the metadata."""
     text = (metadata or {}).get(KEY)
     if text is None:
         raise InputError(f"{str(path)!r} does not hold packed weights: write it with `thresher prune`")
     try:
-        told = json.loads(text)
-        if told["layout"] != LAYOUT:
-            raise InputError(f"{str(path)!r} has layout {told['layout']}, this thresher reads {LAYOUT}: write it again")
-        WeightFormat(told["format"])
-        shapes = told["matrices"].items()
+        fields = json.loads(text)
+        if fields["layout"] != LAYOUT:
+            raise InputError(f"{str(path)!r} has layout {fields['layout']}, not {LAYOUT}: write it again")
+        WeightFormat(fields["format"])
+        shapes = fields["matrices"].items()
         sound = all(len(shape) == 2 and all(isinstance(size, int) for size in shape) for _, shape in shapes)
-        if not (sound and isinstance(told["version"], str) and isinstance(told["method"], str)):
+        if not (sound and isinstance(fields["version"], str) and isinstance(fields["method"], str)):
             raise ValueError
-        if not 0 <= told["sparsity"] <= 1:
+        if not 0 <= fields["sparsity"] <= 1:
             raise ValueError
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{str(path)!r} has damaged metadata: write it again") from None
-    return told
+    return fields
 
 
 def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int) -> PackedLinear:
@@ -172,7 +172,7 @@ def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: in
     weights = PackedWeights.from_arrays(arrays)
     if (weights.format, weights.rows, weights.columns) != (weight_format, rows, columns):
         raise InputError(
-            f"weights are {weights.format} {weights.rows}×{weights.columns}, but the file tells of {weight_format} "
+            f"weights are {weights.format} {weights.rows}×{weights.columns}, but the file says {weight_format} "
             f"{rows}×{columns}: write it again"
         )
     unpack(weights)  # what an engine would make of a wrong index is undefined

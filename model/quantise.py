@@ -111,7 +111,7 @@ class AttentionScales:
         except ConfigError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"calibration is no JSON of attention scales ({error}): calibrate again") from None
+            raise InputError(f"calibration is not JSON of attention scales ({error}): calibrate again") from None
 
 
 _HISTOGRAM_SHIFT = 14

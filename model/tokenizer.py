@@ -61,14 +61,14 @@ class TextTokenizer:
         Raises
         ------
         InputError
-            The text is empty, holds no token of its own, is no valid Unicode, or is too long.
+            The text is empty, holds no token of its own, is not valid Unicode, or is too long.
         """
         if not text.strip():
             raise InputError("the text is empty: give at least one word")
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InputError("the text is no valid Unicode: remove lone surrogates") from None
+            raise InputError("the text is not valid Unicode: remove lone surrogates") from None
         encoding = self._tokenizer.encode(text)
         if all(encoding.special_tokens_mask):
             raise InputError(f"the text {text[:20]!r} holds no token that the model knows: give at least one word")

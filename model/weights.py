@@ -65,7 +65,7 @@ def read_weights(path: Path) -> Weights:
     Raises
     ------
     InputError
-        The file cannot be read, or is no complete safetensors file.
+        The file cannot be read, or is not a complete safetensors file.
     """
     tensors = {}
     for name, entry in _entries(path).items():

@@ -143,14 +143,14 @@ class AcceleratorAttention:
             self._watched = work[self._watch[1]]
 
         outputs, statistics = [], []
-        for output, told in self.backend.run(self.config, work):
+        for output, found in self.backend.run(self.config, work):
             if output is None:
                 raise InputError(
                     f"the hardware rejected a head of {length} tokens and {d} dimensions "
-                    f"({told.error.name}): choose a larger preset"
+                    f"({found.error.name}): choose a larger preset"
                 )
             outputs.append(output)
-            statistics.append(told)
+            statistics.append(found)
         self._count(statistics, length, d)
         return dequantise(np.stack(outputs).reshape(q.shape), scales.o)
 

@@ -186,13 +186,13 @@ def _summaries(log: Sequence[Sequence[HeadStatistics]], blocks: int) -> tuple[He
             layer=layer,
             head=head,
             blocks=blocks,
-            kept_blocks=told.kept_blocks,
-            pruned=told.pruned,
-            saturations=told.saturations,
-            cycles=told.cycles,
+            kept_blocks=statistics.kept_blocks,
+            pruned=statistics.pruned,
+            saturations=statistics.saturations,
+            cycles=statistics.cycles,
         )
         for layer, heads in enumerate(log)
-        for head, told in enumerate(heads)
+        for head, statistics in enumerate(heads)
     )
 
 

@@ -22,10 +22,10 @@ __all__ = ["CheckedBackend", "same_head", "same_product"]
 
 def same_head(found: Answer, expected: Answer) -> bool:
     """Whether output and statistics of a head are equal. Cycles are not compared."""
-    (output, told), (wanted, wanted_told) = found, expected
+    (output, statistics), (wanted, expected_statistics) = found, expected
     if output is None or wanted is None:
-        return output is wanted and told == wanted_told
-    return told == wanted_told and np.array_equal(output, wanted)
+        return output is wanted and statistics == expected_statistics
+    return statistics == expected_statistics and np.array_equal(output, wanted)
 
 
 def same_product(config: SpmmConfig, job: SpmmJob, run: SpmmRun) -> bool:

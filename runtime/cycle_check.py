@@ -99,8 +99,8 @@ def check_cycles(
                 model.outputs(as_batch([text]), attention)
             hardware = RtlBackend(simulator)
             checked = CheckedBackend(hardware)
-            told = [statistics for _, statistics in checked.run(config, recorder.heads)]
-            found.append((_modelled(config, recorder.heads, told), hardware.cycles, checked.mismatches))
+            statistics = [statistics for _, statistics in checked.run(config, recorder.heads)]
+            found.append((_modelled(config, recorder.heads, statistics), hardware.cycles, checked.mismatches))
     (pruned, pruned_rtl, wrong), (dense, dense_rtl, dense_wrong) = found
     return CycleCheck(
         rho=rho,
@@ -114,10 +114,10 @@ def check_cycles(
     )
 
 
-def _modelled(config: AttentionConfig, heads: Sequence[Head], told: Sequence[HeadStatistics]) -> float:
+def _modelled(config: AttentionConfig, heads: Sequence[Head], statistics: Sequence[HeadStatistics]) -> float:
     """Cycles of a stream by the model. The first head follows no other, so its whole latency counts."""
     work = [
         head_work(config, HeadShape(command.query_length, command.head_dim, each.kept_blocks, each.pruned))
-        for (command, *_), each in zip(heads, told, strict=True)
+        for (command, *_), each in zip(heads, statistics, strict=True)
     ]
     return sum(each.cycles for each in work) + work[0].alone - work[0].cycles

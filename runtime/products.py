@@ -182,10 +182,11 @@ def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int
     passes = ceil_div(tokens, config.lanes)
     if each * passes <= MOST_STREAMED:
         return
-    told = f"dense weights of {rows} × {columns}, streamed once per {config.lanes} tokens, are"
-    told += f" {each * passes / 2**30:.1f} GiB, and {MOST_STREAMED >> 30} can be simulated"
+    message = f"dense weights of {rows} × {columns}, streamed once per {config.lanes} tokens, are"
+    message += f" {each * passes / 2**30:.1f} GiB, and {MOST_STREAMED >> 30} can be simulated"
     most = min(MOST_STREAMED // each * config.lanes, config.max_tokens)
-    raise ConfigError("tokens", tokens, f"{told}: choose " + (f"at most {most}" if most else "fewer rows or columns"))
+    advice = f"at most {most}" if most else "fewer rows or columns"
+    raise ConfigError("tokens", tokens, f"{message}: choose {advice}")
 
 
 def chosen_sparsity(config: SpmmConfig, weight_format: WeightFormat, asked: float | None) -> float:

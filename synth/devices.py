@@ -51,7 +51,7 @@ class Device:
         Name on the command line, in small letters.
     family : Family
     capacity : Capacity or None
-        ``None`` for ``generic``, which is no chip.
+        ``None`` for ``generic``, which is not a chip.
     place : tuple of str
         Options of nextpnr that name the device; empty if nextpnr does not support it.
     speeds : tuple of int

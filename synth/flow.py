@@ -253,11 +253,11 @@ def _claimed(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        told = f"another run is at work in {folder}: wait until it ends, or choose another output folder"
-        raise OutputError(told) from None
+        message = f"another run is at work in {folder}: wait until it ends, or choose another output folder"
+        raise OutputError(message) from None
     except OSError as error:
-        told = f"cannot lock {folder} ({error.strerror or error}): choose another output folder"
-        raise OutputError(told) from None
+        message = f"cannot lock {folder} ({error.strerror or error}): choose another output folder"
+        raise OutputError(message) from None
     try:
         yield
     finally:

@@ -138,14 +138,14 @@ def read_cells(path: Path) -> dict[str, Any]:
     Raises
     ------
     SynthesisError
-        The file is no netlist with a top module.
+        The file is not a netlist with a top module.
     """
     try:
         modules: dict[str, Any] = json.loads(path.read_text())["modules"]
         (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
         return {name: {"type": cell["type"], **cell} for name, cell in top["cells"].items()}
     except (ValueError, KeyError, TypeError):
-        raise SynthesisError(f"{path} is no netlist of Yosys with a top module: remove it and try again") from None
+        raise SynthesisError(f"{path} is not a netlist of Yosys with a top module: remove it and try again") from None
 
 
 def logic_cells(cells: Mapping[str, Any]) -> frozenset[str]:

@@ -222,8 +222,8 @@ class Steps:
                 raise SynthesisError(f"{yosys.name} made a wrong netlist ({line[:200]}): try another version of it")
             if "invalid OPTION_ABITS/WIDTH combination" in line:
                 # Its library for UltraScale+ maps such a memory to LUT RAM of the wrong depth.
-                told = "cannot make a memory of one port with more than 256 narrow words on UltraScale+"
-                raise SynthesisError(f"{yosys.name} {told}: use two row engines or fewer columns")
+                message = "cannot make a memory of one port with more than 256 narrow words on UltraScale+"
+                raise SynthesisError(f"{yosys.name} {message}: use two row engines or fewer columns")
             found = re.match(r"[\d.]+ Executing (.*)", line)
             if found:
                 self.tell(f"Yosys: {found[1].rstrip('.').removesuffix(' pass')[:60]}")
@@ -327,7 +327,7 @@ class Steps:
         path = self.folder / f"{files[0]}.key"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, SynthesisError):
             note = json.loads(path.read_text())
-            if note["key"] == key and all(self._content(each) == told for each, told in note["files"].items()):
+            if note["key"] == key and all(self._content(each) == digest for each, digest in note["files"].items()):
                 self.tell(f"{files[0]} is " + ("up to date" if note["files"] else "known to fail"))
                 return note
         # The note is removed first, so that it never describes files of an interrupted run. Old files are removed too,
@@ -360,8 +360,8 @@ class Steps:
         try:
             return json.loads(self._written(name).read_text())
         except ValueError:  # the tools do not report a full disk
-            told = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
-            raise SynthesisError(told) from None
+            message = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
+            raise SynthesisError(message) from None
 
 
 @contextlib.contextmanager
@@ -376,8 +376,8 @@ def _capacity_errors(log: Path, device: Device) -> Iterator[None]:
         if not found:
             raise
         kind, used, available = found[1], int(found[2]), int(found[3])
-        told = f"{used - available:,} too many" if used > available else "not all of them can be placed"
-        reason = f"{told} ({used:,} of {available:,} {kind} by nextpnr's count); choose a smaller configuration"
+        message = f"{used - available:,} too many" if used > available else "not all of them can be placed"
+        reason = f"{message} ({used:,} of {available:,} {kind} by nextpnr's count); choose a smaller configuration"
         raise SynthesisError(f"the design does not fit {device.name}: {reason}") from None
 
 

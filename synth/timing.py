@@ -68,7 +68,7 @@ def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
     Raises
     ------
     SynthesisError
-        The file is no report, or has no path between two flip-flops.
+        The file is not a report, or has no path between two flip-flops.
     """
     try:
         report: dict[str, Any] = json.loads(path.read_text())
@@ -81,7 +81,7 @@ def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
             placed={kind: (each["used"], each["available"]) for kind, each in report["utilization"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        raise SynthesisError(f"{path} is no report of nextpnr: remove it and try again") from None
+        raise SynthesisError(f"{path} is not a report of nextpnr: remove it and try again") from None
 
 
 def _path_of(paths: list[dict[str, Any]], clock: str) -> list[dict[str, Any]]:

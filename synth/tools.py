@@ -89,10 +89,10 @@ def find(name: str, source: Source = Source.AUTO) -> Tool:
 
 def _native_version(path: str) -> str:
     try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60)
+        result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         raise SynthesisError(f"{path} does not run: repair it, or use --tools yowasp") from None
-    text = told.stdout or told.stderr  # nextpnr writes to standard error
+    text = result.stdout or result.stderr  # nextpnr writes to standard error
     found = re.search(r"\d+(?:\.\d+)+\S*|nextpnr-\d+\S*", text)
     return found[0].rstrip(")") if found else "unknown"
 

@@ -43,7 +43,7 @@ class WritePorts(wiring.Component):
     byte : In(8), enable : In(1)
         Strobe: ``byte`` is the next byte.
     whole : Out(1)
-        Asserted while the next byte completes a beat. Low if ``port`` is no stream.
+        Asserted while the next byte completes a beat. Low if ``port`` is not a stream.
     o0, o1… : Out(stream)
     """
 

@@ -66,7 +66,7 @@ def make_pll(family: Family, input_mhz: float, wanted_mhz: float, *, folder: Pat
         found = _parameters((folder / VERILOG).read_text())
         parameters = {name: found[name] for name in PARAMETERS[family]}
     except (OSError, KeyError):
-        raise SynthesisError(f"{tool.name} told no settings of a PLL: see its log in {folder}") from None
+        raise SynthesisError(f"{tool.name} printed no settings of a PLL: see its log in {folder}") from None
     output_mhz = input_mhz * _ratio(family, parameters)
     if abs(output_mhz / wanted_mhz - 1) > LARGEST_ERROR:
         allowed = f"the nearest that a PLL makes of {input_mhz:g} is {output_mhz:g}"

@@ -51,17 +51,17 @@ def test_tiny_takes_about_as_long_in_rtl():
     assert estimated.alone == pytest.approx(runs[0].finished - runs[0].accepted, rel=COMPACT_BAND)
 
 
-def test_a_dense_head_takes_the_time_of_the_main_array():
+def test_a_dense_head_takes_the_time_of_the_pe_array():
     """Scores and weights of 64×64 blocks in two chunks."""
     dense = work(EDGE, 128, 64, 64 * 64)
-    assert dense.cycles == dense.stages["main array"] == 2 * 64 * 64 * 2
-    assert max(dense.stages, key=dense.stages.__getitem__) == "main array"
+    assert dense.cycles == dense.stages["PE array"] == 2 * 64 * 64 * 2
+    assert max(dense.stages, key=dense.stages.__getitem__) == "PE array"
 
 
 def test_a_pruned_head_is_only_loaded_and_predicted():
     pruned = work(EDGE, 128, 64, 0, pruned=True)
     assert pruned.cycles == pruned.stages["predictor"]
-    assert "main array" not in pruned.stages
+    assert "PE array" not in pruned.stages
     assert pruned.alone < work(EDGE, 128, 64, 64).alone
 
 

@@ -103,11 +103,11 @@ def test_unknown_fabrics_are_rejected():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_what_is_told(config):
-    told = estimate(config, fabric="ecp5", available=AVAILABLE)
-    assert list(told["resources"]) == list(COUNTS)
-    assert told["multipliers"] == config.multipliers
-    for row in told["cycles"]:
+def test_estimates_of_presets(config):
+    found = estimate(config, fabric="ecp5", available=AVAILABLE)
+    assert list(found["resources"]) == list(COUNTS)
+    assert found["multipliers"] == config.multipliers
+    for row in found["cycles"]:
         assert row["dense_cycles_at_full_use"] / row["cycles"] <= 1.001 / (1 - row["sparsity"])
     faster, source = speedup(config, 0.75)
     assert 1 < faster <= 4.01

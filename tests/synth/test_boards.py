@@ -80,7 +80,7 @@ def test_clock_outside_the_range_is_rejected(tmp_path, family, limits, wanted):
 def test_plls_without_settings(tmp_path, monkeypatch):
     fake_tools.install(tmp_path / "bin", monkeypatch)
     (tmp_path / "bin" / "icepll").write_text("#!/bin/sh\necho 1.0\n")
-    with pytest.raises(SynthesisError, match="icepll told no settings of a PLL: see its log"):
+    with pytest.raises(SynthesisError, match="icepll printed no settings of a PLL: see its log"):
         make_pll(Family.ICE40, 12, 24, folder=tmp_path, source=Source.NATIVE)
     (tmp_path / "bin" / "icepll").write_text("#!/bin/sh\necho 'Error: out of range!'\nexit 1\n")
     with pytest.raises(SynthesisError, match=r"icepll failed \(out of range!\)"):

@@ -249,7 +249,7 @@ def test_bench_reports_errors_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["synth.py", "--seeds", "-2"])
     with pytest.raises(SystemExit):
         bench.main()
-    assert "-2 is no number of runs" in capsys.readouterr().err
+    assert "-2 is not a number of runs" in capsys.readouterr().err
 
 
 def test_damaged_note_is_ignored(tmp_path):

@@ -97,7 +97,7 @@ def test_unknown_cells_are_errors():
 def test_files_that_are_no_netlist(tmp_path, text):
     path = tmp_path / "netlist.json"
     path.write_text(text)
-    with pytest.raises(SynthesisError, match="no netlist"):
+    with pytest.raises(SynthesisError, match="not a netlist"):
         read_cells(path)
 
 
@@ -125,7 +125,7 @@ def test_reports_without_a_clock_or_sense(tmp_path):
         read_report(path, frozenset())
     for text in ("", "[]", "{}", '{"fmax": {"clk": {}}}'):
         path.write_text(text)
-        with pytest.raises(SynthesisError, match="no report"):
+        with pytest.raises(SynthesisError, match="not a report"):
             read_report(path, frozenset())
 
 
