@@ -15,7 +15,7 @@ from .settings import spmm_configuration
 __all__ = ["bench_spmm"]
 
 ROWS, COLUMNS = 1536, 384
-"""Size of the default matrix, that of MiniLM's first feed-forward layer."""
+"""Size of the default matrix: MiniLM's first feed-forward layer."""
 
 ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "gelu": Activation.TABLE}
 # Any: type checkers do not accept an enumeration that is made at run time.

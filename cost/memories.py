@@ -2,8 +2,9 @@
 
 The Yosys pass ``memory_libmap`` maps each memory to the cells with the lowest cost. The costs are those of that pass.
 
-The results equal 158 of the 160 counts in ``measured.json``. One of the other two differs by one block. The other is a
-unit that was synthesised block by block. On iCE40 the result may be one too high if some bits of a word are never read.
+The results equal 158 of the 160 counts in ``measured.json``. One result differs by one block. The other result is for a
+unit that was synthesised block by block, where less is shared. On iCE40 a result may be one block too high if some bits
+of a word are never read.
 """
 
 import math

@@ -85,8 +85,8 @@ def task_texts(
     Raises
     ------
     InputError
-        The model cannot do the task, or a sentence is empty or too long for model or hardware, whose line is in the
-        message; or as :func:`~thresher.model.datasets.read_dataset`.
+        The model cannot do the task, or a sentence is empty or too long for model or hardware. The message names the
+        line. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
     """
     dataset = read_dataset(data, task, limit)
     if task == "sst2" and len(model.config.labels) != 2:

@@ -1,4 +1,4 @@
-"""Products for the SpMM engine: pruned weights times random tokens, and what a product may be."""
+"""Products for the SpMM engine: pruned weights times random tokens, and checks of their sizes."""
 
 from dataclasses import replace
 

@@ -77,7 +77,7 @@ class MatrixFigures(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class PackReport(Report):
-    """What :func:`prune_model` did.
+    """Result of :func:`prune_model`.
 
     Attributes
     ----------

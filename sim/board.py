@@ -147,7 +147,7 @@ class BoardTerminal(AbstractContextManager["BoardTerminal"]):
 
     def serve(self, stop: threading.Event | None = None) -> None:
         """Run until ``stop`` is set, or for ever. The simulation pauses while the line is silent."""
-        # After this silence the link waits for a request, in whatever state it was.
+        # After this silence the link waits for a request. Its earlier state does not matter.
         rest = 2 << self._simulator.link.silence_bits
         quiet = rest
         while stop is None or not stop.is_set():

@@ -104,7 +104,7 @@ async def _reset(dut: Any) -> None:
 
 @cocotb.test()
 async def exchange(dut: Any) -> None:
-    """Send and receive what the task says, and write the payloads received and the cycle of every transfer."""
+    """Run the task. Write the received payloads and the cycle of every transfer."""
     task = json.loads(Path(os.environ[TASK_VARIABLE]).read_text())
     now = CycleCounter(dut.clk)
     Clock(dut.clk, PERIOD_NS, "ns").start()
