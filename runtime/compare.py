@@ -11,6 +11,7 @@ from ..golden.spmm.engine import sparse_product
 from ..golden.spmm.packing import PackedWeights
 from ..spec.attention_config import AttentionConfig
 from ..spec.heads import Head
+from ..spec.spmm_command import SpmmError
 from ..spec.spmm_config import SpmmConfig
 from .backends import Answer, Backend, GoldenBackend
 
@@ -41,7 +42,8 @@ def same_product(config: SpmmConfig, job: SpmmJob, run: SpmmRun) -> bool:
     operands = job.weights, job.x, job.bias, job.multiplier, job.shift
     expected = sparse_product(config, *operands, activation=job.activation, table=table)
     same = run.output is not None and np.array_equal(run.output, expected.output)
-    return same and run.statistics.saturations == expected.saturations
+    statistics = run.statistics
+    return same and statistics.error is SpmmError.NONE and statistics.saturations == expected.saturations
 
 
 class CheckedBackend:

@@ -45,5 +45,6 @@ def test_products():
         replace(run, output=expected.output ^ 1),
         replace(run, output=None),
         replace(run, statistics=replace(statistics, saturations=expected.saturations + 1)),
+        replace(run, statistics=replace(statistics, error=SpmmError.TOKENS)),
     ):
         assert not same_product(TINY, job, wrong)
