@@ -83,12 +83,11 @@ def heads_of_every_kind(config, rng, *, random):
 @pytest.mark.parametrize(("name", "stall"), RUNS)
 def test_core_matches_golden(name, stall):
     config, seed = CONFIGS[name], 11
-    run(config, heads_of_every_kind(config, np.random.default_rng(seed), random=3), seed=seed, stall=stall)
+    run(config, heads_of_every_kind(config, np.random.default_rng(seed), random=2), seed=seed, stall=stall)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny, lambda: compact(tiny())], ids=["pipelined", "compact"])
 def test_few_heads_match_golden(make):
     """A quick run of each kind of core."""
-    config, seed = dataclasses.replace(make(), max_length=6), 12
-    run(config, heads_of_every_kind(config, np.random.default_rng(seed), random=2), seed=seed, stall=0.2)
+    config, seed = dataclasses.replace(make(), max_length=4), 12
+    run(config, [random_head(config, np.random.default_rng(seed)) for _ in range(2)], seed=seed, stall=0.2)
