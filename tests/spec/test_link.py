@@ -36,9 +36,9 @@ def test_cycles_per_bit(clock, baud, cycles):
         assert clocks_per_bit(clock, baud) == cycles
 
 
-@pytest.mark.parametrize(("baud", "told"), [(4_000_000, "from 184 to 3000000"), (100, "from 184"), (0, "from 1 to")])
-def test_rates_that_cannot_be(baud, told):
-    with pytest.raises(ConfigError, match=told):
+@pytest.mark.parametrize(("baud", "message"), [(4_000_000, "from 184 to 3000000"), (100, "from 184"), (0, "from 1 to")])
+def test_rates_that_cannot_be(baud, message):
+    with pytest.raises(ConfigError, match=message):
         clocks_per_bit(12e6, baud)
 
 
@@ -61,12 +61,13 @@ def test_links_that_cannot_be():
 
 def test_identities_tell_configurations_apart():
     tiny = preset("tiny")
-    configs = [tiny, preset("edge"), preset("tiny", policy="hdp"), dataclasses.replace(tiny, max_length=32)]
-    told = [identity(config, payload_bytes=256) for config in [*configs, spmm_preset("tiny"), spmm_preset("edge")]]
-    assert {len(each) for each in told} == {IDENTITY_BYTES}
-    assert len({each[4:] for each in told}) == len(told)
-    assert told[0][:4] == b"\x01\x00\x00\x01"
-    assert told[-1][:2] == b"\x01\x01"
+    attention = [tiny, preset("edge"), preset("tiny", policy="hdp"), dataclasses.replace(tiny, max_length=32)]
+    configs = [*attention, spmm_preset("tiny"), spmm_preset("edge")]
+    identities = [identity(config, payload_bytes=256) for config in configs]
+    assert {len(each) for each in identities} == {IDENTITY_BYTES}
+    assert len({each[4:] for each in identities}) == len(identities)
+    assert identities[0][:4] == b"\x01\x00\x00\x01"
+    assert identities[-1][:2] == b"\x01\x01"
 
 
 def test_kinds_fit_a_byte():

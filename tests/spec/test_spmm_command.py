@@ -41,7 +41,7 @@ BBS = FORMAT_CODES[WeightFormat.BBS]
         ({"activation": Activation.TABLE}, SpmmError.TABLE),
         ({"activation": Activation.TABLE, "load_table": 1}, SpmmError.NONE),
         ({"load_table": 1}, SpmmError.NONE),
-        # The first fault in the order of the codes is the one that is told.
+        # The fault that comes first in the order of the codes is reported.
         ({"rows": 0, "columns": 0, "tokens": 0, "format": 5, "activation": 3}, SpmmError.ROWS),
         ({"tokens": 0, "activation": 3}, SpmmError.TOKENS),
         ({"format": 5, "spread": 1}, SpmmError.FORMAT),

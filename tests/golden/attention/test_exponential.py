@@ -1,4 +1,4 @@
-"""2^−t: error bound, monotony and ends, over every exponent that can be told from infinity."""
+"""2^−t: error bound, monotony and ends, over every exponent that differs from infinity."""
 
 import dataclasses
 from fractions import Fraction

@@ -16,7 +16,7 @@ def run(config, rows, *, seed, stall, in_order=False, dut=None):
     """Run block rows and compare every output; returns the transcript."""
     golden = [row.golden(config) for row in rows]
     weights = [value for emitted, _ in golden for value in emitted]
-    results = [value for _, told in golden for value in told]
+    results = [value for _, statistics in golden for value in statistics]
     inputs = {
         "i_row": [row.announcement() for row in rows],
         "i_scores": [block for row in rows for block in row.blocks()],
