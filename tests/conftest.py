@@ -20,3 +20,19 @@ settings.load_profile("repeatable")
 def _writes_stay_out_of_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_path):
     """What a test writes to "the current folder" lands in its own temporary one."""
     monkeypatch.chdir(tmp_path)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]):
+    """Let each worker start with its share of the slow tests, so that all workers finish at nearly the same time.
+
+    At first pytest-xdist gives each worker one contiguous part of the list.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
+    fast = [item for item in items if item.get_closest_marker("slow") is None]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for part in (slow, fast)
+        for item in part[len(part) * worker // workers : len(part) * (worker + 1) // workers]
+    ]
