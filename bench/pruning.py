@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from baseline import BASELINES, write
-from thresher.model.bert import BertEncoder, float_attention
 from thresher.model.datasets import Dataset, read_dataset
+from thresher.model.encoder import Encoder, float_attention
 from thresher.model.load import Model, as_batch, length_batches, load_model
 from thresher.model.pack import encoder_matrices, prune_matrices
 from thresher.model.prune import Mask, prune_unstructured, quantise_pruned
@@ -76,7 +76,7 @@ def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
         f"{prefix}{name}.weight": quantise_pruned(matrix, chosen[name]).dequantise()
         for name, (matrix, _) in encoder_matrices(model.config, weights).items()
     }
-    return replace(model, encoder=BertEncoder(model.config, weights.replaced(replaced)))
+    return replace(model, encoder=Encoder(model.config, weights.replaced(replaced)))
 
 
 def accuracy(model: Model, tokens: list[Tokens], dataset: Dataset) -> float:

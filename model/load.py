@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.errors import ConfigError, InputError
-from .bert import Attend, BertConfig, BertEncoder, float_attention
+from .config import EncoderConfig
+from .encoder import Attend, Encoder, float_attention
+from .families import read_config
 from .quantise import AttentionScales, Method, calibrate
 from .source import DEFAULT_FOLDER, locate_model
 from .tokenizer import TextTokenizer, Tokens
@@ -29,14 +31,14 @@ class Model:
     ----------
     folder : Path
         Where it was read from.
-    config : BertConfig
-    encoder : BertEncoder
+    config : EncoderConfig
+    encoder : Encoder
     tokenizer : TextTokenizer
     """
 
     folder: Path
-    config: BertConfig
-    encoder: BertEncoder
+    config: EncoderConfig
+    encoder: Encoder
     tokenizer: TextTokenizer
 
     @property
@@ -47,7 +49,7 @@ class Model:
     def encode(self, text: str, *, max_length: int | None = None, truncate: bool = False) -> Tokens:
         """Tokens of a text, at most as many as the model's positions and ``max_length``; raises as
         :meth:`TextTokenizer.encode`."""
-        positions = self.config.max_position_embeddings
+        positions = self.config.max_length
         return self.tokenizer.encode(text, max_length=min(positions, max_length or positions), truncate=truncate)
 
     def outputs(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
@@ -82,13 +84,13 @@ def load_model(name: str | Path | None = None) -> Model:
         The model is not supported; the message names the parameter.
     """
     folder = locate_model(name)
-    config = BertConfig.from_file(folder / "config.json")
+    config = read_config(folder / "config.json")
     if not config.labels:
         _check_pooling(folder)
     return Model(
         folder=folder,
         config=config,
-        encoder=BertEncoder(config, read_weights(folder / "model.safetensors")),
+        encoder=Encoder(config, read_weights(folder / "model.safetensors")),
         tokenizer=TextTokenizer(folder / "tokenizer.json", config.vocab_size),
     )
 

@@ -8,7 +8,9 @@ from thresher import __version__
 from ..golden.spmm.packing import PackedWeights, pack
 from ..spec.errors import ConfigError, InputError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from .bert import BertConfig
+from .config import EncoderConfig
+from .encoder import encoder_tensors
+from .families import read_config
 from .packed_file import PackedLinear, PackedModel
 from .prune import (
     Mask,
@@ -27,10 +29,10 @@ __all__ = ["encoder_matrices", "own_sparsity", "pack_model", "pack_pruned", "pru
 UNSTRUCTURED = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
 
 
-def encoder_matrices(config: BertConfig, weights: Weights) -> dict[str, tuple[Float32, Float32]]:
-    """Weight (M, K) and bias (M,) of every projection and feed-forward layer of a BERT encoder, layer by layer.
+def encoder_matrices(config: EncoderConfig, weights: Weights) -> dict[str, tuple[Float32, Float32]]:
+    """Weight (M, K) and bias (M,) of every projection and feed-forward layer of an encoder, layer by layer.
 
-    The names are those of the tensors without ``bert.`` and ``.weight``, such as
+    The names are those of the tensors without the prefix of the layout and ``.weight``, such as
     ``encoder.layer.0.intermediate.dense``.
 
     Raises
@@ -38,22 +40,11 @@ def encoder_matrices(config: BertConfig, weights: Weights) -> dict[str, tuple[Fl
     InputError
         A tensor is missing, has the wrong shape or holds NaN.
     """
-    hidden, wide = config.hidden_size, config.intermediate_size
-    shapes = {
-        "attention.self.query": (hidden, hidden),
-        "attention.self.key": (hidden, hidden),
-        "attention.self.value": (hidden, hidden),
-        "attention.output.dense": (hidden, hidden),
-        "intermediate.dense": (wide, hidden),
-        "output.dense": (hidden, wide),
+    body = encoder_tensors(config, weights)
+    return {
+        name: (body.take(f"{name}.weight", rows, columns), body.take(f"{name}.bias", rows))
+        for name, (rows, columns) in config.matrices.items()
     }
-    body = weights.below("bert.") if "bert.encoder.layer.0.output.dense.weight" in weights else weights
-    matrices = {}
-    for layer in range(config.num_hidden_layers):
-        for part, (rows, columns) in shapes.items():
-            name = f"encoder.layer.{layer}.{part}"
-            matrices[name] = body.take(f"{name}.weight", rows, columns), body.take(f"{name}.bias", rows)
-    return matrices
 
 
 def prune_matrices(
@@ -147,7 +138,7 @@ def pack_model(
     global_ranking: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackedModel:
-    """Prune, quantise and pack all projections and feed-forward layers of a BERT encoder.
+    """Prune, quantise and pack all projections and feed-forward layers of an encoder.
 
     The model is not trained: it loses its smallest weights and is otherwise unchanged.
 
@@ -168,9 +159,7 @@ def pack_model(
         The model cannot be read, or the format cannot have this sparsity.
     """
     folder = locate_model(model)
-    matrices = encoder_matrices(
-        BertConfig.from_file(folder / "config.json"), read_weights(folder / "model.safetensors")
-    )
+    matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder / "model.safetensors"))
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()},
         weight_format,

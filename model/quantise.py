@@ -14,7 +14,7 @@ from ..spec.attention_command import HeadCommand, head_command
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX
-from .bert import BertEncoder, float_attention
+from .encoder import Encoder, float_attention
 from .weights import Float32
 
 __all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "load_scales", "quantise"]
@@ -143,7 +143,7 @@ class _Range:
 
 
 def calibrate(
-    encoder: BertEncoder,
+    encoder: Encoder,
     batches: Iterable[NDArray[np.int64]],
     *,
     method: Method = "percentile",

@@ -82,7 +82,7 @@ def check_fits(config: AttentionConfig, head_dim: int) -> None:
 
 
 class AcceleratorAttention:
-    """Attention of a model's layers on a backend; an :data:`~thresher.model.bert.Attend`.
+    """Attention of a model's layers on a backend; an :data:`~thresher.model.encoder.Attend`.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.bert import float_attention, softmax
+from ..model.encoder import float_attention, softmax
 from ..model.load import Model, as_batch, calibration_sentences
 from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from ..model.bert import float_attention
+from ..model.encoder import float_attention
 from ..model.load import Model, as_batch, length_batches, load_model
 from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens

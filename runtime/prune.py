@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cost.spmm import cycles as cycles_of
-from ..model.bert import BertConfig
+from ..model.families import read_config
 from ..model.pack import pack_model
 from ..model.packed_file import PackedModel, packed_bytes
 from ..model.source import locate_model
@@ -170,9 +170,8 @@ def prune_model(
     steps = steps or Steps()
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     sparsity = chosen_sparsity(config, weight_format, sparsity)
-    bert = BertConfig.from_file(locate_model(model) / "config.json")
-    hidden, wide = bert.hidden_size, bert.intermediate_size
-    for rows, columns in ((hidden, hidden), (wide, hidden), (hidden, wide)):
+    shapes = read_config(locate_model(model) / "config.json").matrices.values()
+    for rows, columns in dict.fromkeys(shapes):
         check_engine(
             config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format, owner="the model's "
         )

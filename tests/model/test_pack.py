@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from thresher import __version__
 from thresher.golden.spmm.packing import unpack
-from thresher.model.bert import BertConfig
+from thresher.model.families import read_config
 from thresher.model.pack import encoder_matrices, pack_model, prune_matrices
 from thresher.model.packed_file import KEY, PackedModel, read_packed, write_packed
 from thresher.model.prune import quantise_pruned
@@ -46,9 +46,7 @@ def test_what_is_read_is_the_pruned_model(make_model, tmp_path, weight_format):
     expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
     tolerance = 0.17 if weight_format is WeightFormat.BBS else 0.01
     assert found.sparsity == made.sparsity == pytest.approx(expected, abs=tolerance)
-    matrices = encoder_matrices(
-        BertConfig.from_file(folder / "config.json"), read_weights(folder / "model.safetensors")
-    )
+    matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder / "model.safetensors"))
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()}, weight_format, TARGETS[weight_format], config=TINY
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from thresher.golden import attention_head
 from thresher.model import AttentionScales, LayerScales
-from thresher.model.bert import float_attention
+from thresher.model.encoder import float_attention
 from thresher.model.load import as_batch, calibration_sentences
 from thresher.model.quantise import quantise
 from thresher.runtime.attention import AcceleratorAttention, AttentionTotals, HeadShape

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from thresher.model.bert import float_attention
+from thresher.model.encoder import float_attention
 from thresher.model.load import as_batch
 
 SENTENCE = "a gripping , beautiful film ."

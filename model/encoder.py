@@ -1,0 +1,167 @@
+"""A transformer encoder in float32 NumPy, with a function for its attention.
+
+Each layer normalises the sum of a sublayer and its input (post-norm). Sequences are never padded: a batch holds
+sequences of one length.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from ..spec.errors import InputError
+from .config import EncoderConfig
+from .weights import Float32, Weights
+
+__all__ = ["Attend", "Encoder", "encoder_tensors", "float_attention", "softmax"]
+
+Attend = Callable[[int, Float32, Float32, Float32], Float32]
+"""``attend(layer, q, k, v)``: Q, K, V and the result are (batch, heads, length, d) float32. Scores are still to be
+divided by √d."""
+
+
+def softmax(x: Float32) -> Float32:
+    """Softmax along the last axis."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def float_attention(layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
+    """Scaled dot-product attention in float32: softmax(q·kᵀ/√d)·v."""
+    return softmax(q @ k.swapaxes(-1, -2) / np.float32(np.sqrt(q.shape[-1]))) @ v
+
+
+@dataclass(frozen=True)
+class _Linear:
+    weight: Float32
+    bias: Float32
+
+    def __call__(self, x: Float32) -> Float32:
+        return x @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class _LayerNorm:
+    weight: Float32
+    bias: Float32
+    eps: float
+
+    def __call__(self, x: Float32) -> Float32:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        return centred / np.sqrt(variance + np.float32(self.eps)) * self.weight + self.bias
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    query: _Linear
+    key: _Linear
+    value: _Linear
+    attention_output: _Linear
+    attention_norm: _LayerNorm
+    intermediate: _Linear
+    output: _Linear
+    output_norm: _LayerNorm
+
+
+def _gelu(x: Float32) -> Float32:
+    return x * np.float32(0.5) * (1 + erf(x * np.float32(np.sqrt(0.5))))
+
+
+def encoder_tensors(config: EncoderConfig, weights: Weights) -> Weights:
+    """The encoder's tensors, without the prefix of the layout if the file has it."""
+    prefix = config.layout.prefix
+    return weights.below(prefix) if f"{prefix}{config.layout.words}.weight" in weights else weights
+
+
+class Encoder:
+    """A transformer encoder and, where the model has one, its classification head.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+    weights : Weights
+        With or without the prefix of the layout.
+
+    Raises
+    ------
+    InputError
+        A tensor is missing, has the wrong shape or holds NaN.
+    """
+
+    def __init__(self, config: EncoderConfig, weights: Weights):
+        self.config = config
+        hidden, wide, names = config.hidden_size, config.intermediate_size, config.layout
+
+        def linear(tensors: Weights, name: str, outputs: int = hidden, inputs: int = hidden) -> _Linear:
+            return _Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
+
+        def norm(tensors: Weights, name: str) -> _LayerNorm:
+            weight, bias = (tensors.take(f"{name}.{part}", hidden) for part in ("weight", "bias"))
+            return _LayerNorm(weight, bias, config.layer_norm_eps)
+
+        body = encoder_tensors(config, weights)
+        self._words = body.take(f"{names.words}.weight", config.vocab_size, hidden)
+        self._positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, hidden)
+        self._types = body.take(f"{names.types}.weight", config.type_vocab_size, hidden)
+        self._embedding_norm = norm(body, names.embedding_norm)
+        self._layers = []
+        for i in range(config.num_hidden_layers):
+            part = body.below(names.layer.format(i))
+            self._layers.append(
+                _Layer(
+                    query=linear(part, names.query),
+                    key=linear(part, names.key),
+                    value=linear(part, names.value),
+                    attention_output=linear(part, names.attention_output),
+                    attention_norm=norm(part, names.attention_norm),
+                    intermediate=linear(part, names.intermediate, wide, hidden),
+                    output=linear(part, names.output, hidden, wide),
+                    output_norm=norm(part, names.output_norm),
+                )
+            )
+        if config.labels:
+            self._head_dense = linear(body if names.head.pooler else weights, names.head.dense)
+            self._head_output = linear(weights, names.head.output, len(config.labels), hidden)
+
+    def hidden_states(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
+        """The last layer's output.
+
+        Parameters
+        ----------
+        ids : (batch, length) int64
+            Token ids of sequences of one length, special tokens included; one segment.
+        attend : Attend
+            Computes the attention of a layer.
+
+        Returns
+        -------
+        (batch, length, hidden) float32
+        """
+        batch, length = ids.shape
+        heads, d = self.config.num_attention_heads, self.config.head_dim
+
+        def split_heads(x: Float32) -> Float32:
+            return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
+
+        x = self._embedding_norm(self._words[ids] + self._positions[:length] + self._types[0])
+        for i, layer in enumerate(self._layers):
+            q, k, v = (split_heads(project(x)) for project in (layer.query, layer.key, layer.value))
+            context = attend(i, q, k, v).transpose(0, 2, 1, 3).reshape(batch, length, heads * d)
+            x = layer.attention_norm(x + layer.attention_output(context))
+            x = layer.output_norm(x + layer.output(_gelu(layer.intermediate(x))))
+        return x
+
+    def logits(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
+        """(batch, length) token ids to (batch, labels) class scores."""
+        if not self.config.labels:
+            raise InputError("this model has no classification head: use it for sentence similarity")
+        first = self.hidden_states(ids, attend)[:, 0]
+        return self._head_output(np.tanh(self._head_dense(first)))
+
+    def embeddings(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
+        """(batch, length) token ids to (batch, hidden) sentence embeddings: mean over tokens, unit length."""
+        mean = self.hidden_states(ids, attend).mean(axis=1)
+        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
