@@ -15,11 +15,38 @@ from ..spec.errors import InputError
 from .config import EncoderConfig
 from .weights import Float32, Weights
 
-__all__ = ["Attend", "Encoder", "encoder_tensors", "float_attention", "softmax"]
+__all__ = [
+    "Attend",
+    "Encoder",
+    "Layer",
+    "LayerNorm",
+    "Linear",
+    "Observe",
+    "encoder_tensors",
+    "float_attention",
+    "softmax",
+]
 
 Attend = Callable[[int, Float32, Float32, Float32], Float32]
 """``attend(layer, q, k, v)``: Q, K, V and the result are (batch, heads, length, d) float32. Scores are still to be
 divided by √d."""
+
+Observe = Callable[[int, str, Float32], None]
+"""``observe(layer, tensor, values)``: values are (…, channels) float32."""
+
+
+def _ignore(layer: int, tensor: str, values: Float32) -> None:
+    pass
+
+
+def _seen_by(observe: Observe, layer: int) -> Callable[[str, Float32], Float32]:
+    """Show a tensor of this layer, and return it."""
+
+    def seen(tensor: str, values: Float32) -> Float32:
+        observe(layer, tensor, values)
+        return values
+
+    return seen
 
 
 def softmax(x: Float32) -> Float32:
@@ -34,7 +61,9 @@ def float_attention(layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
 
 
 @dataclass(frozen=True)
-class _Linear:
+class Linear:
+    """W·x + b; W is (outputs, inputs)."""
+
     weight: Float32
     bias: Float32
 
@@ -43,7 +72,9 @@ class _Linear:
 
 
 @dataclass(frozen=True)
-class _LayerNorm:
+class LayerNorm:
+    """LayerNorm over the last axis (Ba et al., arXiv 1607.06450)."""
+
     weight: Float32
     bias: Float32
     eps: float
@@ -55,15 +86,17 @@ class _LayerNorm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layer:
-    query: _Linear
-    key: _Linear
-    value: _Linear
-    attention_output: _Linear
-    attention_norm: _LayerNorm
-    intermediate: _Linear
-    output: _Linear
-    output_norm: _LayerNorm
+class Layer:
+    """One layer's projections, feed-forward layers and LayerNorms."""
+
+    query: Linear
+    key: Linear
+    value: Linear
+    attention_output: Linear
+    attention_norm: LayerNorm
+    intermediate: Linear
+    output: Linear
+    output_norm: LayerNorm
 
 
 def _gelu(x: Float32) -> Float32:
@@ -95,23 +128,23 @@ class Encoder:
         self.config = config
         hidden, wide, names = config.hidden_size, config.intermediate_size, config.layout
 
-        def linear(tensors: Weights, name: str, outputs: int = hidden, inputs: int = hidden) -> _Linear:
-            return _Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
+        def linear(tensors: Weights, name: str, outputs: int = hidden, inputs: int = hidden) -> Linear:
+            return Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
 
-        def norm(tensors: Weights, name: str) -> _LayerNorm:
+        def norm(tensors: Weights, name: str) -> LayerNorm:
             weight, bias = (tensors.take(f"{name}.{part}", hidden) for part in ("weight", "bias"))
-            return _LayerNorm(weight, bias, config.layer_norm_eps)
+            return LayerNorm(weight, bias, config.layer_norm_eps)
 
         body = encoder_tensors(config, weights)
-        self._words = body.take(f"{names.words}.weight", config.vocab_size, hidden)
-        self._positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, hidden)
-        self._types = body.take(f"{names.types}.weight", config.type_vocab_size, hidden)
-        self._embedding_norm = norm(body, names.embedding_norm)
-        self._layers = []
+        self.words = body.take(f"{names.words}.weight", config.vocab_size, hidden)
+        self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, hidden)
+        self.types = body.take(f"{names.types}.weight", config.type_vocab_size, hidden)
+        self.embedding_norm = norm(body, names.embedding_norm)
+        self.layers = []
         for i in range(config.num_hidden_layers):
             part = body.below(names.layer.format(i))
-            self._layers.append(
-                _Layer(
+            self.layers.append(
+                Layer(
                     query=linear(part, names.query),
                     key=linear(part, names.key),
                     value=linear(part, names.value),
@@ -123,10 +156,12 @@ class Encoder:
                 )
             )
         if config.labels:
-            self._head_dense = linear(body if names.head.pooler else weights, names.head.dense)
-            self._head_output = linear(weights, names.head.output, len(config.labels), hidden)
+            self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
+            self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
 
-    def hidden_states(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
+    def hidden_states(
+        self, ids: NDArray[np.int64], attend: Attend = float_attention, observe: Observe = _ignore
+    ) -> Float32:
         """The last layer's output.
 
         Parameters
@@ -135,6 +170,10 @@ class Encoder:
             Token ids of sequences of one length, special tokens included; one segment.
         attend : Attend
             Computes the attention of a layer.
+        observe : Observe
+            Is given every tensor of every layer: ``input``, ``query``, ``key``, ``value``, ``context`` (of all heads),
+            ``attention_output``, ``attention_norm``, ``intermediate`` (before its activation), ``output`` and
+            ``output_norm``.
 
         Returns
         -------
@@ -146,20 +185,33 @@ class Encoder:
         def split_heads(x: Float32) -> Float32:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
-        x = self._embedding_norm(self._words[ids] + self._positions[:length] + self._types[0])
-        for i, layer in enumerate(self._layers):
-            q, k, v = (split_heads(project(x)) for project in (layer.query, layer.key, layer.value))
-            context = attend(i, q, k, v).transpose(0, 2, 1, 3).reshape(batch, length, heads * d)
-            x = layer.attention_norm(x + layer.attention_output(context))
-            x = layer.output_norm(x + layer.output(_gelu(layer.intermediate(x))))
+        x = self.embedding_norm(self.words[ids] + self.positions[:length] + self.types[0])
+        for i, layer in enumerate(self.layers):
+            seen = _seen_by(observe, i)
+            seen("input", x)
+            q, k, v = (seen("query", layer.query(x)), seen("key", layer.key(x)), seen("value", layer.value(x)))
+            context = attend(i, split_heads(q), split_heads(k), split_heads(v))
+            context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
+            x = seen(
+                "attention_norm", layer.attention_norm(x + seen("attention_output", layer.attention_output(context)))
+            )
+            wide = seen("intermediate", layer.intermediate(x))
+            x = seen("output_norm", layer.output_norm(x + seen("output", layer.output(_gelu(wide)))))
         return x
 
-    def logits(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
-        """(batch, length) token ids to (batch, labels) class scores."""
+    def logits(self, ids: NDArray[np.int64], attend: Attend = float_attention, observe: Observe = _ignore) -> Float32:
+        """(batch, length) token ids to (batch, labels) class scores.
+
+        ``observe`` is also given ``pooled`` (before its activation) and ``scores``, as tensors of the layer after the
+        last one.
+        """
         if not self.config.labels:
             raise InputError("this model has no classification head: use it for sentence similarity")
-        first = self.hidden_states(ids, attend)[:, 0]
-        return self._head_output(np.tanh(self._head_dense(first)))
+        pooled = self.head_dense(self.hidden_states(ids, attend, observe)[:, 0])
+        scores = self.head_output(np.tanh(pooled))
+        observe(len(self.layers), "pooled", pooled)
+        observe(len(self.layers), "scores", scores)
+        return scores
 
     def embeddings(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
         """(batch, length) token ids to (batch, hidden) sentence embeddings: mean over tokens, unit length."""
