@@ -14,7 +14,7 @@ class HeadLayout:
     pooler : bool
         Whether the first layer belongs to the encoder, and has its prefix.
     activation : str
-        Between the two.
+        Between the two; a name of :data:`~thresher.model.activations.ACTIVATIONS`.
     """
 
     dense: str
@@ -31,6 +31,13 @@ class Layout:
     ----------
     prefix : str
         Stands before the names of the encoder's tensors in a model with a head; files may also lack it.
+    types : str or None
+        Embedding of token types, if the encoder has one.
+    projection : str or None
+        Layer from the embeddings to the hidden size, if the encoder may have one.
+    score_bias : str or None
+        Table (buckets, heads) of numbers that are added to the scores of every layer, if the encoder has one; see
+        :func:`~thresher.model.positions.distance_buckets`.
     layer : str
         Stands before the names of a layer's tensors, with ``{}`` for its number.
     """
@@ -38,8 +45,10 @@ class Layout:
     prefix: str
     words: str
     positions: str
-    types: str
+    types: str | None = None
     embedding_norm: str
+    projection: str | None = None
+    score_bias: str | None = None
     layer: str
     query: str
     key: str
@@ -58,18 +67,32 @@ class EncoderConfig:
 
     Attributes
     ----------
+    embedding_size : int
+        Size of the embeddings; if it is not ``hidden_size``, a layer follows them.
+    type_vocab_size : int
+        Number of token types; 0 if the encoder has none.
+    pair_types : bool
+        Whether the texts of a pair have the token types 0 and 1. If not, every token has the type 0, if any.
+    padding : int or None
+        The token after whose id positions begin; ``None`` if they begin at 0.
+    activation : str
+        Of the feed-forward layers; a name of :data:`~thresher.model.activations.ACTIVATIONS`.
     labels : tuple of str
-        Names of the classes; empty for an encoder without a classification head.
+        Names of the outputs of the classification head: classes, or one score. Empty for an encoder without a head.
     layout : Layout
     """
 
     vocab_size: int
+    embedding_size: int
     hidden_size: int
     num_hidden_layers: int
     num_attention_heads: int
     intermediate_size: int
     max_position_embeddings: int
     type_vocab_size: int
+    pair_types: bool
+    padding: int | None
+    activation: str
     layer_norm_eps: float
     labels: tuple[str, ...]
     layout: Layout
@@ -82,7 +105,12 @@ class EncoderConfig:
     @property
     def max_length(self) -> int:
         """Most tokens of a text, special ones included."""
-        return self.max_position_embeddings
+        return self.max_position_embeddings - (0 if self.padding is None else self.padding + 1)
+
+    @property
+    def has_score_bias(self) -> bool:
+        """Whether the attention adds a bias to its scores."""
+        return self.layout.score_bias is not None
 
     @property
     def matrices(self) -> dict[str, tuple[int, int]]:

@@ -6,13 +6,15 @@ sequences of one length.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from ..spec.errors import InputError
+from .activations import ACTIVATIONS
 from .config import EncoderConfig
+from .positions import DISTANCE_BUCKETS, distance_buckets, positions_after_padding
 from .weights import Float32, Weights
 
 __all__ = [
@@ -27,9 +29,17 @@ __all__ = [
     "softmax",
 ]
 
-Attend = Callable[[int, Float32, Float32, Float32], Float32]
-"""``attend(layer, q, k, v)``: Q, K, V and the result are (batch, heads, length, d) float32. Scores are still to be
-divided by √d."""
+
+class Attend(Protocol):
+    """Computes the attention of a layer."""
+
+    def __call__(self, layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None, /) -> Float32:
+        """Attention output of Q, K and V; all four are (batch, heads, length, d) float32.
+
+        The scores Q·Kᵀ are still to be divided by √d. Then ``bias``, (heads, length, length) float32, is added.
+        """
+        ...
+
 
 Observe = Callable[[int, str, Float32], None]
 """``observe(layer, tensor, values)``: values are (…, channels) float32."""
@@ -55,9 +65,10 @@ def softmax(x: Float32) -> Float32:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def float_attention(layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
-    """Scaled dot-product attention in float32: softmax(q·kᵀ/√d)·v."""
-    return softmax(q @ k.swapaxes(-1, -2) / np.float32(np.sqrt(q.shape[-1]))) @ v
+def float_attention(layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None) -> Float32:
+    """Scaled dot-product attention in float32, softmax(q·kᵀ/√d + bias)·v; an :class:`Attend`."""
+    scores = q @ k.swapaxes(-1, -2) / np.float32(np.sqrt(q.shape[-1]))
+    return softmax(scores if bias is None else scores + bias) @ v
 
 
 @dataclass(frozen=True)
@@ -99,10 +110,6 @@ class Layer:
     output_norm: LayerNorm
 
 
-def _gelu(x: Float32) -> Float32:
-    return x * np.float32(0.5) * (1 + erf(x * np.float32(np.sqrt(0.5))))
-
-
 def encoder_tensors(config: EncoderConfig, weights: Weights) -> Weights:
     """The encoder's tensors, without the prefix of the layout if the file has it."""
     prefix = config.layout.prefix
@@ -126,20 +133,27 @@ class Encoder:
 
     def __init__(self, config: EncoderConfig, weights: Weights):
         self.config = config
-        hidden, wide, names = config.hidden_size, config.intermediate_size, config.layout
+        hidden, wide, size, names = config.hidden_size, config.intermediate_size, config.embedding_size, config.layout
 
         def linear(tensors: Weights, name: str, outputs: int = hidden, inputs: int = hidden) -> Linear:
             return Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
 
-        def norm(tensors: Weights, name: str) -> LayerNorm:
-            weight, bias = (tensors.take(f"{name}.{part}", hidden) for part in ("weight", "bias"))
+        def norm(tensors: Weights, name: str, width: int = hidden) -> LayerNorm:
+            weight, bias = (tensors.take(f"{name}.{part}", width) for part in ("weight", "bias"))
             return LayerNorm(weight, bias, config.layer_norm_eps)
 
         body = encoder_tensors(config, weights)
-        self.words = body.take(f"{names.words}.weight", config.vocab_size, hidden)
-        self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, hidden)
-        self.types = body.take(f"{names.types}.weight", config.type_vocab_size, hidden)
-        self.embedding_norm = norm(body, names.embedding_norm)
+        self.words = body.take(f"{names.words}.weight", config.vocab_size, size)
+        self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, size)
+        self.types = self.projection = self.score_bias = None
+        if names.types is not None:
+            self.types = body.take(f"{names.types}.weight", config.type_vocab_size, size)
+        self.embedding_norm = norm(body, names.embedding_norm, size)
+        if names.projection is not None and size != hidden:
+            self.projection = linear(body, names.projection, hidden, size)
+        if names.score_bias is not None:
+            self.score_bias = body.take(f"{names.score_bias}.weight", DISTANCE_BUCKETS, config.num_attention_heads)
+        self.activation = ACTIVATIONS[config.activation]
         self.layers = []
         for i in range(config.num_hidden_layers):
             part = body.below(names.layer.format(i))
@@ -156,28 +170,56 @@ class Encoder:
                 )
             )
         if config.labels:
+            self.head_activation = ACTIVATIONS[names.head.activation]
             self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
 
+    def embed(self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None) -> Float32:
+        """(batch, length) token ids and types to (batch, length, hidden) input of the first layer; see
+        :meth:`hidden_states`."""
+        padding, last = self.config.padding, self.config.type_vocab_size - 1
+        positions = np.arange(ids.shape[1]) if padding is None else positions_after_padding(ids, padding)
+        x = self.words[ids] + self.positions[positions]
+        if self.types is not None:
+            if types is None or not self.config.pair_types:
+                types = np.zeros_like(ids)
+            if types.max(initial=0) > last:
+                raise InputError(f"a token has type {types.max()}, but the model's types end at {last}: give no pairs")
+            x = x + self.types[types]
+        x = self.embedding_norm(x)
+        return x if self.projection is None else self.projection(x)
+
     def hidden_states(
-        self, ids: NDArray[np.int64], attend: Attend = float_attention, observe: Observe = _ignore
+        self,
+        ids: NDArray[np.int64],
+        attend: Attend = float_attention,
+        observe: Observe = _ignore,
+        *,
+        types: NDArray[np.int64] | None = None,
     ) -> Float32:
         """The last layer's output.
 
         Parameters
         ----------
         ids : (batch, length) int64
-            Token ids of sequences of one length, special tokens included; one segment.
+            Token ids of sequences of one length, special tokens included.
         attend : Attend
             Computes the attention of a layer.
         observe : Observe
             Is given every tensor of every layer: ``input``, ``query``, ``key``, ``value``, ``context`` (of all heads),
             ``attention_output``, ``attention_norm``, ``intermediate`` (before its activation), ``output`` and
             ``output_norm``.
+        types : (batch, length) int64, optional
+            Token types, by default 0. Encoders without ``pair_types`` take every type for 0.
 
         Returns
         -------
         (batch, length, hidden) float32
+
+        Raises
+        ------
+        InputError
+            The encoder has no such token type.
         """
         batch, length = ids.shape
         heads, d = self.config.num_attention_heads, self.config.head_dim
@@ -185,30 +227,39 @@ class Encoder:
         def split_heads(x: Float32) -> Float32:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
-        x = self.embedding_norm(self.words[ids] + self.positions[:length] + self.types[0])
+        x, bias = self.embed(ids, types), None
+        if self.score_bias is not None:
+            bias = self.score_bias[distance_buckets(length)].transpose(2, 0, 1)
         for i, layer in enumerate(self.layers):
             seen = _seen_by(observe, i)
             seen("input", x)
             q, k, v = (seen("query", layer.query(x)), seen("key", layer.key(x)), seen("value", layer.value(x)))
-            context = attend(i, split_heads(q), split_heads(k), split_heads(v))
+            context = attend(i, split_heads(q), split_heads(k), split_heads(v), bias)
             context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
             x = seen(
                 "attention_norm", layer.attention_norm(x + seen("attention_output", layer.attention_output(context)))
             )
             wide = seen("intermediate", layer.intermediate(x))
-            x = seen("output_norm", layer.output_norm(x + seen("output", layer.output(_gelu(wide)))))
+            x = seen("output_norm", layer.output_norm(x + seen("output", layer.output(self.activation(wide)))))
         return x
 
-    def logits(self, ids: NDArray[np.int64], attend: Attend = float_attention, observe: Observe = _ignore) -> Float32:
-        """(batch, length) token ids to (batch, labels) class scores.
+    def logits(
+        self,
+        ids: NDArray[np.int64],
+        attend: Attend = float_attention,
+        observe: Observe = _ignore,
+        *,
+        types: NDArray[np.int64] | None = None,
+    ) -> Float32:
+        """(batch, length) token ids to (batch, labels) outputs of the head; see :meth:`hidden_states`.
 
         ``observe`` is also given ``pooled`` (before its activation) and ``scores``, as tensors of the layer after the
         last one.
         """
         if not self.config.labels:
             raise InputError("this model has no classification head: use it for sentence similarity")
-        pooled = self.head_dense(self.hidden_states(ids, attend, observe)[:, 0])
-        scores = self.head_output(np.tanh(pooled))
+        pooled = self.head_dense(self.hidden_states(ids, attend, observe, types=types)[:, 0])
+        scores = self.head_output(self.head_activation(pooled))
         observe(len(self.layers), "pooled", pooled)
         observe(len(self.layers), "scores", scores)
         return scores

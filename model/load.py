@@ -69,7 +69,7 @@ class Model:
 
 
 def load_model(name: str | Path | None = None) -> Model:
-    """Load a BERT classifier or sentence-embedding model.
+    """Load a classifier or sentence-embedding model.
 
     Parameters
     ----------

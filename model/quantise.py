@@ -174,8 +174,8 @@ def calibrate(
     percentile = 100.0 if method == "min-max" else float(percentile)
     ranges = [{name: _Range() for name in "qkvo"} for _ in range(encoder.config.num_hidden_layers)]
 
-    def observe(layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
-        o = float_attention(layer, q, k, v)
+    def observe(layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None) -> Float32:
+        o = float_attention(layer, q, k, v, bias)
         for name, x in zip("qkvo", (q, k, v, o), strict=True):
             if not np.isfinite(x).all():
                 raise InputError(f"{name.upper()} of layer {layer} holds NaN or infinity: check the model's weights")

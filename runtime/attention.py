@@ -66,14 +66,24 @@ class AttentionTotals:
         return self.saturations / self.outputs if self.outputs else 0.0
 
 
-def check_fits(config: AttentionConfig, head_dim: int) -> None:
+def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> None:
     """Check that the heads of a model fit the hardware.
+
+    Parameters
+    ----------
+    score_bias : bool
+        Whether the model adds a bias to the scores.
 
     Raises
     ------
     InputError
-        They do not; the message gives both dimensions.
+        They do not; the message gives both dimensions, or says that the hardware adds no bias.
     """
+    if score_bias:
+        raise InputError(
+            "the model adds a bias for relative positions to its attention scores, but the hardware adds none: "
+            "choose another model"
+        )
     if head_dim > config.max_head_dim:
         raise InputError(
             f"the model's heads have {head_dim} dimensions, but this hardware takes at most {config.max_head_dim}: "
@@ -82,7 +92,7 @@ def check_fits(config: AttentionConfig, head_dim: int) -> None:
 
 
 class AcceleratorAttention:
-    """Attention of a model's layers on a backend; an :data:`~thresher.model.encoder.Attend`.
+    """Attention of a model's layers on a backend; an :class:`~thresher.model.encoder.Attend`.
 
     Parameters
     ----------
@@ -119,18 +129,18 @@ class AcceleratorAttention:
         self._watch = watch
         self._watched: Head | None = None
 
-    def __call__(self, layer: int, q: Float32, k: Float32, v: Float32) -> Float32:
+    def __call__(self, layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None) -> Float32:
         """Attention output of Q, K and V, all (batch, heads, length, d) float32.
 
         Raises
         ------
         InputError
-            A value is not finite, or the hardware rejected a head.
+            A value is not finite, there is a bias, or the hardware rejected a head.
         ConfigError
             The layer has no scales, or ρ, τ or a scale is out of range.
         """
         batch, heads, length, d = q.shape
-        check_fits(self.config, d)
+        check_fits(self.config, d, score_bias=bias is not None)
         if layer >= len(self.scales.layers):
             raise ConfigError("scales", f"{len(self.scales.layers)} layers", "calibrate with this model")
         scales = self.scales.layers[layer]

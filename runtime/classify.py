@@ -146,7 +146,9 @@ def classify(
     shape = model.config
     if not model.is_classifier:
         raise InputError("this model has no classification head: choose a model that classifies")
-    check_fits(config, shape.head_dim)
+    if len(shape.labels) == 1:
+        raise InputError("this model gives one score and no classes: choose a model that classifies")
+    check_fits(config, shape.head_dim, score_bias=shape.has_score_bias)
     if picture is not None and not (
         0 <= picture[0] < shape.num_hidden_layers and 0 <= picture[1] < shape.num_attention_heads
     ):

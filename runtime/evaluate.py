@@ -176,7 +176,7 @@ def evaluate(
         File, model, hardware and settings do not fit together.
     """
     start = time.perf_counter()
-    check_fits(config, model.config.head_dim)
+    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
     dataset, tokens = task_texts(model, task, data, config, limit)
     source = "given scales"
     if scales is None:

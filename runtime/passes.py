@@ -120,7 +120,7 @@ def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
     if setting.config is None:
         return
     head_dim = model.config.head_dim
-    check_fits(setting.config, head_dim)
+    check_fits(setting.config, head_dim, score_bias=model.config.has_score_bias)
     if len(scales.layers) != model.config.num_hidden_layers:
         raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
     for layer in scales.layers:

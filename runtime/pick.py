@@ -185,7 +185,7 @@ def pick(
     """
     start = time.perf_counter()
     ordered = [DENSE_RHO, *_check(target_speedup, rhos)]
-    check_fits(config, model.config.head_dim)
+    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
     dataset, tokens = task_texts(model, task, data, config, limit)
     if scales is None:
         scales = model.calibrate(calibration_sentences())

@@ -6,10 +6,14 @@ from pathlib import Path
 from ...spec.errors import ConfigError, InputError
 from ..config import EncoderConfig
 from .bert import BERT
+from .distilbert import DISTILBERT
+from .electra import ELECTRA
+from .mpnet import MPNET
+from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = ["FAMILIES", "read_config"]
 
-FAMILIES = {family.model_type: family for family in (BERT,)}
+FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET)}
 
 
 def read_config(path: Path) -> EncoderConfig:

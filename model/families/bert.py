@@ -9,6 +9,7 @@ BERT = Family(
     model_type="bert",
     encoders=("BertModel", "BertForMaskedLM", "BertForPreTraining"),
     classifier="BertForSequenceClassification",
+    pair_types=True,
     layout=Layout(
         prefix="bert.",
         words="embeddings.word_embeddings",

@@ -1,9 +1,11 @@
 """A family of encoders, and what the families have in common."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...spec.errors import ConfigError
+from ..activations import ACTIVATIONS
 from ..config import EncoderConfig, Layout
 
 __all__ = ["Family"]
@@ -17,16 +19,15 @@ _SIZES = (
     "num_attention_heads",
     "intermediate_size",
     "max_position_embeddings",
-    "type_vocab_size",
 )
 
 _SUPPORTED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     # parameter: (its value where config.json is silent, what is supported)
     "position_embedding_type": ("absolute", ("absolute",)),
-    "hidden_act": ("gelu", ("gelu",)),
+    "hidden_act": ("gelu", tuple(ACTIVATIONS)),
     "is_decoder": (False, (False,)),
     "add_cross_attention": (False, (False,)),
-    "problem_type": (None, (None, "single_label_classification")),
+    "problem_type": (None, (None, "single_label_classification", "regression")),
 }
 
 
@@ -42,15 +43,30 @@ class Family:
         Supported architectures that are used as encoders. The first is assumed where ``config.json`` names none.
     classifier : str
         The architecture with a classification head.
+    keys : mapping of str to str
+        Names of parameters in ``config.json`` that are not those of BERT.
+    fixed : mapping of str to value
+        Parameters that ``config.json`` does not decide.
+    supported : mapping of str to (default, values)
+        Parameters of this family that have few supported values.
+    pair_types : bool
+        See :class:`~thresher.model.config.EncoderConfig`.
+    padded : bool
+        Whether positions begin after the id of the padding token.
     layout : Layout
     """
 
     model_type: str
     encoders: tuple[str, ...]
     classifier: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    supported: Mapping[str, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
+    pair_types: bool = False
+    padded: bool = False
     layout: Layout
 
-    def config(self, found: dict[str, Any]) -> EncoderConfig:
+    def config(self, found: Mapping[str, Any]) -> EncoderConfig:
         """Sizes from the parameters of a ``config.json``.
 
         Raises
@@ -59,44 +75,70 @@ class Family:
             A parameter is missing or says something unsupported; the message names it and what is supported.
         """
         self._check_supported(found)
-        sizes = {name: _positive_int(found, name) for name in _SIZES}
+        sizes = {name: self._integer(found, name) for name in _SIZES}
         if sizes["hidden_size"] % sizes["num_attention_heads"]:
             raise ConfigError(
-                "num_attention_heads", sizes["num_attention_heads"], f"must divide hidden_size={sizes['hidden_size']}"
+                self._key("num_attention_heads"),
+                sizes["num_attention_heads"],
+                f"must divide {self._key('hidden_size')}={sizes['hidden_size']}",
             )
-        eps = found.get("layer_norm_eps", 1e-12)
+        eps = self._value(found, "layer_norm_eps", 1e-12)
         if not isinstance(eps, float | int) or not 0 < eps < 1:
             raise ConfigError("layer_norm_eps", eps, "must be a number between 0 and 1")
-        return EncoderConfig(**sizes, layer_norm_eps=float(eps), labels=self._labels(found), layout=self.layout)
+        padding = self._integer(found, "pad_token_id", default=1, smallest=0) if self.padded else None
+        if padding is not None and sizes["max_position_embeddings"] < padding + 2:
+            raise ConfigError(
+                "max_position_embeddings", sizes["max_position_embeddings"], f"must be at least {padding + 2}"
+            )
+        return EncoderConfig(
+            **sizes,
+            embedding_size=self._integer(found, "embedding_size") if self.layout.projection else sizes["hidden_size"],
+            type_vocab_size=self._integer(found, "type_vocab_size") if self.layout.types else 0,
+            pair_types=self.pair_types,
+            padding=padding,
+            activation=self._value(found, "hidden_act", "gelu"),
+            layer_norm_eps=float(eps),
+            labels=self._labels(found),
+            layout=self.layout,
+        )
 
-    def _check_supported(self, found: dict[str, Any]) -> None:
-        for name, (default, supported) in _SUPPORTED.items():
-            value = found.get(name, default)
+    def _key(self, name: str) -> str:
+        return self.keys.get(name, name)
+
+    def _value(self, found: Mapping[str, Any], name: str, default: Any = None) -> Any:
+        return self.fixed[name] if name in self.fixed else found.get(self._key(name), default)
+
+    def _integer(self, found: Mapping[str, Any], name: str, default: int | None = None, smallest: int = 1) -> int:
+        value = self._value(found, name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            kind = "a positive integer" if smallest == 1 else f"an integer of at least {smallest}"
+            raise ConfigError(self._key(name), value, f"config.json must give {kind}")
+        return value
+
+    def _check_supported(self, found: Mapping[str, Any]) -> None:
+        for name, (default, supported) in (_SUPPORTED | dict(self.supported)).items():
+            value = self._value(found, name, default)
             if value not in supported:
-                raise ConfigError(name, value, "supported is " + ", ".join(repr(s) for s in supported if s is not None))
+                known = ", ".join(repr(s) for s in supported if s is not None)
+                raise ConfigError(self._key(name), value, f"supported is {known}")
         architectures = found.get("architectures") or [self.encoders[0]]
         known = (*self.encoders, self.classifier)
         if not isinstance(architectures, list) or architectures[0] not in known:
             raise ConfigError("architectures", architectures, "supported are " + ", ".join(known))
 
-    def _labels(self, found: dict[str, Any]) -> tuple[str, ...]:
+    def _labels(self, found: Mapping[str, Any]) -> tuple[str, ...]:
         if (found.get("architectures") or [None])[0] != self.classifier:
             return ()
         names = found.get("id2label")
         if not names:
             count = found.get("num_labels", 2)
-            if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= MOST_LABELS:
-                raise ConfigError("num_labels", count, f"must be an integer from 2 to {MOST_LABELS}")
+            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
+                raise ConfigError("num_labels", count, f"must be an integer from 1 to {MOST_LABELS}")
             names = {str(i): f"LABEL_{i}" for i in range(count)}
-        if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))) or len(names) < 2:
-            raise ConfigError("id2label", names, "must name two or more classes 0, 1, …")
+        if not isinstance(names, dict) or sorted(names) != sorted(map(str, range(len(names)))):
+            raise ConfigError("id2label", names, "must name the classes 0, 1, …")
         if not all(isinstance(name, str) for name in names.values()):
             raise ConfigError("id2label", names, "must give every class a name")
+        if found.get("problem_type") == "regression" and len(names) > 1:
+            raise ConfigError("problem_type", "regression", f"must have one label, not {len(names)}")
         return tuple(names[str(i)] for i in range(len(names)))
-
-
-def _positive_int(found: dict[str, Any], name: str) -> int:
-    value = found.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(name, value, "config.json must give a positive integer")
-    return value

@@ -82,7 +82,7 @@ def test_attention_is_a_weighted_mean():
 def test_attention_is_called_layer_by_layer_with_head_shapes(default_model):
     calls = []
 
-    def attend(layer, q, k, v):
+    def attend(layer, q, k, v, bias=None):
         calls.append((layer, q.shape, k.shape, v.shape))
         return float_attention(layer, q, k, v)
 

@@ -82,18 +82,18 @@ def test_other_pooling_is_rejected(make_model):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("model_type", "roberta"),
+        ("model_type", "t5"),
         ("model_type", None),
         ("position_embedding_type", "relative_key"),
-        ("hidden_act", "silu"),
+        ("hidden_act", "quick_gelu"),
         ("num_attention_heads", 5),
         ("num_attention_heads", 0),
         ("hidden_size", "12"),
         ("num_hidden_layers", None),
         ("is_decoder", True),
-        ("problem_type", "regression"),
+        ("problem_type", "regression"),  # of two labels
+        ("problem_type", "multi_label_classification"),
         ("architectures", ["BertForTokenClassification"]),
-        ("id2label", {"0": "only"}),
         ("id2label", {"0": None, "1": "x"}),
         ("layer_norm_eps", -1),
     ],
