@@ -1,0 +1,32 @@
+"""Sums over tokens."""
+
+import numpy as np
+import pytest
+from thresher.golden.vector.pooling import sum_tokens
+from thresher.spec import InputError
+from thresher.spec.formats import signed_bits
+from thresher.spec.vector import POOL_BITS
+
+
+def test_sums():
+    x = np.array([[1, 2, 3], [-128, -128, -128]], np.int8)
+    assert sum_tokens(x, np.array([0, 2])).tolist() == [6, -384 * 4]
+
+
+def test_the_largest_sums_fit():
+    sums = sum_tokens(np.full((1, 1024), -128, np.int8), np.array([9]))
+    assert signed_bits(int(sums[0]), 0) <= POOL_BITS
+
+
+@pytest.mark.parametrize(
+    ("x", "shift", "message"),
+    [
+        (np.zeros((2, 0), np.int8), np.zeros(2, np.int64), "L from 1 to 1024"),
+        (np.zeros((2, 1025), np.int8), np.zeros(2, np.int64), "L from 1 to 1024"),
+        (np.zeros((2, 3), np.int8), np.zeros(3, np.int64), "shift of shape"),
+        (np.zeros((2, 3), np.int8), np.full(2, 10), "from 0 to 9"),
+    ],
+)
+def test_wrong_inputs(x, shift, message):
+    with pytest.raises(InputError, match=message):
+        sum_tokens(x, shift)
