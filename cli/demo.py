@@ -37,14 +37,14 @@ def demo(
 ) -> None:
     """Classify several sentences with the packaged model, its attention on the generated hardware."""
     from ..runtime.answers import answer
-    from ..spec.files import make_folder
+    from ..spec.files import check_writable
     from .picture import draw_head
 
     clock = report.timed()
     path = output / "attention.png"
     with progress.steps() as steps:
         config = configuration(preset, policy)
-        make_folder(output)
+        check_writable(path)
         result = answer(
             "default",
             SENTENCES,

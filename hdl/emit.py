@@ -2,25 +2,24 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
-from unittest import mock
 
 from amaranth import Shape
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 
 from ..spec.attention_config import AttentionConfig
-from ..spec.files import make_folder, write_whole
+from ..spec.files import check_writable, write_whole
 from ..spec.spmm_config import SpmmConfig
 from .attention.core import AttentionCore
 from .spmm.engine import Spmm
+from .yosys import to_verilog
 
 __all__ = ["EmittedVerilog", "PlainPort", "StreamPort", "emit", "interface", "ports", "tidy", "write_verilog"]
 
@@ -119,9 +118,7 @@ def emit(component: wiring.Component, *, name: str) -> str:
     name : str
         Of the top module. Its clock is ``clk``, its synchronous reset ``rst``; streams are as :func:`ports` says.
     """
-    with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
-        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return tidy(text)
+    return tidy(to_verilog(rtlil.convert(component, name=name, emit_src=False)))
 
 
 def tidy(text: str) -> str:
@@ -228,9 +225,11 @@ def write_verilog(config: AttentionConfig | SpmmConfig, folder: Path) -> Emitted
     OutputError
         The folder cannot be made or written. This is checked before the hardware is generated.
     """
-    make_folder(folder)
     attention = isinstance(config, AttentionConfig)
-    top, unit = ("attention_core", AttentionCore(config)) if attention else ("spmm", Spmm(config))
+    top = "attention_core" if attention else "spmm"
+    paths = folder / f"{top}.v", folder / f"{top}.json"
+    check_writable(*paths)
+    unit = AttentionCore(config) if attention else Spmm(config)
     text = emit(unit, name=top)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     description = {
@@ -243,7 +242,6 @@ def write_verilog(config: AttentionConfig | SpmmConfig, folder: Path) -> Emitted
         "ports": ports(unit),
         "verilog_sha256": sha256,
     }
-    paths = folder / f"{top}.v", folder / f"{top}.json"
     contents = text.encode(), (json.dumps(description, indent=2) + "\n").encode()
     written = write_whole(dict(zip(paths, contents, strict=True)))
     return EmittedVerilog(verilog=paths[0], description=paths[1], sha256=sha256, written=written)

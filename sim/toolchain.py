@@ -1,32 +1,23 @@
-"""Locations of Verilator, of the C++ compiler and of the cache of compiled simulators."""
+"""Locations of Verilator and of the C++ compiler."""
 
-import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
-
-import platformdirs
 
 from ..spec.errors import ThresherError
 
 __all__ = [
     "ToolError",
-    "cache_folder",
     "compiler",
-    "staging",
     "verilator_environment",
     "verilator_root",
     "verilator_version",
 ]
 
-CACHE_VARIABLE = "THRESHER_CACHE"
-
 
 class ToolError(ThresherError):
-    """A tool is missing or fails, or a folder cannot be written."""
+    """A tool is missing or fails, or a file cannot be written."""
 
 
 def verilator_root() -> Path:
@@ -93,35 +84,3 @@ def verilator_environment(root: Path | None = None) -> dict[str, str]:
     # Options of a make that runs this process must not reach Verilator's make.
     inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     return {**inherited, "VERILATOR_ROOT": str(root), "PATH": path, "CXX": compiler()}
-
-
-def cache_folder() -> Path:
-    """Folder of compiled simulators: ``$THRESHER_CACHE`` if it is set, otherwise the user's cache folder. Create it.
-
-    Raises
-    ------
-    ToolError
-        The folder cannot be written.
-    """
-    folder = Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("thresher")).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ToolError(
-            f"cannot write the cache folder {folder} ({reason}): set {CACHE_VARIABLE} to a folder that can be written"
-        ) from None
-    return folder
-
-
-@contextlib.contextmanager
-def staging(final: Path) -> Iterator[Path]:
-    """Context manager of a temporary folder. It is renamed to ``final`` if the block succeeds, otherwise removed."""
-    folder = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
-    try:
-        yield folder
-        folder.rename(final)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -141,7 +141,7 @@ def read_cells(path: Path) -> dict[str, Any]:
         The file is not a netlist with a top module.
     """
     try:
-        modules: dict[str, Any] = json.loads(path.read_text())["modules"]
+        modules: dict[str, Any] = json.loads(path.read_text("utf-8"))["modules"]
         (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
         return {name: {"type": cell["type"], **cell} for name, cell in top["cells"].items()}
     except (ValueError, KeyError, TypeError):

@@ -213,7 +213,7 @@ class Steps:
 
     def _yosys(self, yosys: Tool, command: str, netlist: str) -> None:
         top, source = self.plan.top, f"{self.plan.top}.v"
-        (self.folder / source).write_text(_plain_names(self.plan.verilog))
+        (self.folder / source).write_text(_plain_names(self.plan.verilog), encoding="utf-8")
         self.announce(f"Yosys {yosys.version} ({yosys.source}): {top} for {self.plan.device.family}")
         script = f"read_verilog {source}; scratchpad -set abc9.verify 0; {command}; write_json {netlist}"
 
@@ -238,7 +238,7 @@ class Steps:
                     for what, change in todo.items():
                         self.tell(what)
                         change(module)
-            (self.folder / netlist).write_text(json.dumps(design))
+            (self.folder / netlist).write_text(json.dumps(design), encoding="utf-8")
 
     def route(self, placer: Tool, netlist: str, *, seed: int) -> Path:
         """Place and route with a seed. Returns the path of the report.
@@ -292,7 +292,7 @@ class Steps:
             return ["--out-of-context"] if family is Family.ECP5 else []
         kind = CONSTRAINTS[family]
         name = f"{self.plan.top}.{kind}"
-        (self.folder / name).write_text(self.plan.pins.constraints)
+        (self.folder / name).write_text(self.plan.pins.constraints, encoding="utf-8")
         return [f"--{kind}", name, f"--{LAYOUTS[family][0]}", self._layout(seed)]
 
     def _layout(self, seed: int) -> str:
@@ -326,7 +326,7 @@ class Steps:
         """
         path = self.folder / f"{files[0]}.key"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, SynthesisError):
-            note = json.loads(path.read_text())
+            note = json.loads(path.read_text("utf-8"))
             if note["key"] == key and all(self._content(each) == digest for each, digest in note["files"].items()):
                 self.tell(f"{files[0]} is " + ("up to date" if note["files"] else "known to fail"))
                 return note
@@ -341,7 +341,7 @@ class Steps:
             made = ()
         seconds = round(time.monotonic() - begun, 1)
         note = {"key": key, "seconds": seconds, "files": {each: self._content(each) for each in made}}
-        path.write_text(json.dumps(note))
+        path.write_text(json.dumps(note), encoding="utf-8")
         return note
 
     def _content(self, name: str) -> str:
@@ -358,7 +358,7 @@ class Steps:
     def _read(self, name: str) -> Any:
         """JSON that a tool wrote."""
         try:
-            return json.loads(self._written(name).read_text())
+            return json.loads(self._written(name).read_text("utf-8"))
         except ValueError:  # the tools do not report a full disk
             message = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
             raise SynthesisError(message) from None
@@ -370,7 +370,7 @@ def _capacity_errors(log: Path, device: Device) -> Iterator[None]:
     try:
         yield
     except SynthesisError:
-        text = log.read_text(errors="replace") if log.exists() else ""
+        text = log.read_text("utf-8", errors="replace") if log.exists() else ""
         # Counts of all kinds of cells, and much later: no BELs remaining to implement cell type 'ICESTORM_LC'
         found = re.search(r"\b(\w+):\s*(\d+)/\s*(\d+) .*no BELs remaining to implement cell type '\1'", text, re.DOTALL)
         if not found:

@@ -71,7 +71,7 @@ def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
         The file is not a report, or has no path between two flip-flops.
     """
     try:
-        report: dict[str, Any] = json.loads(path.read_text())
+        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
         clock, fmax = min(report["fmax"].items(), key=lambda item: item[1]["achieved"], default=("", None))
         if fmax is None:
             raise SynthesisError(f"{path} holds no clock: the design has no path between two flip-flops")

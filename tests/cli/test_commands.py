@@ -149,7 +149,7 @@ def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
 def test_unwritable_output_folder(arguments, tmp_path):
     (tmp_path / "file").write_text("in the way")
     for folder in ("file", "file/below"):
-        assert "choose another output" in refused(*arguments, "-o", tmp_path / folder)
+        assert "file' is a file, name a folder" in refused(*arguments, "-o", tmp_path / folder)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

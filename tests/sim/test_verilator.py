@@ -14,6 +14,7 @@ from thresher.sim import build, toolchain
 from thresher.sim.build import Design, design_verilog
 from thresher.sim.toolchain import ToolError
 from thresher.sim.verilator import VerilatorSimulator
+from thresher.spec.cache import cache_folder
 from thresher.spec.errors import InputError, SimulationError, ThresherError
 
 from .samples import Broken, Inverter, Summer, Wide, stimulus, summer_golden
@@ -189,7 +190,7 @@ class TestFailingBuilds:
         with pytest.raises(ThresherError, match=message) as caught:
             VerilatorSimulator(Inverter())
         assert "\n" not in str(caught.value)
-        left = build.cache_folder() / "simulators"
+        left = cache_folder() / "simulators"
         assert not left.exists() or [path for path in left.iterdir() if path.is_dir()] == []
 
     def tools(self, monkeypatch, tmp_path, *names):
@@ -233,8 +234,15 @@ class TestFailingBuilds:
             VerilatorSimulator(Inverter())
 
 
+@pytest.mark.parametrize("token", ["$ORIGIN", "${LIB}"])
+def test_cache_from_which_nothing_can_be_loaded(monkeypatch, tmp_path, token):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / f"a{token}b"))
+    with pytest.raises(ToolError, match=r"because it replaces \$.*: set THRESHER_CACHE to another folder$"):
+        VerilatorSimulator(Inverter())
+
+
 def test_concurrent_builds_compile_once(tmp_path):
-    """The path of the cache has spaces, which make does not support."""
+    """The paths of the cache and of temporary files have characters that make and the shell do not support."""
     script = tmp_path / "one.py"
     script.write_text(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -243,9 +251,12 @@ def test_concurrent_builds_compile_once(tmp_path):
         "with VerilatorSimulator(samples.Inverter(), on_progress=print) as s:\n"
         "    assert s.run({'i': [5]}, {'o': 1}).values['o'] == [250]\n"
     )
-    environment = {**os.environ, "THRESHER_CACHE": str(tmp_path / "my cache")}
+    hostile = tmp_path / "x !\"#$%&'()*+,-.:;<=>?@[\\]^`{|}~\t\né"
+    hostile.mkdir()
+    environment = {**os.environ, "THRESHER_CACHE": str(hostile), "TMPDIR": str(hostile)}
     command = [sys.executable, "-P", str(script), os.path.dirname(__file__)]
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert sorted(map(bool, map(str.strip, said))) == [False, True]
+    assert sorted(path.name for path in hostile.iterdir()) == ["runtime", "simulators"]

@@ -1,45 +1,19 @@
 """Tools are found, fail with one line, and leave no process behind."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from importlib import util
-from pathlib import Path
 
 import pytest
 from thresher.synth import tools
 from thresher.synth.tools import Source, SynthesisError, Tool, find, run
 
+from ..processes import HANGING, gone
 from . import fake_tools
 
 
 def program(text: str) -> Tool:
     return Tool(name="yosys", command=(sys.executable, "-c", text), source=Source.NATIVE, version="1")
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, or will not run again."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-            os.kill(pid, 0)
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-# Starts a child, prints the numbers of both processes, and waits.
-HANGING = (
-    "import os, subprocess, sys, time\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)'])\n"
-    "print('pids', os.getpid(), child.pid, flush=True)\n"
-    "time.sleep(300)\n"
-)
 
 
 def test_lines_are_passed_on_and_logged(tmp_path):
@@ -87,31 +61,6 @@ def test_exception_ends_tool_and_children(tmp_path):
         run(program(HANGING), [], folder=tmp_path, log="x.log", on_line=stop)
     assert len(seen) == 2
     assert all(gone(pid) for pid in seen)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_tool_and_children(tmp_path, number):
-    code = (
-        "from pathlib import Path; import signal; import sys\n"
-        "from thresher.synth.tools import Source, Tool, run\n"
-        # These tests may themselves run where signals are ignored: in the background, or under nohup.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
-        f"tool = Tool(name='yosys', command=(sys.executable, '-c', {HANGING!r}), source=Source.NATIVE, version='1')\n"
-        "say = lambda line: print(line, flush=True)\n"
-        "try: run(tool, [], folder=Path(sys.argv[1]), log='x.log', on_line=say)\n"
-        "except KeyboardInterrupt: sys.exit(130)\n"
-    )
-    with subprocess.Popen([sys.executable, "-P", "-c", code, tmp_path], stdout=subprocess.PIPE, text=True) as caller:
-        assert caller.stdout is not None
-        pids = [int(pid) for pid in re.findall(r"\d+", caller.stdout.readline())]
-        caller.send_signal(number)
-        try:
-            assert caller.wait(timeout=30) == 130
-        finally:
-            caller.kill()  # waited for at the end of the block
-    assert len(pids) == 2
-    assert all(gone(pid) for pid in pids)
 
 
 def test_children_of_an_ended_tool_are_killed(tmp_path):
