@@ -71,7 +71,8 @@ def random_masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
 def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
     """The model with masked weights, quantised to INT8 and dequantised."""
     weights = read_weights(model.folder / "model.safetensors")
-    prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
+    layout = model.config.layout
+    prefix = layout.prefix if f"{layout.prefix}{layout.words}.weight" in weights else ""
     replaced = {
         f"{prefix}{name}.weight": quantise_pruned(matrix, chosen[name]).dequantise()
         for name, (matrix, _) in encoder_matrices(model.config, weights).items()

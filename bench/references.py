@@ -88,10 +88,10 @@ CASES = [
     *_cases(
         "distilbert",
         "DistilBert",
-        ("Model", {"n_heads": 2, "dim": 8, "n_layers": 3, "activation": "relu"}),
-        ("ForMaskedLM", {"sinusoidal_pos_embds": True}),
-        (CLASSIFIER, {}),
-        (CLASSIFIER, ONE),
+        ("Model", {"n_heads": 2, "dim": 8, "hidden_dim": 10, "n_layers": 3, "activation": "relu"}),
+        ("ForMaskedLM", {"hidden_dim": 20, "sinusoidal_pos_embds": True}),
+        (CLASSIFIER, {"hidden_dim": 20}),
+        (CLASSIFIER, {"hidden_dim": 20, **ONE}),
     ),
     *_cases(
         "roberta",
