@@ -1,5 +1,6 @@
 """``thresher bench spmm``: cycles of a sparse product on the simulated SpMM engine."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,17 +29,22 @@ def bench_spmm(
     weight_format: Annotated[WeightFormat, typer.Option("--format", help="How the weights are packed.")] = (
         WeightFormat.CSR
     ),
-    rows: Annotated[int | None, typer.Option("--rows", help=f"M; {ROWS} unless there is a tensor.")] = None,
-    columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} unless there is a tensor.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help=f"M; {ROWS} without --weights.")] = None,
+    columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} without --weights.")] = None,
     tokens: options.Tokens = 128,
     sparsity: options.Sparsity = None,
     activation: Annotated[
         ActivationName, typer.Option("--activation", help="Activation; gelu loads its table with each product.")
     ] = NO_ACTIVATION,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="A safetensors file; W is one of its tensors instead of random.")
+        Path | None,
+        typer.Option(
+            "--weights",
+            help="W instead of a random one: a tensor of a safetensors file, or a .mtx or .smtx file, which keeps its "
+            "own pattern unless there is a --sparsity.",
+        ),
     ] = None,
-    tensor: Annotated[str | None, typer.Option("--tensor", help="Its name.")] = None,
+    tensor: Annotated[str | None, typer.Option("--tensor", help="Name of the tensor.")] = None,
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
     seed: options.Seed = 0,
@@ -49,24 +55,27 @@ def bench_spmm(
     as_json: options.Json = False,
 ) -> None:
     """Measure cycles of a pruned matrix times tokens, and of the dense product, on the simulated SpMM engine."""
+    from ..model.matrix_file import is_matrix_file
+    from ..model.prune import KEEP
     from ..runtime import products, spmm_bench
     from ..sim.spmm import SpmmSimulator
 
     config = spmm_configuration(preset, config_file)
+    if sparsity is None and weights is not None and is_matrix_file(weights):
+        sparsity = KEEP
     wanted = products.chosen_sparsity(config, weight_format, sparsity)
-    matrix = _matrix(weights, tensor, rows, columns)
-    shape = (ROWS if rows is None else rows, COLUMNS if columns is None else columns)
-    shape = shape if matrix is None else matrix.shape
+    shape, read = _matrix(weights, tensor, rows, columns, seed)
     products.check_engine(config, rows=shape[0], columns=shape[1], tokens=tokens, weight_format=weight_format)
     products.check_simulation(config, rows=shape[0], columns=shape[1], tokens=tokens)
-    if matrix is None:
-        matrix = products.random_matrix(*shape, seed=seed)
     if picture is not None:
         if picture.suffix.lower() != ".png":
             raise ConfigError("picture", str(picture), "must end in .png")
         check_writable(picture)
+    matrix = read()
     packed, scales = products.pruned_weights(config, matrix, weight_format, wanted)
-    note(products.sparsity_note(config, weight_format, sparsity, products.reached_sparsity(packed)))
+    nonzeros = int((matrix != 0).sum())
+    counts = {"nonzeros": nonzeros, "stored": packed.stored, "total": matrix.size}
+    note(products.sparsity_note(config, weight_format, sparsity, **counts))
     points: list[dict[str, Any]] = []
     with progress.steps() as steps, SpmmSimulator(config, on_progress=steps.announce) as simulator:
         chosen = ACTIVATIONS[activation.value]
@@ -76,9 +85,9 @@ def bench_spmm(
         if picture is not None:
             swept = spmm_bench.sweep(simulator, matrix, tokens=tokens, seed=seed, steps=steps)
             points = [point.to_dict() for point in swept]
-    source = "random" if weights is None else str(tensor)
-    figures: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source}
-    figures |= {"activation": activation.value, **result.to_dict()}
+    source = "random" if weights is None else str(tensor or weights)
+    figures: dict[str, Any] = {"preset": preset.value, "seed": seed, "weights": source, "target": wanted}
+    figures |= {"own_sparsity": 1 - nonzeros / matrix.size, "activation": activation.value, **result.to_dict()}
     if picture is not None:
         _draw(points, picture, config=config, figures=figures)
         figures |= {"picture": str(picture), "points": points}
@@ -102,21 +111,37 @@ def _show(points: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _matrix(file: Path | None, tensor: str | None, rows: int | None, columns: int | None) -> Any:
-    """Read the tensor of a file; ``None`` without a file."""
-    from ..model.weights import read_matrix
+def _matrix(
+    file: Path | None, tensor: str | None, rows: int | None, columns: int | None, seed: int
+) -> tuple[tuple[int, int], Callable[[], Any]]:
+    """Shape of W, and a function that gives W: random, a tensor, or that of a matrix file."""
+    from ..runtime.products import random_matrix
 
     if file is None:
         if tensor is not None:
             raise ConfigError("tensor", tensor, "needs --weights, the safetensors file that holds it")
-        return None
-    matrix = read_matrix(file, tensor)
-    for name, given, size in (("rows", rows, matrix.shape[0]), ("cols", columns, matrix.shape[1])):
+        shape = ROWS if rows is None else rows, COLUMNS if columns is None else columns
+        return shape, lambda: random_matrix(*shape, seed=seed)
+    owner, shape, read = _from_file(file, tensor, seed)
+    for name, given, size in (("rows", rows, shape[0]), ("cols", columns, shape[1])):
         if given not in (None, size):
-            raise ConfigError(name, given, f"the tensor has {size}, leave it out")
+            raise ConfigError(name, given, f"the {owner} has {size}, leave it out")
+    return shape, read
+
+
+def _from_file(file: Path, tensor: str | None, seed: int) -> tuple[str, tuple[int, int], Callable[[], Any]]:
+    """What holds W, its shape, and a function that gives W."""
+    from ..model.matrix_file import is_matrix_file, matrix_shape, read_matrix_file
+    from ..model.weights import read_matrix
+
+    if is_matrix_file(file):
+        if tensor is not None:
+            raise ConfigError("tensor", tensor, f"goes with a safetensors file, but {str(file)!r} is one matrix")
+        return "file", matrix_shape(file), lambda: read_matrix_file(file, seed=seed)
+    matrix = read_matrix(file, tensor)
     if not matrix.size:
         raise InputError(f"tensor {tensor!r} has shape {matrix.shape}: name one that is not empty")
-    return matrix
+    return "tensor", matrix.shape, lambda: matrix
 
 
 def _draw(points: list[dict[str, Any]], path: Path, *, config: SpmmConfig, figures: dict[str, Any]) -> None:

@@ -43,10 +43,23 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 Tokens = Annotated[
     int, typer.Option("--tokens", help="N, columns of X. A simulated product may stream 1 GiB of weights.")
 ]
+
+
+def _sparsity(text: str) -> float | str:
+    try:
+        return text if text == "keep" else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor keep") from None
+
+
 Sparsity = Annotated[
-    float | None,
+    Any,  # typer takes no union of types
     typer.Option(
-        "--sparsity", help="Share of weights to prune, 0 to below 1; 0.75 unless the format (nm, dense) has its own."
+        "--sparsity",
+        parser=_sparsity,
+        metavar="SHARE|keep",
+        help="Share of weights to prune, 0 to below 1, or keep: the weights' own pattern. 0.75 unless the format (nm, "
+        "dense) has its own.",
     ),
 ]
 Rho = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]

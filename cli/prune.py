@@ -54,7 +54,9 @@ def prune(
             seed=seed,
             steps=steps,
         )
-    note(sparsity_note(config, weight_format, sparsity, result.total.sparsity))
+    total = result.total
+    counts = {"nonzeros": total.nonzeros, "stored": total.kept, "total": total.weights}
+    note(sparsity_note(config, weight_format, sparsity, **counts))
     if as_json:
         print_json({"preset": preset.value, **result.to_dict()})
     else:
@@ -66,16 +68,20 @@ def _show(result: "PackReport", preset: str) -> None:
     """Print a line per matrix, and the total."""
     console = make_console()
     source = "measured on RTL" if result.measured else "by the cycle model"
-    console.print(Text(f"{result.model}, {result.format}, pruned: {result.method}"))
+    head = f"{result.model}, {result.format}, pruned: {result.method}, sparsity asked for: {result.target}"
+    console.print(Text(head))
     console.print(f"cycles of {result.tokens} tokens on {preset}, {source}\n")
-    names = ("matrix", "M × K", "sparsity", "bytes", "of dense", "cycles", "dense cycles", "speedup")
+    names = ("matrix", "M × K", "own sparsity", "sparsity", "stored zeros", "bytes", "of dense", "cycles")
+    names += ("dense cycles", "speedup")
     table = make_table(*names, right=1)
     table.columns[0].overflow = "fold"  # a truncated name would not identify the matrix
     for each in [*result.matrices, result.total]:
         table.add_row(
             Text(each.name.removeprefix("encoder.")),
             f"{each.rows} × {each.columns}" if each.rows else "",
+            f"{each.own_sparsity:.3f}",
             f"{each.sparsity:.3f}",
+            f"{each.zeros:,}",
             f"{each.bytes:,}",
             f"{each.bytes / each.dense_bytes:.0%}",
             f"{each.cycles:,}",

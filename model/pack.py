@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from thresher import __version__
 
 from ..golden.spmm.packing import PackedWeights, pack
@@ -13,8 +14,11 @@ from .encoder import encoder_tensors
 from .families import read_config
 from .packed_file import PackedLinear, PackedModel
 from .prune import (
+    KEEP,
     Mask,
     PruneReport,
+    Sparsity,
+    keep_nonzeros,
     prune_bank_balanced,
     prune_global,
     prune_groups,
@@ -24,7 +28,7 @@ from .prune import (
 from .source import locate_model
 from .weights import Float32, Weights, read_weights
 
-__all__ = ["encoder_matrices", "own_sparsity", "pack_model", "pack_pruned", "prune_matrices"]
+__all__ = ["encoder_matrices", "fixed_sparsity", "pack_model", "pack_pruned", "prune_matrices"]
 
 UNSTRUCTURED = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
 
@@ -50,7 +54,7 @@ def encoder_matrices(config: EncoderConfig, weights: Weights) -> dict[str, tuple
 def prune_matrices(
     matrices: Mapping[str, Float32],
     weight_format: WeightFormat,
-    sparsity: float | None,
+    sparsity: Sparsity | None,
     *,
     config: SpmmConfig,
     global_ranking: bool = False,
@@ -63,8 +67,9 @@ def prune_matrices(
     weight_format : WeightFormat
         ``csr`` and ``csr-delta`` are unstructured. ``bbs`` keeps the same number in each of ``config.banks`` banks, and
         ``nm`` keeps ``config.kept`` of each ``config.group``. ``dense`` prunes nothing.
-    sparsity : float or None
-        Share of weights to prune. It may be left out for ``nm`` and ``dense``, which have only one.
+    sparsity : Sparsity or None
+        Share of weights to prune, zeros among them; or ``"keep"``, which prunes nothing. It may be left out for ``nm``
+        and ``dense``, which have only one.
     global_ranking : bool
         Rank the weights of all matrices together; only for unstructured formats.
 
@@ -79,11 +84,15 @@ def prune_matrices(
         raise InputError(
             f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out"
         )
-    own = own_sparsity(config, weight_format)
-    if own is not None and sparsity is not None and abs(sparsity - own) > 1e-9:
+    if sparsity == KEEP:
+        if global_ranking:
+            raise InputError(f"a global ranking (--global) prunes, and sparsity {KEEP} does not: leave one of them out")
+        return {name: keep_nonzeros(matrix) for name, matrix in matrices.items()}
+    fixed = fixed_sparsity(config, weight_format)
+    if fixed is not None and sparsity is not None and abs(sparsity - fixed) > 1e-9:
         what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else "dense"
-        raise ConfigError("sparsity", sparsity, f"must be {own:g} for {what} weights, or left out")
-    sparsity = sparsity if own is None else own
+        raise ConfigError("sparsity", sparsity, f"must be {fixed:g} for {what} weights, or left out")
+    sparsity = sparsity if fixed is None else fixed
     if sparsity is None:
         raise ConfigError("sparsity", sparsity, f"must be given for {weight_format} weights")
     if global_ranking:
@@ -91,7 +100,7 @@ def prune_matrices(
     return {name: _prune(matrix, weight_format, sparsity, config) for name, matrix in matrices.items()}
 
 
-def own_sparsity(config: SpmmConfig, weight_format: WeightFormat) -> float | None:
+def fixed_sparsity(config: SpmmConfig, weight_format: WeightFormat) -> float | None:
     """Sparsity of a format that has only one (``nm``, ``dense``), or ``None``."""
     return {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}.get(weight_format)
 
@@ -104,6 +113,8 @@ def _prune(
             return prune_bank_balanced(matrix, sparsity, banks=config.banks)
         case WeightFormat.NM:
             return prune_groups(matrix, kept=config.kept, group=config.group)
+        case WeightFormat.DENSE:
+            return keep_nonzeros(matrix)
         case _:
             return prune_unstructured(matrix, sparsity)
 
@@ -125,7 +136,7 @@ def pack_pruned(
         See :func:`~thresher.model.prune.quantise_pruned` and :func:`~thresher.golden.spmm.packing.pack`.
     """
     quantised = quantise_pruned(weights, mask)
-    packed = pack(quantised.sparse, weight_format, banks=config.banks, kept=config.kept, group=config.group)
+    packed = pack(quantised.values, weight_format, banks=config.banks, kept=config.kept, group=config.group)
     return packed, quantised.scales
 
 
@@ -134,7 +145,7 @@ def pack_model(
     *,
     config: SpmmConfig,
     weight_format: WeightFormat,
-    sparsity: float | None = None,
+    sparsity: Sparsity | None = None,
     global_ranking: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackedModel:
@@ -159,6 +170,7 @@ def pack_model(
         The model cannot be read, or the format cannot have this sparsity.
     """
     folder = locate_model(model)
+    sparsity = fixed_sparsity(config, weight_format) if sparsity is None else sparsity
     matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder / "model.safetensors"))
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()},
@@ -169,16 +181,21 @@ def pack_model(
     )
     packed: dict[str, PackedLinear] = {}
     for name, (weight, bias) in matrices.items():
-        words, scales = pack_pruned(config, weight, masks[name][0], weight_format)
-        packed[name] = PackedLinear(weights=words, scales=scales, biases=bias)
+        try:
+            words, scales = pack_pruned(config, weight, masks[name][0], weight_format)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+        nonzeros = int(np.count_nonzero(weight))
+        packed[name] = PackedLinear(weights=words, scales=scales, biases=bias, nonzeros=nonzeros)
         if progress is not None:
             progress(len(packed), len(matrices))
-    method = "none" if weight_format is WeightFormat.DENSE else next(report.method for _, report in masks.values())
+    assert sparsity is not None  # prune_matrices has refused it
     kept = sum(matrix.weights.stored for matrix in packed.values())
     return PackedModel(
         format=weight_format,
         version=__version__,
         sparsity=1 - kept / sum(weight.size for weight, _ in matrices.values()),
-        method=method,
+        target=KEEP if sparsity == KEEP else float(sparsity),
+        method=next(report.method for _, report in masks.values()),
         matrices=packed,
     )

@@ -14,11 +14,12 @@ from ..golden.spmm.packing import PackedWeights, unpack
 from ..spec.errors import InputError, ThresherError
 from ..spec.files import write_whole
 from ..spec.spmm_config import WeightFormat
+from .prune import KEEP, Sparsity
 from .weights import Float32
 
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the file's layout. It increases with every change after which old files cannot be read."""
 
 KEY = "thresher"
@@ -44,11 +45,14 @@ class PackedLinear:
         Value of one unit of each row of W, > 0.
     biases : (M,) float32
         b, not quantised: its unit depends on the scale of x.
+    nonzeros : int
+        Number of weights that were not zero before pruning.
     """
 
     weights: PackedWeights
     scales: Float32
     biases: Float32
+    nonzeros: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +64,9 @@ class PackedModel:
     version : str
         Version of thresher that wrote the file.
     sparsity : float
-        Share of pruned weights.
+        Share of zero weights. 0 for dense weights.
+    target : Sparsity
+        What was asked for.
     method : str
         Method of pruning.
     matrices : dict of str to PackedLinear
@@ -70,6 +76,7 @@ class PackedModel:
     format: WeightFormat
     version: str
     sparsity: float
+    target: Sparsity
     method: str
     matrices: dict[str, PackedLinear]
 
@@ -86,8 +93,12 @@ def packed_bytes(model: PackedModel) -> bytes:
         "version": model.version,
         "format": str(model.format),
         "sparsity": model.sparsity,
+        "target": model.target,
         "method": model.method,
-        "matrices": {name: [matrix.weights.rows, matrix.weights.columns] for name, matrix in model.matrices.items()},
+        "matrices": {
+            name: {"shape": [matrix.weights.rows, matrix.weights.columns], "nonzeros": matrix.nonzeros}
+            for name, matrix in model.matrices.items()
+        },
         "note": NOTE,
     }
     return save(tensors, {KEY: json.dumps(metadata)})
@@ -122,18 +133,20 @@ def read_packed(path: Path) -> PackedModel:
     except SafetensorError as error:
         raise InputError(f"{str(path)!r} is truncated or damaged ({error}): write it again") from None
     matrices = {}
-    for name, (rows, columns) in metadata["matrices"].items():
+    weight_format = WeightFormat(metadata["format"])
+    for name, entry in metadata["matrices"].items():
         arrays = {part: tensors.pop(f"{name}.{part}") for part in PARTS if f"{name}.{part}" in tensors}
         try:
-            matrices[name] = _matrix(arrays, WeightFormat(metadata["format"]), rows, columns)
+            matrices[name] = _matrix(arrays, weight_format, *entry["shape"], nonzeros=entry["nonzeros"])
         except ThresherError as error:
             raise InputError(f"{str(path)!r}, {name}: {error}") from None
     if tensors:
         raise InputError(f"{str(path)!r} holds {min(tensors)!r}, which belongs to none of its matrices: write it again")
     return PackedModel(
-        format=WeightFormat(metadata["format"]),
+        format=weight_format,
         version=metadata["version"],
         sparsity=metadata["sparsity"],
+        target=metadata["target"],
         method=metadata["method"],
         matrices=matrices,
     )
@@ -152,11 +165,11 @@ def _checked(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         if fields["layout"] != LAYOUT:
             raise InputError(f"{str(path)!r} has layout {fields['layout']}, not {LAYOUT}: write it again")
         WeightFormat(fields["format"])
-        shapes = fields["matrices"].items()
-        sound = all(len(shape) == 2 and all(isinstance(size, int) for size in shape) for _, shape in shapes)
-        if not (sound and isinstance(fields["version"], str) and isinstance(fields["method"], str)):
-            raise ValueError
-        if not 0 <= fields["sparsity"] <= 1:
+        sizes = [(*entry["shape"], entry["nonzeros"]) for _, entry in fields["matrices"].items()]
+        sound = all(len(each) == 3 and all(isinstance(size, int) for size in each) for each in sizes)
+        sound = sound and isinstance(fields["version"], str) and isinstance(fields["method"], str)
+        sound = sound and 0 <= fields["sparsity"] <= 1 and (fields["target"] == KEEP or 0 <= fields["target"] < 1)
+        if not sound:
             raise ValueError
     except InputError:
         raise
@@ -165,7 +178,9 @@ def _checked(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     return fields
 
 
-def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int) -> PackedLinear:
+def _matrix(
+    arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: int, columns: int, *, nonzeros: int
+) -> PackedLinear:
     scales, biases = (_row_numbers(arrays, part, rows) for part in ("scale", "bias"))
     if not (scales > 0).all():
         raise InputError(f"scale of row {int(np.argmin(scales > 0))} is not positive: write the file again")
@@ -176,7 +191,7 @@ def _matrix(arrays: dict[str, np.ndarray], weight_format: WeightFormat, rows: in
             f"{rows}×{columns}: write it again"
         )
     unpack(weights)  # what an engine would make of a wrong index is undefined
-    return PackedLinear(weights=weights, scales=scales, biases=biases)
+    return PackedLinear(weights=weights, scales=scales, biases=biases, nonzeros=nonzeros)
 
 
 def _row_numbers(arrays: dict[str, np.ndarray], part: str, rows: int) -> Float32:

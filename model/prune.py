@@ -1,26 +1,32 @@
 """Magnitude pruning of weight matrices, the schedule of gradual pruning, and quantisation to INT8.
 
 Each method returns a mask of the kept weights, and a report. Counts are exact: of weights of equal magnitude, the first
-in row order are kept. Nothing is trained; a training loop takes its target sparsity from :func:`gradual_sparsity`.
+in row order are kept. What is exactly zero, a weight or a whole block, is never kept. So the zeros of a sparse matrix
+count toward the sparsity, and nothing else is pruned if they suffice. Nothing is trained; a training loop takes its
+target sparsity from :func:`gradual_sparsity`.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX, ceil_div
 from .weights import Float32
 
 __all__ = [
+    "KEEP",
     "Mask",
     "PruneReport",
     "QuantisedMatrix",
+    "Sparsity",
+    "check_sparsity",
     "gradual_sparsity",
+    "keep_nonzeros",
     "prune_bank_balanced",
     "prune_blocks",
     "prune_global",
@@ -28,6 +34,11 @@ __all__ = [
     "prune_unstructured",
     "quantise_pruned",
 ]
+
+KEEP: Final = "keep"
+"""Target of a matrix that is not pruned: it keeps its own pattern."""
+Sparsity = float | Literal["keep"]
+"""What is asked for: the share of weights to prune, 0 ≤ sparsity < 1, or :data:`KEEP`."""
 
 Mask = NDArray[np.bool_]
 """(M, K): True for a kept weight."""
@@ -42,10 +53,10 @@ class PruneReport:
     Attributes
     ----------
     method : str
-        ``unstructured``, ``global``, ``block``, ``bank-balanced`` or ``n:m``.
+        ``none``, ``unstructured``, ``global``, ``block``, ``bank-balanced`` or ``n:m``.
     target, sparsity : float
         Share of pruned weights that was wanted and that was reached. They differ if the structure or a global ranking
-        requires it.
+        requires it, or if more weights were zero already.
     kept, total : int
         Number of weights.
     row_min, row_mean, row_max : int, float, int
@@ -62,8 +73,19 @@ class PruneReport:
     row_max: int
 
 
+def keep_nonzeros(weights: ArrayLike) -> tuple[Mask, PruneReport]:
+    """Prune nothing: keep the matrix's own pattern. Raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    """
+    mask = _magnitude("the weight matrix", weights) > 0
+    return mask, _report("none", 1 - mask.mean(), mask)
+
+
 def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, PruneReport]:
-    """Prune the smallest round(sparsity · M·K) weights of a matrix.
+    """Prune the smallest round(sparsity · M·K) weights of a matrix, its zeros among them.
 
     Parameters
     ----------
@@ -78,7 +100,7 @@ def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, Prune
     InputError
         The weights are not a matrix of finite numbers.
     """
-    _check_sparsity("sparsity", sparsity)
+    check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
     mask = _largest(magnitude.ravel(), _kept(sparsity, magnitude.size)).reshape(magnitude.shape)
     return mask, _report("unstructured", sparsity, mask)
@@ -98,7 +120,7 @@ def prune_global(matrices: Mapping[str, ArrayLike], sparsity: float) -> dict[str
     dict
         Mask and report of each matrix, in the order given.
     """
-    _check_sparsity("sparsity", sparsity)
+    check_sparsity("sparsity", sparsity)
     if not matrices:
         raise InputError("there is no matrix to prune: give at least one")
     magnitudes = {name: _magnitude(name, weights) for name, weights in matrices.items()}
@@ -128,7 +150,7 @@ def prune_blocks(
     block_rows, block_columns : int
         Size of a block, at most that of the matrix.
     """
-    _check_sparsity("sparsity", sparsity)
+    check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
     rows, columns = magnitude.shape
     _check_size("block_rows", block_rows, rows)
@@ -139,7 +161,8 @@ def prune_blocks(
         return np.add.reduceat(np.add.reduceat(x, row_starts, axis=0, dtype=np.float64), column_starts, axis=1)
 
     # The common factor changes no rank and keeps the sums of large numbers finite.
-    norms = block_sums(magnitude / (magnitude.max() or 1)) / block_sums(np.ones_like(magnitude))
+    scaled = np.divide(magnitude, magnitude.max() or 1, dtype=np.float64)
+    norms = block_sums(scaled) / block_sums(np.ones_like(magnitude))
     kept = _largest(norms.ravel(), _kept(sparsity, norms.size)).reshape(norms.shape)
     mask = kept.repeat(block_rows, axis=0)[:rows].repeat(block_columns, axis=1)[:, :columns]
     return mask, _report("block", sparsity, mask)
@@ -149,8 +172,8 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
     """Keep the largest weights of each bank of each row, the same number in each bank.
 
     After Cao et al. (FPGA 2019). A bank is L = ceil(K / banks) neighbouring columns, of which L − round(sparsity · L)
-    are kept. If ``banks`` does not divide K, the last banks are short or empty. They keep the same number, or all they
-    have, because the words have room for them. Raises as :func:`prune_unstructured`.
+    are kept, or fewer if the others are zero. If ``banks`` does not divide K, the last banks are short or empty. They
+    keep the same number, or all they have, because the words have room for them. Raises as :func:`prune_unstructured`.
 
     Parameters
     ----------
@@ -160,7 +183,7 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
     banks : int
         At least 1. With more than K, each column is a bank.
     """
-    _check_sparsity("sparsity", sparsity)
+    check_sparsity("sparsity", sparsity)
     magnitude = _magnitude("the weight matrix", weights)
     _check_size("banks", banks)
     bank = ceil_div(magnitude.shape[1], banks)
@@ -216,8 +239,8 @@ def gradual_sparsity(step: int, *, start: int, end: int, initial: float, final: 
     for name, value, low in (("step", step, 0), ("start", start, 0), ("end", end, start + 1)):
         _check_size(name, value, smallest=low)
     _check_size("frequency", frequency, end - start)
-    _check_sparsity("initial", initial)
-    _check_sparsity("final", final)
+    check_sparsity("initial", initial)
+    check_sparsity("final", final)
     if final < initial:
         raise ConfigError("final", final, f"must be at least initial={initial}")
     if step >= end:
@@ -234,16 +257,13 @@ class QuantisedMatrix:
     Attributes
     ----------
     values : (M, K) int8
-        −127…127, zero where pruned.
+        −127…127, zero where pruned; and where a kept weight rounds to zero.
     scales : (M,) float32
         Value of one unit of each row, > 0.
-    sparse : scipy.sparse.csr_array of int8
-        The same values. Its pattern is the mask: a kept weight that rounds to 0 is an explicit zero.
     """
 
     values: NDArray[np.int8]
     scales: Float32
-    sparse: csr_array
 
     def dequantise(self) -> Float32:
         """(M, K) float32 values of the INT8 weights."""
@@ -289,15 +309,14 @@ def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
     scales = np.maximum(scales, largest * SCALE_RANGE).astype(np.float32)
     rounded = np.rint(exact / scales[:, None].astype(np.float64))
     values = np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
-    starts = np.concatenate([[0], mask.sum(axis=1).cumsum()])
-    sparse = csr_array((values[mask], np.nonzero(mask)[1], starts), shape=mask.shape)
-    return QuantisedMatrix(values=values, scales=scales, sparse=sparse)
+    return QuantisedMatrix(values=values, scales=scales)
 
 
 # -- checks and counts -------------------------------------------------------------------------
 
 
-def _check_sparsity(name: str, value: float) -> None:
+def check_sparsity(name: str, value: float) -> None:
+    """Raise :class:`~thresher.spec.errors.ConfigError` unless 0 ≤ value < 1. ``name`` is what the message calls it."""
     legal = isinstance(value, float | int | np.number) and not isinstance(value, bool) and 0 <= value < 1
     if not legal:
         raise ConfigError(name, value, "must be a number from 0 up to, but not including, 1")
@@ -331,7 +350,8 @@ def _kept(sparsity: float, total: int) -> int:
 
 
 def _largest(magnitude: _Magnitude, count: int) -> Mask:
-    """(n,) bool with exactly ``count`` True: the largest, and among equal ones the first."""
+    """(n,) bool, True for the ``count`` largest, and among equal ones the first; fewer if the others are zero."""
+    count = min(count, int(np.count_nonzero(magnitude)))
     if count == 0:
         return np.zeros(magnitude.shape, bool)
     threshold = np.partition(magnitude, magnitude.size - count)[magnitude.size - count]
@@ -341,7 +361,8 @@ def _largest(magnitude: _Magnitude, count: int) -> Mask:
 
 
 def _largest_of_each(magnitude: _Magnitude, run: int, count: int) -> Mask:
-    """Keep the ``count`` largest, the first among equals, of every ``run`` neighbouring columns of each row."""
+    """Keep the ``count`` largest, the first among equals, of every ``run`` neighbouring columns of each row. Zeros are
+    not kept."""
     rows, columns = magnitude.shape
     runs = ceil_div(columns, run)
     # The padding of the last run ranks below every weight and is removed at the end.
@@ -351,7 +372,7 @@ def _largest_of_each(magnitude: _Magnitude, run: int, count: int) -> Mask:
     mask = np.zeros(filled.shape, bool)
     order = np.argsort(-filled, axis=-1, kind="stable")[..., :count]
     np.put_along_axis(mask, order, True, axis=-1)
-    return mask.reshape(rows, runs * run)[:, :columns]
+    return mask.reshape(rows, runs * run)[:, :columns] & (magnitude > 0)
 
 
 def _report(method: str, target: float, mask: Mask) -> PruneReport:

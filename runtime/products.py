@@ -6,7 +6,8 @@ import numpy as np
 
 from ..cost.spmm import cycles
 from ..golden.spmm.packing import PackedWeights, pack, unpack
-from ..model.pack import own_sparsity, pack_pruned, prune_matrices
+from ..model.pack import fixed_sparsity, pack_pruned, prune_matrices
+from ..model.prune import KEEP, Sparsity, check_sparsity
 from ..model.weights import Float32
 from ..sim.spmm_job import PackedMatrix, SpmmJob
 from ..spec.errors import ConfigError
@@ -45,14 +46,14 @@ def random_matrix(rows: int, columns: int, *, seed: int) -> Float32:
 
 
 def pruned_weights(
-    config: SpmmConfig, weights: Float32, weight_format: WeightFormat, sparsity: float | None
+    config: SpmmConfig, weights: Float32, weight_format: WeightFormat, sparsity: Sparsity | None
 ) -> tuple[PackedWeights, Float32]:
     """Prune a matrix by magnitude, quantise it to INT8 and pack it for an engine.
 
     Parameters
     ----------
     weights : (M, K) float32
-    sparsity : float or None
+    sparsity : Sparsity or None
         See :func:`~thresher.model.pack.prune_matrices`.
 
     Returns
@@ -71,7 +72,7 @@ def pruned_weights(
 
 
 def reached_sparsity(packed: PackedWeights) -> float:
-    """Share of pruned weights."""
+    """Share of zero weights. 0 for dense weights."""
     return 1 - packed.stored / (packed.rows * packed.columns)
 
 
@@ -189,27 +190,46 @@ def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int
     raise ConfigError("tokens", tokens, f"{message}: choose {advice}")
 
 
-def chosen_sparsity(config: SpmmConfig, weight_format: WeightFormat, asked: float | None) -> float:
+def chosen_sparsity(config: SpmmConfig, weight_format: WeightFormat, asked: Sparsity | None) -> Sparsity:
     """Sparsity to prune to: the one asked for, unless the format has only one.
 
     Raises
     ------
     ConfigError
-        The sparsity asked for is not from 0 to below 1.
+        The sparsity asked for is neither ``"keep"`` nor from 0 to below 1.
     """
-    if asked is not None and not 0 <= asked < 1:
-        raise ConfigError("sparsity", asked, "must be a number from 0 up to, but not including, 1")
-    own = own_sparsity(config, weight_format)
-    return own if own is not None else DEFAULT_SPARSITY if asked is None else asked
+    if asked == KEEP:
+        return KEEP
+    if asked is not None:
+        check_sparsity("sparsity", asked)
+    fixed = fixed_sparsity(config, weight_format)
+    return fixed if fixed is not None else DEFAULT_SPARSITY if asked is None else asked
 
 
-def sparsity_note(config: SpmmConfig, weight_format: WeightFormat, asked: float | None, reached: float) -> str | None:
-    """Message about a sparsity that differs from the one asked for by more than a point, or ``None``."""
-    if reached == 1:
+def sparsity_note(
+    config: SpmmConfig, weight_format: WeightFormat, asked: Sparsity | None, *, nonzeros: int, stored: int, total: int
+) -> str | None:
+    """Message about a pattern that is not the one asked for, or ``None``. A sparsity may differ by a point.
+
+    Parameters
+    ----------
+    nonzeros, stored, total : int
+        Weights that were not zero before pruning, those that are stored, and M·K.
+    """
+    if not nonzeros:
+        return "all weights are zero"
+    if not stored:
         return "no weight is left: choose a lower sparsity"
+    if asked == KEEP:
+        lost = max(0, nonzeros - stored)
+        return f"{lost} of {nonzeros} weights are zero after rounding to INT8, and are not stored" if lost else None
     chosen = chosen_sparsity(config, weight_format, asked)
     wanted = chosen if asked is None else asked
+    assert chosen != KEEP
+    assert wanted != KEEP
+    reached, own = 1 - stored / total, 1 - nonzeros / total
     if abs(reached - wanted) <= 0.01 and abs(chosen - wanted) < 1e-9:
         return None
     what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else weight_format
-    return f"{what} weights have a sparsity of {reached:.3g}, not {wanted:g}"
+    reason = f": {own:.3g} were zero before pruning" if reached > wanted and own > wanted + 0.01 else ""
+    return f"{what} weights have a sparsity of {reached:.3g}, not {wanted:g}{reason}"

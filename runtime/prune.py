@@ -8,6 +8,7 @@ from ..cost.spmm import cycles as cycles_of
 from ..model.families import read_config
 from ..model.pack import pack_model
 from ..model.packed_file import PackedModel, packed_bytes
+from ..model.prune import Sparsity
 from ..model.source import locate_model
 from ..sim.spmm import SpmmSimulator
 from ..spec.base import check_enum
@@ -36,8 +37,10 @@ class MatrixFigures(Report):
     ----------
     rows, columns : int
         M, K.
-    weights, kept : int
-        Number of weights before and after pruning.
+    weights, nonzeros, kept : int
+        M·K, and the weights that are not zero before and after pruning. Dense weights are kept all.
+    zeros : int
+        Stored values that are zero: padding, escapes, and zeros of dense weights.
     bytes : int
         Size of the packed weights with their indices, without scales and biases.
     cycles, dense_cycles : int
@@ -47,13 +50,15 @@ class MatrixFigures(Report):
         Whether the lanes are spread over the banks of a row, which the command of a product selects.
     """
 
-    derived = ("dense_bytes", "sparsity", "speedup")
+    derived = ("dense_bytes", "own_sparsity", "sparsity", "speedup")
 
     name: str
     rows: int
     columns: int
     weights: int
+    nonzeros: int
     kept: int
+    zeros: int
     bytes: int
     cycles: int
     dense_cycles: int
@@ -65,8 +70,13 @@ class MatrixFigures(Report):
         return self.weights
 
     @property
+    def own_sparsity(self) -> float:
+        """Share of weights that are zero before pruning."""
+        return 1 - self.nonzeros / self.weights
+
+    @property
     def sparsity(self) -> float:
-        """Share of pruned weights."""
+        """Share of weights that are not kept."""
         return 1 - self.kept / self.weights
 
     @property
@@ -84,9 +94,9 @@ class PackReport(Report):
     path : Path
         File of the packed weights.
     method : str
-        See :class:`~thresher.model.prune.PruneReport`; ``none`` for dense weights.
-    target : float
-        Share of weights that was to be pruned.
+        See :class:`~thresher.model.prune.PruneReport`.
+    target : Sparsity
+        Share of weights that was to be pruned, or ``"keep"``.
     tokens : int
         N of the products whose cycles are given.
     matrices : tuple of MatrixFigures
@@ -105,7 +115,7 @@ class PackReport(Report):
     model: str
     format: WeightFormat
     method: str
-    target: float
+    target: Sparsity
     tokens: int
     matrices: tuple[MatrixFigures, ...]
     measured: bool
@@ -115,7 +125,7 @@ class PackReport(Report):
     @property
     def total(self) -> MatrixFigures:
         """Sums over all matrices; ``rows`` and ``columns`` are 0."""
-        sums = ("weights", "kept", "bytes", "cycles", "dense_cycles")
+        sums = ("weights", "nonzeros", "kept", "zeros", "bytes", "cycles", "dense_cycles")
         return MatrixFigures(
             name="total",
             rows=0,
@@ -131,7 +141,7 @@ def prune_model(
     *,
     config: SpmmConfig,
     weight_format: WeightFormat | str,
-    sparsity: float | None = None,
+    sparsity: Sparsity | None = None,
     global_ranking: bool = False,
     tokens: int = 128,
     rtl: bool = False,
@@ -150,7 +160,7 @@ def prune_model(
         The engine.
     weight_format, global_ranking
         See :func:`~thresher.model.pack.prune_matrices`.
-    sparsity : float, optional
+    sparsity : Sparsity, optional
         See :func:`~thresher.runtime.products.chosen_sparsity`.
     tokens : int
         N of the products whose cycles are given.
@@ -199,7 +209,7 @@ def prune_model(
         model=locate_model(model).name,
         format=weight_format,
         method=packed.method,
-        target=sparsity,
+        target=packed.target,
         tokens=tokens,
         matrices=tuple(
             MatrixFigures(
@@ -207,7 +217,9 @@ def prune_model(
                 rows=matrix.weights.rows,
                 columns=matrix.weights.columns,
                 weights=matrix.weights.rows * matrix.weights.columns,
+                nonzeros=matrix.nonzeros,
                 kept=matrix.weights.stored,
+                zeros=matrix.weights.zeros,
                 bytes=matrix.weights.bytes,
                 cycles=cycles[name][0],
                 dense_cycles=cycles[name][1],

@@ -35,8 +35,8 @@ class SpmmBench(Report):
         Whether the lanes were spread over the banks of a row.
     sparsity : float
         Of the stored pattern.
-    nnz : int
-        Weights of the stored pattern.
+    nnz, zeros : int
+        Weights of the stored pattern, and stored values that are zero: padding, escapes, and zeros of dense weights.
     lanes, row_engines, multipliers : int
         Lanes of a row engine, row engines, and their product: INT8 multipliers of the engine.
     cycles : int
@@ -65,6 +65,7 @@ class SpmmBench(Report):
     spread: bool
     sparsity: float
     nnz: int
+    zeros: int
     lanes: int
     row_engines: int
     multipliers: int
@@ -195,6 +196,7 @@ def bench_spmm(
         spread=bool(job.spread),
         sparsity=reached_sparsity(weights),
         nnz=weights.stored,
+        zeros=weights.zeros,
         lanes=engine.lanes,
         row_engines=engine.rows,
         multipliers=engine.multipliers,

@@ -13,7 +13,7 @@ __all__ = ["Entries", "Words", "canonical", "find_first", "padded_offsets", "row
 
 
 class Entries(NamedTuple):
-    """Matrix in canonical form: its entries, sorted by row, then by column. No entry is given twice.
+    """Matrix in canonical form: its entries, sorted by row, then by column. No entry is zero or given twice.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def canonical(weights: Any) -> Entries:
     Parameters
     ----------
     weights : (M, K) int8 NumPy array, or scipy.sparse CSR, CSC or COO of int8, array or matrix
-        The entries are the non-zeros of a NumPy array, or all that a sparse matrix stores, zeros included.
+        The entries are the non-zeros. Zeros that a sparse matrix stores are left out.
 
     Raises
     ------
@@ -141,6 +141,7 @@ def canonical(weights: Any) -> Entries:
         case other:
             raise InputError(f"weights must be CSR, CSC or COO, not {other.upper()}: convert them with .tocsr()")
     order = np.lexsort((columns, rows))
+    order = order[weights.data[order] != 0]
     return Entries(shape, rows[order], columns[order], weights.data[order])
 
 

@@ -39,7 +39,7 @@ class PackedWeights:
     banks, kept, group : int
         See :class:`~thresher.spec.spmm_config.SpmmConfig`. 1, 2 and 4 if the format does not use them.
     stored : int
-        Number of weights, without padding. In the dense format M·K.
+        Number of weights, which are not 0. In the dense format M·K.
     values : (words, V) int8
         Values of the words, row after row.
     indices : (words, V) uint16, or uint32 if an index has more than 16 bits
@@ -102,6 +102,11 @@ class PackedWeights:
     def shape(self) -> WordShape:
         """Layout of the words, with indices as wide as this matrix needs."""
         return word_shape(self.format, columns=self.columns, banks=self.banks, kept=self.kept, group=self.group)
+
+    @property
+    def zeros(self) -> int:
+        """Number of values that are 0: padding, escapes of the format csr-delta, zeros of the dense format."""
+        return self.values.size - int(np.count_nonzero(self.values))
 
     @property
     def bytes(self) -> int:
@@ -192,9 +197,10 @@ def pack(
     Parameters
     ----------
     weights : (M, K) int8 NumPy array, or scipy.sparse CSR, CSC or COO of int8, array or matrix
-        The entries are the non-zeros of a NumPy array, or all that a sparse matrix stores. Stored zeros remain
-        entries, so that banks stay balanced if a weight was rounded to zero.
+        The weights are the non-zeros. Zeros that a sparse matrix stores are left out.
     weight_format : WeightFormat
+        The bank-balanced format takes any pattern. All banks are padded with zeros to the number of weights of the
+        fullest bank.
     banks : int
         Number of banks in the bank-balanced format. Other formats ignore it.
     kept, group : int
@@ -203,8 +209,8 @@ def pack(
     Raises
     ------
     InputError
-        The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or its pattern does not fit
-        the format: banks are unbalanced, or a group has too many weights. The message says where.
+        The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or a group of the N:M format
+        has too many weights. The message says where.
     ConfigError
         The format is unknown, or no engine can have these ``banks``, ``kept`` or ``group``.
     """
@@ -234,14 +240,10 @@ def pack(
 def unpack(packed: PackedWeights) -> sparse.csr_array:
     """Unpack a weight matrix.
 
-    In the two CSR formats the result has all entries of the packed matrix, zeros included. In the formats nm and dense
-    zeros are padding and not entries. In the format bbs zeros are padding only in banks with fewer columns than the
-    others. The result can always be packed again.
-
     Returns
     -------
     (M, K) csr_array of int8
-        The columns of every row ascend.
+        The weights. No stored value is 0, and the columns of every row ascend.
 
     Raises
     ------

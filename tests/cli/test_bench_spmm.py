@@ -192,6 +192,16 @@ def test_a_trained_matrix(tensors, name, shape):
     assert f"the tensor has {shape[0]}" in refusal
 
 
+def test_a_tensor_keeps_its_pattern_if_asked(tensors):
+    weights = load_file(tensors)
+    weights["layer.0.wide.weight"] = np.eye(ROWS, COLUMNS, dtype=np.float32)
+    save_file(weights, tensors)
+    line = ["bench", "spmm", "--preset", "tiny", "--tokens", 5, "--weights", tensors, "--tensor", "layer.0.wide.weight"]
+    told = json.loads(invoke(*line, "--sparsity", "keep", "--json").stdout)
+    assert (told["target"], told["nnz"], told["zeros"]) == ("keep", ROWS, 0)
+    assert told["own_sparsity"] == told["sparsity"] == 1 - 1 / COLUMNS
+
+
 def test_picture(tmp_path):
     path = tmp_path / "deep" / "spmm.png"
     result = invoke(*BENCH, "--picture", path, "--json")
@@ -325,7 +335,10 @@ def test_no_compiler(monkeypatch, tmp_path):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", ["prune", "prune -o x", "bench spmm --format coo", "bench spmm --rows x"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["prune", "prune -o x", "prune -o x --format csr --sparsity all", "bench spmm --format coo", "bench spmm --rows x"],
+)
 def test_usage_errors_exit_with_two(arguments):
     assert invoke(*arguments.split()).exit_code == 2
 

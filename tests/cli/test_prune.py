@@ -1,10 +1,15 @@
 """``thresher prune``: files, measured cycles, and bad input."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
+from thresher.golden.spmm.packing import unpack
 from thresher.model.packed_file import read_packed
+from thresher.model.source import locate_model
 
 from ..model.conftest import HIDDEN, LAYERS, WIDE
 from .runner import invoke, refused
@@ -45,6 +50,74 @@ def test_prune_globally(model, tmp_path):
     assert told["method"] == "global"
     assert told["total"]["sparsity"] == pytest.approx(0.6, abs=0.001)
     assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
+
+
+@pytest.fixture(scope="module")
+def sparse_model(tmp_path_factory) -> Path:
+    """The packaged model without the smallest 90 % of its attention weights and 70 % of its feed-forward weights."""
+    folder = tmp_path_factory.mktemp("models") / "sparse"
+    shutil.copytree(locate_model("default"), folder)
+    tensors = load_file(folder / "model.safetensors")
+    for name, tensor in tensors.items():
+        if ".layer." in name and tensor.ndim == 2:
+            magnitude = np.abs(tensor)
+            tensors[name] = np.where(magnitude < np.quantile(magnitude, 0.9 if "attention" in name else 0.7), 0, tensor)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+OWN, OWN_ATTENTION = 91_815, 13_123
+"""Weights that are left in it, of 393,216, and in its attention. None rounds to zero."""
+
+
+@pytest.mark.parametrize("weight_format", ["csr", "csr-delta"])
+@pytest.mark.parametrize(
+    ("options", "method", "kept"),
+    [
+        (["--sparsity", "keep"], "none", OWN),
+        (["--sparsity", 0], "unstructured", OWN),
+        (["--sparsity", 0.75, "--global"], "global", OWN),
+        # Attention stays as it is; the two feed-forward matrices of each layer are pruned to a quarter.
+        (["--sparsity", 0.75], "unstructured", OWN_ATTENTION + 4 * 16_384),
+    ],
+)
+def test_zeros_of_a_sparse_model_are_not_stored(sparse_model, tmp_path, weight_format, options, method, kept):
+    line = ["prune", "--model", sparse_model, "--format", weight_format, *options, "-o", tmp_path, "--json"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    total = told["total"]
+    assert told["method"] == method
+    assert (total["weights"], total["nonzeros"], total["kept"], total["zeros"]) == (393_216, OWN, kept, 0)
+    assert total["own_sparsity"] == 1 - OWN / 393_216
+    tensors = load_file(sparse_model / "model.safetensors")
+    for name, matrix in read_packed(Path(told["path"])).matrices.items():
+        tensor = tensors[next(each for each in tensors if each.endswith(f"{name}.weight"))]
+        pattern = unpack(matrix.weights).toarray() != 0
+        assert not (pattern & (tensor == 0)).any(), name
+        if kept == OWN or "attention" in name:
+            assert np.array_equal(pattern, tensor != 0), name
+
+
+def test_bank_balanced_weights_keep_a_pattern_with_padding(sparse_model, tmp_path):
+    line = ["prune", "--model", sparse_model, "--format", "bbs", "--sparsity", "keep", "-o", tmp_path]
+    result = invoke(*line, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["target"], told["method"], told["total"]["kept"]) == ("keep", "none", OWN)
+    packed = read_packed(Path(told["path"])).matrices.values()
+    assert told["total"]["zeros"] == sum(int((matrix.weights.values == 0).sum()) for matrix in packed) > 0
+    shown = invoke(*line).stdout
+    for words in ("own sparsity", "stored zeros", "sparsity asked for: keep", f"{told['total']['zeros']:,}", "0.767"):
+        assert words in shown
+
+
+def test_a_pattern_that_the_format_cannot_hold(sparse_model, tmp_path):
+    line = ["prune", "--model", sparse_model, "--format", "nm", "--sparsity", "keep", "-o", tmp_path / "out"]
+    refusal = refused(*line)
+    for words in ("encoder.layer.0.", ": row ", ", columns ", "weights, more than 2 of 4", "sparsity of 0.5"):
+        assert words in refusal
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
@@ -89,6 +162,7 @@ def test_the_packaged_model_on_its_default_preset(tmp_path):
     ("options", "words"),
     [
         (["--format", "csr", "--sparsity", 1], ["sparsity=1.0"]),
+        (["--format", "csr", "--sparsity", "keep", "--global"], ["--global", "keep", "leave one of them out"]),
         (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "banks of 3 columns", "0.6667", "--config"]),
         (["--format", "bbs", "--sparsity", 0.5, "--global"], ["--global", "csr or csr-delta, not bbs"]),
         (["--format", "nm", "--tokens", 0], ["tokens=0"]),

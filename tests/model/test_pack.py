@@ -13,14 +13,15 @@ from thresher.golden.spmm.packing import unpack
 from thresher.model.families import read_config
 from thresher.model.pack import encoder_matrices, pack_model, prune_matrices
 from thresher.model.packed_file import KEY, PackedModel, read_packed, write_packed
-from thresher.model.prune import quantise_pruned
+from thresher.model.prune import KEEP, quantise_pruned
 from thresher.model.weights import read_weights
 from thresher.runtime.products import reached_sparsity
 from thresher.spec import InputError, ThresherError, WeightFormat, spmm_preset
 
-from .conftest import HIDDEN, LAYERS, MakeModel, bert_tensors
+from .conftest import HIDDEN, LAYERS, SEED, MakeModel, bert_tensors
 
 TINY = spmm_preset("tiny")
+QUERY = "encoder.layer.1.attention.self.query"
 TARGETS = {
     WeightFormat.CSR: 0.6,
     WeightFormat.CSR_DELTA: 0.6,
@@ -28,6 +29,22 @@ TARGETS = {
     WeightFormat.NM: None,
     WeightFormat.DENSE: None,
 }
+
+
+def sparse_tensors() -> tuple[dict[str, np.ndarray], list[str]]:
+    """A model's tensors, some weights of which are zero and no other rounds to zero; and the names of its matrices."""
+    random, tensors = np.random.default_rng(SEED), bert_tensors()
+    names = [name[5:-7] for name, tensor in tensors.items() if ".layer." in name and tensor.ndim == 2]
+    for name in names:
+        tensor = tensors[f"bert.{name}.weight"]
+        tensor[...] = np.where(random.random(tensor.shape) < 0.7, 0, np.sign(tensor) + tensor / 10)
+    tensors[f"bert.{QUERY}.weight"][3] = 0
+    return tensors, names
+
+
+def banks_of(matrix: np.ndarray, banks: int) -> list[np.ndarray]:
+    """Non-zeros of each bank of each row; the banks have equal lengths."""
+    return [bank[bank != 0] for bank in matrix.reshape(-1, matrix.shape[1] // banks)]
 
 
 def packed(model: Path, path: Path, weight_format: WeightFormat = WeightFormat.CSR, **options) -> PackedModel:
@@ -69,6 +86,56 @@ def test_global_ranking_meets_the_target_over_all_matrices(make_model, tmp_path)
     assert sparsity["encoder.layer.0.intermediate.dense"] < 0.5
 
 
+@pytest.mark.parametrize(
+    "weight_format", [WeightFormat.CSR, WeightFormat.CSR_DELTA, WeightFormat.BBS, WeightFormat.DENSE]
+)
+def test_a_pattern_is_kept(make_model, tmp_path, weight_format):
+    """The values are those of the model, and padding of the bank-balanced format is not counted as weights."""
+    tensors, names = sparse_tensors()
+    made = packed(make_model(tensors), tmp_path / "weights", weight_format, sparsity=KEEP)
+    found = read_packed(tmp_path / "weights")
+    assert (found.target, found.method) == (made.target, made.method) == ("keep", "none")
+    for name in names:
+        tensor, matrix = tensors[f"bert.{name}.weight"], found.matrices[name]
+        assert matrix.nonzeros == made.matrices[name].nonzeros == np.count_nonzero(tensor)
+        values = unpack(matrix.weights).toarray()
+        assert np.array_equal(values != 0, tensor != 0), f"{name}, seed {SEED}"
+        assert np.allclose(values * matrix.scales[:, None], tensor, atol=matrix.scales.max())
+        if weight_format is not WeightFormat.DENSE:
+            assert matrix.weights.stored == matrix.nonzeros
+        fullest = max(len(each) for each in banks_of(tensor, TINY.banks))
+        words = {WeightFormat.BBS: HIDDEN * TINY.banks * fullest, WeightFormat.DENSE: tensor.size}
+        if tensor.shape == (HIDDEN, HIDDEN) and weight_format in words:
+            assert matrix.weights.values.size == words[weight_format]
+            assert matrix.weights.zeros == words[weight_format] - matrix.nonzeros
+
+
+def test_a_pattern_that_fits_groups_is_kept(make_model, tmp_path):
+    tensors, names = sparse_tensors()
+    for name in names:
+        tensors[f"bert.{name}.weight"][:, 2::4] = tensors[f"bert.{name}.weight"][:, 3::4] = 0
+    made = packed(make_model(tensors), tmp_path / "weights", WeightFormat.NM, sparsity=KEEP)
+    for name in names:
+        expected = np.count_nonzero(tensors[f"bert.{name}.weight"])
+        assert (made.matrices[name].nonzeros, made.matrices[name].weights.stored) == (expected, expected)
+
+
+def test_a_pattern_that_does_not_fit_groups_is_named(make_model, tmp_path):
+    tensors, names = sparse_tensors()
+    for name in names:
+        tensors[f"bert.{name}.weight"][:, 2::4] = tensors[f"bert.{name}.weight"][:, 3::4] = 0
+    tensors[f"bert.{QUERY}.weight"][7, 4:7] = 1
+    message = rf"^{QUERY}: row 7, columns 4 to 7 have [34] weights, more than 2 of 4: prune to 2:4 first \(.* 0.5\), or"
+    with pytest.raises(InputError, match=message):
+        packed(make_model(tensors), tmp_path / "weights", WeightFormat.NM, sparsity=KEEP)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_pattern_is_kept_or_ranked(make_model, tmp_path):
+    with pytest.raises(InputError, match=r"--global.*keep"):
+        packed(make_model(), tmp_path / "weights", sparsity=KEEP, global_ranking=True)
+
+
 def test_same_model_same_bytes_and_prefix_makes_no_difference(make_model, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     packed(make_model(), first)
@@ -100,7 +167,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(make_model, tmp_path, mo
 
 # -- damaged files -----------------------------------------------------------------------------
 
-QUERY = "encoder.layer.1.attention.self.query"
 Tensors = dict[str, np.ndarray]
 Metadata = dict[str, object]
 
@@ -128,7 +194,13 @@ def lengths_that_do_not_add_up(tensors: Tensors, _metadata: Metadata) -> None:
 def other_shape(_tensors: Tensors, metadata: Metadata) -> None:
     matrices = metadata["matrices"]
     assert isinstance(matrices, dict)
-    matrices[QUERY] = [HIDDEN, HIDDEN + 1]
+    matrices[QUERY]["shape"] = [HIDDEN, HIDDEN + 1]
+
+
+def other_nonzeros(_tensors: Tensors, metadata: Metadata) -> None:
+    matrices = metadata["matrices"]
+    assert isinstance(matrices, dict)
+    matrices[QUERY]["nonzeros"] = "some"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +215,11 @@ def other_shape(_tensors: Tensors, metadata: Metadata) -> None:
         (lambda tensors, _: tensors.pop(f"{QUERY}.scale"), f"{QUERY}: scale is missing"),
         (lambda tensors, _: tensors.pop(f"{QUERY}.values"), f"{QUERY}: .*values"),
         (lambda tensors, _: tensors.update(more=np.zeros(2)), "'more', which belongs to none"),
-        (lambda _, metadata: metadata.update(layout=2), "has layout 2, not 1"),
+        (lambda _, metadata: metadata.update(layout=1), "has layout 1, not 2"),
+        (lambda _, metadata: metadata.update(target="all"), "damaged metadata"),
+        (lambda _, metadata: metadata.update(target=1), "damaged metadata"),
+        (lambda _, metadata: metadata.pop("target"), "damaged metadata"),
+        (other_nonzeros, "damaged metadata"),
         (lambda _, metadata: metadata.update(format="coo"), "damaged metadata"),
         (lambda _, metadata: metadata.update(sparsity="half"), "damaged metadata"),
         (lambda _, metadata: metadata.update(matrices=[QUERY]), "damaged metadata"),

@@ -66,27 +66,48 @@ def test_lanes_are_spread_if_that_takes_fewer_cycles():
 
 @pytest.mark.parametrize(
     ("weight_format", "asked", "expected"),
-    [(CSR, None, 0.75), (CSR, 0.0, 0.0), (BBS, 0.9, 0.9), (NM, None, 0.5), (NM, 0.9, 0.5), (DENSE, 0.75, 0.0)],
+    [(CSR, None, 0.75), (CSR, 0.0, 0.0), (BBS, 0.9, 0.9), (NM, None, 0.5), (NM, 0.9, 0.5), (DENSE, 0.75, 0.0)]
+    + [(weight_format, "keep", "keep") for weight_format in WeightFormat],
 )
 def test_chosen_sparsity(weight_format, asked, expected):
     assert chosen_sparsity(TINY, weight_format, asked) == expected
 
 
+@pytest.mark.parametrize("asked", [1.0, -0.1, float("nan"), "all", True])
+def test_other_sparsities_are_rejected(asked):
+    with pytest.raises(ConfigError, match="sparsity="):
+        chosen_sparsity(TINY, CSR, asked)
+
+
 @pytest.mark.parametrize(
-    ("weight_format", "asked", "reached", "expected"),
+    ("weight_format", "asked", "nonzeros", "stored", "expected"),
     [
-        (CSR, None, 0.7501, None),
-        (CSR, 0.5, 0.509, None),
-        (NM, 0.5, 0.5, None),
-        (NM, None, 0.4, "2:4 weights have a sparsity of 0.4, not 0.5"),
-        (NM, 0.505, 0.5, "2:4 weights have a sparsity of 0.5, not 0.505"),
-        (BBS, 0.9, 11 / 12, "bbs weights have a sparsity of 0.917, not 0.9"),
-        (BBS, 0.95, 11 / 12, "bbs weights have a sparsity of 0.917, not 0.95"),
-        (CSR, None, 1.0, "no weight is left: choose a lower sparsity"),
+        (CSR, None, 1200, 299, None),
+        (CSR, 0.5, 1200, 590, None),
+        (NM, 0.5, 1200, 600, None),
+        (NM, None, 1200, 720, "2:4 weights have a sparsity of 0.4, not 0.5"),
+        (NM, 0.505, 1200, 600, "2:4 weights have a sparsity of 0.5, not 0.505"),
+        (BBS, 0.9, 1200, 100, "bbs weights have a sparsity of 0.917, not 0.9"),
+        (BBS, 0.95, 1200, 100, "bbs weights have a sparsity of 0.917, not 0.95"),
+        (CSR, None, 1200, 0, "no weight is left: choose a lower sparsity"),
+        (CSR, None, 0, 0, "all weights are zero"),
+        (CSR, 0.5, 120, 120, "csr weights have a sparsity of 0.9, not 0.5: 0.9 were zero before pruning"),
+        (BBS, 0.95, 120, 100, "bbs weights have a sparsity of 0.917, not 0.95"),
+        (DENSE, 0.5, 120, 1200, "dense weights have a sparsity of 0, not 0.5"),
+        (CSR, "keep", 120, 120, None),
+        (CSR, "keep", 120, 117, "3 of 120 weights are zero after rounding to INT8, and are not stored"),
+        (DENSE, "keep", 120, 1200, None),
     ],
 )
-def test_notes(weight_format, asked, reached, expected):
-    assert sparsity_note(EDGE, weight_format, asked, reached) == expected
+def test_notes(weight_format, asked, nonzeros, stored, expected):
+    assert sparsity_note(EDGE, weight_format, asked, nonzeros=nonzeros, stored=stored, total=1200) == expected
+
+
+def test_kept_weights_are_the_pattern_of_the_matrix():
+    weights = random_matrix(20, 30, seed=3)
+    weights[np.abs(weights) < 1] = 0
+    job = product(TINY, weights, WeightFormat.CSR, "keep", tokens=5, seed=3)
+    assert np.array_equal(matrix_of(job).toarray() != 0, weights != 0)
 
 
 def test_error_gives_the_largest_number_of_tokens():

@@ -33,6 +33,7 @@ def test_figures(make_model, tmp_path, weight_format):
         words = found.matrices[figures.name].weights
         assert (figures.rows, figures.columns, figures.bytes) == (words.rows, words.columns, words.bytes)
         assert (figures.kept, figures.weights) == (words.stored, words.rows * words.columns)
+        assert (figures.zeros, figures.nonzeros) == (words.zeros, figures.weights)
         assert figures.dense_bytes == figures.weights
         lengths, dense = words.lengths.tolist(), [words.columns] * words.rows
         assert figures.cycles == cycles(
@@ -42,6 +43,8 @@ def test_figures(make_model, tmp_path, weight_format):
         assert figures.speedup == figures.dense_cycles / figures.cycles
     total = report.total
     assert total.weights == WEIGHTS
+    assert (total.nonzeros, total.own_sparsity) == (WEIGHTS, 0)
+    assert total.zeros == sum(figures.zeros for figures in report.matrices)
     assert total.bytes == sum(figures.bytes for figures in report.matrices)
     assert total.speedup == pytest.approx(total.dense_cycles / total.cycles)
     expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
@@ -63,6 +66,7 @@ def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
     [
         ("coo", {}, "weight_format='coo'"),
         (WeightFormat.CSR, {"sparsity": 1.0}, "sparsity=1.0"),
+        (WeightFormat.CSR, {"sparsity": "all"}, "sparsity='all'"),
         (WeightFormat.CSR, {"tokens": 0}, "tokens=0"),
         (WeightFormat.BBS, {"sparsity": 0.9}, "banks of 3 columns"),
         (WeightFormat.BBS, {"sparsity": 0.5, "global_ranking": True}, "csr or csr-delta, not bbs"),

@@ -20,27 +20,11 @@ def _bank_columns(columns: int, banks: int) -> Int64:
 
 
 def encode(weights: Entries, banks: int) -> Words:
-    """Convert a matrix to words.
-
-    Raises
-    ------
-    InputError
-        Two banks have different numbers of weights. A bank with fewer columns than the others may have fewer weights.
-    """
+    """Convert a matrix to words. The bank with the most weights, of all rows, gives the number of words of a row."""
     rows, columns = weights.shape
     width = ceil_div(columns, banks)
     banked = weights.rows * banks + weights.columns // width
-    counts = np.bincount(banked, minlength=rows * banks).reshape(rows, banks)
-    whole = _bank_columns(columns, banks) == width
-    # Take the most frequent number for the right one, so that the message names the bank that differs.
-    count = int(np.bincount(counts[:, whole].ravel()).argmax())
-    if (found := find_first(np.where(whole, counts != count, counts > count))) is not None:
-        row, bank = found
-        raise InputError(
-            f"row {row}, bank {bank} (columns {bank * width} to {min((bank + 1) * width, columns) - 1}) has "
-            f"{counts[found]} weights where the other banks have {count}: prune with banks={banks}, and give "
-            "weights that became zero as stored zeros of a scipy.sparse matrix"
-        )
+    count = int(np.bincount(banked, minlength=1).max())
     present = np.zeros((rows * banks, width), np.bool_)
     present[banked, weights.columns % width] = True
     values = np.zeros(present.shape, np.int8)
@@ -55,9 +39,7 @@ def encode(weights: Entries, banks: int) -> Words:
 
 
 def decode(words: Words, columns: int, banks: int) -> Entries:
-    """Convert words to a matrix with ``columns`` columns.
-
-    Values of 0 are entries, except in banks with fewer columns than the others.
+    """Convert words to a matrix with ``columns`` columns. Values of 0 are not entries.
 
     Raises
     ------
@@ -72,7 +54,7 @@ def decode(words: Words, columns: int, banks: int) -> Entries:
 
     offsets, values = per_bank(words.indices), per_bank(words.values)
     bank_columns = _bank_columns(columns, banks)[:, None]
-    # Padding of a short bank may lie beyond it. Its value is 0.
+    # Padding may lie beyond a short bank. Its value is 0.
     outside = (offsets >= width) | ((offsets >= bank_columns) & (values != 0))
     if (found := find_first(outside)) is not None:
         row, bank, word = found
@@ -86,6 +68,5 @@ def decode(words: Words, columns: int, banks: int) -> Entries:
             f"row {row}, word {word + 1}, bank {bank}: column {offsets[row, bank, word + 1]} comes after column "
             f"{offsets[row, bank, word]}: columns must ascend in a bank"
         )
-    row, bank, word = np.nonzero((values != 0) | (bank_columns == width))
-    entries = row, bank, word
+    row, bank, word = entries = np.nonzero(values)
     return Entries((rows, columns), row, bank * width + offsets[entries], values[entries])

@@ -14,7 +14,7 @@ def encode(weights: Entries) -> Words:
 
 
 def decode(words: Words, columns: int) -> Entries:
-    """Convert words to a matrix with ``columns`` columns.
+    """Convert words to a matrix with ``columns`` columns. Values of 0 are not entries.
 
     Raises
     ------
@@ -33,4 +33,5 @@ def decode(words: Words, columns: int) -> Entries:
             f"{word_name(words.lengths, word)}: column {indices[word]} comes after column {indices[word - 1]}: "
             "columns must ascend"
         )
-    return Entries((len(words.lengths), columns), rows, indices, words.values[:, 0])
+    entries = np.flatnonzero(words.values)
+    return Entries((len(words.lengths), columns), rows[entries], indices[entries], words.values[entries, 0])

@@ -29,7 +29,7 @@ def encode(weights: Entries) -> Words:
 
 
 def decode(words: Words, columns: int) -> Entries:
-    """Convert words to a matrix with ``columns`` columns.
+    """Convert words to a matrix with ``columns`` columns. Values of 0 are not entries.
 
     Raises
     ------
@@ -54,4 +54,5 @@ def decode(words: Words, columns: int) -> Entries:
             f"{word_name(words.lengths, *found)}: column {positions[found]} lies outside the matrix: "
             f"columns must be from 0 to {columns - 1}"
         )
-    return Entries((len(words.lengths), columns), rows[~escapes], positions[~escapes], values[~escapes])
+    entries = np.flatnonzero(values)
+    return Entries((len(words.lengths), columns), rows[entries], positions[entries], values[entries])

@@ -25,7 +25,8 @@ def encode(weights: Entries, kept: int, group: int) -> Words:
         row, number = found
         raise InputError(
             f"row {row}, columns {number * group} to {min((number + 1) * group, columns) - 1} have {counts[found]} "
-            f"weights, more than {kept} of {group}: prune to {kept}:{group} first"
+            f"weights, more than {kept} of {group}: prune to {kept}:{group} first (a sparsity of "
+            f"{1 - kept / group:g}), or choose another format"
         )
     present = np.zeros((rows * groups, group), np.bool_)
     present[grouped, weights.columns % group] = True

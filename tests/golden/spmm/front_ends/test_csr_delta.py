@@ -6,7 +6,7 @@ from thresher.golden.spmm.front_ends import csr_delta
 from thresher.spec import InputError
 
 from ....strategies import patterns
-from ..matrices import as_dict, entries, rows_of, words
+from ..matrices import as_dict, entries, nonzero, rows_of, words
 
 SKIP = ([0], [255])
 
@@ -26,8 +26,8 @@ def test_the_first_value_of_a_row(column, expected):
 
 
 def test_words_by_hand():
-    matrix = entries(((4, 300), {(0, 2): 1, (0, 3): -128, (0, 258): 3, (0, 299): 0, (2, 256): 4, (3, 0): 5}))
-    first = [([1], [2]), ([-128], [0]), ([3], [254]), ([0], [40])]
+    matrix = entries(((4, 300), {(0, 2): 1, (0, 3): -128, (0, 258): 3, (0, 299): 6, (2, 256): 4, (3, 0): 5}))
+    first = [([1], [2]), ([-128], [0]), ([3], [254]), ([6], [40])]
     assert rows_of(csr_delta.encode(matrix)) == [first, [], [SKIP, ([4], [1])], [([5], [0])]]
 
 
@@ -46,9 +46,14 @@ def _walk(rows) -> dict[tuple[int, int], int]:
     return found
 
 
+def test_a_zero_widens_the_gap():
+    matrix = entries(((1, 600), {(0, 1): 1, (0, 200): 0, (0, 257): 2, (0, 599): 0}))
+    assert rows_of(csr_delta.encode(matrix)) == [[([1], [1]), SKIP, ([2], [0])]]
+
+
 @given(patterns())
 def test_words_walk_through_the_columns(pattern):
-    (_, columns), expected = pattern
+    (_, columns), expected = pattern[0], nonzero(pattern[1])
     encoded = csr_delta.encode(entries(pattern))
     assert _walk(rows_of(encoded)) == expected
     assert as_dict(csr_delta.decode(encoded, columns)) == expected
@@ -67,6 +72,11 @@ def test_words_walk_through_the_columns(pattern):
 def test_malformed_words_are_rejected_by_row_and_word(rows, message):
     with pytest.raises(InputError, match=message):
         csr_delta.decode(words(rows), 5)
+
+
+def test_a_word_of_value_0_moves_the_position_and_is_not_a_weight():
+    decoded = csr_delta.decode(words([[([1], [0]), ([0], [3]), ([2], [1])]]), 8)
+    assert as_dict(decoded) == {(0, 0): 1, (0, 6): 2}
 
 
 def test_a_skip_may_end_a_row():
