@@ -109,7 +109,8 @@ class Requantize(wiring.Component):
         low = Signal(INT8_BITS + 1)
         far = Signal(signed(max(len(product), len(low) + most_near + 1)))
         unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
-        inside, negative = Signal(), Signal()
+        inside = Signal()
+        negative = Signal()
         stages = [
             far.eq(product >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
             low.eq(far[: len(low) + most_near] >> near),

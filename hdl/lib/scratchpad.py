@@ -62,7 +62,8 @@ class Scratchpad(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = data.ArrayLayout(unsigned(self._width // self._granules), self._granules)
-        m.submodules.memory = memory = Memory(shape=word, depth=self._depth, init=[], attrs=NEVER_BOTH)
+        memory = Memory(shape=word, depth=self._depth, init=[], attrs=NEVER_BOTH)
+        m.submodules.memory = memory
         write = memory.write_port(granularity=1)
         read = memory.read_port(transparent_for=())
         m.d.comb += [

@@ -121,7 +121,9 @@ class PingPong(_Buffer):
 
     def elaborate(self, platform):
         m = Module()
-        full, writes, reads = Signal(2), Signal(), Signal()
+        full = Signal(2)
+        writes = Signal()
+        reads = Signal()
         places = [Signal(self.i.payload.shape(), name=f"place_{i}", reset_less=True) for i in range(2)]
         m.d.comb += [
             self.i.ready.eq(~full.all()),
@@ -167,8 +169,10 @@ class StreamFIFO(_Buffer):
     def elaborate(self, platform):
         m = Module()
         width = Shape.cast(self.i.payload.shape()).width
-        m.submodules.storage = storage = Memory(shape=width, depth=self._depth, init=[])
-        write, read = storage.write_port(), storage.read_port(domain="comb")
+        storage = Memory(shape=width, depth=self._depth, init=[])
+        m.submodules.storage = storage
+        write = storage.write_port()
+        read = storage.read_port(domain="comb")
         push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         level = Signal(range(self._depth + 1))
         ready = Signal(init=1)
@@ -214,9 +218,13 @@ class BlockQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = Shape.cast(self.i.payload.shape()).width
-        m.submodules.storage = storage = Memory(shape=width, depth=self._depth, init=[], attrs=NEVER_BOTH)
-        write, read = storage.write_port(), storage.read_port()
-        first, written, pop = Signal(range(self._depth)), Signal(), self.o.valid & self.o.ready
+        storage = Memory(shape=width, depth=self._depth, init=[], attrs=NEVER_BOTH)
+        m.submodules.storage = storage
+        write = storage.write_port()
+        read = storage.read_port()
+        first = Signal(range(self._depth))
+        written = Signal()
+        pop = self.o.valid & self.o.ready
         some = nonzero(m, init=0, limit=self._depth, up=written, down=pop, name="some")
         m.d.sync += written.eq(self.i.valid)
         m.d.comb += [

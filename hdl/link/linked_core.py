@@ -86,7 +86,8 @@ def linked_core(config: AttentionConfig | SpmmConfig, link: LinkConfig) -> Linke
         A beat of the core does not fit into a payload.
     """
     attention = isinstance(config, AttentionConfig)
-    streams, _ = interface((attention_signature(config) if attention else spmm_signature(config)).create())
+    signature = attention_signature(config) if attention else spmm_signature(config)
+    streams, _ = interface(signature.create(path=()))
     longest = max(beat_bytes(port.width) for port in streams.values())
     if longest >= link.payload_bytes:
         raise ConfigError("payload_bytes", link.payload_bytes, f"must be more than the {longest} bytes of a beat")

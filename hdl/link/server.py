@@ -62,7 +62,8 @@ class LineCRC(wiring.Component):
             reflect_output=True,
             xor_output=(1 << 8 * CRC_BYTES) - 1,
         )
-        m.submodules.processor = processor = algorithm(data_width=1).create()
+        processor = algorithm(data_width=1).create()
+        m.submodules.processor = processor
         m.d.comb += [
             processor.start.eq(self.start),
             processor.data.eq(self.bit),
@@ -127,23 +128,24 @@ class Server(wiring.Component):
         )
         m.submodules.receiver = receiver = Receiver(link.clocks_per_bit)
         m.submodules.transmitter = transmitter = Transmitter(link.clocks_per_bit)
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(8), depth=2 * link.payload_bytes, init=[], attrs=NEVER_BOTH
-        )
+        memory = Memory(shape=unsigned(8), depth=2 * link.payload_bytes, init=[], attrs=NEVER_BOTH)
+        m.submodules.memory = memory
+        store = memory.write_port()
+        fetch = memory.read_port(transparent_for=())
         m.submodules.crc = crc = LineCRC()
         s = SimpleNamespace(
             receiver=receiver,
             transmitter=transmitter,
-            store=memory.write_port(),
-            fetch=memory.read_port(transparent_for=()),
+            store=store,
+            fetch=fetch,
             crc=crc,
-            request=Signal(header),  # header as received
-            last=Signal(16),  # sequence, operation and port of the last request that was carried out
-            position=Signal(link.count_bits),  # of a byte in a payload
-            done=Signal(link.count_bits),  # bytes written or read
-            byte=Signal(8),  # read from a port
-            index=Signal(range(8)),  # of a byte in a part of a frame
-            timer=Signal(link.silence_bits + 1),  # cycles without progress
+            request=Signal(header, name="request"),  # header as received
+            last=Signal(16, name="last"),  # sequence, operation and port of the last request that was carried out
+            position=Signal(link.count_bits, name="position"),  # of a byte in a payload
+            done=Signal(link.count_bits, name="done"),  # bytes written or read
+            byte=Signal(8, name="byte"),  # read from a port
+            index=Signal(range(8), name="index"),  # of a byte in a part of a frame
+            timer=Signal(link.silence_bits + 1, name="timer"),  # cycles without progress
         )
         s.count = s.request.count[: link.count_bits]
         s.at_end = s.position == s.count

@@ -46,14 +46,15 @@ class Activation(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        looks_up, clips = Signal(), Signal()
+        looks_up = Signal()
+        clips = Signal()
         m.d.sync += [looks_up.eq(self.kind == Kind.TABLE), clips.eq(self.kind == Kind.RELU)]
         for i in range(self._count):
             # One table per value: block RAM has few ports, and a table fills a small part of one.
-            m.submodules[f"table_{i}"] = memory = Memory(
-                shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[], attrs=NEVER_BOTH
-            )
-            write, read = memory.write_port(), memory.read_port()
+            memory = Memory(shape=signed(INT8_BITS), depth=1 << INT8_BITS, init=[], attrs=NEVER_BOTH)
+            m.submodules[f"table_{i}"] = memory
+            write = memory.write_port()
+            read = memory.read_port()
             value = delay(m, self.values[i], 2, enable=1, name=f"value_{i}")[2]
             # Block RAM is slow, so a register follows it directly.
             looked_up = Signal(signed(INT8_BITS), name=f"looked_up_{i}")

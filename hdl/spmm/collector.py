@@ -72,7 +72,8 @@ class Collector(wiring.Component):
         m.submodules.leaving = queue = StreamFIFO(leaving, depth=BEATS_AHEAD)
         m.submodules.out = out = StreamRegister(leaving)
         connect(m, queue.o, out.i)
-        read, left = Signal(), Signal()
+        read = Signal()
+        left = Signal()
         room = nonzero(m, init=BEATS_AHEAD, limit=BEATS_AHEAD, up=left, down=read, name="room_ahead")
         take = self._take(m, room)
         m.d.comb += [read.eq(take["any"]), left.eq(queue.o.valid & queue.o.ready)]
@@ -89,7 +90,9 @@ class Collector(wiring.Component):
         order = self.i_order.payload
         beats = config.result_rows * config.beats_per_row
         beat = Signal.like(order.last_beat)
-        engine, some, refused = Signal.like(order.engine), Signal(), Signal()
+        engine = Signal.like(order.engine)
+        some = Signal()
+        refused = Signal()
         last = Signal()
         rows = self.i_results
         there = []
@@ -117,21 +120,25 @@ class Collector(wiring.Component):
         ]
         with m.If(some):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        taken = {"engine": engine, "some": some, "any": Signal(), "end": Signal(), "error": Signal.like(order.error)}
+        taken = Signal()
+        end = Signal()
+        error = Signal.like(order.error)
         m.d.comb += [
-            taken["any"].eq(some | refused),
-            taken["end"].eq(Mux(refused, 1, order.end & last)),
-            taken["error"].eq(order.error),
+            taken.eq(some | refused),
+            end.eq(Mux(refused, 1, order.end & last)),
+            error.eq(order.error),
         ]
-        return taken
+        return {"engine": engine, "some": some, "any": taken, "end": end, "error": error}
 
     def _store(self, m: Module, layout: data.Layout, take: dict) -> data.View:
         """The memory of the queues. Returns the beat that was chosen BEAT_CYCLES before."""
         config = self._config
         depth = config.result_rows * config.beats_per_row
         bits = index_bits(depth)
-        m.submodules.memory = memory = Memory(shape=layout, depth=config.rows * depth, init=[], attrs=NEVER_BOTH)
-        write, read = memory.write_port(), memory.read_port()
+        memory = Memory(shape=layout, depth=config.rows * depth, init=[], attrs=NEVER_BOTH)
+        m.submodules.memory = memory
+        write = memory.write_port()
+        read = memory.read_port()
         result = self.i_results.payload
         for port, engine, advance in (
             (write, result.engine, self.i_results.valid),
@@ -151,7 +158,9 @@ class Collector(wiring.Component):
     def _leave(self, m: Module, queue: StreamRegister) -> None:
         """Send beats. The last beat of a product, or a rejected command, also sends the statistics."""
         out, statistics = queue.o.payload, self.o_statistics
-        refused, leave, ending = Signal(), Signal(), Signal()
+        refused = Signal()
+        leave = Signal()
+        ending = Signal()
         saturations = Signal.like(statistics.payload.saturations)
         total = Signal.like(saturations)
         m.d.comb += [

@@ -115,7 +115,8 @@ class Dispatcher(wiring.Component):
         m.d.sync += self.o_order.valid.eq(listed)
         places = config.rows * config.result_rows
         room = nonzero(m, init=places, limit=places, up=self.order_left, down=listed, name="order_room")
-        sending, done = Signal(), Signal()
+        sending = Signal()
+        done = Signal()
         fetch, last = self._dispatch(m, command, room, sending, slot, tail)
         m.d.comb += listed.eq(fetch)
         m.d.sync += done.eq(fetch & last)
@@ -195,7 +196,8 @@ class Dispatcher(wiring.Component):
         never stall.
         """
         config = self._config
-        fetch, last = Signal(), Signal()
+        fetch = Signal()
+        last = Signal()
         room = Signal(config.rows)
         rows, left = self._choose(m, command, sending, fetch)
         chosen = rows.payload.row
@@ -241,7 +243,8 @@ class Dispatcher(wiring.Component):
         left = Signal.like(command.rows)
         place = Signal(unsigned_bits(config.rows - 1))  # within the beat
         row = self.i_rows.payload[place if config.rows > 1 else 0]
-        all_chosen, last = Signal(), Signal()
+        all_chosen = Signal()
+        last = Signal()
         m.submodules.chosen = chosen = PingPong(
             data.StructLayout({"row": rows_layout(config).elem_shape, "engines": config.rows, "last": 1})
         )

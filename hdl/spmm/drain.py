@@ -131,7 +131,8 @@ class Drain(wiring.Component):
         m = Module()
         config = self._config
         # Copies of the command's fields, near the lanes.
-        spread, tail_tokens = Signal(), Signal.like(self.tail_tokens)
+        spread = Signal()
+        tail_tokens = Signal.like(self.tail_tokens)
         m.d.sync += [spread.eq(self.spread), tail_tokens.eq(self.tail_tokens)]
         m.submodules.chosen = chosen = StreamRegister(chosen_layout(config))
         self._choose(m, chosen.i, spread, tail_tokens)
@@ -146,13 +147,15 @@ class Drain(wiring.Component):
     def _choose(self, m: Module, chosen, spread: Signal, tail_tokens: Signal) -> None:
         """Choose the next engine in turn that has a row and room. Spread: all engines, once every engine has a row."""
         config = self._config
-        ready, pick = Signal(config.rows), Signal(config.rows)
+        ready = Signal(config.rows)
+        pick = Signal(config.rows)
         ahead = Signal(config.rows)  # engines after the one chosen last; they come before the first
         m.d.comb += [ready[i].eq(row.valid & self.room[i]) for i, row in enumerate(self.i_finished)]
         m.d.comb += pick.eq(Mux((ready & ahead).any(), _lowest(ready & ahead), _lowest(ready)))
         every = Cat(row.valid for row in self.i_finished).all() & self.room[0]
         engines = [pick[i].replicate(len(chosen.payload.engine)) & i for i in range(config.rows)]
-        found, taken = Signal(), Signal()
+        found = Signal()
+        taken = Signal()
         m.d.comb += [
             found.eq(Mux(spread, every, ready.any())),
             chosen.valid.eq(found),

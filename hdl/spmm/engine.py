@@ -111,7 +111,8 @@ class Spmm(wiring.Component):
             connect(m, queue.o, out)
         command = Signal.like(self.i_command.payload)
         # A command is checked in one cycle and passed on in the next. After that, ``free`` is up to date again.
-        under_way, free = Signal(2), Signal(init=1)
+        under_way = Signal(2)
+        free = Signal(init=1)
         looked, passed = under_way
         table_loaded = Signal()
         error = self._refusal(m, command, table_loaded)

@@ -187,8 +187,10 @@ class RowEngine(wiring.Component):
 
     def _kept(self, m: Module, layout, valid: Signal, payload, place: Signal, *, name: str):
         """LUT RAM with one entry per row. Returns the entry at ``place``."""
-        m.submodules[f"{name}_kept"] = memory = Memory(shape=layout, depth=ROWS_AHEAD, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        memory = Memory(shape=layout, depth=ROWS_AHEAD, init=[])
+        m.submodules[f"{name}_kept"] = memory
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
         written = Signal(range(ROWS_AHEAD), name=f"{name}_written")
         m.d.sync += written.eq(written + valid)
         m.d.comb += [write.en.eq(valid), write.addr.eq(written), write.data.eq(payload), read.addr.eq(place)]

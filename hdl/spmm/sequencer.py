@@ -46,18 +46,24 @@ class Sequencer(wiring.Component):
         m = Module()
         work = self.i_work.payload
         # A word is accepted in one cycle and passed on in the next, so that its registers may be far from the control.
-        word, valid = Signal.like(self.i_words.payload), Signal()
+        word = Signal.like(self.i_words.payload)
+        valid = Signal()
         tag = Signal.like(self.o_words.payload.tag)
         self._pass_on(m, word, tag, valid)
         # State of the current row, all in registers.
-        active, empty, first, last = Signal(), Signal(), Signal(), Signal()
+        active = Signal()
+        empty = Signal()
+        first = Signal()
+        last = Signal()
         slot = Signal()
         row_ends = Signal()  # the row ends with the current word
         left = Signal.like(work.length)
         steps_left = Signal.like(self.more_steps)
         single = Signal()
         m.d.sync += single.eq(self.more_steps == 0)
-        free, there, begin = Signal(init=1), Signal(), Signal()
+        free = Signal(init=1)
+        there = Signal()
+        begin = Signal()
         m.d.comb += [
             there.eq(active & (empty | self.i_words.valid)),
             begin.eq(~active | (there & free & last)),

@@ -64,8 +64,14 @@ class TileLoader(wiring.Component):
         left = Signal.like(columns)  # columns left in the pass
         passes = Signal(unsigned_bits(config.max_tokens))  # passes left, with the current one
         # Comparisons and conditions come from registers.
-        ready, loading, begin, last_column, last_pass = Signal(), Signal(), Signal(), Signal(), Signal()
-        take, last, written_last = Signal(), Signal(), Signal()
+        ready = Signal()
+        loading = Signal()
+        begin = Signal()
+        last_column = Signal()
+        last_pass = Signal()
+        take = Signal()
+        last = Signal()
+        written_last = Signal()
         free = Signal(2)  # free in the next cycle, unless this cycle fills the slot
         m.d.comb += [
             self.i_inputs.ready.eq(ready),

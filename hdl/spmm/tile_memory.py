@@ -98,9 +98,8 @@ class TileMemory(wiring.Component):
         config = self._config
         tokens = config.spread_tokens
         word = data.ArrayLayout(signed(INT8_BITS), tokens)
-        m.submodules[f"slot_{slot}_bank_{bank}"] = memory = Memory(
-            shape=word, depth=config.max_columns, init=[], attrs=NEVER_BOTH
-        )
+        memory = Memory(shape=word, depth=config.max_columns, init=[], attrs=NEVER_BOTH)
+        m.submodules[f"slot_{slot}_bank_{bank}"] = memory
         write = memory.write_port()
         writing = Signal(name=f"writing_{slot}_{bank}")
         m.d.sync += writing.eq(begins)

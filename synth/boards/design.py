@@ -152,7 +152,9 @@ class _Top(Elaboratable):
 
 def _clock(m: Module, platform: Any, pll: Pll) -> None:
     """Make domain ``sync`` from a PLL. It stays in reset for a while after the PLL locks."""
-    clock, locked, steady = Signal(), Signal(), Signal()
+    clock = Signal()
+    locked = Signal()
+    steady = Signal()
     pin = platform.request(platform.default_clk, dir="-")
     if pll.family is Family.ECP5:
         m.submodules.clock_buffer = buffer = io.Buffer("i", pin)
@@ -164,7 +166,8 @@ def _clock(m: Module, platform: Any, pll: Pll) -> None:
     m.d.comb += [ClockSignal("sync").eq(clock), ClockSignal("por").eq(clock)]
     m.submodules.lock_synchronizer = FFSynchronizer(locked, steady, o_domain="por")
     last = round(POWER_ON_SECONDS * pll.output_mhz * 1e6)
-    timer, reset = Signal(range(last + 1)), Signal(init=1)
+    timer = Signal(range(last + 1))
+    reset = Signal(init=1)
     with m.If(~steady):
         m.d.por += timer.eq(0)
     with m.Elif(timer != last):

@@ -108,7 +108,9 @@ class HeadLoader(wiring.Component):
         """Count the beats, register each with its place, and clear the values beyond d."""
         config = self._config
         head = Signal(head_layout(config))
-        active, is_key, is_value = Signal(), Signal(), Signal()
+        active = Signal()
+        is_key = Signal()
+        is_value = Signal()
         row = Signal(index_bits(config.max_length))
         chunk = Signal(index_bits(config.chunks))
         step = Signal(index_bits(self._steps))  # within the predictor's chunk
@@ -127,7 +129,8 @@ class HeadLoader(wiring.Component):
         inside = Signal(config.lanes)  # lanes below d in a row's last beat
         # Registers next to the counters hold the results of comparisons, so that no comparison is on a path between
         # registers.
-        last_chunk, last_row = Signal(), Signal()
+        last_chunk = Signal()
+        last_row = Signal()
         last = last_chunk & last_row
         m.d.comb += [
             self.i_head.ready.eq(~active),
@@ -196,8 +199,10 @@ class HeadLoader(wiring.Component):
         The clear of each lane is a register, because the lanes are far apart on the chip.
         """
         lanes = self._config.lanes
-        near, clear = Signal(lanes), Signal(lanes)
-        waiting, blanked = Signal.like(beat), Signal.like(beat)
+        near = Signal(lanes)
+        clear = Signal(lanes)
+        waiting = Signal.like(beat)
+        blanked = Signal.like(beat)
         m.d.sync += [waiting.eq(beat), blanked.eq(waiting)]
         for lane in range(lanes):
             m.d.sync += [

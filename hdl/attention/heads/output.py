@@ -57,30 +57,35 @@ class OutputBuffer(wiring.Component):
         b = config.block
         head = Signal(finish_layout(config))
         expected = Signal()  # further block rows of this head will arrive
-        filled, emptied = Signal(), Signal()
+        filled = Signal()
+        emptied = Signal()
         bank_free = nonzero(m, init=BANKS, limit=BANKS, up=emptied, down=filled, name="bank_free")
         row_ready = nonzero(m, init=0, limit=BANKS, up=filled, down=emptied, name="row_ready")
 
         groups = config.lanes // config.output_lanes
         chunk_bits = index_bits(config.chunks)
         word_bits = INT8_BITS * config.output_lanes
-        m.submodules.memory = memory = Memory(
+        memory = Memory(
             shape=data.ArrayLayout(unsigned(word_bits), groups),
             depth=BANKS << (exact_log2(b) + chunk_bits),
             init=[],
             attrs=BLOCK_RAM if config.compact else {},
         )
+        m.submodules.memory = memory
         write = memory.write_port(granularity=1)
         read = memory.read_port(domain="sync" if config.compact else "comb")
         saturations = self._collect(m, head, expected, write, filled, bank_free)
 
         # Output of rows.
-        bank, query, chunk = Signal(1), Signal(index_bits(b)), Signal(chunk_bits)
+        bank = Signal(1)
+        query = Signal(index_bits(b))
+        chunk = Signal(chunk_bits)
         rows_left = Signal(config.length_bits)
         last_beat = chunk == head.last_chunk
         last_row = rows_left == 1
         sent = Signal()
-        place, following = Cat(chunk, query, bank), Signal(len(chunk) + len(query) + len(bank))
+        place = Cat(chunk, query, bank)
+        following = Signal(len(chunk) + len(query) + len(bank))
         m.d.comb += [
             following.eq(place),
             # Block RAM needs the address one cycle ahead. This is safe: the word that completes a block row is never
@@ -150,7 +155,8 @@ class OutputBuffer(wiring.Component):
         last_query = query == config.block - 1
         # Registered comparisons. They are in time, because a block row has at least two words.
         last_group = Signal(init=groups == 1)
-        last_chunk, more = Signal(), Signal()
+        last_chunk = Signal()
+        more = Signal()
         m.d.sync += [last_chunk.eq(chunk == head.last_chunk), more.eq(head.head.query_length > row + config.block)]
         # Words of the next head may arrive while the last rows of this head leave.
         m.d.comb += [

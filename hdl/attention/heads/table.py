@@ -146,7 +146,8 @@ class HeadTable(wiring.Component):
         """Accept a command into the slot whose turn it is, if that slot is free, and check it."""
         config = self._config
         command = self.i_command.payload
-        turn, finishing = Signal(), Signal()
+        turn = Signal()
+        finishing = Signal()
         error = Signal(entries[0].error.shape())
         with m.If((command.query_length == 0) | (command.query_length > config.max_length)):
             m.d.comb += error.eq(CommandError.QUERY_LENGTH)

@@ -44,8 +44,10 @@ class ValueSums(wiring.Component):
             m.d.comb += new[lane].eq(beat.values[lane] + Mux(beat.first, 0, before[lane]))
         # Every beat writes its running sum, so the last beat leaves the total.
         width = config.lanes * config.value_sum_bits
-        m.submodules.memory = memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
+        m.submodules.memory = memory
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
         m.d.comb += [
             write.addr.eq(Cat(beat.chunk, beat.slot)),
             write.data.eq(new),
@@ -67,9 +69,8 @@ class ValueSums(wiring.Component):
     def _in_memory(self, m: Module, new: Signal):
         """The same, one cycle late and from block RAM. Two beats in a row may have the same chunk."""
         depth = 1 << index_bits(self._config.chunks)
-        m.submodules.running = running = Memory(
-            shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"}
-        )
+        running = Memory(shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"})
+        m.submodules.running = running
         write = running.write_port()
         read = running.read_port(transparent_for=(write,))
         beat = Signal.like(self.beat)

@@ -99,8 +99,10 @@ class CompactNormalise(wiring.Component):
         m = Module()
         config = self._config
         turn = Signal(range(TURNS))
-        step, result = Signal(), Signal()  # a value enters, or has left, the larger multiplier
-        full, ends = Signal(), Signal()
+        step = Signal()  # a value enters the larger multiplier
+        result = Signal()  # a value has left it
+        full = Signal()
+        ends = Signal()
         # The turns stall only while an output is not accepted and the next result has arrived.
         m.d.comb += [
             full.eq((turn == 2) & result & self.o_words.valid & ~self.o_words.ready),
@@ -128,8 +130,10 @@ class CompactNormalise(wiring.Component):
         config = self._config
         inner = exact_log2(config.block)
         depth = ROWS_AHEAD * config.block
-        m.submodules.rows = memory = Memory(shape=self._row, depth=depth, init=[], attrs=BLOCK_RAM)
-        write, read = memory.write_port(), memory.read_port()
+        rows = Memory(shape=self._row, depth=depth, init=[], attrs=BLOCK_RAM)
+        m.submodules.rows = rows
+        write = rows.write_port()
+        read = rows.read_port()
         written = Signal(index_bits(depth) + 1)
         taking = Signal()
         row = self.i_row.payload
@@ -155,7 +159,10 @@ class CompactNormalise(wiring.Component):
         block = self.i_block.payload
         accumulators = Signal.like(Cat(block.accumulators), reset_less=True)
         value_sums = Signal.like(Cat(block.value_sums), reset_less=True)
-        active, last_chunk, take, last = Signal(), Signal(), Signal(), Signal()
+        active = Signal()
+        last_chunk = Signal()
+        take = Signal()
+        last = Signal()
         lane = Signal(exact_log2(config.lanes))
         m.d.comb += [
             last.eq(ends & (lane == config.lanes - 1) & (query == config.block - 1)),

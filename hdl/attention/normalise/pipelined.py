@@ -133,7 +133,9 @@ class Normalise(wiring.Component):
         config = self._config
         groups = config.lanes // config.output_lanes
         row = Signal(scaled_row_layout(config))
-        active, last_chunk, known = Signal(), Signal(), Signal()
+        active = Signal()
+        last_chunk = Signal()
+        known = Signal()
         group = Signal(index_bits(groups))
         query = Signal(index_bits(config.block))
         last = Signal()
@@ -185,7 +187,8 @@ class Normalise(wiring.Component):
         accumulators = Signal.like(Cat(held.accumulators), reset_less=True)
         value_sums = Signal.like(Cat(held.value_sums), reset_less=True)
         # One enable and one choice per bit, both registers. The block stays in ``held`` during this cycle.
-        taken, moves = Signal(), Signal()
+        taken = Signal()
+        moves = Signal()
         m.d.sync += [taken.eq(take), moves.eq(take | step)]
         with m.If(moves):
             for register, new, bits in (

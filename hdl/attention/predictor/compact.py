@@ -46,9 +46,11 @@ class CompactPredictor(wiring.Component):
         config = self._config
         b, keys = config.block, config.predictor_keys
         chunk, last_chunk = (Signal(index_bits(config.predictor_chunks), name=name) for name in ("chunk", "last_chunk"))
-        group, row = Signal(index_bits(config.groups)), Signal(index_bits(config.blocks))
+        group = Signal(index_bits(config.groups))
+        row = Signal(index_bits(config.blocks))
         last_key, last_query = (Signal(index_bits(config.max_length), name=name) for name in ("last_key", "last_query"))
-        slot, active = Signal(), Signal()
+        slot = Signal()
+        active = Signal()
         tag = Signal(
             data.StructLayout(
                 {

@@ -73,7 +73,8 @@ class Predictor(wiring.Component):
         )
         connect(m, tables.q_read, flipped(self.q_read))
         heads = self._prepare(m, tables)
-        begun, left = Signal(), Signal()
+        begun = Signal()
+        left = Signal()
         room = nonzero(m, init=BEATS_IN_FLIGHT, limit=BEATS_IN_FLIGHT, up=left, down=begun, name="room")
         tag = self._sequence(m, room, heads, tables)
         # The pipeline behind the walk never stalls: a beat begins only when the result queue has room for it. An
@@ -81,7 +82,8 @@ class Predictor(wiring.Component):
         predictions = predictions_layout(self._config)
         m.submodules.results = results = StreamFIFO(predictions, depth=BEATS_IN_FLIGHT, counted=True)
         connect(m, results.o, flipped(self.o_predictions))
-        computed, valid = Signal(data.StructLayout({"valid": 1, "beat": predictions})), Signal()
+        computed = Signal(data.StructLayout({"valid": 1, "beat": predictions}))
+        valid = Signal()
         m.d.comb += computed.valid.eq(valid)
         self._compute(m, tag, tables, valid, computed.beat)
         # The queue stands next to the sparsity engine, far away on the chip.
@@ -129,7 +131,8 @@ class Predictor(wiring.Component):
         config = self._config
         b, keys, lanes = config.block, config.predictor_keys, config.predictor_lanes
         head = Signal(head_layout(config))
-        active, half = Signal(), Signal()
+        active = Signal()
+        half = Signal()
         chunk = Signal(index_bits(config.predictor_chunks))
         group = Signal(index_bits(config.groups))
         dims_left = Signal(config.head_dim_bits)

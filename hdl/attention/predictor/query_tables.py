@@ -106,14 +106,16 @@ class QueryTables(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         row = Signal(query_row_layout(self._config))
-        half, filling = Signal(), Signal()
+        half = Signal()
+        filling = Signal()
         chunk = Signal.like(self.chunk)
         entry = Signal(GROUPED)
         last = Signal()  # computed one cycle ahead
         ending = entry == (1 << GROUPED) - 2
         m.d.sync += last.eq(filling & ending & (chunk == row.last_chunk))
         # The next block row may begin in the cycle after the last entry of this one.
-        free, target = Signal(), Signal()
+        free = Signal()
+        target = Signal()
         m.d.comb += [
             target.eq(half ^ last),
             free.eq((~filling | last) & ~self.filled.bit_select(target, 1)),
@@ -173,7 +175,8 @@ class QueryTables(wiring.Component):
             # One copy per lookup, because LUT RAM has one read port. Yosys cannot map a memory with many read ports.
             memory = Memory(shape=shape, depth=1 << (GROUPED + len(place)), init=[])
             m.submodules[f"table_{group}_{lookup}"] = memory
-            write, read = memory.write_port(), memory.read_port(domain="comb")
+            write = memory.write_port()
+            read = memory.read_port(domain="comb")
             m.d.comb += [
                 write.en.eq(summed.valid),
                 write.addr.eq(Cat(summed.entry, place)),

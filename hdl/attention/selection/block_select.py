@@ -197,7 +197,8 @@ class BlockSelect(wiring.Component):
         count = config.predictor_blocks
         read, compared, added = delay(m, tag, 4, enable=1, name="tag")[2:]
         blocks, judged = (Signal(stored_blocks_layout(config), name=name) for name in ("blocks", "judged"))
-        keep, pruned = Signal(count), Signal(count)
+        keep = Signal(count)
+        pruned = Signal(count)
         m.d.sync += [blocks.eq(self.store.data), judged.eq(blocks)]
         for i in range(count):
             reaches = blocks[i].importance >= read.threshold

@@ -111,7 +111,8 @@ class BlockStatistics(wiring.Component):
             "predictions": predictions_layout(config),
         }
         tag = Signal(data.StructLayout(tag_layout))
-        active, row_started = Signal(), Signal()
+        active = Signal()
+        row_started = Signal()
         bank_free = nonzero(m, init=BANKS, limit=BANKS, up=self.release, down=tag.first_group, name="bank_free")
         ends = Signal()
         predictions = self.i_predictions

@@ -53,7 +53,8 @@ class CompactSparsityEngine(wiring.Component):
     def _heads(self, m: Module, measure: BlockMeasure, choice: BlockChoice) -> None:
         """Serve one head at a time, from its acceptance to its decision."""
         config = self._config
-        busy, begin = Signal(), Signal()
+        busy = Signal()
+        begin = Signal()
         slot = Signal()
         key_length = Signal(config.length_bits)
         blocks = Signal(unsigned_bits(config.blocks))

@@ -66,7 +66,8 @@ class BlockChoice(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        bank, last_row = Signal(), Signal()
+        bank = Signal()
+        last_row = Signal()
         queries = Signal(unsigned_bits(config.block))
         row = Signal(index_bits(config.blocks))
         result = Signal(row_selection_layout(config))
@@ -114,7 +115,8 @@ class BlockChoice(wiring.Component):
         """2^8 · n · Θ, and a signal that is asserted while it is valid."""
         statistics = self.i_rows.payload
         shape = statistics.extreme.shape()
-        base, other = Signal(shape), Signal(shape)
+        base = Signal(shape)
+        other = Signal(shape)
         slope = Signal(signed(shape.width + 1))
         product = Signal(signed(shape.width + RHO_FRACTION + 1))
         left = Signal(range(RHO_FRACTION + 1))
@@ -138,10 +140,14 @@ class BlockChoice(wiring.Component):
         b = config.block
         word_bits = mask_word_bits(config)
         bits = max(self._block_bits, exact_log2(word_bits))
-        compare, compared = Signal(), Signal()
-        address, block = Signal(bits), Signal(bits)
+        compare = Signal()
+        compared = Signal()
+        address = Signal(bits)
+        block = Signal(bits)
         fetched = Signal()
-        keep, exists, last_block = Signal(), Signal(), Signal()
+        keep = Signal()
+        exists = Signal()
+        last_block = Signal()
         word = Signal(word_bits)
         inside = Signal(unsigned_bits(b))
         ends_word = block[: exact_log2(word_bits)].all()

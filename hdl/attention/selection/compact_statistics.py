@@ -86,9 +86,13 @@ class BlockMeasure(wiring.Component):
         """Visit one prediction per cycle. Returns a tag and the prediction, which is zero outside the sequence."""
         config = self._config
         b = config.block
-        query, key = Signal(exact_log2(b)), Signal(exact_log2(b))
+        query = Signal(exact_log2(b))
+        key = Signal(exact_log2(b))
         part = Signal(index_bits(config.predictor_blocks))  # block within the beat
-        active, step, last, last_part = Signal(), Signal(), Signal(), Signal()
+        active = Signal()
+        step = Signal()
+        last = Signal()
+        last_part = Signal()
         tag = Signal(
             data.StructLayout(
                 {"step": 1, "inside": 1, "first": 1, "last": 1, "last_group": 1, "last_row": 1, "queries": b}
@@ -158,7 +162,8 @@ class BlockMeasure(wiring.Component):
     def _complete(self, m: Module, done, importance: Signal, total: Signal) -> None:
         """Store the blocks, and update the statistics of their row."""
         row = self.o_rows.payload
-        block, first = Signal(self._block_bits), Signal(init=1)
+        block = Signal(self._block_bits)
+        first = Signal(init=1)
         scaled = Signal(row.extreme.shape())
         blocks = Cat(self.blocks, 0).as_signed()
         m.d.comb += [

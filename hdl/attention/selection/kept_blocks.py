@@ -76,7 +76,8 @@ class KeptBlocks(wiring.Component):
         left = Signal(unsigned_bits(config.blocks))
         # Registers next to ``word`` and ``left`` hold the results of comparisons, which keeps them off the critical
         # path.
-        some, last = Signal(), Signal()
+        some = Signal()
+        last = Signal()
         m.d.comb += [
             self.mask.enable.eq(1),
             self.row.enable.eq(1),

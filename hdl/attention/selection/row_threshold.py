@@ -64,7 +64,8 @@ class RowThreshold(wiring.Component):
         m.submodules.divider = divider = self._divider
         config = self._config
         layout = row_statistics_layout(config)
-        row, divided = Signal(layout), Signal(layout)
+        row = Signal(layout)
+        divided = Signal(layout)
         blocks = Signal(unsigned_bits(config.blocks))
         pending = Signal()
         multiply, multiplied, product = self._multiplier(m)

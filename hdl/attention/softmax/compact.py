@@ -131,10 +131,15 @@ class CompactSoftmax(wiring.Component):
         """Background, sum and stored weights of a pass, in the order of the steps."""
         config = self._config
         current = Signal.like(walk.current)
-        busy, closing, expects_background = Signal(), Signal(), Signal()
-        address, key = Signal.like(current.base), Signal(index_bits(config.block))
-        background, total = Signal(config.weight_bits), Signal(config.denominator_bits)
-        weight, last = Signal(), Signal()
+        busy = Signal()
+        closing = Signal()
+        expects_background = Signal()
+        address = Signal.like(current.base)
+        key = Signal(index_bits(config.block))
+        background = Signal(config.weight_bits)
+        total = Signal(config.denominator_bits)
+        weight = Signal()
+        last = Signal()
         m.d.comb += [
             weight.eq(valid & ~expects_background),
             last.eq(weight & (key == config.block - 1) & (address == current.end)),

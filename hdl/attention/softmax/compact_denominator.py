@@ -131,7 +131,8 @@ class SerialDenominator(wiring.Component):
         """A memory with the drops, followed by the offsets. Data follow the address by one cycle."""
         words = 1 << self._segment_bits
         init = [*self._drops, *self._offsets]
-        m.submodules.table = table = Memory(shape=unsigned_bits(max(init)), depth=2 * words, init=init, attrs=BLOCK_RAM)
+        table = Memory(shape=unsigned_bits(max(init)), depth=2 * words, init=init, attrs=BLOCK_RAM)
+        m.submodules.table = table
         read = table.read_port()
         m.d.comb += read.addr.eq(address)
         return read.data
@@ -139,8 +140,10 @@ class SerialDenominator(wiring.Component):
     def _multiplier(self, m: Module, multiplicand: Signal):
         """Multiplicand times factor, lowest bit of the factor first. The sum shifts down into the factor's register."""
         rounds = self._rounds
-        start, done = Signal(), Signal()
-        factor, low = Signal(rounds), Signal(rounds)
+        start = Signal()
+        done = Signal()
+        factor = Signal(rounds)
+        low = Signal(rounds)
         high = Signal(len(multiplicand))
         left = Signal(range(rounds + 1))
         total = Signal(len(high) + 1)

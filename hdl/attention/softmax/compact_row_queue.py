@@ -55,10 +55,10 @@ class RowQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=waiting_row_layout(self._config), depth=ROWS_AHEAD, init=[], attrs=BLOCK_RAM
-        )
-        write, read = memory.write_port(), memory.read_port()
+        memory = Memory(shape=waiting_row_layout(self._config), depth=ROWS_AHEAD, init=[], attrs=BLOCK_RAM)
+        m.submodules.memory = memory
+        write = memory.write_port()
+        read = memory.read_port()
         # One bit more than an address distinguishes full from empty.
         told, complete, first = (
             Signal(unsigned(index_bits(ROWS_AHEAD) + 1), name=name) for name in ("told", "complete", "first")

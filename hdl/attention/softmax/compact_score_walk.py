@@ -107,7 +107,10 @@ class ScoreWalk(wiring.Component):
         key = Signal(index_bits(b))
         inner = Signal()  # beyond the first step of a pass
         block = self._ring(m, address)
-        started, weighs, last, over = Signal(), Signal(), Signal(), Signal()
+        started = Signal()
+        weighs = Signal()
+        last = Signal()
+        over = Signal()
         filled = (rows.row.pruned_keys != 0) if config.fill is not Fill.SKIP else 0
         background = Signal()
         m.d.comb += [
@@ -138,8 +141,10 @@ class ScoreWalk(wiring.Component):
         """Ring of scores. Data follow the address by one cycle."""
         members = self.i_scores.payload.shape().members
         entry = data.StructLayout({name: members[name] for name in ("scores", "key_valid", "last")})
-        m.submodules.ring = ring = Memory(shape=entry, depth=self._entries, init=[], attrs=BLOCK_RAM)
-        write, read = ring.write_port(), ring.read_port()
+        ring = Memory(shape=entry, depth=self._entries, init=[], attrs=BLOCK_RAM)
+        m.submodules.ring = ring
+        write = ring.write_port()
+        read = ring.read_port()
         m.d.comb += [
             self.i_scores.ready.eq(1),
             write.en.eq(self.i_scores.valid),

@@ -75,7 +75,9 @@ class WeightStore(wiring.Component):
         active = Signal()
         address = Signal.like(row.base)
         chunk = Signal.like(row.last_chunk)
-        advance, last, last_pass = Signal(), Signal(), Signal()
+        advance = Signal()
+        last = Signal()
+        last_pass = Signal()
         out = self.o.payload
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
@@ -112,7 +114,8 @@ class WeightStore(wiring.Component):
         ):
             memory = Memory(shape=shape, depth=self._entries, init=[], attrs=BLOCK_RAM)
             m.submodules[name] = memory
-            write, read = memory.write_port(granularity=1), memory.read_port()
+            write = memory.write_port(granularity=1)
+            read = memory.read_port()
             m.d.comb += [
                 write.addr.eq(writer.address),
                 write.en.eq(writer.enable),

@@ -132,7 +132,8 @@ class Denominator(wiring.Component):
         background = Signal(config.weight_bits, reset_less=True)
         pruned_keys = Signal(config.length_bits, reset_less=True)
         product = Signal(config.weight_bits + config.length_bits, reset_less=True)
-        total, denominator = Signal(config.denominator_bits), Signal(config.denominator_bits)
+        total = Signal(config.denominator_bits)
+        denominator = Signal(config.denominator_bits)
         m.d.comb += self.i.ready.eq(left <= 1)
         with m.If(left != 0):
             m.d.sync += [

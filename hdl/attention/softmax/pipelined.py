@@ -195,8 +195,11 @@ class Softmax(wiring.Component):
     def _walk(self, m: Module, enable, complete: stream.Interface):
         """The next step, whether it is valid, and the address of its block in the ring."""
         config = self._config
-        step, address = Signal(step_layout(config)), Signal(range(self.entries))
-        valid, room, closes = Signal(), Signal(), Signal()
+        step = Signal(step_layout(config))
+        address = Signal(range(self.entries))
+        valid = Signal()
+        room = Signal()
+        closes = Signal()
         m.submodules.adder = adder = RowWalker(config, entries=self.entries, adds=True, emits=not self._early)
         m.submodules.rows = rows = Credits(ROWS_AHEAD)
         # The denominator unit accepts one query row per cycle, so the ends of two rows' sums keep this distance.
@@ -264,9 +267,11 @@ class Softmax(wiring.Component):
         """Ring of scores and their keys. The last pass frees them. Data follow a step by one enabled cycle."""
         block = self._maximum.i.payload
         entry = data.StructLayout({name: shape for name, shape in block.shape().members.items() if name != "last"})
-        m.submodules.ring = ring = memory.Memory(shape=entry, depth=self.entries, init=[], attrs=NEVER_BOTH)
+        ring = memory.Memory(shape=entry, depth=self.entries, init=[], attrs=NEVER_BOTH)
+        m.submodules.ring = ring
         m.submodules.places = places = Credits(self.entries)
-        write, read = ring.write_port(), ring.read_port()
+        write = ring.write_port()
+        read = ring.read_port()
         m.d.comb += [
             self.available.eq(places.available),
             places.take.eq(self.reserve),

@@ -96,10 +96,14 @@ class RowWalker(wiring.Component):
         base = Signal.like(self.address)
         blocks_left = Signal.like(row.count)
         passes_left = Signal.like(row.chunks)
-        background, first, ends_row = Signal(), Signal(), Signal()
+        background = Signal()
+        first = Signal()
+        ends_row = Signal()
         # Registers next to the counters hold the results of comparisons, so that no comparison is on a path to other
         # registers.
-        last_block, first_pass, last_pass = Signal(), Signal(), Signal()
+        last_block = Signal()
+        first_pass = Signal()
+        last_pass = Signal()
         chunk = Signal.like(step.chunk)
         m.d.comb += [
             step.row.eq(row),

@@ -39,7 +39,8 @@ class Bbs(FrontEnd):
     def elaborate(self, platform):
         m = Module()
         tag = self.i_words.payload.tag
-        start, start_made = Signal(self._config.column_bits), Signal(self._config.column_bits)  # start of the bank
+        start = Signal(self._config.column_bits)  # of the bank
+        start_made = Signal(self._config.column_bits)
         held, _, step = self._hold(m, valid=~self.spread, start=start_made)
         with m.If(self.i_words.valid):
             m.d.sync += start.eq(Mux(tag.opens, 0, start + self.bank_columns))
@@ -67,7 +68,8 @@ class Bbs(FrontEnd):
         """Make a step of all banks, one cycle after the word; all zero without one."""
         word, tag = self._word, self.i_words.payload.tag
         held = Signal.like(self.o_spread_steps.payload, name="held_spread", reset_less=True)
-        valid, weighs = Signal(), Signal()
+        valid = Signal()
+        weighs = Signal()
         step = self.o_spread_steps.payload
         m.d.sync += [
             valid.eq(self.i_words.valid & self.spread),

@@ -51,7 +51,8 @@ class FrontEnd(wiring.Component):
         the step, is added to its column.
         """
         held = Signal.like(self.i_words.payload.tag, name="held")
-        held_valid, made_valid = Signal(), Signal()
+        held_valid = Signal()
+        made_valid = Signal()
         step, made = (Signal.like(self.o_steps.payload, name=name) for name in ("step", "made"))
         m.d.comb += [step[name].eq(held[name]) for name in ("first", "last", "slot")]
         m.d.sync += [
