@@ -1,7 +1,16 @@
 """The command line. Each command is a file that parses its options, calls a function and prints the result."""
 
-# Importing a command registers it. `thresher --help` lists the commands in this order.
-from . import demo, run, eval, bench_attention, bench_spmm, pick, prune, verilog, presets, synth, estimate, board  # noqa: F401  # isort: skip
-from .frame import app, main
+import sys
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point of the command ``thresher``."""
+    try:
+        from .frame import execute  # takes most of a second, in which the user may press Ctrl-C
+
+        execute()
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)

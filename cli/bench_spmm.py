@@ -12,6 +12,7 @@ from ..spec.files import check_writable
 from . import options, progress, report
 from .frame import bench_app, command, note, print_json, require_bit_exact
 from .settings import spmm_configuration
+from .terminal import make_console, make_table
 
 __all__ = ["bench_spmm"]
 
@@ -102,11 +103,11 @@ def bench_spmm(
 
 def _show(points: list[dict[str, Any]]) -> None:
     """Print the points of the picture."""
-    table = report.make_table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
+    table = make_table("format", "sparsity", "cycles", "speedup", "bytes", right=1)
     for point in points:
         figures = f"{point['sparsity']:.3f}", f"{point['cycles']:,}", f"{point['speedup']:.2f}", f"{point['bytes']:,}"
         table.add_row(point["format"], *figures)
-    console = report.make_console()
+    console = make_console()
     console.print()
     console.print(table)
 

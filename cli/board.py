@@ -1,8 +1,11 @@
 """``thresher board``: simulate a board behind a pseudo-terminal."""
 
+import signal
+
 from . import options, progress
 from .frame import app, command, print_json
 from .settings import unit_configuration
+from .terminal import say
 
 __all__ = ["board"]
 
@@ -27,8 +30,9 @@ def board(
         if as_json:
             print_json({"port": terminal.path, "unit": unit.value, "preset": preset.value})
         else:
-            print(f"{unit.value} of {preset.value} at {terminal.path}, at any baud rate; Ctrl-C ends it", flush=True)
+            say(f"{unit.value} of {preset.value} at {terminal.path}, at any baud rate; Ctrl-C ends it")
         try:
             terminal.serve()
-        except KeyboardInterrupt:
-            return
+        except KeyboardInterrupt as end:
+            if getattr(end, "number", signal.SIGINT) != signal.SIGINT:
+                raise

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from ..synth.devices import Family, device
 from . import options
 from .frame import app, command, print_json
-from .report import bands, make_console, make_table
+from .report import bands
 from .settings import unit_configuration
+from .terminal import make_console, make_table
 
 __all__ = ["estimate"]
 
@@ -40,23 +40,23 @@ def _show(result: dict[str, Any]) -> None:
     """Print sizes, and cycles by sparsity."""
     console = make_console()
     multipliers = f"{result['multipliers']} INT8 multipliers"
-    console.print(Text(f"{result['unit']} of {result['preset']}, {multipliers}, estimated for {result['device']}\n"))
+    console.print(f"{result['unit']} of {result['preset']}, {multipliers}, estimated for {result['device']}\n")
     if result["resources"]:
         _sizes(result["resources"])
     else:
-        console.print(Text("sizes are not estimated for this device"))
+        console.print("sizes are not estimated for this device")
     if device(result["device"]).family is Family.ICE40:
         lut, ff = (result["resources"][name] for name in ("lut4", "ff"))
         least, most = max(lut["estimate"], ff["estimate"]), lut["estimate"] + ff["estimate"]
         cells = f"{least:,} to {most:,} of {lut['available']:,} logic cells, each a look-up table, a flip-flop or both"
-        console.print(Text(cells), soft_wrap=True)
+        console.print(cells, soft_wrap=True)
     console.print()
     shown = make_table(result["work"], "cycles", "speedup over dense at full use", right=1)
     for row in result["cycles"]:
         speedup = row["dense_cycles_at_full_use"] / row["cycles"]
         shown.add_row(f"{row['sparsity']:.0%} pruned", f"{row['cycles']:,}", f"{speedup:.2f}")
     console.print(shown)
-    console.print(Text(f"cycles within ±{result['cycles_band']:.1%} of RTL"), soft_wrap=True)
+    console.print(f"cycles within ±{result['cycles_band']:.1%} of RTL", soft_wrap=True)
 
 
 def _sizes(resources: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def _sizes(resources: dict[str, Any]) -> None:
         errors = [entry["error"] for entry in resources.values()]
         table.add_row("error", *("" if error is None else f"{error:+.1%}" for error in errors))
     console.print(table)
-    console.print(Text(bands(resources)), soft_wrap=True)
+    console.print(bands(resources), soft_wrap=True)
 
 
 def _share(entry: dict[str, Any]) -> str:

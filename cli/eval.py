@@ -4,12 +4,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from . import options, progress
 from .frame import app, command, print_json
-from .report import make_console, make_table, policy_of
+from .report import policy_of
 from .settings import configuration
+from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
     from ..runtime.evaluate import EvaluationReport
@@ -87,10 +87,10 @@ def evaluate(
 def _show(result: "EvaluationReport") -> None:
     """Print score and sparsity of each setting."""
     console = make_console()
-    console.print(Text(f"{result.model}, {result.task}: {result.examples} examples of {result.data}"))
+    console.print(f"{result.model}, {result.task}: {result.examples} examples of {result.data}")
     console.print(f"rho {result.rho}, tau {result.tau}, {policy_of(result)}")
     source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
-    console.print(Text(f"calibrated with {source}"))
+    console.print(f"calibrated with {source}")
     console.print()
     table = make_table(
         "attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1

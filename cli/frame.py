@@ -1,20 +1,25 @@
 """Registration of commands, and their errors and exit codes."""
 
+import contextlib
 import functools
 import json
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from thresher import __version__
 
+from ..spec.cache import CacheError, home_variables
 from ..spec.errors import SimulationError, ThresherError
+from ..spec.processes import Interrupted, interruptible, raise_soon
+from .terminal import prepare_streams, say
 
 # Commands import the other rooms when they run, so that `thresher --help` is fast.
 
-__all__ = ["app", "bench_app", "command", "main", "note", "print_json", "require_bit_exact"]
+__all__ = ["app", "bench_app", "command", "execute", "note", "print_json", "require_bit_exact"]
 
 DEFECT = "this is a defect of thresher, please report it with the command line"
 
@@ -41,8 +46,8 @@ def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 _fail(f"the hardware misbehaved ({error}): {DEFECT}", 1)
             except ThresherError as error:
                 _fail(str(error), 1)
-            except KeyboardInterrupt:
-                _fail("interrupted", 130)
+            except KeyboardInterrupt as end:
+                raise typer.Exit(_reported(end)) from None
             except BrokenPipeError:
                 raise  # the reader of our output has ended; Typer exits without a message
             except OSError as error:
@@ -55,8 +60,15 @@ def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"error: {' '.join(message.split())}", error=True)
     raise typer.Exit(code)
+
+
+def _reported(end: KeyboardInterrupt) -> int:
+    """Print that the run was ended by Ctrl-C or a signal. Return the exit code."""
+    with contextlib.suppress(OSError):  # whoever closes the terminal does not read the message
+        say(f"error: {end if isinstance(end, Interrupted) else 'interrupted'}", error=True)
+    return 128 + getattr(end, "number", signal.SIGINT)
 
 
 def print_json(value: Any) -> None:
@@ -67,7 +79,7 @@ def print_json(value: Any) -> None:
 def note(message: str | None) -> None:
     """Print a remark on standard error."""
     if message is not None:
-        print(f"note: {message}", file=sys.stderr)
+        say(f"note: {message}", error=True)
 
 
 def require_bit_exact(equal: bool | None) -> None:
@@ -78,6 +90,8 @@ def require_bit_exact(equal: bool | None) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from thresher import __version__
+
         print(f"thresher {__version__}")
         raise typer.Exit
 
@@ -91,10 +105,46 @@ def _main(
     pass
 
 
-def main() -> None:
-    """Entry point of the command ``thresher``."""
+def execute() -> None:
+    """Run the command line of this process."""
     # This comes before NumPy is loaded. The matrices are small, and BLAS threads that wait for each other on busy cores
     # made calibration sixty times slower. `eval` uses processes instead.
     for library in ("OPENBLAS", "OMP", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    app()
+    with contextlib.suppress(CacheError):  # reported by the commands that need the cache
+        os.environ.update(home_variables())
+    # Warnings are for developers. Amaranth's would follow every interruption.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    sys.unraisablehook = _unraisable
+    prepare_streams()
+    try:
+        with interruptible():
+            _run_app()
+    finally:
+        # An interruption while Python shuts down ends it at once.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run_app() -> None:
+    try:
+        from .commands import app
+
+        app()
+    except KeyboardInterrupt as end:
+        sys.exit(_reported(end))
+    except SystemExit as end:
+        # Typer turns an interruption outside of the commands into an exit without a message.
+        cause = getattr(end.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):
+            sys.exit(_reported(cause))
+        raise
+
+
+def _unraisable(unraisable: Any) -> None:
+    """Raise interruptions again that came while an object was destroyed, where Python drops exceptions."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        raise_soon(unraisable.exc_value.number)
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from ..spec.attention_command import DENSE_RHO
 from . import options, progress
 from .frame import app, command, print_json, require_bit_exact
-from .report import make_console, make_table, policy_of
+from .report import policy_of
 from .settings import configuration
+from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
     from ..runtime.cycle_check import CycleCheck
@@ -93,8 +93,8 @@ def _conclusion(result: "SparsityPick") -> str:
 def _show(result: "SparsityPick", check: "CycleCheck | None") -> None:
     """Print a line per ρ, the choice, and its cycles on hardware if they were measured."""
     console = make_console()
-    console.print(Text(f"{result.model}, {result.task}: {result.examples} examples of {result.data}"))
-    console.print(Text(f"{policy_of(result)}; calibrated with {result.calibration}"))
+    console.print(f"{result.model}, {result.task}: {result.examples} examples of {result.data}")
+    console.print(f"{policy_of(result)}; calibrated with {result.calibration}")
     console.print(f"FP32 {result.metric} {result.fp32:.4f}; cycles of the attention core by the cycle model\n")
     names = ("", "rho", result.metric, "beside FP32", "beside INT8", "block sparsity", "cycles per sentence", "speedup")
     table = make_table(*names, right=1)

@@ -4,8 +4,8 @@ from typing import Any
 
 from . import options
 from .frame import app, command, print_json
-from .report import make_console, make_table
 from .settings import preset_list
+from .terminal import make_console, make_table
 
 __all__ = ["presets"]
 

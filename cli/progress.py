@@ -1,13 +1,12 @@
 """Progress of long work, on standard error."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ..runtime.steps import Steps
+from .terminal import make_console, say, shown
 
 __all__ = ["ShownSteps", "steps"]
 
@@ -21,12 +20,12 @@ class ShownSteps(Steps):
 
     def tell(self, what: str) -> None:
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=what, total=None, completed=0)
+            self._progress.update(self._task, description=shown(what), total=None, completed=0)
 
     def announce(self, what: str) -> None:
         self.tell(what)
         if self._progress is None:
-            print(what, file=sys.stderr)
+            say(what, error=True)
 
     def count(self, done: int, total: int) -> None:
         if self._progress is not None and self._task is not None:
@@ -36,13 +35,13 @@ class ShownSteps(Steps):
 @contextmanager
 def steps() -> Iterator[ShownSteps]:
     """Show progress while a command runs."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if not console.is_terminal:
         yield ShownSteps()
         return
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
+        SpinnerColumn("line"),  # ASCII
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

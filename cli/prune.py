@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from ..spec import WeightFormat
 from . import options, progress
 from .frame import app, command, note, print_json, require_bit_exact
-from .report import make_console, make_table
 from .settings import spmm_configuration
+from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
     from ..runtime.prune import PackReport
@@ -69,7 +68,7 @@ def _show(result: "PackReport", preset: str) -> None:
     console = make_console()
     source = "measured on RTL" if result.measured else "by the cycle model"
     head = f"{result.model}, {result.format}, pruned: {result.method}, sparsity asked for: {result.target}"
-    console.print(Text(head))
+    console.print(head)
     console.print(f"cycles of {result.tokens} tokens on {preset}, {source}\n")
     names = ("matrix", "M × K", "own sparsity", "sparsity", "stored zeros", "bytes", "of dense", "cycles")
     names += ("dense cycles", "speedup")
@@ -77,7 +76,7 @@ def _show(result: "PackReport", preset: str) -> None:
     table.columns[0].overflow = "fold"  # a truncated name would not identify the matrix
     for each in [*result.matrices, result.total]:
         table.add_row(
-            Text(each.name.removeprefix("encoder.")),
+            each.name.removeprefix("encoder."),
             f"{each.rows} × {each.columns}" if each.rows else "",
             f"{each.own_sparsity:.3f}",
             f"{each.sparsity:.3f}",
@@ -91,4 +90,4 @@ def _show(result: "PackReport", preset: str) -> None:
     console.print(table)
     if result.bit_exact is not None:
         console.print(f"\nbit-exact with golden: {'yes' if result.bit_exact else 'NO'}")
-    console.print(Text(f"\nweights: {result.path}\ntable: {result.table}"))
+    console.print(f"\nweights: {result.path}\ntable: {result.table}")

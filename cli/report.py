@@ -6,33 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from .terminal import make_console, make_table, say
 
 if TYPE_CHECKING:
     from ..runtime.answers import Answers
     from ..runtime.evaluate import EvaluationReport
     from ..runtime.pick import SparsityPick
 
-__all__ = ["answers", "bands", "bench", "make_console", "make_table", "policy_of", "timed"]
+__all__ = ["answers", "bands", "bench", "policy_of", "timed"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
-
-
-def make_console() -> Console:
-    """Console on standard output."""
-    # Without a terminal there is no width to cut tables to.
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
-
-
-def make_table(*columns: str, right: int) -> Table:
-    """Table whose columns from number ``right`` on are aligned right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="right" if i >= right else "left", no_wrap=i > 0)
-    return table
 
 
 def policy_of(result: "EvaluationReport | SparsityPick") -> str:
@@ -49,9 +34,8 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     names += ["dense cycles", "speedup"] if dense else []
     table = make_table(*names, right=2)
     for i, answer in enumerate(result.sentences):
-        # Text, not markup: a sentence may hold square brackets.
         text = answer.text if len(answer.text) <= SHOWN else answer.text[: SHOWN - 1] + "…"
-        row: list[Text | str] = [Text(text), answer.label, f"{answer.confidence:.3f}"]
+        row = [text, answer.label, f"{answer.confidence:.3f}"]
         row += [answer.fp32_label, f"{answer.fp32_confidence:.3f}", f"{answer.kept_blocks} of {answer.blocks}"]
         if result.cycles:
             row.append(f"{result.cycles[i]:,}")
@@ -67,7 +51,7 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
             + ("pruned" if head.pruned else f"{head.kept_blocks}/{head.blocks}")
             for head in answer.heads
         ]
-        console.print(Text(f"  {i + 1}. " + ", ".join(heads)))
+        console.print(f"  {i + 1}. " + ", ".join(heads))
     console.print()
     if result.cycles:
         _speedup(console, "layer by layer", sum(result.cycles), sum(dense) if dense else None)
@@ -77,7 +61,7 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
         verdict = "yes" if result.bit_exact else f"NO, {result.mismatches} heads differ"
         console.print(f"bit-exact with golden: {verdict} ({result.heads} heads compared)")
     if picture is not None:
-        console.print(Text(f"picture: {picture}"))
+        say(f"picture: {picture}")
     console.print(f"{seconds:.1f} s")
 
 

@@ -11,6 +11,7 @@ from ..spec.link import DEFAULT_BAUD
 from . import options, progress, report
 from .frame import app, command, print_json, require_bit_exact
 from .settings import configuration
+from .terminal import say
 
 __all__ = ["run"]
 
@@ -69,5 +70,5 @@ def run(
     else:
         report.answers(result, seconds=clock())
         if trace is not None:
-            print(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
+            say(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
     require_bit_exact(result.bit_exact)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
 from ..spec.link import DEFAULT_BAUD
@@ -14,8 +13,9 @@ from ..synth.devices import Device, device
 from ..synth.tools import Source
 from . import options, progress
 from .frame import app, command, print_json
-from .report import bands, make_console, make_table
+from .report import bands
 from .settings import unit_configuration
+from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
     from ..synth.measurement import Measurement
@@ -42,7 +42,7 @@ class TooLarge(ThresherError):
 
 @command(app, "synth")
 def synth(
-    unit: Annotated[str, typer.Option("--unit", help="attention, spmm, or one of their parts: softmax, drain …")] = (
+    unit: Annotated[str, typer.Option("--unit", help="attention, spmm, or one of their parts: softmax, drain ...")] = (
         "attention"
     ),
     preset: options.Preset = options.EDGE,
@@ -77,7 +77,7 @@ def synth(
     config_file: options.Config = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/… unless given."),
+        typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/... unless given."),
     ] = None,
     tools: Annotated[
         Source,
@@ -168,10 +168,10 @@ def _show(measured: "Measurement", page: Path, expected: "Errors") -> None:
     console = make_console()
     grade = "" if measured.speed is None else f", speed grade {measured.speed}"
     tools = ", ".join(f"{name} {version}" for name, version in measured.tools.items())
-    console.print(Text(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n"), soft_wrap=True)
+    console.print(f"{measured.unit} of {measured.preset} on {measured.device}{grade}; {tools}\n", soft_wrap=True)
     if measured.board is not None:
         rate = f"{measured.board.baud:,} baud ({abs(measured.board.achieved_baud / measured.board.baud - 1):.1%} off)"
-        console.print(Text(f"{measured.board.title}: {measured.board.clock_mhz:g} MHz, {rate}\n"), soft_wrap=True)
+        console.print(f"{measured.board.title}: {measured.board.clock_mhz:g} MHz, {rate}\n", soft_wrap=True)
     _blocks(measured)
     if measured.fits:
         names = device(measured.device).names
@@ -181,23 +181,23 @@ def _show(measured: "Measurement", page: Path, expected: "Errors") -> None:
             else f"no {names[name]}"
             for name, fit in measured.fits.items()
         )
-        console.print(Text(f"\n{shares}"), soft_wrap=True)
+        console.print(f"\n{shares}", soft_wrap=True)
         if measured.too_large:
-            console.print(Text(f"does not fit: {_lacking(measured)}"), soft_wrap=True)
+            console.print(f"does not fit: {_lacking(measured)}", soft_wrap=True)
     if expected:
         figures = ", ".join(f"{name} {_beside(entry)}" for name, entry in expected.items())
         what = "estimated" if measured.board is None else "estimated without the link"
         if measured.keep_hierarchy:
             what += " as a whole, which shares logic"
-        console.print(Text(f"{what}: {figures}; {bands(expected)}"), soft_wrap=True)
+        console.print(f"{what}: {figures}; {bands(expected)}", soft_wrap=True)
     _timing(measured)
     for note in measured.notes:
-        console.print(Text(note), soft_wrap=True)
+        console.print(note, soft_wrap=True)
     seconds = ", ".join(f"{step} {value:.1f} s" for step, value in measured.seconds.items())
-    console.print(Text(f"\n{seconds}\nreport: {page}"), soft_wrap=True)
+    console.print(f"\n{seconds}\nreport: {page}", soft_wrap=True)
     if measured.board is not None and measured.board.bitstream is not None:
         load = "too slow for its clock" if measured.board.load is None else f"load it with `{measured.board.load}`"
-        console.print(Text(f"bitstream: {measured.board.bitstream} ({load})"), soft_wrap=True)
+        console.print(f"bitstream: {measured.board.bitstream} ({load})", soft_wrap=True)
 
 
 def _blocks(measured: "Measurement") -> None:
@@ -209,7 +209,7 @@ def _blocks(measured: "Measurement") -> None:
     table = make_table("block", *(titles.get(name, name) for name in names), right=1)
     rows = [(block.name, block.resources) for block in measured.blocks]
     for name, counts in [*rows, ("total", measured.resources)]:
-        table.add_row(Text(name), *(f"{getattr(counts, each):,}" for each in names))
+        table.add_row(name, *(f"{getattr(counts, each):,}" for each in names))
     make_console().print(table)
 
 
@@ -218,16 +218,16 @@ def _timing(measured: "Measurement") -> None:
         return
     console = make_console()
     reached = ", ".join(f"{route.fmax_mhz:.1f}" for route in measured.routes.values())
-    console.print(Text(f"\nFmax {measured.fmax_mhz:.1f} MHz, median of seeds: {reached}"), soft_wrap=True)
+    console.print(f"\nFmax {measured.fmax_mhz:.1f} MHz, median of seeds: {reached}", soft_wrap=True)
     if measured.gops_dense is not None:
         effective = measured.gops_effective_75
         pruned = (
             "" if effective is None else f", {effective:.1f} effective at 75 % sparsity ({measured.speedup_source})"
         )
-        console.print(Text(f"{measured.gops_dense:.1f} GOPS dense{pruned}"), soft_wrap=True)
+        console.print(f"{measured.gops_dense:.1f} GOPS dense{pruned}", soft_wrap=True)
     table = make_table(f"critical path of seed {measured.median_seed} in", "logic ns", "wires ns", "cells", right=1)
     for segment in measured.critical_path:
-        table.add_row(Text(segment.block), f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))
+        table.add_row(segment.block, f"{segment.logic_ns:.2f}", f"{segment.routing_ns:.2f}", str(segment.cells))
     console.print()
     console.print(table)
 

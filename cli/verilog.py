@@ -8,6 +8,7 @@ import typer
 from . import options, progress
 from .frame import app, command, print_json
 from .settings import unit_configuration
+from .terminal import say
 
 __all__ = ["verilog"]
 
@@ -41,4 +42,4 @@ def verilog(
         )
         return
     for path in (emitted.verilog, emitted.description):
-        print(f"{path}: {'written' if path.name in written else 'unchanged'}")
+        say(f"{path}: {'written' if path.name in written else 'unchanged'}")

@@ -1,13 +1,7 @@
 """Many sentences through a model under several settings, in parallel processes."""
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -17,9 +11,10 @@ from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
-from ..spec.errors import ConfigError, ThresherError
+from ..spec.errors import ConfigError
 from .attention import AcceleratorAttention, AttentionTotals, check_fits
 from .backends import GoldenBackend, RandomMaskBackend
+from .workers import run_in_workers
 
 __all__ = ["Outcome", "Progress", "Setting", "run_settings"]
 
@@ -88,31 +83,12 @@ _work: _Work | None = None  # of a worker process
 
 def _start_worker(folder: str, scales: AttentionScales, settings: tuple[Setting, ...]) -> None:
     global _work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports an interruption, once
     _work = _Work(load_model(folder), scales, settings)
 
 
 def _run_in_worker(number: int, tokens: list[Tokens]) -> _Part:
     assert _work is not None
     return _work.run(number, tokens)
-
-
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Give processes that are started meanwhile one BLAS thread each. Heads are too small for threads."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
@@ -176,7 +152,15 @@ def run_settings(
         for number, batch in order:
             finished(number, work.run(number, batch))
     else:
-        _run_in_processes(model, scales, settings, order, min(jobs, len(batches)), finished)
+        jobs, arguments = min(jobs, len(batches)), (str(model.folder), scales, tuple(settings))
+        run_in_workers(
+            _run_in_worker,
+            order,
+            jobs=jobs,
+            initialise=_start_worker,
+            arguments=arguments,
+            finished=lambda i, part: finished(order[i][0], part),
+        )
 
     indices = [i for batch in batches for i in batch]
     outcomes = []
@@ -187,29 +171,3 @@ def run_settings(
         totals = sum((parts[number][s][1] for number in range(len(batches))), AttentionTotals())
         outcomes.append(Outcome(outputs=ordered, totals=totals))
     return outcomes
-
-
-def _run_in_processes(
-    model: Model,
-    scales: AttentionScales,
-    settings: Sequence[Setting],
-    order: list[tuple[int, list[Tokens]]],
-    jobs: int,
-    finished: Callable[[int, _Part], None],
-) -> None:
-    arguments = (str(model.folder), scales, tuple(settings))
-    with (
-        _single_threaded_children(),
-        ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, arguments) as pool,
-    ):
-        futures = {pool.submit(_run_in_worker, number, batch): number for number, batch in order}
-        waiting = set(futures)
-        try:
-            while waiting:
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    finished(futures[future], future.result())
-        except BrokenProcessPool:
-            raise ThresherError("a worker process died, perhaps for lack of memory: try with one job") from None
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -20,8 +20,8 @@ from .toolchain import ToolError
 
 __all__ = ["Transfers", "VerilatorSimulator"]
 
-SLICE = 200_000
-"""Cycles after which the simulator returns to Python, so that an interrupt from the keyboard can end it."""
+SLICE = 2_000
+"""Cycles after which the simulator returns to Python, so that a signal can end it: a second for the largest hardware."""
 
 _UINT32 = ctypes.POINTER(ctypes.c_uint32)
 _UINT64 = ctypes.POINTER(ctypes.c_uint64)

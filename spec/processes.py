@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
-__all__ = ["ENDING_SIGNALS", "Interrupted", "child", "interruptible", "shielded"]
+__all__ = ["ENDING_SIGNALS", "Interrupted", "child", "interruptible", "raise_soon", "shielded"]
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -48,6 +48,10 @@ class _Handler:
             self._last = time.monotonic()
             raise Interrupted(number)
 
+    def again(self, number: int) -> None:
+        self._last = -CLEANING_SECONDS
+        self(number, None)
+
     @contextlib.contextmanager
     def shield(self) -> Iterator[None]:
         self._shields += 1
@@ -82,6 +86,12 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def raise_soon(number: int) -> None:
+    """Raise :class:`Interrupted` in the main thread in a moment, for a signal whose exception was dropped."""
+    signal.signal(signal.SIGALRM, lambda *_: _handler.again(number))
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from thresher.cli import app
+from thresher.cli.commands import app
 from thresher.cli.settings import configuration
 from typer.testing import CliRunner
 

@@ -17,10 +17,13 @@ errors             :class:`ThresherError`, :class:`SimulationError`
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+
+# Not from typing: the command line can handle Ctrl-C only after this file.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from thresher.golden.attention.core import attention_head
     from thresher.golden.spmm.engine import sparse_product
     from thresher.golden.spmm.packing import PackedWeights, pack, unpack
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from thresher.spec.presets import preset, spmm_preset
     from thresher.spec.spmm_command import Activation, row_scaling
     from thresher.spec.spmm_config import SpmmConfig, WeightFormat
+
+    __version__: str
 
 __all__ = [
     "Activation",
@@ -103,13 +108,10 @@ _MODULES = {
 """Modules of the public names; the same as the imports for type checkers above."""
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-try:
-    __version__ = version("thresher")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
 
-
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -117,3 +119,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("thresher")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -1,6 +1,6 @@
 """Running commands in tests."""
 
-from thresher.cli import app
+from thresher.cli.commands import app
 from typer.testing import CliRunner, Result
 
 

@@ -1,0 +1,6 @@
+"""All commands. Importing a command registers it; ``thresher --help`` lists them in this order."""
+
+from . import demo, run, eval, bench_attention, bench_spmm, pick, prune, verilog, presets, synth, estimate, board  # noqa: F401  # isort: skip
+from .frame import app
+
+__all__ = ["app"]
