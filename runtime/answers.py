@@ -16,6 +16,7 @@ from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
+from .attention import check_fits
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
 from .classify import Classification, classify
 from .compare import CheckedBackend
@@ -168,7 +169,9 @@ def answer(
     if trace is not None and backend != "rtl":
         raise ConfigError("trace", str(trace), "needs --backend rtl")
     model = load_model(model_name)
-    for text in texts:  # texts are checked before the long work
+    # Model and texts are checked before the long work.
+    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+    for text in texts:
         model.encode(text, max_length=config.max_length)
     steps.tell("calibrating")
     scales = model.calibrate(calibration_sentences())

@@ -5,6 +5,7 @@ import pytest
 from thresher.model import Model, load_model
 from thresher.model.families import FAMILIES
 from thresher.model.quantise import calibrate
+from thresher.runtime.answers import answer
 from thresher.runtime.attention import AcceleratorAttention
 from thresher.runtime.backends import GoldenBackend
 from thresher.runtime.classify import classify
@@ -57,6 +58,13 @@ def test_a_score_bias_is_refused_before_any_work(biased, tmp_path):
         with pytest.raises(ThresherError, match="adds a bias for relative positions") as caught:
             attempt()
         assert "\n" not in str(caught.value), number
+
+
+@pytest.mark.parametrize("backend", ["golden", "rtl"])
+def test_a_score_bias_is_refused_before_a_simulator_is_built(biased, monkeypatch, backend):
+    monkeypatch.setattr("thresher.runtime.answers.AttentionSimulator", None)
+    with pytest.raises(ThresherError, match="adds a bias for relative positions"):
+        answer(str(biased.folder), ["a b"], config=CONFIG, backend=backend, rho=0.5)
 
 
 def test_a_score_bias_does_not_hinder_float_attention_and_pruning(biased, tmp_path):
