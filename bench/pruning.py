@@ -70,7 +70,7 @@ def random_masks(matrices: Mapping[str, Float32], way: Way) -> dict[str, Mask]:
 
 def pruned_model(model: Model, chosen: Mapping[str, Mask]) -> Model:
     """The model with masked weights, quantised to INT8 and dequantised."""
-    weights = read_weights(model.folder / "model.safetensors")
+    weights = read_weights(model.folder)
     layout = model.config.layout
     prefix = layout.prefix if f"{layout.prefix}{layout.words}.weight" in weights else ""
     replaced = {
@@ -96,7 +96,7 @@ def measure(task: str, name: str, data: Path) -> dict[str, Any]:
     model = load_model(name)
     dataset = read_dataset(data, task)
     tokens = [model.encode(sentence) for sentence in dataset.sentences]
-    weights = read_weights(model.folder / "model.safetensors")
+    weights = read_weights(model.folder)
     matrices = {name: matrix for name, (matrix, _) in encoder_matrices(model.config, weights).items()}
     fp32 = accuracy(model, tokens, dataset)
     print(f"{task}: FP32 {fp32:.4f}", flush=True)

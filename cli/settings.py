@@ -57,7 +57,7 @@ def _changed(config: Config, file: Path | None) -> Config:
     if file is None:
         return config
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"cannot read {str(file)!r} ({reason}): give a JSON file") from None

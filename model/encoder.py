@@ -263,8 +263,3 @@ class Encoder:
         observe(len(self.layers), "pooled", pooled)
         observe(len(self.layers), "scores", scores)
         return scores
-
-    def embeddings(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
-        """(batch, length) token ids to (batch, hidden) sentence embeddings: mean over tokens, unit length."""
-        mean = self.hidden_states(ids, attend).mean(axis=1)
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))

@@ -1,6 +1,5 @@
 """A model with its tokenizer, ready to run."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec.errors import ConfigError, InputError
+from ..spec.errors import InputError
+from ..spec.inputs import read_text
 from .config import EncoderConfig
 from .encoder import Attend, Encoder, float_attention
 from .families import read_config
+from .modules import transformer_folder
 from .quantise import AttentionScales, Method, calibrate
-from .source import DEFAULT_FOLDER, locate_model
+from .sentence import Step, read_prompt, read_steps, run_steps
+from .source import DEFAULT_FOLDER, locate_root
 from .tokenizer import TextTokenizer, Tokens
 from .weights import Float32, read_weights
 
@@ -34,12 +36,15 @@ class Model:
     config : EncoderConfig
     encoder : Encoder
     tokenizer : TextTokenizer
+    steps : tuple of Step
+        Make a sentence embedding of hidden states; empty for a classifier.
     """
 
     folder: Path
     config: EncoderConfig
     encoder: Encoder
     tokenizer: TextTokenizer
+    steps: tuple[Step, ...]
 
     @property
     def is_classifier(self) -> bool:
@@ -47,14 +52,17 @@ class Model:
         return bool(self.config.labels)
 
     def encode(self, text: str, *, max_length: int | None = None, truncate: bool = False) -> Tokens:
-        """Tokens of a text, at most as many as the model's positions and ``max_length``; raises as
+        """Tokens of a text, at most as many as the model and ``max_length`` allow; raises as
         :meth:`TextTokenizer.encode`."""
-        positions = self.config.max_length
-        return self.tokenizer.encode(text, max_length=min(positions, max_length or positions), truncate=truncate)
+        limits = (self.config.max_length, self.tokenizer.max_length, max_length)
+        most = min(limit for limit in limits if limit is not None)
+        return self.tokenizer.encode(text, max_length=most, truncate=truncate)
 
     def outputs(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
-        """(batch, length) token ids to (batch, labels) class scores, or to (batch, hidden) embeddings."""
-        return self.encoder.logits(ids, attend) if self.is_classifier else self.encoder.embeddings(ids, attend)
+        """(batch, length) token ids to (batch, labels) class scores, or to (batch, outputs) embeddings."""
+        if self.is_classifier:
+            return self.encoder.logits(ids, attend)
+        return run_steps(self.steps, self.encoder.hidden_states(ids, attend))
 
     def calibrate(
         self, sentences: Sequence[str], *, method: Method = "percentile", percentile: float = 99.99
@@ -69,7 +77,7 @@ class Model:
 
 
 def load_model(name: str | Path | None = None) -> Model:
-    """Load a classifier or sentence-embedding model.
+    """Load a classifier or a sentence-embedding model.
 
     Parameters
     ----------
@@ -83,30 +91,17 @@ def load_model(name: str | Path | None = None) -> Model:
     ConfigError
         The model is not supported; the message names the parameter.
     """
-    folder = locate_model(name)
+    root = locate_root(name)
+    folder = transformer_folder(root)
     config = read_config(folder / "config.json")
-    if not config.labels:
-        _check_pooling(folder)
+    embeds = not config.labels
     return Model(
-        folder=folder,
+        folder=root,
         config=config,
-        encoder=Encoder(config, read_weights(folder / "model.safetensors")),
-        tokenizer=TextTokenizer(folder / "tokenizer.json", config.vocab_size),
+        encoder=Encoder(config, read_weights(folder)),
+        tokenizer=TextTokenizer(folder, config.vocab_size, read_prompt(root) if embeds else ""),
+        steps=read_steps(root, config.hidden_size) if embeds else (),
     )
-
-
-def _check_pooling(folder: Path) -> None:
-    """Check that a sentence-transformers model takes the mean over tokens."""
-    path = folder / "1_Pooling" / "config.json"
-    if not path.is_file():
-        return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        modes = [name for name, value in found.items() if name.startswith("pooling_mode_") and value is True]
-    except (OSError, ValueError, AttributeError):
-        raise InputError(f"{str(path)!r} is not a JSON object: fetch it again") from None
-    if modes != ["pooling_mode_mean_tokens"]:
-        raise ConfigError("pooling_mode", ", ".join(modes), "supported is pooling_mode_mean_tokens")
 
 
 def as_batch(tokens: Sequence[Tokens]) -> NDArray[np.int64]:
@@ -163,12 +158,7 @@ def read_lines(path: Path) -> list[str]:
     InputError
         The file cannot be read, is empty, or is not UTF-8.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{str(path)!r} is not UTF-8 text: convert it") from None
+    text = read_text(path)
     # Not splitlines(): it also cuts at characters that occur inside sentences, such as U+0085.
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     if not text.strip():

@@ -171,7 +171,7 @@ def pack_model(
     """
     folder = locate_model(model)
     sparsity = fixed_sparsity(config, weight_format) if sparsity is None else sparsity
-    matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder / "model.safetensors"))
+    matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder))
     masks = prune_matrices(
         {name: weight for name, (weight, _) in matrices.items()},
         weight_format,

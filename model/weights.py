@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file as float32."""
+"""Tensors of safetensors files as float32."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from ..spec.errors import InputError
+from ..spec.inputs import read_json
 
-__all__ = ["Float32", "Weights", "read_matrix", "read_weights"]
+__all__ = ["INDEX", "WEIGHTS", "Float32", "Weights", "read_matrix", "read_weights", "weights_file"]
 
 Float32 = NDArray[np.float32]
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""Names of a file with all tensors, and of the index of several files (shards)."""
+
+FLOATS = ("F16", "BF16", "F32", "F64")
+"""Number formats that are read."""
 
 
 class Weights:
@@ -24,21 +31,23 @@ class Weights:
     tensors : mapping of name to float32 array
     prefix : str
         Stands before every name asked for.
+    others : mapping of name to number format
+        Tensors that are not floats. They are refused when they are taken.
     """
 
-    def __init__(self, tensors: Mapping[str, Float32], prefix: str = ""):
-        self._tensors, self._prefix = tensors, prefix
+    def __init__(self, tensors: Mapping[str, Float32], prefix: str = "", others: Mapping[str, str] | None = None):
+        self._tensors, self._prefix, self._others = tensors, prefix, others or {}
 
     def __contains__(self, name: str) -> bool:
-        return self._prefix + name in self._tensors
+        return self._prefix + name in self._tensors or self._prefix + name in self._others
 
     def below(self, prefix: str) -> "Weights":
         """Tensors whose names begin with ``prefix``, without it."""
-        return Weights(self._tensors, self._prefix + prefix)
+        return Weights(self._tensors, self._prefix + prefix, self._others)
 
     def replaced(self, tensors: Mapping[str, Float32]) -> "Weights":
         """The same with other tensors in place of those with these full names."""
-        return Weights({**self._tensors, **tensors}, self._prefix)
+        return Weights({**self._tensors, **tensors}, self._prefix, self._others)
 
     def take(self, name: str, *shape: int) -> Float32:
         """The tensor of this name.
@@ -46,44 +55,60 @@ class Weights:
         Raises
         ------
         InputError
-            It is missing, has another shape, or holds NaN or infinity.
+            It is missing, is not made of floats, has another shape, or holds NaN or infinity.
         """
         name = self._prefix + name
+        if name in self._others:
+            raise InputError(f"tensor {name!r} holds {self._others[name]}, not {', '.join(FLOATS)}: convert it")
         if name not in self._tensors:
-            raise InputError(f"model.safetensors lacks the tensor {name!r}: only BERT encoders are supported")
+            raise InputError(f"{WEIGHTS} lacks the tensor {name!r}: it does not belong to this config.json")
         tensor = self._tensors[name]
         if tensor.shape != shape:
             raise InputError(f"tensor {name!r} has shape {tensor.shape}, but config.json asks for {shape}")
         if not np.isfinite(tensor).all():
-            raise InputError(f"tensor {name!r} holds NaN or infinity: the model file is damaged")
+            raise InputError(f"tensor {name!r} holds NaN or infinity as float32: the model file is damaged")
         return tensor
 
 
+def weights_file(folder: Path) -> Path | None:
+    """The file with a folder's tensors, or their index; ``None`` if there is neither."""
+    return next((folder / name for name in (WEIGHTS, INDEX) if (folder / name).is_file()), None)
+
+
 def read_weights(path: Path) -> Weights:
-    """Read a safetensors file; 16-bit, bfloat16 and 32-bit floats become float32, other tensors are left out.
+    """Read a model's tensors. Floats of 16, 32 and 64 bits become float32.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file, the index of several (shards), or a folder with either.
 
     Raises
     ------
     InputError
-        The file cannot be read, or is not a complete safetensors file.
+        A file is missing or cannot be read, is not a complete safetensors file, or lacks a tensor of the index.
     """
-    tensors = {}
+    tensors, others = {}, {}
     for name, entry in _entries(path).items():
+        # Checkpoints from before 2019 call the parameters of a layer norm gamma and beta.
+        modern = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         values = _as_float32(entry["dtype"], entry["data"])
-        if values is not None:
-            # Checkpoints from before 2019 call the parameters of a layer norm gamma and beta.
-            modern = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        if values is None:
+            others[modern] = entry["dtype"]
+        else:
             tensors[modern] = values.reshape(entry["shape"])
-    return Weights(tensors)
+    return Weights(tensors, others=others)
 
 
 def read_matrix(path: Path, name: str | None) -> Float32:
-    """One weight matrix of any safetensors file.
+    """One weight matrix of a model's tensors.
 
     Parameters
     ----------
+    path : Path
+        As for :func:`read_weights`.
     name : str or None
-        Of a tensor of two dimensions and 16-bit, bfloat16 or 32-bit floats. ``None`` is refused with some names.
+        Of a tensor of two dimensions and floats of 16, 32 or 64 bits. ``None`` is refused with some names.
 
     Raises
     ------
@@ -104,9 +129,6 @@ def read_matrix(path: Path, name: str | None) -> Float32:
     return values.reshape(shape)
 
 
-FLOATS = ("F16", "BF16", "F32")
-
-
 def _suggestion(name: str | None, matrices: list[str]) -> str:
     near = get_close_matches(name or "", matrices, n=3, cutoff=0.4) or sorted(matrices)[:3]
     return f"try {' or '.join(map(repr, near))}" if near else "the file holds no matrix of floats"
@@ -114,19 +136,51 @@ def _suggestion(name: str | None, matrices: list[str]) -> str:
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
     """``dtype``, ``shape`` and ``data`` of each tensor."""
+    if path.is_dir():
+        found = weights_file(path)
+        if found is None:
+            raise InputError(f"folder {str(path)!r} lacks {WEIGHTS}: name a folder that has it, or a file")
+        path = found
+    return _sharded(path) if path.suffix == ".json" else _single(path)
+
+
+def _single(path: Path) -> dict[str, dict[str, Any]]:
     try:
         return dict(deserialize(path.read_bytes()))
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
     except SafetensorError as error:
+        # A number format that the library does not know is an error of the header, too.
+        if "unknown variant" in str(error):
+            raise InputError(f"{str(path)!r} has a number format that is not supported: convert it to floats") from None
         raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
 
 
+def _sharded(index: Path) -> dict[str, dict[str, Any]]:
+    """Tensors of several files, which the index names."""
+    places = read_json(index, dict).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(shard, str) for shard in places.values()):
+        raise InputError(f"{str(index)!r} has no weight_map from tensors to files: fetch it again")
+    entries: dict[str, dict[str, Any]] = {}
+    for shard in sorted(set(places.values())):
+        # Only beside the index: a model must not make us read files elsewhere.
+        if shard in ("", ".", "..") or set("/\\\0") & set(shard):
+            raise InputError(f"{str(index)!r} names the shard {shard!r}, which is not a file's name: fetch it again")
+        if not index.with_name(shard).is_file():
+            raise InputError(f"the shard {shard!r}, which {index.name} names, is missing: complete the folder")
+        found = _single(index.with_name(shard))
+        for name in (name for name, place in places.items() if place == shard):
+            if name not in found:
+                raise InputError(f"the shard {shard!r} lacks the tensor {name!r}, which {index.name} places there")
+            entries[name] = found[name]
+    return entries
+
+
 def _as_float32(dtype: str, data: bytes) -> Float32 | None:
-    if dtype == "F32":
-        return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
-    if dtype == "F16":
-        return np.frombuffer(data, "<f2").astype(np.float32)
+    """(values,) float32; ``None`` for number formats that are not floats."""
     if dtype == "BF16":  # the upper half of a float32
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    return None
+    if dtype not in FLOATS:
+        return None
+    with np.errstate(over="ignore"):  # a float64 that is too large becomes infinity, which is refused when it is taken
+        return np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype]).astype(np.float32, copy=False)

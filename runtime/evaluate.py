@@ -111,7 +111,8 @@ def score(dataset: Dataset, outputs: Float32) -> float:
     if dataset.task == "sst2":
         return float((outputs.argmax(axis=1) == targets).mean())
     first, second = np.split(outputs.astype(np.float64), 2)
-    similarity = (first * second).sum(axis=1)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    similarity = (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
     if np.ptp(similarity) == 0:
         return 0.0
     return float(np.asarray(spearmanr(similarity, targets))[0])

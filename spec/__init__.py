@@ -19,6 +19,7 @@ heads                 a head's operands and statistics, as golden model and hard
 base                  base class of configurations, and checks of their fields
 errors                errors that users see
 files                 output files that are written completely or not at all
+inputs                text and JSON files that users give
 ====================  ==============================================================================================
 """
 

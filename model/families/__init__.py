@@ -1,9 +1,9 @@
 """Families of encoders: how each writes its sizes, and how it names its tensors. One file per family."""
 
-import json
 from pathlib import Path
 
-from ...spec.errors import ConfigError, InputError
+from ...spec.errors import ConfigError
+from ...spec.inputs import read_json
 from ..config import EncoderConfig
 from .bert import BERT
 from .distilbert import DISTILBERT
@@ -26,14 +26,11 @@ def read_config(path: Path) -> EncoderConfig:
     ConfigError
         A parameter is missing or says something unsupported; the message names it and what is supported.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"{str(path)!r} is not a JSON object: fetch it again")
+    found = read_json(path, dict)
+    quantised = found.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise ConfigError("quantization_config", method, "choose the model before its quantisation")
     model_type = found.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if family is None:

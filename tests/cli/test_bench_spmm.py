@@ -312,7 +312,11 @@ def test_bench_rejects_tensors(tensors, tensor, words):
 
 def test_bench_rejects_files(tensors, tmp_path):
     tensors.write_bytes(tensors.read_bytes()[:-1])
-    for path, word in ((tensors, "truncated"), (tmp_path / "nowhere", "cannot read"), (tmp_path, "cannot read")):
+    for path, word in (
+        (tensors, "truncated"),
+        (tmp_path / "nowhere", "cannot read"),
+        (tmp_path, "lacks model.safetensors"),
+    ):
         line = refused("bench", "spmm", "--preset", "tiny", "--weights", path, "--tensor", "layer.0.wide.weight")
         assert word in line
         assert path.name in line
