@@ -21,7 +21,7 @@ from .toolchain import ToolError
 __all__ = ["Transfers", "VerilatorSimulator"]
 
 SLICE = 2_000
-"""Cycles after which the simulator returns to Python, so that a signal can end it: a second for the largest hardware."""
+"""Cycles after which the simulator returns to Python, so that a signal can end it within a second or two."""
 
 _UINT32 = ctypes.POINTER(ctypes.c_uint32)
 _UINT64 = ctypes.POINTER(ctypes.c_uint64)

@@ -18,12 +18,10 @@ errors             :class:`ThresherError`, :class:`SimulationError`
 
 from importlib import import_module
 
-# Not from typing: the command line can handle Ctrl-C only after this file.
+# Not from typing, which takes time: until this file is read, the command line cannot handle Ctrl-C.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from thresher.golden.attention.core import attention_head
     from thresher.golden.spmm.engine import sparse_product
     from thresher.golden.spmm.packing import PackedWeights, pack, unpack
@@ -109,7 +107,7 @@ _MODULES = {
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
-def __getattr__(name: str) -> "Any":
+def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version()
     if name not in _HOMES:
