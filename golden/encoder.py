@@ -96,12 +96,14 @@ class Encoder:
     ----------
     heads : int
         H, of every layer.
-    words : (vocabulary, C) int8
+    words : (vocabulary, E) int8
         Embedding of each token.
-    places : (types, positions, C) int8
-        Sum of the embeddings of a token type and a position.
+    places : (places, E) int8
+        Embedding of each place: the sum of those of a position and a token type.
     embedding_norm : LayerNorm
-        x is the embedding of the token, y that of its place.
+        Over E channels. x is the embedding of the token, y that of its place.
+    projection : Product, optional
+        From the E channels of the embeddings to C, if they differ.
     layers : tuple of EncoderLayer
     classifier : tuple of Product
         Applied one after the other to the first token of a text; empty if the encoder gives embeddings.
@@ -113,6 +115,7 @@ class Encoder:
     words: Int8
     places: Int8
     embedding_norm: LayerNorm
+    projection: Product | None
     layers: tuple[EncoderLayer, ...]
     classifier: tuple[Product, ...]
     output_shift: Int64
@@ -124,12 +127,12 @@ class Text:
 
     Attributes
     ----------
-    ids, types : tuple of int
-        Row of ``words``, and token type, of each token.
+    ids, places : tuple of int
+        Rows of ``words`` and of ``places`` for each token.
     """
 
     ids: tuple[int, ...]
-    types: tuple[int, ...]
+    places: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -149,7 +152,7 @@ def encode(
         Engine of the products.
     encoder : Encoder
     texts : sequence of Text
-        At least one token each, at most as many as the encoder has positions.
+        At least one token each.
     commands : Commands
     attend : Attend
 
@@ -160,10 +163,10 @@ def encode(
     Raises
     ------
     InputError
-        A text is empty or too long, a token does not exist, or a product does not fit the engine.
+        A text is empty, a token or place does not exist, or a product does not fit the engine.
     """
     ends = np.cumsum([len(text) for text in texts])[:-1]
-    x = _embed(encoder, texts)
+    x = _embed(config, encoder, texts)
     for number, layer in enumerate(encoder.layers):
         projected = np.split(layer.projections(config, x), ends, axis=1)
         heads = [
@@ -178,17 +181,20 @@ def encode(
     return np.split(x, ends, axis=1)
 
 
-def _embed(encoder: Encoder, texts: Sequence[Text]) -> Int8:
-    types, positions, _ = encoder.places.shape
+def _embed(config: SpmmConfig, encoder: Encoder, texts: Sequence[Text]) -> Int8:
     for text in texts:
-        if not 1 <= len(text) <= positions or len(text.types) != len(text):
-            raise InputError(f"a text must have from 1 to {positions} tokens, and a type for each, not {len(text)}")
-        for name, numbers, count in (("ids", text.ids, len(encoder.words)), ("types", text.types, types)):
+        if not text.ids or len(text.places) != len(text):
+            raise InputError(f"a text must have at least one token and a place for each, not {text}")
+        for name, numbers, count in (
+            ("ids", text.ids, len(encoder.words)),
+            ("places", text.places, len(encoder.places)),
+        ):
             if min(numbers) < 0 or max(numbers) >= count:
                 raise InputError(f"{name} must be from 0 to {count - 1}, not {min(numbers)}…{max(numbers)}")
     words = encoder.words[np.concatenate([text.ids for text in texts])]
-    places = np.concatenate([encoder.places[text.types, np.arange(len(text))] for text in texts])
-    return add_and_normalise(encoder.embedding_norm, words.T, places.T)[0]
+    places = encoder.places[np.concatenate([text.places for text in texts])]
+    x, _ = add_and_normalise(encoder.embedding_norm, words.T, places.T)
+    return x if encoder.projection is None else encoder.projection(config, x)
 
 
 def _heads(count: int, projected: Int8) -> Iterator[tuple[Int8, Int8, Int8]]:

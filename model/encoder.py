@@ -174,19 +174,30 @@ class Encoder:
             self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
 
-    def embed(self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None) -> Float32:
-        """(batch, length) token ids and types to (batch, length, hidden) input of the first layer; see
+    def places(
+        self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(batch, length) token ids and types to positions and types, rows of the two embeddings; see
         :meth:`hidden_states`."""
         padding, last = self.config.padding, self.config.type_vocab_size - 1
-        positions = np.arange(ids.shape[1]) if padding is None else positions_after_padding(ids, padding)
+        positions = positions_after_padding(ids, padding) if padding is not None else np.arange(ids.shape[1])
+        if types is None or not self.config.pair_types:
+            types = np.zeros_like(ids)
+        if self.types is not None and types.max(initial=0) > last:
+            raise InputError(f"a token has type {types.max()}, but the model's types end at {last}: give no pairs")
+        return np.broadcast_to(positions, ids.shape), types
+
+    def embed(
+        self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None, observe: Observe = _ignore
+    ) -> Float32:
+        """(batch, length) token ids and types to (batch, length, hidden) input of the first layer; see
+        :meth:`hidden_states`."""
+        positions, types = self.places(ids, types)
         x = self.words[ids] + self.positions[positions]
         if self.types is not None:
-            if types is None or not self.config.pair_types:
-                types = np.zeros_like(ids)
-            if types.max(initial=0) > last:
-                raise InputError(f"a token has type {types.max()}, but the model's types end at {last}: give no pairs")
             x = x + self.types[types]
         x = self.embedding_norm(x)
+        observe(0, "embedding_norm", x)
         return x if self.projection is None else self.projection(x)
 
     def hidden_states(
@@ -206,9 +217,9 @@ class Encoder:
         attend : Attend
             Computes the attention of a layer.
         observe : Observe
-            Is given every tensor of every layer: ``input``, ``query``, ``key``, ``value``, ``context`` (of all heads),
-            ``attention_output``, ``attention_norm``, ``intermediate`` (before its activation), ``output`` and
-            ``output_norm``.
+            Is given ``embedding_norm`` as a tensor of layer 0, and of every layer ``input``, ``query``, ``key``,
+            ``value``, ``context`` (of all heads), ``attention_output``, ``attention_norm``, ``intermediate`` (before
+            its activation), ``output`` and ``output_norm``.
         types : (batch, length) int64, optional
             Token types, by default 0. Encoders without ``pair_types`` take every type for 0.
 
@@ -227,7 +238,7 @@ class Encoder:
         def split_heads(x: Float32) -> Float32:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
-        x, bias = self.embed(ids, types), None
+        x, bias = self.embed(ids, types, observe), None
         if self.score_bias is not None:
             bias = self.score_bias[distance_buckets(length)].transpose(2, 0, 1)
         for i, layer in enumerate(self.layers):

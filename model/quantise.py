@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,12 @@ from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX
 from ..spec.inputs import read_text
 from .encoder import Encoder, float_attention
+from .ranges import ChannelRanges, Method, check_method
 from .weights import Float32
 
 __all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "load_scales", "quantise"]
 
 Int8 = NDArray[np.int8]
-Method = Literal["min-max", "percentile"]
 
 
 def quantise(name: str, x: Float32, scale: float) -> Int8:
@@ -115,34 +114,6 @@ class AttentionScales:
             raise InputError(f"calibration is not JSON of attention scales ({error}): calibrate again") from None
 
 
-_HISTOGRAM_SHIFT = 14
-"""Low bits of a float32 that a histogram bin ignores. Bins are 2^−9 of their value wide."""
-
-
-@dataclass
-class _Range:
-    """Magnitudes counted in logarithmic bins, which take constant memory for any number of values."""
-
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << (31 - _HISTOGRAM_SHIFT), np.int64))
-    peak: float = 0.0
-
-    def observe(self, x: Float32) -> None:
-        magnitude = np.abs(np.ascontiguousarray(x, np.float32))
-        self.peak = max(self.peak, float(magnitude.max(initial=0)))
-        self.counts += np.bincount(magnitude.view(np.uint32).ravel() >> _HISTOGRAM_SHIFT, minlength=len(self.counts))
-
-    def bound(self, percentile: float) -> float:
-        """Magnitude that ``percentile`` percent of the values do not exceed (upper edge of its bin)."""
-        cumulative = self.counts.cumsum()
-        bin_ = int(np.searchsorted(cumulative, percentile / 100 * cumulative[-1]))
-        edge = np.array([min(bin_ + 1, len(self.counts) - 1) << _HISTOGRAM_SHIFT], np.uint32).view(np.float32)[0]
-        return min(float(edge), self.peak)
-
-    def scale(self, percentile: float) -> float:
-        bound = self.peak if percentile == 100 else self.bound(percentile)
-        return (bound or 1.0) / INT8_MAX  # a tensor that is always zero fits any scale
-
-
 def calibrate(
     encoder: Encoder,
     batches: Iterable[NDArray[np.int64]],
@@ -156,10 +127,10 @@ def calibrate(
     ----------
     batches : iterable of (batch, length) int64
         Token ids of the calibration sentences.
-    method : "min-max" or "percentile"
-        Whether INT8's 127 stands for the largest magnitude seen, or for the given percentile of the magnitudes.
+    method : Method
+        What INT8's 127 stands for; see :data:`~thresher.model.ranges.METHODS`.
     percentile : float
-        50 < percentile ≤ 100; ignored by min-max.
+        Of the magnitudes, for the method of that name; 50 < percentile ≤ 100.
 
     Raises
     ------
@@ -168,12 +139,10 @@ def calibrate(
     InputError
         There is no sentence, or activations are not finite.
     """
-    if method not in ("min-max", "percentile"):
-        raise ConfigError("method", method, "must be one of min-max, percentile")
-    if not 50 < percentile <= 100:
-        raise ConfigError("percentile", percentile, "must be above 50 and at most 100")
-    percentile = 100.0 if method == "min-max" else float(percentile)
-    ranges = [{name: _Range() for name in "qkvo"} for _ in range(encoder.config.num_hidden_layers)]
+    check_method(method, percentile)
+    ranges = [
+        {name: ChannelRanges(1, fraction_bits=9) for name in "qkvo"} for _ in range(encoder.config.num_hidden_layers)
+    ]
 
     def observe(layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None) -> Float32:
         o = float_attention(layer, q, k, v, bias)
@@ -189,11 +158,15 @@ def calibrate(
         sentences += len(ids)
     if not sentences:
         raise InputError("no calibration sentence was given: give at least one")
+
+    def scale(found: ChannelRanges) -> float:
+        return float(found.bounds(method, percentile=percentile)[0]) / INT8_MAX
+
     return AttentionScales(
         method=method,
-        percentile=percentile,
+        percentile=100.0 if method == "min-max" else float(percentile),
         sentences=sentences,
-        layers=tuple(LayerScales(**{name: r.scale(percentile) for name, r in layer.items()}) for layer in ranges),
+        layers=tuple(LayerScales(**{name: scale(found) for name, found in layer.items()}) for layer in ranges),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from thresher.golden.attention.core import attention_head
 from thresher.golden.encoder import Encoder, EncoderLayer, Product, Text, class_scores, embeddings, encode
-from thresher.golden.vector.layer_norm import LayerNorm
+from thresher.golden.vector.layer_norm import LayerNorm, add_and_normalise
 from thresher.spec import AttentionConfig, InputError, preset, spmm_preset
 from thresher.spec.attention_command import head_command
 
@@ -51,8 +51,9 @@ def layer() -> EncoderLayer:
 ENCODER = Encoder(
     heads=HEADS,
     words=RNG.integers(-128, 128, (50, CHANNELS)).astype(np.int8),
-    places=RNG.integers(-128, 128, (2, 16, CHANNELS)).astype(np.int8),
+    places=RNG.integers(-128, 128, (40, CHANNELS)).astype(np.int8),
     embedding_norm=norm(),
+    projection=None,
     layers=(layer(), layer()),
     classifier=(product(CHANNELS, CHANNELS, table=True), product(CLASSES, CHANNELS)),
     output_shift=RNG.integers(0, 10, CHANNELS),
@@ -60,7 +61,7 @@ ENCODER = Encoder(
 
 
 def text(length: int) -> Text:
-    return Text(ids=tuple(map(int, RNG.integers(0, 50, length))), types=tuple(map(int, RNG.integers(0, 2, length))))
+    return Text(ids=tuple(map(int, RNG.integers(0, 50, length))), places=tuple(range(length)))
 
 
 def commands(_layer, length):
@@ -76,9 +77,8 @@ def commands(_layer, length):
 
 
 def attend(heads):
-    outputs = [attention_head(ATTENTION, *head).output for head in heads]
-    assert all(output is not None for output in outputs)
-    return outputs
+    results = [attention_head(ATTENTION, *head) for head in heads]
+    return [result.output for result in results if result.output is not None]
 
 
 def run(texts, engine=ENGINE):
@@ -139,13 +139,32 @@ def test_sparse_weights_give_the_same(texts, together):
     assert all(np.array_equal(*pair) for pair in zip(found, together, strict=True))
 
 
-def test_types_and_positions_count(together, texts):
-    longest = texts[2]
-    other = replace(longest, types=tuple(1 - kind for kind in longest.types))
-    assert not np.array_equal(run([other])[0], together[2])
-    twice = Text(ids=(3, 3), types=(0, 0))
-    first, second = run([twice])[0].T
+def test_places_count(together, texts):
+    moved = replace(texts[2], places=tuple(range(20, 36)))
+    assert not np.array_equal(run([moved])[0], together[2])
+    first, second = run([Text(ids=(3, 3), places=(0, 1))])[0].T
     assert not np.array_equal(first, second)
+    first, second = run([Text(ids=(3, 3), places=(5, 5))])[0].T
+    assert np.array_equal(first, second)
+
+
+def test_projected_embeddings(texts):
+    """Embeddings of fewer channels: those of the full encoder's first channels, after a projection."""
+    size = 10
+    small = {name: getattr(ENCODER.embedding_norm, name)[:size] for name in ("x_shift", "y_shift", "gain", "bias")}
+    encoder = replace(
+        ENCODER,
+        words=ENCODER.words[:, :size],
+        places=ENCODER.places[:, :size],
+        embedding_norm=LayerNorm(**small, shift=6),
+        projection=product(CHANNELS, size),
+        layers=(),
+    )
+    for one, found in zip(texts, encode(ENGINE, encoder, texts, commands=commands, attend=attend), strict=True):
+        words, places = encoder.words[list(one.ids)].T, encoder.places[list(one.places)].T
+        assert encoder.projection is not None
+        wanted = encoder.projection(ENGINE, add_and_normalise(encoder.embedding_norm, words, places)[0])
+        assert np.array_equal(found, wanted)
 
 
 def test_embeddings_are_sums(texts, together):
@@ -159,12 +178,11 @@ def test_embeddings_are_sums(texts, together):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (Text(ids=(), types=()), "from 1 to 16 tokens"),
-        (Text(ids=(1,) * 17, types=(0,) * 17), "from 1 to 16 tokens"),
-        (Text(ids=(1, 2), types=(0,)), "a type for each"),
-        (Text(ids=(50,), types=(0,)), "ids must be from 0 to 49"),
-        (Text(ids=(-1,), types=(0,)), "ids must be from 0 to 49"),
-        (Text(ids=(1,), types=(2,)), "types must be from 0 to 1"),
+        (Text(ids=(), places=()), "at least one token"),
+        (Text(ids=(1, 2), places=(0,)), "a place for each"),
+        (Text(ids=(50,), places=(0,)), "ids must be from 0 to 49"),
+        (Text(ids=(-1,), places=(0,)), "ids must be from 0 to 49"),
+        (Text(ids=(1,), places=(40,)), "places must be from 0 to 39"),
     ],
 )
 def test_bad_texts(bad, message):

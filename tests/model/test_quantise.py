@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from thresher.model.load import calibration_sentences
-from thresher.model.quantise import AttentionScales, LayerScales, _Range, dequantise, load_scales, quantise
+from thresher.model.quantise import AttentionScales, LayerScales, dequantise, load_scales, quantise
 from thresher.spec import ThresherError, preset
 
 SCALES = AttentionScales(
@@ -39,28 +39,6 @@ def test_quantise_inverts_dequantise(values, scale):
 def test_values_that_are_not_finite_are_rejected(bad):
     with pytest.raises(ThresherError, match="K of layer 3 holds NaN or infinity"):
         quantise("K of layer 3", np.array([0, bad], np.float32), 1.0)
-
-
-@given(
-    x=arrays(np.float32, st.integers(1, 200), elements=st.floats(-1e4, 1e4, width=32)),
-    percentile=st.floats(50.01, 99.999),
-)
-def test_range_bounds_the_percentile_closely(x, percentile):
-    found = _Range()
-    half = len(x) // 2
-    found.observe(x[half:])
-    found.observe(x[:half])
-    magnitude = np.sort(np.abs(x))
-    exact = magnitude[max(0, int(np.ceil(percentile / 100 * len(x))) - 1)]
-    assert found.peak == magnitude[-1]
-    if exact > 1e-30:  # denormal numbers have coarser bins
-        assert exact <= found.bound(percentile) <= max(exact * (1 + 2**-8), exact)
-
-
-def test_scale_of_zeros_is_usable():
-    nothing = _Range()
-    nothing.observe(np.zeros(5, np.float32))
-    assert nothing.scale(100) == nothing.scale(99.9) == 1 / 127
 
 
 def test_min_max_covers_everything_and_percentile_less(default_model):

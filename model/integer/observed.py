@@ -1,0 +1,60 @@
+"""Ranges of every tensor of an encoder on calibration sentences."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spec.errors import InputError
+from ..encoder import Encoder
+from ..ranges import ChannelRanges
+from ..weights import Float32
+
+__all__ = ["Observed", "observe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What an encoder did on some sentences.
+
+    Attributes
+    ----------
+    sentences : int
+    ranges : mapping of (layer, tensor) to ChannelRanges
+        Named as :meth:`~thresher.model.encoder.Encoder.hidden_states` and ``logits`` say.
+    """
+
+    sentences: int
+    ranges: dict[tuple[int, str], ChannelRanges]
+
+
+def observe(encoder: Encoder, batches: Iterable[NDArray[np.int64]]) -> Observed:
+    """Run an encoder in float32 and record the ranges of its tensors.
+
+    Parameters
+    ----------
+    batches : iterable of (batch, length) int64
+        Token ids of the calibration sentences.
+
+    Raises
+    ------
+    InputError
+        There is no sentence, or activations are not finite.
+    """
+    ranges: dict[tuple[int, str], ChannelRanges] = {}
+
+    def record(layer: int, tensor: str, x: Float32) -> None:
+        if not np.isfinite(x).all():
+            raise InputError(f"{tensor} of layer {layer} holds NaN or infinity: check the model's weights")
+        if (layer, tensor) not in ranges:
+            ranges[layer, tensor] = ChannelRanges(x.shape[-1])
+        ranges[layer, tensor].observe(x)
+
+    sentences = 0
+    for ids in batches:
+        (encoder.logits if encoder.config.labels else encoder.hidden_states)(ids, observe=record)
+        sentences += len(ids)
+    if not sentences:
+        raise InputError("no calibration sentence was given: give at least one")
+    return Observed(sentences=sentences, ranges=ranges)
