@@ -16,9 +16,9 @@ from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
-from .attention import check_fits
+from .attention import check_setting
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
-from .classify import Classification, classify
+from .classify import Classification, check_classifier, classify
 from .compare import CheckedBackend
 from .steps import Steps
 
@@ -169,12 +169,13 @@ def answer(
     if trace is not None and backend != "rtl":
         raise ConfigError("trace", str(trace), "needs --backend rtl")
     model = load_model(model_name)
-    # Model and texts are checked before the long work.
-    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+    # Model, texts and thresholds are checked before hardware is built or a board is opened.
+    check_classifier(model, config)
     for text in texts:
         model.encode(text, max_length=config.max_length)
     steps.tell("calibrating")
     scales = model.calibrate(calibration_sentences())
+    check_setting(model.config, config, scales, rho=rho, tau=tau)
     with contextlib.ExitStack() as stack:
         hardware = None
         if backend == "rtl":

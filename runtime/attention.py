@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..golden.attention.core import HeadResult, attention_head
+from ..model.config import EncoderConfig
 from ..model.quantise import AttentionScales, dequantise, quantise
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
@@ -15,7 +16,7 @@ from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
 from .backends import Backend
 
-__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits"]
+__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits", "check_setting"]
 
 
 class HeadShape(NamedTuple):
@@ -89,6 +90,25 @@ def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> N
             f"the model's heads have {head_dim} dimensions, but this hardware takes at most {config.max_head_dim}: "
             "choose a larger preset"
         )
+
+
+def check_setting(
+    model: EncoderConfig, config: AttentionConfig, scales: AttentionScales, *, rho: float, tau: float
+) -> None:
+    """Check before any work that all heads of a model can run on the hardware with these scales and thresholds.
+
+    Raises
+    ------
+    InputError
+        The heads do not fit; see :func:`check_fits`.
+    ConfigError
+        There are too few or too many scales, or ρ, τ or a scale is out of range.
+    """
+    check_fits(config, model.head_dim, score_bias=model.has_score_bias)
+    if len(scales.layers) != model.num_hidden_layers:
+        raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
+    for layer in scales.layers:
+        layer.command(config, length=1, head_dim=model.head_dim, rho=rho, tau=tau)
 
 
 class AcceleratorAttention:

@@ -18,7 +18,7 @@ from .attention import AcceleratorAttention, check_fits
 from .backends import Backend
 from .passes import Progress
 
-__all__ = ["Classification", "HeadPicture", "HeadSummary", "classify"]
+__all__ = ["Classification", "HeadPicture", "HeadSummary", "check_classifier", "classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,21 @@ class Classification:
         return sum(counted) if len(counted) == len(self.heads) else None
 
 
+def check_classifier(model: Model, config: AttentionConfig) -> None:
+    """Check that a model classifies, and that its heads fit the hardware.
+
+    Raises
+    ------
+    InputError
+        One of these is not so.
+    """
+    if not model.is_classifier:
+        raise InputError("this model has no classification head: choose a model that classifies")
+    if len(model.config.labels) == 1:
+        raise InputError("this model gives one score and no classes: choose a model that classifies")
+    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+
+
 def classify(
     model: Model,
     sentences: Sequence[str],
@@ -144,11 +159,7 @@ def classify(
         ρ, τ or the head of the picture is out of range.
     """
     shape = model.config
-    if not model.is_classifier:
-        raise InputError("this model has no classification head: choose a model that classifies")
-    if len(shape.labels) == 1:
-        raise InputError("this model gives one score and no classes: choose a model that classifies")
-    check_fits(config, shape.head_dim, score_bias=shape.has_score_bias)
+    check_classifier(model, config)
     if picture is not None and not (
         0 <= picture[0] < shape.num_hidden_layers and 0 <= picture[1] < shape.num_attention_heads
     ):

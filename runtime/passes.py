@@ -12,7 +12,7 @@ from ..model.tokenizer import Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
-from .attention import AcceleratorAttention, AttentionTotals, check_fits
+from .attention import AcceleratorAttention, AttentionTotals, check_setting
 from .backends import GoldenBackend, RandomMaskBackend
 from .workers import run_in_workers
 
@@ -91,18 +91,6 @@ def _run_in_worker(number: int, tokens: list[Tokens]) -> _Part:
     return _work.run(number, tokens)
 
 
-def _check(model: Model, setting: Setting, scales: AttentionScales) -> None:
-    """Check a setting before any work."""
-    if setting.config is None:
-        return
-    head_dim = model.config.head_dim
-    check_fits(setting.config, head_dim, score_bias=model.config.has_score_bias)
-    if len(scales.layers) != model.config.num_hidden_layers:
-        raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
-    for layer in scales.layers:
-        layer.command(setting.config, length=1, head_dim=head_dim, rho=setting.rho, tau=setting.tau)
-
-
 def run_settings(
     model: Model,
     tokens: Sequence[Tokens],
@@ -133,7 +121,8 @@ def run_settings(
     if jobs < 1:
         raise ConfigError("jobs", jobs, "must be at least 1")
     for setting in settings:
-        _check(model, setting, scales)
+        if setting.config is not None:
+            check_setting(model.config, setting.config, scales, rho=setting.rho, tau=setting.tau)
     batches = length_batches(tokens)
     parts: dict[int, _Part] = {}
     done = 0
