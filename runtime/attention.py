@@ -1,14 +1,19 @@
 """A model's attention on the accelerator: quantise, run the heads on a backend, dequantise, count."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
 
 from ..golden.attention.core import HeadResult, attention_head
+<<<<<<< Updated upstream
 from ..model.config import EncoderConfig
 from ..model.quantise import AttentionScales, dequantise, quantise
+=======
+from ..model.quantise import AttentionScales, Int8, dequantise, quantise
+>>>>>>> Stashed changes
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
@@ -16,7 +21,11 @@ from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
 from .backends import Backend
 
+<<<<<<< Updated upstream
 __all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits", "check_setting"]
+=======
+__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits", "count_heads", "run_heads"]
+>>>>>>> Stashed changes
 
 
 class HeadShape(NamedTuple):
@@ -92,14 +101,22 @@ def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> N
         )
 
 
+<<<<<<< Updated upstream
 def check_setting(
     model: EncoderConfig, config: AttentionConfig, scales: AttentionScales, *, rho: float, tau: float
 ) -> None:
     """Check before any work that all heads of a model can run on the hardware with these scales and thresholds.
+=======
+def run_heads(
+    config: AttentionConfig, backend: Backend, heads: Sequence[Head]
+) -> tuple[list[Int8], list[HeadStatistics]]:
+    """Outputs and statistics of heads on a backend.
+>>>>>>> Stashed changes
 
     Raises
     ------
     InputError
+<<<<<<< Updated upstream
         The heads do not fit; see :func:`check_fits`.
     ConfigError
         There are too few or too many scales, or ρ, τ or a scale is out of range.
@@ -109,6 +126,39 @@ def check_setting(
         raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
     for layer in scales.layers:
         layer.command(config, length=1, head_dim=model.head_dim, rho=rho, tau=tau)
+=======
+        The hardware rejected a head.
+    """
+    outputs, statistics = [], []
+    for (command, *_), (output, found) in zip(heads, backend.run(config, heads), strict=True):
+        if output is None:
+            raise InputError(
+                f"the hardware rejected a head of {command.query_length} tokens and {command.head_dim} dimensions "
+                f"({found.error.name}): choose a larger preset"
+            )
+        outputs.append(output)
+        statistics.append(found)
+    return outputs, statistics
+
+
+def count_heads(
+    config: AttentionConfig, heads: Sequence[Head], statistics: Sequence[HeadStatistics]
+) -> AttentionTotals:
+    """Counts over heads that have run."""
+    commands = [command for command, *_ in heads]
+    return AttentionTotals(
+        heads=len(statistics),
+        pruned_heads=sum(s.pruned for s in statistics),
+        blocks=sum(ceil_div(c.query_length, config.block) * ceil_div(c.key_length, config.block) for c in commands),
+        kept_blocks=sum(s.kept_blocks for s in statistics),
+        outputs=sum(c.query_length * c.head_dim for c in commands),
+        saturations=sum(s.saturations for s in statistics),
+        shapes=Counter(
+            HeadShape(c.query_length, c.head_dim, s.kept_blocks, s.pruned)
+            for c, s in zip(commands, statistics, strict=True)
+        ),
+    )
+>>>>>>> Stashed changes
 
 
 class AcceleratorAttention:
@@ -172,29 +222,10 @@ class AcceleratorAttention:
         if self._watch is not None and self._watch[0] == layer:
             self._watched = work[self._watch[1]]
 
-        outputs, statistics = [], []
-        for output, found in self.backend.run(self.config, work):
-            if output is None:
-                raise InputError(
-                    f"the hardware rejected a head of {length} tokens and {d} dimensions "
-                    f"({found.error.name}): choose a larger preset"
-                )
-            outputs.append(output)
-            statistics.append(found)
-        self._count(statistics, length, d)
-        return dequantise(np.stack(outputs).reshape(q.shape), scales.o)
-
-    def _count(self, statistics: list[HeadStatistics], length: int, d: int) -> None:
+        outputs, statistics = run_heads(self.config, self.backend, work)
         self.log.append(statistics)
-        self.totals += AttentionTotals(
-            heads=len(statistics),
-            pruned_heads=sum(s.pruned for s in statistics),
-            blocks=len(statistics) * ceil_div(length, self.config.block) ** 2,
-            kept_blocks=sum(s.kept_blocks for s in statistics),
-            outputs=len(statistics) * length * d,
-            saturations=sum(s.saturations for s in statistics),
-            shapes=Counter(HeadShape(length, d, s.kept_blocks, s.pruned) for s in statistics),
-        )
+        self.totals += count_heads(self.config, work, statistics)
+        return dequantise(np.stack(outputs).reshape(q.shape), scales.o)
 
     def watched(self) -> HeadResult | None:
         """Golden result of the watched head with its trace, or ``None`` before its layer has run."""
