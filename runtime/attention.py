@@ -8,12 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..golden.attention.core import HeadResult, attention_head
-<<<<<<< Updated upstream
 from ..model.config import EncoderConfig
-from ..model.quantise import AttentionScales, dequantise, quantise
-=======
 from ..model.quantise import AttentionScales, Int8, dequantise, quantise
->>>>>>> Stashed changes
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
@@ -21,11 +17,15 @@ from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
 from .backends import Backend
 
-<<<<<<< Updated upstream
-__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits", "check_setting"]
-=======
-__all__ = ["AcceleratorAttention", "AttentionTotals", "HeadShape", "check_fits", "count_heads", "run_heads"]
->>>>>>> Stashed changes
+__all__ = [
+    "AcceleratorAttention",
+    "AttentionTotals",
+    "HeadShape",
+    "check_fits",
+    "check_setting",
+    "count_heads",
+    "run_heads",
+]
 
 
 class HeadShape(NamedTuple):
@@ -101,22 +101,14 @@ def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> N
         )
 
 
-<<<<<<< Updated upstream
 def check_setting(
     model: EncoderConfig, config: AttentionConfig, scales: AttentionScales, *, rho: float, tau: float
 ) -> None:
     """Check before any work that all heads of a model can run on the hardware with these scales and thresholds.
-=======
-def run_heads(
-    config: AttentionConfig, backend: Backend, heads: Sequence[Head]
-) -> tuple[list[Int8], list[HeadStatistics]]:
-    """Outputs and statistics of heads on a backend.
->>>>>>> Stashed changes
 
     Raises
     ------
     InputError
-<<<<<<< Updated upstream
         The heads do not fit; see :func:`check_fits`.
     ConfigError
         There are too few or too many scales, or ρ, τ or a scale is out of range.
@@ -126,7 +118,16 @@ def run_heads(
         raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
     for layer in scales.layers:
         layer.command(config, length=1, head_dim=model.head_dim, rho=rho, tau=tau)
-=======
+
+
+def run_heads(
+    config: AttentionConfig, backend: Backend, heads: Sequence[Head]
+) -> tuple[list[Int8], list[HeadStatistics]]:
+    """Outputs and statistics of heads on a backend.
+
+    Raises
+    ------
+    InputError
         The hardware rejected a head.
     """
     outputs, statistics = [], []
@@ -158,7 +159,6 @@ def count_heads(
             for c, s in zip(commands, statistics, strict=True)
         ),
     )
->>>>>>> Stashed changes
 
 
 class AcceleratorAttention:
