@@ -1,6 +1,6 @@
 """Number formats of the vector unit: residual sums, LayerNorm, and sums over tokens."""
 
-from .formats import INT8_PEAK, signed_bits, unsigned_bits
+from .formats import INT8_MAX, INT8_PEAK, signed_bits, unsigned_bits
 
 __all__ = [
     "CHANNEL_SHIFT_BITS",
@@ -36,7 +36,7 @@ CHANNEL_SHIFT_BITS = unsigned_bits(CHANNEL_SHIFT_MAX)
 SUM_PEAK = 2 * INT8_PEAK << CHANNEL_SHIFT_MAX
 SUM_BITS = signed_bits(-SUM_PEAK, SUM_PEAK - 1)
 """A residual sum v fits one operand of an 18×18 multiplier."""
-TOTAL_BITS = signed_bits(-SUM_PEAK * MAX_CHANNELS, SUM_PEAK * MAX_CHANNELS)
+TOTAL_BITS = signed_bits(-2 * SUM_PEAK * (MAX_CHANNELS - 1), 2 * SUM_PEAK * (MAX_CHANNELS - 1))
 """Of S1, the sum of v over the channels, and of C·v − S1."""
 SQUARE_SUM_BITS = unsigned_bits(SUM_PEAK**2 * MAX_CHANNELS)
 """Of S2, the sum of v²."""
@@ -61,5 +61,5 @@ GAIN_BITS = 16
 NORM_BIAS_BITS = 32
 NORM_SHIFT_BITS = 5
 
-POOL_BITS = signed_bits(-INT8_PEAK * MAX_TOKENS << CHANNEL_SHIFT_MAX, INT8_PEAK * MAX_TOKENS << CHANNEL_SHIFT_MAX)
+POOL_BITS = signed_bits(-INT8_PEAK * MAX_TOKENS << CHANNEL_SHIFT_MAX, INT8_MAX * MAX_TOKENS << CHANNEL_SHIFT_MAX)
 """Of a sum over the tokens of a text."""

@@ -20,7 +20,7 @@ def sum_tokens(x: Int8, shift: Int64) -> Int64:
 
     Returns
     -------
-    (C,) int64, 29 bits signed
+    (C,) int64, 27 bits signed
 
     Raises
     ------
