@@ -4,8 +4,9 @@ Each layer normalises the sum of a sublayer and its input (post-norm). Sequences
 sequences of one length.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -173,6 +174,28 @@ class Encoder:
             self.head_activation = ACTIVATIONS[names.head.activation]
             self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
+
+    def linears(self) -> dict[str, Linear]:
+        """Every projection and feed-forward layer, under the names of :attr:`EncoderConfig.matrices`."""
+        return {
+            name: getattr(layer, part)
+            for number, layer in enumerate(self.layers)
+            for part, name in self._names(number).items()
+        }
+
+    def with_linears(self, linears: Mapping[str, Linear]) -> "Encoder":
+        """The same encoder with other projections and feed-forward layers, named as in :meth:`linears`."""
+        other = copy(self)
+        other.layers = [
+            replace(layer, **{part: linears[name] for part, name in self._names(number).items()})
+            for number, layer in enumerate(self.layers)
+        ]
+        return other
+
+    def _names(self, number: int) -> dict[str, str]:
+        layout = self.config.layout
+        parts = ("query", "key", "value", "attention_output", "intermediate", "output")
+        return {part: layout.layer.format(number) + getattr(layout, part) for part in parts}
 
     def places(
         self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None
