@@ -1,6 +1,7 @@
 """A whole encoder in integers: the golden model, with its heads on a backend."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,32 +19,46 @@ from ..spec.spmm_config import SpmmConfig
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
-__all__ = ["integer_outputs"]
+__all__ = ["Coprocessor", "integer_outputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coprocessor:
+    """A model's encoder in integers, and the hardware that it runs on.
+
+    Parameters
+    ----------
+    integer : IntegerEncoder
+    engine : SpmmConfig
+        Computes the products.
+    """
+
+    integer: IntegerEncoder
+    engine: SpmmConfig
 
 
 def integer_outputs(
     model: Model,
-    integer: IntegerEncoder,
+    coprocessor: Coprocessor,
     ids: NDArray[np.int64],
     types: NDArray[np.int64] | None = None,
     *,
     config: AttentionConfig,
-    engine: SpmmConfig,
     backend: Backend,
     rho: float = -1.0,
     tau: float = 0.0,
 ) -> tuple[Float32, AttentionTotals]:
-    """Class scores, or embeddings, of texts of one length.
+    """Outputs of the head, or embeddings, of texts of one length.
 
     Parameters
     ----------
     model : Model
-    integer : IntegerEncoder
+    coprocessor : Coprocessor
         Made of this model.
     ids, types : (batch, length) int64
         Token ids and types.
-    config, engine
-        Hardware of the heads and of the products.
+    config : AttentionConfig
+        Hardware of the heads.
     backend : Backend
         Runs the heads.
     rho, tau : float
@@ -62,7 +77,7 @@ def integer_outputs(
     ConfigError
         A threshold is out of range.
     """
-    head_dim = model.config.head_dim
+    integer, engine, head_dim = coprocessor.integer, coprocessor.engine, model.config.head_dim
     totals = AttentionTotals()
 
     def commands(layer: int, length: int) -> HeadCommand:

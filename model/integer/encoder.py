@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,7 @@ def integer_encoder(
     encoder: Encoder,
     batches: Iterable[NDArray[np.int64]],
     *,
+    types: Iterable[NDArray[np.int64] | None] = repeat(None),
     method: Method = "min-max",
     percentile: float = 99.99,
     per_channel: bool = True,
@@ -199,6 +201,8 @@ def integer_encoder(
     encoder : Encoder
     batches : iterable of (batch, length) int64
         Token ids of the calibration sentences.
+    types : iterable of (batch, length) int64, optional
+        Their token types, by default 0.
     method : Method
         How the bound of a tensor's INT8 values is found. See :data:`~thresher.model.integer.ranges.METHODS`.
     percentile : float
@@ -217,7 +221,7 @@ def integer_encoder(
     """
     if encoder.score_bias is not None:
         raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
-    bounds = _Bounds(observe(encoder, batches), method, percentile, per_channel)
+    bounds = _Bounds(observe(encoder, batches, types=types), method, percentile, per_channel)
     units = [_input_units(encoder, bounds, layer) for layer in range(len(encoder.layers) + 1)]
     scales = [_attention_scales(bounds, layer) for layer in range(len(encoder.layers))]
     layers = [

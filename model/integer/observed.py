@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,20 @@ class Observed:
     ranges: dict[tuple[int, str], ChannelRanges]
 
 
-def observe(encoder: Encoder, batches: Iterable[NDArray[np.int64]]) -> Observed:
+def observe(
+    encoder: Encoder,
+    batches: Iterable[NDArray[np.int64]],
+    *,
+    types: Iterable[NDArray[np.int64] | None] = repeat(None),
+) -> Observed:
     """Run an encoder in float32 and record the ranges of its tensors.
 
     Parameters
     ----------
     batches : iterable of (batch, length) int64
         Token ids of the calibration sentences.
+    types : iterable of (batch, length) int64, optional
+        Their token types, by default 0.
 
     Raises
     ------
@@ -52,8 +60,9 @@ def observe(encoder: Encoder, batches: Iterable[NDArray[np.int64]]) -> Observed:
         ranges[layer, tensor].observe(x)
 
     sentences = 0
-    for ids in batches:
-        (encoder.logits if encoder.config.labels else encoder.hidden_states)(ids, observe=record)
+    run = encoder.logits if encoder.config.labels else encoder.hidden_states
+    for ids, types_of_ids in zip(batches, types, strict=False):  # without types, there is no end of them
+        run(ids, observe=record, types=types_of_ids)
         sentences += len(ids)
     if not sentences:
         raise InputError("no calibration sentence was given: give at least one")
