@@ -14,7 +14,7 @@ import typer
 
 from ..spec.cache import CacheError, home_variables
 from ..spec.errors import SimulationError, ThresherError
-from ..spec.processes import Interrupted, interruptible, raise_soon
+from ..spec.processes import ENDING_SIGNALS, Interrupted, interruptible, raise_soon
 from .terminal import prepare_streams, say
 
 # Commands import the other rooms when they run, so that `thresher --help` is fast.
@@ -22,6 +22,9 @@ from .terminal import prepare_streams, say
 __all__ = ["app", "bench_app", "command", "execute", "note", "print_json", "require_bit_exact"]
 
 DEFECT = "this is a defect of thresher, please report it with the command line"
+
+ENDED = [128 + number for number in ENDING_SIGNALS]
+"""Exit codes after Ctrl-C and other signals."""
 
 app = typer.Typer(
     help="Sparse INT8 transformers: trained models on generated hardware, bit for bit.",
@@ -121,10 +124,11 @@ def execute() -> None:
     try:
         with interruptible():
             _run_app()
-    finally:
-        # An interruption while Python shuts down ends it at once.
+    except SystemExit as end:
+        # While Python shuts down, Ctrl-C ends it at once, and changes nothing after an interruption.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN if end.code in ENDED else signal.SIG_DFL)
+        raise
 
 
 def _run_app() -> None:

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -10,8 +11,12 @@ from matplotlib.patches import Patch
 
 from ..runtime.classify import HeadPicture
 from ..spec.files import write_whole
+from .terminal import visible
 
 __all__ = ["draw_head", "save_figure"]
+
+# Tokens and names of tensors are no formulas, also if they contain dollar signs.
+matplotlib.rcParams.update({"text.parse_math": False, "text.usetex": False})
 
 KEPT, PRUNED = "#2f6f9f", "#e9e6df"
 
@@ -35,7 +40,8 @@ def draw_head(head: HeadPicture, path: Path, *, title: str) -> None:
     size = min(14.0, max(4.0, 0.28 * n))
     figure = Figure((2 * size + 1.5, size + 1.2), layout="constrained")  # needs no display
     left, right = figure.subplots(1, 2)
-    figure.suptitle(title)
+    figure.suptitle(visible(title))
+    words = [visible(word) for word in head.words]
     image = left.imshow(head.probabilities, cmap="Blues", vmin=0, extent=(0, n, n, 0), interpolation="nearest")
     figure.colorbar(image, ax=left, shrink=0.8, label="probability")
     left.set_title(f"attention, layer {head.layer + 1}, head {head.head + 1}")
@@ -58,8 +64,8 @@ def draw_head(head: HeadPicture, path: Path, *, title: str) -> None:
     for axes, limit in ((left, n), (right, span)):
         axes.set_xlim(0, limit)
         axes.set_ylim(limit, 0)
-        axes.set_yticks(np.arange(n) + 0.5, head.words)
-        axes.set_xticks(np.arange(n) + 0.5, head.words, rotation=90)
+        axes.set_yticks(np.arange(n) + 0.5, words)
+        axes.set_xticks(np.arange(n) + 0.5, words, rotation=90)
         axes.xaxis.tick_top()
         axes.tick_params(length=0, labelsize=8)
     left.set_ylabel("query")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from .picture import save_figure
+from .terminal import visible
 
 __all__ = ["draw_sweep"]
 
@@ -49,7 +50,7 @@ def draw_sweep(
     (dense,) = (point for point in points if point["format"] == "dense")
     figure = Figure((12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    figure.suptitle(title)
+    figure.suptitle(visible(title))
     grid = np.linspace(0.5, 0.95, 200)
     left.plot(grid, 1 / (1 - grid), color=IDEAL, linestyle="--", label="ideal: 1 / (1 − sparsity)")
     left.axhline(1, color=DENSE, label="dense")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["make_console", "make_table", "prepare_streams", "say", "shown"]
+__all__ = ["make_console", "make_table", "prepare_streams", "say", "shown", "visible"]
 
 WIDTH = 160
 """Columns of tables where there is no terminal whose width would cut them."""
@@ -55,14 +55,19 @@ def prepare_streams() -> None:
             stream.reconfigure(errors=_HANDLER)
 
 
-def shown(text: object, *, lines: bool = False) -> str:
-    """A string as the terminal can show it. Control characters become escape sequences, but ``lines`` may end."""
+def visible(text: object, *, lines: bool = False) -> str:
+    """A string whose control characters are escape sequences; with ``lines``, except ends of lines."""
 
     def escaped(match: re.Match[str]) -> str:
         return match[0] if lines and match[0] == "\n" else match[0].encode("unicode_escape").decode()
 
+    return _CONTROL.sub(escaped, str(text))
+
+
+def shown(text: object, *, lines: bool = False) -> str:
+    """A :func:`visible` string that the terminal can encode."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return _CONTROL.sub(escaped, str(text)).encode(encoding, _HANDLER).decode(encoding)
+    return visible(text, lines=lines).encode(encoding, _HANDLER).decode(encoding)
 
 
 class _PlainConsole(Console):
@@ -98,4 +103,6 @@ def make_table(*columns: str, right: int) -> Table:
 
 def say(line: str, *, error: bool = False) -> None:
     """Print one line, of any length, on standard output or error."""
-    print(shown(line), file=sys.stderr if error else sys.stdout, flush=True)
+    stream = sys.stderr if error else sys.stdout
+    if stream is not None:  # it is closed otherwise, and print() would write to the other one
+        print(shown(line), file=stream, flush=True)

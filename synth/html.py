@@ -44,7 +44,7 @@ def write(measured: Measurement, path: Path, estimates: Estimates | None = None)
     OutputError
         The file cannot be written.
     """
-    write_whole({path: page(measured, estimates).encode()})
+    write_whole({path: page(measured, estimates).encode(errors="xmlcharrefreplace")})
     return path
 
 

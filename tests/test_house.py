@@ -167,6 +167,56 @@ def test_tests_import_each_other_relatively():
     assert [str(path.relative_to(ROOT)) for path in files] == []
 
 
+def test_text_files_have_an_encoding():
+    """Without one, Python takes that of the user's locale."""
+    found = []
+    for path in (path for room in (*ROOMS, "bench") for path in _files(room)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _has_no_encoding(node):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}")
+    assert found == []
+
+
+def _has_no_encoding(call: ast.Call) -> bool:
+    """Whether a call opens a file, or runs a process, as text of the locale's encoding."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    options = {keyword.arg for keyword in call.keywords}
+    if "encoding" in options:
+        return False
+    if name in {"read_text", "write_text"}:  # the encoding is the first or second argument
+        return len(call.args) < 1 + (name == "write_text")
+    strings = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    binary = any("b" in mode for mode in strings[-1:])
+    if name in {"open", "fdopen", "NamedTemporaryFile", "TextIOWrapper"}:
+        return not binary and not (name == "open" and isinstance(call.func, ast.Attribute) and len(call.args) > 1)
+    return name in {"run", "Popen", "check_output"} and bool({"text", "universal_newlines"} & options)
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [
+        ("path.read_text()", True),
+        ("path.read_text('utf-8')", False),
+        ("path.read_text(errors='replace')", True),
+        ("path.write_text(text)", True),
+        ("path.write_text(text, encoding='utf-8')", False),
+        ("open(path)", True),
+        ("open(path, 'rb')", False),
+        ("path.open()", True),
+        ("path.open('wb')", False),
+        ("path.open('w', encoding='utf-8')", False),
+        ("subprocess.run(command, text=True)", True),
+        ("subprocess.run(command, text=True, encoding='utf-8')", False),
+        ("subprocess.run(command)", False),
+    ],
+)
+def test_missing_encodings_are_found(source, missing):
+    (statement,) = ast.parse(source).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Call)
+    assert _has_no_encoding(statement.value) is missing
+
+
 # -- the text of the repository ----------------------------------------------------------------
 
 
