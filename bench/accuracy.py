@@ -60,8 +60,8 @@ def measure(task: str, model_name: str | None, data: Path, calibration: Path | N
     print(f", {time.perf_counter() - start:.0f} s")
     found = [
         dict(zip(("policy", "rho", "tau", "mask"), setting, strict=True))
-        | {name: round(value, 5) for name, value in result.to_dict().items()}
-        for setting, result in zip(SETTINGS, results(dataset, outcomes), strict=True)
+        | {name: round(value, 5) for name, value in result.to_dict().items() if name != "pearson"}
+        for setting, result in zip(SETTINGS, results(dataset, outcomes, model.activation), strict=True)
     ]
     for row in found:
         print("  ", row)

@@ -87,7 +87,7 @@ def accuracy(model: Model, tokens: list[Tokens], dataset: Dataset) -> float:
         found = model.outputs(as_batch([tokens[i] for i in batch]), float_attention)
         for i, output in zip(batch, found, strict=True):
             outputs[i] = output
-    return score(dataset, np.stack(outputs))
+    return score(dataset, np.stack(outputs))[0]
 
 
 def measure(task: str, name: str, data: Path) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def evaluate(
     ] = False,
     seed: options.Seed = 0,
     limit: options.Limit = None,
+    truncate: options.Truncate = False,
     calibration: options.Calibration = None,
     method: Annotated[MethodName, typer.Option("--method", help="How calibration finds ranges.")] = (
         MethodName.PERCENTILE
@@ -72,6 +73,7 @@ def evaluate(
             random_mask=random_mask,
             seed=seed,
             limit=limit,
+            truncate=truncate,
             calibration=calibration,
             method=method.value,
             percentile=percentile,
@@ -91,16 +93,21 @@ def _show(result: "EvaluationReport") -> None:
     console.print(f"rho {result.rho}, tau {result.tau}, {policy_of(result)}")
     source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
     console.print(f"calibrated with {source}")
+    if result.truncated:
+        console.print(f"truncated texts: {result.truncated}")
+    if result.activation is not None:
+        console.print(f"scores: {result.activation} of the model's output")
     console.print()
-    table = make_table(
-        "attention", result.metric, "beside FP32", "block sparsity", "head sparsity", "clipped", "", right=1
-    )
+    correlates = result.metric == "spearman"
+    names = ["attention", result.metric, "beside FP32", *(["pearson"] if correlates else [])]
+    table = make_table(*names, "block sparsity", "head sparsity", "clipped", "", right=1)
     table.columns[-1].justify = "left"
     for name, figures in result.results.items():
         table.add_row(
             name,
             f"{figures.score:.4f}",
             f"{figures.change:+.4f}",
+            *([f"{figures.pearson:.4f}"] if correlates else []),
             f"{figures.block_sparsity:.1%}",
             f"{figures.head_sparsity:.1%}",
             f"{figures.saturated:.3%}",

@@ -64,9 +64,14 @@ Sparsity = Annotated[
 ]
 Rho = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
 Tau = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
-Task = Annotated[TaskName, typer.Option("--task", help="sst2: accuracy; stsb: Spearman.")]
-Data = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header.")]
+Task = Annotated[
+    TaskName, typer.Option("--task", help="sst2: accuracy of classes; stsb: Spearman of similarities or scores.")
+]
+Data = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header; see docs/models.md.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
+Truncate = Annotated[
+    bool, typer.Option("--truncate", help="Truncate texts that are too long for model or hardware, and count them.")
+]
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
 ]

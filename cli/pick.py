@@ -33,6 +33,7 @@ def pick(
         typer.Option("--rho", help="Block threshold to try instead of the default ones; may be given several times."),
     ] = None,
     limit: options.Limit = None,
+    truncate: options.Truncate = False,
     calibration: options.Calibration = None,
     worker_count: options.Jobs = 2,
     rtl: Annotated[
@@ -41,8 +42,9 @@ def pick(
     as_json: options.Json = False,
 ) -> None:
     """Choose the smallest sparsity that is fast enough, from accuracy and cycles over sparsities."""
-    from ..model import calibration_sentences, load_model
+    from ..model import load_model
     from ..runtime.cycle_check import check_cycles
+    from ..runtime.evaluate import calibration_texts, task_texts
     from ..runtime.pick import DEFAULT_RHOS
     from ..runtime.pick import pick as choose
 
@@ -51,8 +53,9 @@ def pick(
     with progress.steps() as steps:
         steps.tell("loading")
         loaded = load_model(model)
+        dataset, _ = task_texts(loaded, task, data, config, limit, truncate=truncate)
         steps.tell("calibrating")
-        scales = loaded.calibrate(calibration_sentences(calibration))
+        scales = loaded.calibrate(calibration_texts(loaded, dataset, calibration))
         steps.tell("evaluating")
         result = choose(
             loaded,
@@ -62,13 +65,24 @@ def pick(
             target_speedup=target_speedup,
             rhos=rhos or DEFAULT_RHOS,
             limit=limit,
+            truncate=truncate,
             scales=scales,
             jobs=worker_count,
             progress=steps.count,
         )
         if rtl:
             rho = result.point.rho
-            check = check_cycles(loaded, task, data, config=config, rho=rho, scales=scales, limit=limit, steps=steps)
+            check = check_cycles(
+                loaded,
+                task,
+                data,
+                config=config,
+                rho=rho,
+                scales=scales,
+                limit=limit,
+                truncate=truncate,
+                steps=steps,
+            )
     if as_json:
         print_json({"preset": preset.value, **result.to_dict(), "rtl": None if check is None else check.to_dict()})
     else:
@@ -95,6 +109,8 @@ def _show(result: "SparsityPick", check: "CycleCheck | None") -> None:
     console = make_console()
     console.print(f"{result.model}, {result.task}: {result.examples} examples of {result.data}")
     console.print(f"{policy_of(result)}; calibrated with {result.calibration}")
+    if result.truncated:
+        console.print(f"truncated texts: {result.truncated}")
     console.print(f"FP32 {result.metric} {result.fp32:.4f}; cycles of the attention core by the cycle model\n")
     names = ("", "rho", result.metric, "beside FP32", "beside INT8", "block sparsity", "cycles per sentence", "speedup")
     table = make_table(*names, right=1)

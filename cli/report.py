@@ -26,17 +26,26 @@ def policy_of(result: "EvaluationReport | SparsityPick") -> str:
 
 
 def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
-    """Print the labels, the labels of FP32, kept blocks, and cycles if they were counted."""
+    """Print the labels or scores, those of FP32, kept blocks, and cycles if they were counted."""
     console = make_console()
     dense = result.dense_cycles
-    names = ["sentence", "label", "confidence", "FP32", "confidence", "kept blocks"]
+    pairs = any(answer.text_pair is not None for answer in result.sentences)
+    names = ["sentence", *(["second sentence"] if pairs else []), *_answer_columns(result), "kept blocks"]
     names += ["cycles"] if result.cycles else []
     names += ["dense cycles", "speedup"] if dense else []
     table = make_table(*names, right=2)
     for i, answer in enumerate(result.sentences):
-        text = answer.text if len(answer.text) <= SHOWN else answer.text[: SHOWN - 1] + "…"
-        row = [text, answer.label, f"{answer.confidence:.3f}"]
-        row += [answer.fp32_label, f"{answer.fp32_confidence:.3f}", f"{answer.kept_blocks} of {answer.blocks}"]
+        row = [_shortened(text, SHOWN // 2 if pairs else SHOWN) for text in (answer.text, answer.text_pair) if text]
+        if answer.score is None:
+            row += [
+                str(answer.label),
+                f"{answer.confidence:.3f}",
+                str(answer.fp32_label),
+                f"{answer.fp32_confidence:.3f}",
+            ]
+        else:
+            row += [f"{answer.score:.4f}", f"{answer.fp32_score:.4f}"]
+        row.append(f"{answer.kept_blocks} of {answer.blocks}")
         if result.cycles:
             row.append(f"{result.cycles[i]:,}")
             if dense:
@@ -53,6 +62,8 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
         ]
         console.print(f"  {i + 1}. " + ", ".join(heads))
     console.print()
+    if result.truncated:
+        console.print(f"truncated texts: {result.truncated}")
     if result.cycles:
         _speedup(console, "layer by layer", sum(result.cycles), sum(dense) if dense else None)
     if result.stream_cycles:
@@ -63,6 +74,16 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     if picture is not None:
         say(f"picture: {picture}")
     console.print(f"{seconds:.1f} s")
+
+
+def _answer_columns(result: "Answers") -> list[str]:
+    if result.activation is None:
+        return ["label", "confidence", "FP32", "confidence"]
+    return ["score" if result.activation == "identity" else f"score ({result.activation})", "FP32"]
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _speedup(console: Console, how: str, cycles: int, dense: int | None) -> None:

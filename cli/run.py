@@ -1,4 +1,4 @@
-"""``thresher run``: classify texts on the golden model, on simulated hardware or on a board."""
+"""``thresher run``: classify or score texts on the golden model, on simulated hardware or on a board."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +25,10 @@ class BackendName(StrEnum):
 
 @command(app, "run")
 def run(
-    text: Annotated[list[str], typer.Option("--text", help="Text to classify; may be given several times.")],
+    text: Annotated[list[str], typer.Option("--text", help="Text to classify or score; may be given several times.")],
+    text_pair: Annotated[
+        list[str] | None, typer.Option("--text-pair", help="Second text of a pair; as many as --text, in their order.")
+    ] = None,
     model: options.Model = "default",
     backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
         BackendName.GOLDEN
@@ -35,6 +38,7 @@ def run(
     config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
     tau: options.Tau = 0.0,
+    truncate: options.Truncate = False,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
     ] = None,
@@ -46,20 +50,23 @@ def run(
     ] = DEFAULT_BAUD,
     as_json: options.Json = False,
 ) -> None:
-    """Classify texts with a trained model, its attention on the golden model, on simulated hardware or on a board."""
+    """Classify or score texts with a trained model: attention on the golden model, simulated hardware or a board."""
     from ..runtime.answers import answer
 
+    if text_pair and len(text_pair) != len(text):
+        raise ConfigError("text_pair", len(text_pair), f"give as many as --text: {len(text)}")
     if device is not None and backend is not BackendName.GOLDEN:
         raise ConfigError("backend", backend.value, "leave it out beside --device")
     clock = report.timed()
     with progress.steps() as steps:
         result = answer(
             model,
-            text,
+            list(zip(text, text_pair, strict=True)) if text_pair else text,
             config=configuration(preset, policy, config_file),
             backend=backend.value if device is None else "device",
             rho=rho,
             tau=tau,
+            truncate=truncate,
             trace=trace,
             port=device,
             baud=baud,

@@ -1,16 +1,28 @@
-"""Labelled sentences from tab-separated files."""
+"""Labelled texts from tab-separated files."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..spec.base import look_up
 from ..spec.errors import ConfigError, InputError
 from .load import read_lines
+from .tokenizer import Text
 
 __all__ = ["COLUMNS", "Dataset", "read_dataset"]
 
-COLUMNS = {"sst2": ("sentence", "label"), "stsb": ("score", "sentence1", "sentence2")}
-"""Header of each task's file."""
+SINGLE, PAIR, SIMILARITY = (
+    ("sentence", "label"),
+    ("sentence1", "sentence2", "label"),
+    ("score", "sentence1", "sentence2"),
+)
+
+COLUMNS = {"sst2": (SINGLE, PAIR), "stsb": (SIMILARITY, PAIR, SINGLE)}
+"""Headers of each task's file, of which it has one."""
+
+MOST_SIMILAR = 5
+"""Similarities of STS-B are from 0 to this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,26 +32,39 @@ class Dataset:
     Attributes
     ----------
     targets : tuple of float
-        Label or similarity of each example.
-    sentences : tuple of str
-        One per example, or for ``stsb`` two: the first sentences of all examples, then the second ones.
+        Class, score or similarity of each example.
+    texts : tuple of Text
+        Text of each example, or pairs.
     lines : tuple of int
-        Where in the file each sentence stands.
+        Where in the file each example stands.
     """
 
     task: str
     targets: tuple[float, ...]
-    sentences: tuple[str, ...]
+    texts: tuple[Text, ...]
     lines: tuple[int, ...]
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the examples are pairs of texts."""
+        return not isinstance(self.texts[0], str)
 
-def read_dataset(path: Path, task: str, limit: int | None = None) -> Dataset:
-    """Read a file with the columns of :data:`COLUMNS`, named in its first line.
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Every text; of pairs, the first texts of all examples, then the second ones."""
+        texts = [(text,) if isinstance(text, str) else text for text in self.texts]
+        return tuple(text[i] for i in range(len(texts[0])) for text in texts)
+
+
+def read_dataset(path: Path, task: str, limit: int | None = None, *, classes: int = 2) -> Dataset:
+    """Read a file with one of the headers of :data:`COLUMNS` in its first line.
 
     Parameters
     ----------
     limit : int, optional
         At most so many examples, from the start.
+    classes : int
+        Number of labels of the task sst2: 0, 1, …
 
     Raises
     ------
@@ -48,39 +73,51 @@ def read_dataset(path: Path, task: str, limit: int | None = None) -> Dataset:
     InputError
         The file is missing, empty, or has a line that does not fit; the message gives its number.
     """
-    if task not in COLUMNS:
-        raise ConfigError("task", task, "must be one of " + ", ".join(COLUMNS))
+    headers = look_up("task", task, COLUMNS)
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "must be at least 1")
-    columns = COLUMNS[task]
     lines = read_lines(path)
-    if tuple(lines[0].split("\t")) != columns:
-        raise InputError(f"{str(path)!r} line 1: the columns must be {', '.join(columns)}, separated by tabs")
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if limit is not None and len(rows) == limit:
-            break
-        row = line.split("\t")
-        if len(row) != len(columns):
-            raise InputError(f"{str(path)!r} line {number}: {len(row)} columns found, {len(columns)} expected")
-        rows.append(dict(zip(columns, row, strict=True)) | {"line": number})
+    columns = tuple(lines[0].split("\t"))
+    if columns not in headers:
+        known = ", or ".join(", ".join(header) for header in headers)
+        raise InputError(f"{str(path)!r} line 1: the columns must be {known}, separated by tabs")
+    rows = [line.split("\t") for line in lines[1:][:limit]]
     if not rows:
         raise InputError(f"{str(path)!r} holds no example below its header: add one a line")
-    target, *texts = ("label", "sentence") if task == "sst2" else columns
-    return Dataset(
-        task=task,
-        targets=tuple(_number(path, row["line"], task, row[target]) for row in rows),
-        sentences=tuple(row[text] for text in texts for row in rows),
-        lines=tuple(row["line"] for _ in texts for row in rows),
-    )
+    number = _numbers(task, columns, classes)
+    targets, texts = [], []
+    for i, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise InputError(f"{str(path)!r} line {i}: {len(row)} columns found, {len(columns)} expected")
+        named = dict(zip(columns, row, strict=True))
+        target = named.pop("score" if columns == SIMILARITY else "label")
+        try:
+            targets.append(number(target))
+        except ValueError as error:
+            raise InputError(f"{str(path)!r} line {i}: {target!r} is no {error}") from None
+        first, *second = named.values()
+        texts.append((first, second[0]) if second else first)
+    return Dataset(task=task, targets=tuple(targets), texts=tuple(texts), lines=tuple(range(2, 2 + len(rows))))
 
 
-def _number(path: Path, line: int, task: str, text: str) -> float:
-    allowed = "label 0 or 1" if task == "sst2" else "score from 0 to 5"
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (value in (0, 1) if task == "sst2" else 0 <= value <= 5):
-        raise InputError(f"{str(path)!r} line {line}: {text!r} is no {allowed}")
-    return value
+def _numbers(task: str, columns: tuple[str, ...], classes: int) -> Callable[[str], float]:
+    """Reads a target. A ValueError says what is allowed."""
+    if task == "sst2":
+        allowed = "label 0 or 1" if classes == 2 else f"label from 0 to {classes - 1}"
+    else:
+        allowed = f"score from 0 to {MOST_SIMILAR}" if columns == SIMILARITY else "number"
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if task == "sst2":
+            fits = value in range(classes)
+        else:
+            fits = 0 <= value <= MOST_SIMILAR if columns == SIMILARITY else math.isfinite(value)
+        if not fits:
+            raise ValueError(allowed)
+        return value
+
+    return read

@@ -14,15 +14,17 @@ from .encoder import Attend, Encoder, float_attention
 from .families import read_config
 from .modules import transformer_folder
 from .quantise import AttentionScales, Method, calibrate
+from .score import ScoreActivation, read_activation
 from .sentence import Step, read_prompt, read_steps, run_steps
 from .source import DEFAULT_FOLDER, locate_root
-from .tokenizer import TextTokenizer, Tokens
+from .tokenizer import Text, TextTokenizer, Tokens
 from .weights import Float32, read_weights
 
-__all__ = ["Model", "calibration_sentences", "length_batches", "load_model"]
+__all__ = ["Model", "calibration_pairs", "calibration_sentences", "length_batches", "load_model"]
 
 BATCH = 16
 CALIBRATION_SENTENCES = 512
+PACKAGED_SENTENCES = DEFAULT_FOLDER / "calibration.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ class Model:
     encoder : Encoder
     tokenizer : TextTokenizer
     steps : tuple of Step
-        Make a sentence embedding of hidden states; empty for a classifier.
+        Make a sentence embedding of hidden states; empty for a model with a head.
+    activation : Activation or None
+        Makes a score of the output of a head with one output; ``None`` for other models.
     """
 
     folder: Path
@@ -45,35 +49,49 @@ class Model:
     encoder: Encoder
     tokenizer: TextTokenizer
     steps: tuple[Step, ...]
+    activation: ScoreActivation | None
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model has a classification head; otherwise it makes sentence embeddings."""
+        """Whether the model has a head, for classes or one score; otherwise it makes sentence embeddings."""
         return bool(self.config.labels)
 
-    def encode(self, text: str, *, max_length: int | None = None, truncate: bool = False) -> Tokens:
-        """Tokens of a text, at most as many as the model and ``max_length`` allow; raises as
+    @property
+    def is_scorer(self) -> bool:
+        """Whether the model has a head with one output, such as a regression or a reranker."""
+        return len(self.config.labels) == 1
+
+    def encode(self, text: Text, *, max_length: int | None = None, truncate: bool = False) -> Tokens:
+        """Tokens of a text or pair, at most as many as the model and ``max_length`` allow; raises as
         :meth:`TextTokenizer.encode`."""
         limits = (self.config.max_length, self.tokenizer.max_length, max_length)
         most = min(limit for limit in limits if limit is not None)
         return self.tokenizer.encode(text, max_length=most, truncate=truncate)
 
-    def outputs(self, ids: NDArray[np.int64], attend: Attend = float_attention) -> Float32:
-        """(batch, length) token ids to (batch, labels) class scores, or to (batch, outputs) embeddings."""
+    def outputs(
+        self, ids: NDArray[np.int64], attend: Attend = float_attention, *, types: NDArray[np.int64] | None = None
+    ) -> Float32:
+        """(batch, length) token ids and types, by default 0, to (batch, labels) outputs of the head, or to (batch, n)
+        embeddings."""
         if self.is_classifier:
-            return self.encoder.logits(ids, attend)
-        return run_steps(self.steps, self.encoder.hidden_states(ids, attend))
+            return self.encoder.logits(ids, attend, types=types)
+        return run_steps(self.steps, self.encoder.hidden_states(ids, attend, types=types))
+
+    def outputs_of(self, tokens: Sequence[Tokens], attend: Attend = float_attention) -> Float32:
+        """The same for texts or pairs of one length."""
+        return self.outputs(as_batch(tokens), attend, types=as_types(tokens))
 
     def calibrate(
-        self, sentences: Sequence[str], *, method: Method = "percentile", percentile: float = 99.99
+        self, sentences: Sequence[Text], *, method: Method = "percentile", percentile: float = 99.99
     ) -> AttentionScales:
-        """Quantisation scales from these sentences; raises as :func:`~thresher.model.quantise.calibrate`.
+        """Quantisation scales from these sentences or pairs; raises as :func:`~thresher.model.quantise.calibrate`.
 
         Sentences that are too long for the model are truncated.
         """
         tokens = [self.encode(sentence, truncate=True) for sentence in sentences]
-        batches = (as_batch([tokens[i] for i in batch]) for batch in length_batches(tokens))
-        return calibrate(self.encoder, batches, method=method, percentile=percentile)
+        batches = [[tokens[i] for i in batch] for batch in length_batches(tokens)]
+        ids, types = map(as_batch, batches), map(as_types, batches)
+        return calibrate(self.encoder, ids, types=types, method=method, percentile=percentile)
 
 
 def load_model(name: str | Path | None = None) -> Model:
@@ -101,12 +119,18 @@ def load_model(name: str | Path | None = None) -> Model:
         encoder=Encoder(config, read_weights(folder)),
         tokenizer=TextTokenizer(folder, config.vocab_size, read_prompt(root) if embeds else ""),
         steps=read_steps(root, config.hidden_size) if embeds else (),
+        activation=read_activation(root, folder) if len(config.labels) == 1 else None,
     )
 
 
 def as_batch(tokens: Sequence[Tokens]) -> NDArray[np.int64]:
     """(batch, length) token ids of texts of one length."""
     return np.array([t.ids for t in tokens], np.int64)
+
+
+def as_types(tokens: Sequence[Tokens]) -> NDArray[np.int64]:
+    """(batch, length) token types of texts of one length."""
+    return np.array([t.types for t in tokens], np.int64)
 
 
 def length_batches(tokens: Sequence[Tokens], size: int = BATCH) -> list[list[int]]:
@@ -135,19 +159,35 @@ def calibration_sentences(path: Path | None = None, limit: int = CALIBRATION_SEN
     InputError
         The file cannot be read or holds no sentence.
     """
-    path = path or DEFAULT_FOLDER / "calibration.txt"
-    lines = read_lines(path)
-    header = lines[0].split("\t")
-    columns = [i for i, name in enumerate(header) if name.startswith("sentence")] if len(header) > 1 else []
-    if columns:
-        rows = [line.split("\t") for line in lines[1:]]
-        sentences = [row[i] for row in rows for i in columns if i < len(row)]
-    else:
-        sentences = lines
-    sentences = [s for s in sentences if s.strip()][:limit]
+    path = path or PACKAGED_SENTENCES
+    sentences = [sentence for row in _sentence_rows(path) for sentence in row if sentence.strip()][:limit]
     if not sentences:
         raise InputError(f"{str(path)!r} holds no sentence to calibrate with: give one sentence a line")
     return sentences
+
+
+def calibration_pairs(path: Path | None = None, limit: int = CALIBRATION_SENTENCES) -> list[tuple[str, str]]:
+    """Pairs to calibrate with: the first two ``sentence`` columns, or else each sentence with the one after it.
+
+    Parameters and errors are those of :func:`calibration_sentences`.
+    """
+    path = path or PACKAGED_SENTENCES
+    pairs = [(row[0], row[1]) for row in _sentence_rows(path) if len(row) > 1 and row[0].strip() and row[1].strip()]
+    if not pairs:
+        sentences = calibration_sentences(path, limit)
+        pairs = list(zip(sentences, sentences[1:] + sentences[:1], strict=True))
+    return pairs[:limit]
+
+
+def _sentence_rows(path: Path) -> list[list[str]]:
+    """The sentences of each line of a file."""
+    lines = read_lines(path)
+    header = lines[0].split("\t")
+    columns = [i for i, name in enumerate(header) if name.startswith("sentence")] if len(header) > 1 else []
+    if not columns:
+        return [[line] for line in lines]
+    rows = [line.split("\t") for line in lines[1:]]
+    return [[row[i] for i in columns if i < len(row)] for row in rows]
 
 
 def read_lines(path: Path) -> list[str]:

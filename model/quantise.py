@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,7 @@ def calibrate(
     encoder: Encoder,
     batches: Iterable[NDArray[np.int64]],
     *,
+    types: Iterable[NDArray[np.int64] | None] = repeat(None),
     method: Method = "percentile",
     percentile: float = 99.99,
 ) -> AttentionScales:
@@ -127,6 +129,8 @@ def calibrate(
     ----------
     batches : iterable of (batch, length) int64
         Token ids of the calibration sentences.
+    types : iterable of (batch, length) int64, optional
+        Their token types, by default 0.
     method : Method
         What INT8's 127 stands for; see :data:`~thresher.model.ranges.METHODS`.
     percentile : float
@@ -153,8 +157,8 @@ def calibrate(
         return o
 
     sentences = 0
-    for ids in batches:
-        encoder.hidden_states(ids, observe)
+    for ids, types_of_ids in zip(batches, types, strict=False):  # without types, there is no end of them
+        encoder.hidden_states(ids, observe, types=types_of_ids)
         sentences += len(ids)
     if not sentences:
         raise InputError("no calibration sentence was given: give at least one")

@@ -9,15 +9,47 @@ from ..spec.errors import InputError
 from ..spec.inputs import read_text
 from .tokenizer_config import apply_settings
 
-__all__ = ["TextTokenizer", "Tokens"]
+__all__ = ["Text", "TextTokenizer", "Tokens", "TooLongError"]
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts that a model reads together."""
+
+
+class TooLongError(InputError):
+    """A text has more tokens than are possible.
+
+    Parameters
+    ----------
+    tokens, limit : int
+        Tokens of the text, and most tokens that are possible.
+    """
+
+    def __init__(self, tokens: int, limit: int):
+        super().__init__(tokens, limit)
+        self.tokens, self.limit = tokens, limit
+
+    def __str__(self):
+        return (
+            f"the text has {self.tokens} tokens, but at most {self.limit} are possible: shorten it, or use --truncate"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """A tokenised text, special tokens included."""
+    """A tokenised text or pair, special tokens included.
+
+    Attributes
+    ----------
+    types : tuple of int
+        0, and 1 in the second text of a pair, if the tokenizer says so.
+    truncated : bool
+        Whether tokens of the text are missing.
+    """
 
     ids: tuple[int, ...]
     words: tuple[str, ...]
+    types: tuple[int, ...]
+    truncated: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,37 +103,53 @@ class TextTokenizer:
                 f"vocab_size={vocab_size}: ids must be below it"
             )
 
-    def encode(self, text: str, *, max_length: int, truncate: bool = False) -> Tokens:
-        """Token ids of a text.
+    def encode(self, text: Text, *, max_length: int, truncate: bool = False) -> Tokens:
+        """Token ids of a text or pair.
 
         Parameters
         ----------
         max_length : int
             Most tokens that model and hardware take.
         truncate : bool
-            Truncate a longer text instead of raising an error.
+            Truncate a longer text instead of raising an error. Of a pair, the longer text loses its tokens first.
 
         Raises
         ------
         InputError
-            The text is empty, holds no token of its own, is not valid Unicode, or is too long.
+            A text is empty, holds no token of its own, or is not valid Unicode, or there is no rule for pairs.
+        TooLongError
+            The text is too long.
         """
+        texts = (text,) if isinstance(text, str) else text
+        _check_texts(texts)
+        specials = self._tokenizer.num_special_tokens_to_add(len(texts) == 2)
+        if len(texts) == 2 and specials <= self._tokenizer.num_special_tokens_to_add(False):
+            raise InputError("tokenizer.json has no rule for pairs of texts: give single texts")
+        first, second = self._prompt + texts[0], texts[1] if len(texts) == 2 else None
+        encoding = self._tokenizer.encode(first, second)
+        for number, each in enumerate(texts):
+            if number not in encoding.sequence_ids:
+                raise InputError(f"the text {each[:20]!r} holds no token that the model knows: give at least one word")
+        truncated = len(encoding.ids) > max_length
+        if truncated:
+            if not truncate or max_length < specials + len(texts):
+                raise TooLongError(len(encoding.ids), max_length)
+            self._tokenizer.enable_truncation(max_length, direction=self._side)
+            encoding = self._tokenizer.encode(first, second)
+            self._tokenizer.no_truncation()
+        return Tokens(
+            ids=tuple(encoding.ids),
+            words=tuple(encoding.tokens),
+            types=tuple(encoding.type_ids),
+            truncated=truncated,
+        )
+
+
+def _check_texts(texts: tuple[str, ...]) -> None:
+    for text in texts:
         if not text.strip():
             raise InputError("the text is empty: give at least one word")
-        text = self._prompt + text
         try:
             text.encode()
         except UnicodeEncodeError:
             raise InputError("the text is not valid Unicode: remove lone surrogates") from None
-        encoding = self._tokenizer.encode(text)
-        if all(encoding.special_tokens_mask):
-            raise InputError(f"the text {text[:20]!r} holds no token that the model knows: give at least one word")
-        if len(encoding.ids) > max_length:
-            if not truncate:
-                raise InputError(
-                    f"the text has {len(encoding.ids)} tokens, but at most {max_length} are possible: shorten it"
-                )
-            self._tokenizer.enable_truncation(max_length, direction=self._side)
-            encoding = self._tokenizer.encode(text)
-            self._tokenizer.no_truncation()
-        return Tokens(ids=tuple(encoding.ids), words=tuple(encoding.tokens))

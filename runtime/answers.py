@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..host.attention import AttentionDevice
-from ..model.load import calibration_sentences, load_model
+from ..model.load import load_model
+from ..model.score import ScoreActivation
+from ..model.tokenizer import Text
 from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
@@ -18,23 +20,27 @@ from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
 from .attention import check_setting
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
-from .classify import Classification, check_classifier, classify
+from .classify import Classification, calibration_for, check_classifier, classify
 from .compare import CheckedBackend
 from .steps import Steps
+from .texts import encode_texts
 
 __all__ = ["Answers", "answer"]
 
 
-TOLD = ("text", "label", "confidence", "fp32_label", "fp32_confidence", "kept_blocks", "blocks")
+TOLD = ("text", "text_pair", "truncated", "label", "confidence", "score", "fp32_label", "fp32_confidence", "fp32_score")
+TOLD += ("kept_blocks", "blocks")
 """What JSON holds of a classification as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """The classifications of some texts.
+    """A model's answers to some texts.
 
     Attributes
     ----------
+    activation : ScoreActivation or None
+        Makes the scores of a model with one output.
     sentences : tuple of Classification
     cycles : tuple of int or None
         Cycles of each sentence's attention in simulation. A board's statistics include the cycles of its serial line,
@@ -52,6 +58,7 @@ class Answers:
     config: AttentionConfig
     rho: float
     tau: float
+    activation: ScoreActivation | None
     sentences: tuple[Classification, ...]
     cycles: tuple[int, ...] | None
     dense_cycles: tuple[int, ...] | None
@@ -59,6 +66,11 @@ class Answers:
     dense_stream_cycles: int | None
     heads: int
     mismatches: int
+
+    @property
+    def truncated(self) -> int:
+        """Number of texts that lost tokens."""
+        return sum(each.truncated for each in self.sentences)
 
     @property
     def bit_exact(self) -> bool | None:
@@ -85,6 +97,8 @@ class Answers:
             "configuration": json.loads(self.config.to_json()),
             "rho": self.rho,
             "tau": self.tau,
+            "activation": self.activation,
+            "truncated": self.truncated,
             "sentences": sentences,
             "stream_cycles": self.stream_cycles,
             "dense_stream_cycles": self.dense_stream_cycles,
@@ -103,7 +117,7 @@ class _Pass:
 
 def _run(
     classifier: Callable[..., list[Classification]],
-    texts: Sequence[str],
+    texts: Sequence[Text],
     backend: Backend,
     simulated: RtlBackend | None,
     *,
@@ -130,12 +144,13 @@ def _run(
 
 def answer(
     model_name: str,
-    texts: Sequence[str],
+    texts: Sequence[Text],
     *,
     config: AttentionConfig,
     backend: str,
     rho: float,
     tau: float = 0.0,
+    truncate: bool = False,
     dense: bool = False,
     picture: tuple[int, tuple[int, int]] | None = None,
     trace: Path | None = None,
@@ -143,11 +158,13 @@ def answer(
     baud: int = DEFAULT_BAUD,
     steps: Steps | None = None,
 ) -> Answers:
-    """Classify texts on the golden model, or on hardware that is compared with it.
+    """Classes or scores of texts or pairs on the golden model, or on hardware that is compared with it.
 
     Parameters
     ----------
     backend : "golden", "rtl" or "device"
+    truncate : bool
+        Truncate texts that are too long instead of raising an error.
     dense : bool
         Also run without pruning, and run the heads of each pass once more in one stream.
     picture : (text, (layer, head)), optional
@@ -171,10 +188,9 @@ def answer(
     model = load_model(model_name)
     # Model, texts and thresholds are checked before hardware is built or a board is opened.
     check_classifier(model, config)
-    for text in texts:
-        model.encode(text, max_length=config.max_length)
+    encode_texts(model, texts, range(1, len(texts) + 1), max_length=config.max_length, truncate=truncate)
     steps.tell("calibrating")
-    scales = model.calibrate(calibration_sentences())
+    scales = model.calibrate(calibration_for(texts))
     check_setting(model.config, config, scales, rho=rho, tau=tau)
     with contextlib.ExitStack() as stack:
         hardware = None
@@ -188,7 +204,7 @@ def answer(
         simulated = hardware if isinstance(hardware, RtlBackend) else None
         run = partial(_run, texts=texts, backend=checked or GoldenBackend(), simulated=simulated, config=config)
         steps.tell("running")
-        classifier = partial(classify, model, scales=scales)
+        classifier = partial(classify, model, scales=scales, truncate=truncate)
         pruned = run(partial(classifier, rho=rho, tau=tau), stream=dense, picture=picture)
         unpruned = None
         if dense:
@@ -200,6 +216,7 @@ def answer(
         config=config,
         rho=rho,
         tau=tau,
+        activation=model.activation,
         sentences=pruned.answers,
         cycles=pruned.cycles,
         dense_cycles=None if unpruned is None else unpruned.cycles,

@@ -1,15 +1,18 @@
-"""Classification of sentences with attention on a backend."""
+"""Classes or scores of texts with attention on a backend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.encoder import float_attention, softmax
-from ..model.load import Model, as_batch, calibration_sentences
+from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales
-from ..model.tokenizer import Tokens
+from ..model.score import activate
+from ..model.tokenizer import Text, Tokens
+from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
@@ -17,8 +20,9 @@ from ..spec.heads import HeadStatistics
 from .attention import AcceleratorAttention, check_fits
 from .backends import Backend
 from .passes import Progress
+from .texts import encode_texts
 
-__all__ = ["Classification", "HeadPicture", "HeadSummary", "check_classifier", "classify"]
+__all__ = ["Classification", "HeadPicture", "HeadSummary", "calibration_for", "check_classifier", "classify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +73,18 @@ class HeadPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """The classification of a sentence.
+    """A model's answer to a text or pair.
 
     Attributes
     ----------
+    text_pair : str or None
+        The second text of a pair.
     label, confidence
-        Most probable class and its probability, with attention on the accelerator.
-    fp32_label, fp32_confidence
+        Most probable class and its probability, with attention on the accelerator; ``None`` for a model with one
+        output.
+    score : float or None
+        Score of a model with one output, after its activation.
+    fp32_label, fp32_confidence, fp32_score
         The same with float32 attention.
     heads : tuple of HeadSummary
         In order of layers, then heads.
@@ -83,11 +92,14 @@ class Classification:
     """
 
     text: str
+    text_pair: str | None
     tokens: Tokens
-    label: str
-    confidence: float
-    fp32_label: str
-    fp32_confidence: float
+    label: str | None = None
+    confidence: float | None = None
+    score: float | None = None
+    fp32_label: str | None = None
+    fp32_confidence: float | None = None
+    fp32_score: float | None = None
     heads: tuple[HeadSummary, ...]
     picture: HeadPicture | None
 
@@ -102,6 +114,11 @@ class Classification:
         return sum(head.kept_blocks for head in self.heads)
 
     @property
+    def truncated(self) -> bool:
+        """Whether the text lost tokens."""
+        return self.tokens.truncated
+
+    @property
     def cycles(self) -> int | None:
         """Cycles of all heads, or ``None`` if the backend does not count them."""
         counted = [head.cycles for head in self.heads if head.cycles is not None]
@@ -109,33 +126,38 @@ class Classification:
 
 
 def check_classifier(model: Model, config: AttentionConfig) -> None:
-    """Check that a model classifies, and that its heads fit the hardware.
+    """Check that a model has a head, for classes or one score, and fits the hardware.
 
     Raises
     ------
     InputError
-        One of these is not so.
+        It does not.
     """
     if not model.is_classifier:
-        raise InputError("this model has no classification head: choose a model that classifies")
-    if len(model.config.labels) == 1:
-        raise InputError("this model gives one score and no classes: choose a model that classifies")
+        raise InputError("this model has no classification head: choose a model that gives classes or a score")
     check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+
+
+def calibration_for(texts: Sequence[Text]) -> Sequence[Text]:
+    """The packaged sentences, as pairs if there are pairs among the texts."""
+    single = all(isinstance(text, str) for text in texts)
+    return calibration_sentences() if single else calibration_pairs()
 
 
 def classify(
     model: Model,
-    sentences: Sequence[str],
+    sentences: Sequence[Text],
     *,
     backend: Backend,
     config: AttentionConfig,
     rho: float = -1.0,
     tau: float = 0.0,
+    truncate: bool = False,
     scales: AttentionScales | None = None,
     picture: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> list[Classification]:
-    """Classify sentences, one after another.
+    """Classes or scores of texts or pairs, one after another.
 
     Parameters
     ----------
@@ -145,6 +167,8 @@ def classify(
         The hardware.
     rho, tau : float
         Block and head threshold. The values −1 and 0 switch pruning off.
+    truncate : bool
+        Truncate texts that are too long instead of raising an error.
     scales : AttentionScales, optional
         By default the model is calibrated with the packaged sentences.
     picture : (layer, head), optional
@@ -154,7 +178,7 @@ def classify(
     Raises
     ------
     InputError
-        The model has no classification head, a text is empty or too long, or a value is not finite.
+        The model has no head, a text is empty or too long, or a value is not finite.
     ConfigError
         ρ, τ or the head of the picture is out of range.
     """
@@ -166,24 +190,23 @@ def classify(
         last = (shape.num_hidden_layers - 1, shape.num_attention_heads - 1)
         raise ConfigError("picture", picture, f"must be a layer and head from (0, 0) to {last}")
     # Every text is checked before the first runs.
-    tokens = [model.encode(sentence, max_length=config.max_length) for sentence in sentences]
+    numbers = range(1, len(sentences) + 1)
+    tokens = encode_texts(model, sentences, numbers, max_length=config.max_length, truncate=truncate)
     if scales is None:
-        scales = model.calibrate(calibration_sentences())
+        scales = model.calibrate(calibration_for(sentences))
     answers = []
     for text, encoded in zip(sentences, tokens, strict=True):
         attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)
-        ids = as_batch([encoded])
-        probabilities = softmax(model.encoder.logits(ids, attention))[0]
-        reference = softmax(model.encoder.logits(ids, float_attention))[0]
-        best, expected = int(probabilities.argmax()), int(reference.argmax())
+        found = _answer(model, model.outputs_of([encoded], attention)[0])
+        reference = _answer(model, model.outputs_of([encoded], float_attention)[0])
+        first, second = (text, None) if isinstance(text, str) else text
         answers.append(
             Classification(
-                text=text,
+                text=first,
+                text_pair=second,
                 tokens=encoded,
-                label=shape.labels[best],
-                confidence=float(probabilities[best]),
-                fp32_label=shape.labels[expected],
-                fp32_confidence=float(reference[expected]),
+                **found,
+                **{f"fp32_{name}": value for name, value in reference.items()},
                 heads=_summaries(attention.log, ceil_div(len(encoded), config.block) ** 2),
                 picture=_picture(attention, encoded, picture),
             )
@@ -191,6 +214,15 @@ def classify(
         if progress is not None:
             progress(len(answers), len(sentences))
     return answers
+
+
+def _answer(model: Model, outputs: Float32) -> dict[str, Any]:
+    """Label and confidence of (classes,) outputs, or the score of (1,)."""
+    if model.activation is not None:
+        return {"score": float(activate(outputs.astype(np.float64), model.activation)[0])}
+    probabilities = softmax(outputs)
+    best = int(probabilities.argmax())
+    return {"label": model.config.labels[best], "confidence": float(probabilities[best])}
 
 
 def _summaries(log: Sequence[Sequence[HeadStatistics]], blocks: int) -> tuple[HeadSummary, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model.load import Model, as_batch
+from ..model.load import Model
 from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens
 from ..sim.attention import AttentionSimulator
@@ -76,6 +76,7 @@ def check_cycles(
     rho: float,
     scales: AttentionScales,
     limit: int | None = None,
+    truncate: bool = False,
     steps: Steps | None = None,
 ) -> CycleCheck:
     """Run :data:`CHECKED_SENTENCES` of a task's file on simulated hardware: one stream with pruning, and one without.
@@ -88,7 +89,7 @@ def check_cycles(
         The hardware misbehaved.
     """
     steps = steps or Steps()
-    texts = sample(task_texts(model, task, data, config, limit)[1], CHECKED_SENTENCES)
+    texts = sample(task_texts(model, task, data, config, limit, truncate=truncate)[1], CHECKED_SENTENCES)
     found = []
     with AttentionSimulator(config, on_progress=steps.announce) as simulator:
         for value in (rho, DENSE_RHO):
@@ -96,7 +97,7 @@ def check_cycles(
             recorder = RecordingBackend(GoldenBackend())
             for text in texts:
                 attention = AcceleratorAttention(config=config, scales=scales, backend=recorder, rho=value)
-                model.outputs(as_batch([text]), attention)
+                model.outputs_of([text], attention)
             hardware = RtlBackend(simulator)
             checked = CheckedBackend(hardware)
             statistics = [statistics for _, statistics in checked.run(config, recorder.heads)]

@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
+from numpy.typing import NDArray
+from scipy.stats import pearsonr, spearmanr
 
 from ..model.datasets import Dataset, read_dataset
-from ..model.load import Model, calibration_sentences
+from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales, Method
-from ..model.tokenizer import Tokens
+from ..model.score import ScoreActivation, activate
+from ..model.tokenizer import Text, Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
 from .passes import Outcome, Progress, Setting, run_settings
 from .report import Report
+from .texts import encode_texts
 
-__all__ = ["METRICS", "EvaluationReport", "Result", "evaluate", "score", "task_texts"]
+__all__ = ["METRICS", "EvaluationReport", "Result", "calibration_texts", "evaluate", "score", "task_texts"]
 
 METRICS = {"sst2": "accuracy", "stsb": "spearman"}
 
@@ -34,6 +37,8 @@ class Result(Report):
         The task's metric, 0…1 (Spearman: −1…1).
     change : float
         Score minus FP32's.
+    pearson : float or None
+        Pearson's correlation, for the task stsb.
     block_sparsity, head_sparsity : float
         Share of blocks that were not computed, including those of pruned heads, and share of pruned heads.
     saturated : float
@@ -42,6 +47,7 @@ class Result(Report):
 
     score: float
     change: float
+    pearson: float | None
     block_sparsity: float
     head_sparsity: float
     saturated: float
@@ -55,6 +61,10 @@ class EvaluationReport(Report):
     ----------
     results : dict
         ``fp32``, ``int8`` (pruning off), ``pruned`` and, on request, ``random_mask``.
+    truncated : int
+        Number of texts that lost tokens.
+    activation : ScoreActivation or None
+        Makes the scores of a head with one output.
     seconds : float
         Wall time without loading the model.
     """
@@ -64,6 +74,8 @@ class EvaluationReport(Report):
     metric: str
     data: str
     examples: int
+    truncated: int
+    activation: ScoreActivation | None
     calibration: str
     calibration_method: str
     calibration_percentile: float
@@ -78,58 +90,107 @@ class EvaluationReport(Report):
 
 
 def task_texts(
-    model: Model, task: str, data: Path, config: AttentionConfig, limit: int | None = None
+    model: Model,
+    task: str,
+    data: Path,
+    config: AttentionConfig,
+    limit: int | None = None,
+    *,
+    truncate: bool = False,
 ) -> tuple[Dataset, list[Tokens]]:
-    """Read the file of a task that a model can do, and the tokens of every sentence.
+    """Read the file of a task that a model can do, and the tokens of every text.
+
+    A sentence-embedding model reads the texts of a pair one by one, first all first texts. A model with a head reads a
+    pair together.
 
     Raises
     ------
     InputError
-        The model cannot do the task, or a sentence is empty or too long for model or hardware. The message names the
-        line. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
+        The model cannot do the task, or a text is empty or, without ``truncate``, too long for model or hardware. The
+        message names the lines. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
     """
-    dataset = read_dataset(data, task, limit)
-    if task == "sst2" and len(model.config.labels) != 2:
-        raise InputError("task sst2 needs a model with a classification head of two classes: choose another model")
-    if task == "stsb" and model.is_classifier:
-        raise InputError("task stsb needs a sentence-embedding model, such as all-MiniLM-L6-v2: choose another model")
+    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+    classes = len(model.config.labels)
+    dataset = read_dataset(data, task, limit, classes=max(classes, 2))
+    if task == "sst2" and classes < 2:
+        hint = "use the task stsb" if model.is_scorer else "choose another model"
+        raise InputError(f"task sst2 needs a model with a classification head of two or more classes: {hint}")
+    if task == "stsb" and classes > 1:
+        raise InputError(
+            "task stsb needs a sentence-embedding model, such as all-MiniLM-L6-v2, or one that gives one score: "
+            "choose another model"
+        )
     if task == "stsb" and len(set(dataset.targets)) < 2:
         raise InputError("task stsb needs examples of different scores: give more of them")
-    tokens = []
-    for sentence, line in zip(dataset.sentences, dataset.lines, strict=True):
-        try:
-            tokens.append(model.encode(sentence, max_length=config.max_length))
-        except InputError as error:
-            raise InputError(f"{str(data)!r} line {line}: {error}") from None
+    texts, lines = dataset.texts, dataset.lines
+    if not model.is_classifier:
+        if not dataset.has_pairs:
+            raise InputError(
+                f"{str(data)!r} has no pairs to compare: a sentence-embedding model needs two texts a line"
+            )
+        texts, lines = dataset.sentences, lines * 2
+    tokens = encode_texts(
+        model, texts, lines, max_length=config.max_length, truncate=truncate, kind="line", source=f"{str(data)!r} "
+    )
     return dataset, tokens
 
 
-def score(dataset: Dataset, outputs: Float32) -> float:
-    """Accuracy of (examples, 2) class scores, or Spearman's ρ of the cosine similarities of (2·examples, hidden)
-    embeddings. Equal similarities score 0."""
+def calibration_texts(model: Model, dataset: Dataset, path: Path | None = None) -> Sequence[Text]:
+    """What a model is calibrated with for a dataset: pairs where it reads pairs together. See
+    :func:`~thresher.model.load.calibration_sentences`."""
+    together = model.is_classifier and dataset.has_pairs
+    return calibration_pairs(path) if together else calibration_sentences(path)
+
+
+def _predictions(outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
+    """(examples,) scores of (examples, 1) outputs of a head, or cosine similarities of (2·examples, n) embeddings."""
+    values = outputs.astype(np.float64)
+    if activation is not None:
+        return activate(values[:, 0], activation)
+    first, second = np.split(values, 2)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None = None) -> tuple[float, float | None]:
+    """The task's metric, and Pearson's correlation for the task stsb.
+
+    Parameters
+    ----------
+    outputs : (examples, classes), (examples, 1) or (2·examples, n) float32
+        Class scores, outputs of a head with one output, or embeddings.
+    activation : ScoreActivation, optional
+        For heads with one output.
+
+    Returns
+    -------
+    metric : float
+        Accuracy, or Spearman's ρ of targets and predictions. Equal predictions score 0.
+    pearson : float or None
+    """
     targets = np.array(dataset.targets)
     if dataset.task == "sst2":
-        return float((outputs.argmax(axis=1) == targets).mean())
-    first, second = np.split(outputs.astype(np.float64), 2)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    similarity = (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
-    if np.ptp(similarity) == 0:
-        return 0.0
-    return float(np.asarray(spearmanr(similarity, targets))[0])
+        return float((outputs.argmax(axis=1) == targets).mean()), None
+    predictions = _predictions(outputs, activation)
+    if np.ptp(predictions) == 0:
+        return 0.0, 0.0
+    spearman, pearson = (np.asarray(correlate(predictions, targets))[0] for correlate in (spearmanr, pearsonr))
+    return float(spearman), float(pearson)
 
 
-def results(dataset: Dataset, outcomes: Sequence[Outcome]) -> list[Result]:
+def results(dataset: Dataset, outcomes: Sequence[Outcome], activation: ScoreActivation | None = None) -> list[Result]:
     """Figures of each outcome. The first outcome is that of FP32."""
-    scores = [score(dataset, outcome.outputs) for outcome in outcomes]
+    scores = [score(dataset, outcome.outputs, activation) for outcome in outcomes]
     return [
         Result(
             score=found,
-            change=found - scores[0],
+            change=found - scores[0][0],
+            pearson=pearson,
             block_sparsity=outcome.totals.block_sparsity,
             head_sparsity=outcome.totals.head_sparsity,
             saturated=outcome.totals.saturated,
         )
-        for found, outcome in zip(scores, outcomes, strict=True)
+        for (found, pearson), outcome in zip(scores, outcomes, strict=True)
     ]
 
 
@@ -144,6 +205,7 @@ def evaluate(
     random_mask: bool = False,
     seed: int = 0,
     limit: int | None = None,
+    truncate: bool = False,
     calibration: Path | None = None,
     scales: AttentionScales | None = None,
     method: Method = "percentile",
@@ -164,6 +226,8 @@ def evaluate(
         Also run with random masks that keep as many blocks of each row.
     limit : int, optional
         Only the first examples.
+    truncate : bool
+        Truncate texts that are too long instead of raising an error.
     calibration : Path, optional
         Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
     scales : AttentionScales, optional
@@ -177,12 +241,12 @@ def evaluate(
         File, model, hardware and settings do not fit together.
     """
     start = time.perf_counter()
-    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
-    dataset, tokens = task_texts(model, task, data, config, limit)
+    dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     source = "given scales"
     if scales is None:
         source = str(calibration or "packaged sentences")
-        scales = model.calibrate(calibration_sentences(calibration), method=method, percentile=percentile)
+        sentences = calibration_texts(model, dataset, calibration)
+        scales = model.calibrate(sentences, method=method, percentile=percentile)
     settings = {
         "fp32": Setting(),
         "int8": Setting(config=config),
@@ -197,6 +261,8 @@ def evaluate(
         metric=METRICS[task],
         data=str(data),
         examples=len(dataset.targets),
+        truncated=sum(each.truncated for each in tokens),
+        activation=model.activation,
         calibration=source,
         calibration_method=scales.method,
         calibration_percentile=scales.percentile,
@@ -206,6 +272,6 @@ def evaluate(
         tau=tau,
         seed=seed,
         jobs=jobs,
-        results=dict(zip(settings, results(dataset, outcomes), strict=True)),
+        results=dict(zip(settings, results(dataset, outcomes, model.activation), strict=True)),
         seconds=time.perf_counter() - start,
     )

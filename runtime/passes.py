@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.encoder import float_attention
-from ..model.load import Model, as_batch, length_batches, load_model
+from ..model.load import Model, length_batches, load_model
 from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens
 from ..model.weights import Float32
@@ -62,18 +62,17 @@ class _Work:
     settings: tuple[Setting, ...]
 
     def run(self, number: int, tokens: list[Tokens]) -> _Part:
-        ids = as_batch(tokens)
         part = []
         for setting in self.settings:
             if setting.config is None:
-                part.append((self.model.outputs(ids, float_attention), AttentionTotals()))
+                part.append((self.model.outputs_of(tokens, float_attention), AttentionTotals()))
                 continue
             # The seed depends on the batch, so that the result does not depend on the process.
             backend = GoldenBackend() if setting.seed is None else RandomMaskBackend([setting.seed, number])
             attention = AcceleratorAttention(
                 config=setting.config, scales=self.scales, backend=backend, rho=setting.rho, tau=setting.tau
             )
-            outputs = self.model.outputs(ids, attention)
+            outputs = self.model.outputs_of(tokens, attention)
             part.append((outputs, attention.totals))
         return part
 

@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..cost.attention import HeadWork
-from ..model.load import Model, calibration_sentences
+from ..model.load import Model
 from ..model.quantise import AttentionScales
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
-from .attention import HeadShape, check_fits
-from .evaluate import METRICS, results, task_texts
+from .attention import HeadShape
+from .evaluate import METRICS, calibration_texts, results, task_texts
 from .passes import Progress, Setting, run_settings
 from .report import Report
 
@@ -65,6 +65,8 @@ class SparsityPick(Report):
 
     Attributes
     ----------
+    truncated : int
+        Number of texts that lost tokens.
     fp32 : float
         Score of float32 attention.
     points : tuple of Point
@@ -84,6 +86,7 @@ class SparsityPick(Report):
     data: str
     examples: int
     sentences: int
+    truncated: int
     calibration: str
     policy: dict[str, str]
     target_speedup: float
@@ -151,6 +154,7 @@ def pick(
     target_speedup: float,
     rhos: Sequence[float] = DEFAULT_RHOS,
     limit: int | None = None,
+    truncate: bool = False,
     scales: AttentionScales | None = None,
     jobs: int = 2,
     progress: Progress | None = None,
@@ -173,6 +177,8 @@ def pick(
         Between −1 and 1.
     limit : int, optional
         Only the first examples.
+    truncate : bool
+        Truncate texts that are too long instead of raising an error.
     scales : AttentionScales, optional
         By default the model is calibrated with the packaged sentences.
     jobs, progress
@@ -185,13 +191,12 @@ def pick(
     """
     start = time.perf_counter()
     ordered = [DENSE_RHO, *_check(target_speedup, rhos)]
-    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
-    dataset, tokens = task_texts(model, task, data, config, limit)
+    dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if scales is None:
-        scales = model.calibrate(calibration_sentences())
+        scales = model.calibrate(calibration_texts(model, dataset))
     settings = [Setting(), *(Setting(config=config, rho=rho) for rho in ordered)]
     outcomes = run_settings(model, tokens, settings, scales, jobs=jobs, progress=progress)
-    fp32, *found = results(dataset, outcomes)
+    fp32, *found = results(dataset, outcomes, model.activation)
     cycles = [head_cycles(config, outcome.totals.shapes) / len(tokens) for outcome in outcomes[1:]]
     points = tuple(
         Point(
@@ -213,6 +218,7 @@ def pick(
         data=str(data),
         examples=len(dataset.targets),
         sentences=len(tokens),
+        truncated=sum(each.truncated for each in tokens),
         calibration=f"{scales.sentences} sentences, {scales.method}",
         policy=config.policy,
         target_speedup=target_speedup,

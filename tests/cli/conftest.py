@@ -7,7 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 from thresher.runtime import compare
 
-from ..model.conftest import bert_parameters, bert_tensors, write_tokenizer
+from ..model.conftest import bert_parameters, bert_tensors, make_model, make_scorer, write_tokenizer
+
+__all__ = ["make_model", "make_scorer", "model", "wrong_golden"]
 
 
 @pytest.fixture

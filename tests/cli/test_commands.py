@@ -73,6 +73,50 @@ def test_run_prints_a_table_and_takes_text_literally():
     assert "bit-exact" not in result.stdout
 
 
+def test_run_on_pairs_and_truncation(tmp_path):
+    line = ["run", "--preset", "edge", "--text", "a great film", "--text", "[b] dull " * 150]
+    line += ["--text-pair", "[/neg] or not", "--text-pair", "word"]
+    assert "text 2: the text has" in refused(*line)
+    result = invoke(*line, "--truncate", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["truncated"], told["activation"]) == (1, None)
+    assert [sentence["text_pair"] for sentence in told["sentences"]] == ["[/neg] or not", "word"]
+    assert [sentence["truncated"] for sentence in told["sentences"]] == [False, True]
+    assert told["sentences"][1]["tokens"] == PRESETS["edge"].max_length
+    table = invoke(*line, "--truncate").stdout
+    assert "second sentence" in table
+    assert "[/neg] or not" in table
+    assert "truncated texts: 1" in table
+
+
+@pytest.mark.parametrize(("problem", "column"), [(None, "score (sigmoid)"), ("regression", "score ")])
+def test_run_shows_scores(make_scorer, problem, column):
+    line = ["run", "--model", make_scorer(problem_type=problem), "--text", "a b", "--text-pair", "c"]
+    result = invoke(*line)
+    assert result.exit_code == 0, result.stderr
+    header, row = result.stdout.splitlines()[:2]
+    assert column in header
+    assert ("sigmoid" in header) == (problem is None)
+    told = json.loads(invoke(*line, "--json").stdout)["sentences"][0]
+    assert f"{told['score']:.4f}" in row
+    assert f"{told['fp32_score']:.4f}" in row
+
+
+def test_eval_shows_correlations_and_truncation(make_scorer, tmp_path):
+    rows = ("a b\tc d\t1.5", "c\td\t-2", f"{'a ' * 30}\tb\t0.25")
+    (tmp_path / "x.tsv").write_text("sentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
+    line = ["eval", "--task", "stsb", "--data", tmp_path / "x.tsv", "--model", make_scorer(), "--jobs", 1]
+    assert "line 4: the text has 34 tokens" in refused(*line)
+    result = invoke(*line, "--truncate")
+    assert result.exit_code == 0, result.stderr
+    for words in ("spearman", "pearson", "truncated texts: 1", "scores: sigmoid"):
+        assert words in result.stdout
+    told = json.loads(invoke(*line, "--truncate", "--json").stdout)
+    assert (told["truncated"], told["activation"]) == (1, "sigmoid")
+    assert -1 <= told["results"]["fp32"]["pearson"] <= 1
+
+
 @pytest.mark.slow
 def test_bench_on_the_smallest_hardware():
     result = invoke("bench", "attention", "--preset", "tiny", "--length", 15, "--head-dim", 7, "--heads", 6, "--json")
@@ -159,6 +203,8 @@ def test_unwritable_output_folder(arguments, tmp_path):
         (["--text", ""], ["empty"]),
         (["--text", " \t\n"], ["empty"]),
         (["--text", "word " * 600], ["602 tokens", "shorten"]),
+        (["--text", "a", "--text-pair", "b", "--text-pair", "c"], ["text_pair=2", "as many as --text: 1"]),
+        (["--text", "a", "--text-pair", ""], ["text 1", "empty"]),
         (["--text", "a", "--rho", "2"], ["rho=2.0", "below 1"]),
         (["--text", "a", "--rho", "nan"], ["rho=nan"]),
         (["--text", "a", "--tau", "-1"], ["tau=-1.0"]),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ def write_tokenizer(path: Path, words: list[str] = WORDS) -> None:
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     tokenizer.save(str(path))
 
@@ -85,6 +88,14 @@ def make_model(tmp_path: Path) -> MakeModel:
         return folder
 
     return make
+
+
+@pytest.fixture
+def make_scorer(make_model) -> MakeModel:
+    """Write a model folder with a head of one output."""
+    tensors = bert_tensors()
+    tensors |= {f"classifier.{name}": tensors[f"classifier.{name}"][:1] for name in ("weight", "bias")}
+    return partial(make_model, tensors, id2label={"0": "score"})
 
 
 @pytest.fixture(scope="session")

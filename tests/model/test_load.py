@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thresher.model import load_model
-from thresher.model.load import as_batch, calibration_sentences, length_batches
+from thresher.model.load import as_batch, calibration_pairs, calibration_sentences, length_batches
 from thresher.model.source import locate_model
 from thresher.spec import ThresherError
 
@@ -252,3 +252,18 @@ def test_calibration_sentences(tmp_path):
         calibration_sentences(table)
     with pytest.raises(ThresherError, match="cannot read"):
         calibration_sentences(tmp_path / "nowhere")
+
+
+def test_calibration_pairs(tmp_path):
+    assert len(calibration_pairs()) == 64
+    table = tmp_path / "pairs.tsv"
+    table.write_text("score\tsentence1\tsentence2\n1\ta b\tc d\n\n2\te f\tg h\n3\t \tx\n")
+    assert calibration_pairs(table) == [("a b", "c d"), ("e f", "g h")]
+    assert calibration_pairs(table, limit=1) == [("a b", "c d")]
+    plain = tmp_path / "plain.txt"
+    plain.write_text("one line\n\nanother line\nthe last\n")
+    expected = [("one line", "another line"), ("another line", "the last"), ("the last", "one line")]
+    assert calibration_pairs(plain) == expected
+    table.write_text("label\tsentence\n1\t \n")
+    with pytest.raises(ThresherError, match="no sentence"):
+        calibration_pairs(table)

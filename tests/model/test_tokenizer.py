@@ -224,6 +224,49 @@ def test_side_of_truncation(folder, side, words):
     assert " ".join(tokens.words) == f"[CLS] {words} [SEP]"
 
 
+# -- pairs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "most", "words", "types"),
+    [
+        ("a good film", "the worst film", 512, "[CLS] a good film [SEP] the worst film [SEP]", "000001111"),
+        ("a good film", "the worst film of all time", 9, "[CLS] a good film [SEP] the worst film [SEP]", "000001111"),
+        ("a good film of all time", "the worst", 8, "[CLS] a good film [SEP] the worst [SEP]", "00000111"),
+        ("one two three four five", "six seven eight nine", 6, "[CLS] one two [SEP] six [SEP]", "000011"),
+    ],
+)
+def test_pairs(folder, first, second, most, words, types):
+    """Of a pair that is too long, the longer text loses its tokens first."""
+    tokens = TextTokenizer(folder, VOCABULARY).encode((first, second), max_length=most, truncate=True)
+    assert " ".join(tokens.words) == words
+    assert "".join(map(str, tokens.types)) == types
+    assert tokens.truncated == (most < 512)
+
+
+@pytest.mark.parametrize("pair", [("a", ""), (" ", "a"), ("a", "\u200d"), ("\u200d", "a"), ("a", "\ud800")])
+def test_both_texts_of_a_pair_must_hold_tokens(folder, pair):
+    with pytest.raises(ThresherError, match=r"the text (is empty|is not valid Unicode|.* holds no token)"):
+        TextTokenizer(folder, VOCABULARY).encode(pair, max_length=512)
+
+
+@pytest.mark.parametrize(("pair", "limit"), [(("a b", "c"), 4), ("a b", 2)])
+def test_a_limit_without_room_for_words(folder, pair, limit):
+    with pytest.raises(ThresherError, match=f"at most {limit} are possible"):
+        TextTokenizer(folder, VOCABULARY).encode(pair, max_length=limit, truncate=True)
+
+
+def test_a_tokenizer_without_a_rule_for_pairs(folder):
+    """It would leave out the special tokens of pairs."""
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    single = settings["post_processor"]["single"]
+    settings["post_processor"] |= {"pair": [*single[1:2], {"Sequence": {"id": "B", "type_id": 1}}]}
+    (folder / "tokenizer.json").write_text(json.dumps(settings))
+    assert ids(folder) == LOWER
+    with pytest.raises(ThresherError, match="no rule for pairs"):
+        TextTokenizer(folder, VOCABULARY).encode(("a", "b"), max_length=512)
+
+
 # -- token ids ---------------------------------------------------------------------------------
 
 

@@ -77,11 +77,3 @@ def test_a_score_bias_does_not_hinder_float_attention_and_pruning(biased, tmp_pa
         "encoder.layer.0.attention.attn.q",
         "encoder.layer.0.attention.attn.k",
     ]
-
-
-def test_a_single_score_is_no_class(tmp_path):
-    name = next(name for name in CASES if name.startswith("DistilBert") and CASES[name].changes.get("id2label"))
-    model = load_model(write_case(tmp_path / "model", name))
-    assert model.config.labels == ("score",)
-    with pytest.raises(ThresherError, match="gives one score and no classes"):
-        classify(model, ["a b"], backend=GoldenBackend(), config=CONFIG)
