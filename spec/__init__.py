@@ -9,11 +9,14 @@ attention_config      configuration of an attention core, its policy, and the wi
 attention_command     command of a head, and its conversion from real numbers
 spmm_config           configuration of an SpMM engine, and the widths that follow
 spmm_command          command of a product, activations, and the scale of a row
+vector_config         configuration of a vector unit, and the widths that follow
+vector_command        command of a residual sum with LayerNorm
 weight_words          layout of packed weights
 schedule              assignment of the rows of W to row engines
 presets               named configurations and policies
+vector                widths and fixed-point positions of the vector unit
 formats               widths and fixed-point positions that no configuration changes
-tables                contents of lookup tables: reciprocal, GELU
+tables                contents of lookup tables: reciprocal, 1/√x, GELU
 link                  protocol and configuration of the serial link to a board
 heads                 a head's operands and statistics, as golden model and hardware exchange them
 base                  base class of configurations, and checks of their fields
@@ -27,14 +30,17 @@ from .attention_command import CommandError, HeadCommand, head_command
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
 from .heads import Head, HeadStatistics
-from .presets import POLICIES, PRESETS, SPMM_PRESETS, preset, spmm_preset
+from .presets import POLICIES, PRESETS, SPMM_PRESETS, VECTOR_PRESETS, preset, spmm_preset, vector_preset
 from .spmm_command import Activation, SpmmCommand, SpmmError, row_scaling
 from .spmm_config import SpmmConfig, WeightFormat
+from .vector_command import VectorCommand, VectorError
+from .vector_config import VectorConfig
 
 __all__ = [
     "POLICIES",
     "PRESETS",
     "SPMM_PRESETS",
+    "VECTOR_PRESETS",
     "Activation",
     "AttentionConfig",
     "CommandError",
@@ -54,9 +60,13 @@ __all__ = [
     "SpmmConfig",
     "SpmmError",
     "ThresherError",
+    "VectorCommand",
+    "VectorConfig",
+    "VectorError",
     "WeightFormat",
     "head_command",
     "preset",
     "row_scaling",
     "spmm_preset",
+    "vector_preset",
 ]

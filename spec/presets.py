@@ -5,8 +5,9 @@ import dataclasses
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .base import look_up
 from .spmm_config import SpmmConfig
+from .vector_config import VectorConfig
 
-__all__ = ["POLICIES", "PRESETS", "SPMM_PRESETS", "preset", "spmm_preset"]
+__all__ = ["POLICIES", "PRESETS", "SPMM_PRESETS", "VECTOR_PRESETS", "preset", "spmm_preset", "vector_preset"]
 
 POLICIES = {
     "thresher": dict(
@@ -55,6 +56,15 @@ SPMM_PRESETS = {
     "server": SpmmConfig(rows=16, lanes=64, banks=64, drain_lanes=32, max_columns=4096, result_rows=128),
 }
 
+VECTOR_PRESETS = {
+    # For tests: 7 multipliers.
+    "tiny": VectorConfig(lanes=2, max_channels=64),
+    # For an LFE5U-85F, beside the other units: 25 multipliers in DSP blocks.
+    "edge": VectorConfig(lanes=8, max_channels=1024),
+    # For an ASIC tile or a large FPGA.
+    "server": VectorConfig(lanes=32, max_channels=1024),
+}
+
 
 def preset(name: str, *, policy: str = "thresher") -> AttentionConfig:
     """Attention configuration of a preset and a policy.
@@ -76,3 +86,14 @@ def spmm_preset(name: str) -> SpmmConfig:
         The name is unknown.
     """
     return look_up("preset", name, SPMM_PRESETS)
+
+
+def vector_preset(name: str) -> VectorConfig:
+    """Configuration of the vector unit of a preset.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown.
+    """
+    return look_up("preset", name, VECTOR_PRESETS)

@@ -1,5 +1,7 @@
 """Number formats of the vector unit: residual sums, LayerNorm, and sums over tokens."""
 
+import math
+
 from .formats import INT8_MAX, INT8_PEAK, signed_bits, unsigned_bits
 
 __all__ = [
@@ -22,6 +24,10 @@ __all__ = [
     "SUM_BITS",
     "TOTAL_BITS",
     "VARIANCE_BITS",
+    "operand_bits",
+    "square_sum_bits",
+    "total_bits",
+    "variance_bits",
 ]
 
 MAX_CHANNELS = 1024
@@ -36,13 +42,7 @@ CHANNEL_SHIFT_BITS = unsigned_bits(CHANNEL_SHIFT_MAX)
 SUM_PEAK = 2 * INT8_PEAK << CHANNEL_SHIFT_MAX
 SUM_BITS = signed_bits(-SUM_PEAK, SUM_PEAK - 1)
 """A residual sum v fits one operand of an 18×18 multiplier."""
-TOTAL_BITS = signed_bits(-2 * SUM_PEAK * (MAX_CHANNELS - 1), 2 * SUM_PEAK * (MAX_CHANNELS - 1))
-"""Of S1, the sum of v over the channels, and of C·v − S1."""
-SQUARE_SUM_BITS = unsigned_bits(SUM_PEAK**2 * MAX_CHANNELS)
-"""Of S2, the sum of v²."""
 EPSILON_BITS = 32
-VARIANCE_BITS = unsigned_bits(SUM_PEAK**2 * MAX_CHANNELS**2 + (1 << EPSILON_BITS))
-"""Of V = C·S2 − S1² + epsilon."""
 
 ROOT_SEGMENTS = 16
 """Segments of 1/√m in each of the two octaves 1 ≤ m < 2 and 2 ≤ m < 4."""
@@ -51,8 +51,39 @@ ROOT_FRACTION = 16
 
 OPERAND_FRACTION = 11
 """Fraction bits of (C·v − S1) / 2^k."""
-OPERAND_BITS = 18
-"""Of that operand: its magnitude is below 2·√C, by the Cauchy–Schwarz inequality, and C ≤ 1024."""
+
+
+def total_bits(channels: int) -> int:
+    """Bits of S1, the sum of v over at most ``channels`` channels, and of C·v − S1."""
+    peak = SUM_PEAK * max(channels, 2 * (channels - 1))
+    return signed_bits(-peak, peak - 1)
+
+
+def square_sum_bits(channels: int) -> int:
+    """Bits of S2, the sum of v² over at most ``channels`` channels."""
+    return unsigned_bits(SUM_PEAK**2 * channels)
+
+
+def variance_bits(channels: int) -> int:
+    """Bits of V = C·S2 − S1² + epsilon for at most ``channels`` channels."""
+    return unsigned_bits(SUM_PEAK**2 * channels**2 + (1 << EPSILON_BITS))
+
+
+def operand_bits(channels: int) -> int:
+    """Bits of u = (C·v − S1) / 2^k for at most ``channels`` channels, with :data:`OPERAND_FRACTION` fraction bits.
+
+    Its magnitude is below 2·√(C − 1), by the Cauchy–Schwarz inequality.
+    """
+    peak = math.isqrt((channels - 1) << 2 * (OPERAND_FRACTION + 1)) + 1
+    return signed_bits(-peak, peak)
+
+
+TOTAL_BITS = total_bits(MAX_CHANNELS)
+SQUARE_SUM_BITS = square_sum_bits(MAX_CHANNELS)
+VARIANCE_BITS = variance_bits(MAX_CHANNELS)
+OPERAND_BITS = operand_bits(MAX_CHANNELS)
+"""One operand of an 18×18 multiplier."""
+
 NORM_FRACTION = 10
 NORM_BITS = 16
 """Of the normalised value n: its magnitude is below √C, except for the error of 1/√m. It saturates."""

@@ -22,11 +22,15 @@ from ..hdl.spmm.engine import Spmm
 from ..hdl.spmm.row_engine import RowEngine
 from ..hdl.spmm.tile_loader import TileLoader
 from ..hdl.spmm.tile_memory import READERS, TileMemory
+from ..hdl.vector.layer_norm import LayerNormLane
+from ..hdl.vector.reciprocal_root import ReciprocalRoots
+from ..hdl.vector.unit import VectorUnit
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig
+from ..spec.vector_config import VectorConfig
 
-__all__ = ["ATTENTION_UNITS", "SPMM_UNITS", "make"]
+__all__ = ["ATTENTION_UNITS", "SPMM_UNITS", "VECTOR_UNITS", "make"]
 
 ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
     "attention": AttentionCore,
@@ -52,7 +56,14 @@ SPMM_UNITS: dict[str, Callable[[SpmmConfig], wiring.Component]] = {
 }
 """The SpMM engine and its parts, by their names on the command line."""
 
-TOPS = {"attention": "attention_core"}
+VECTOR_UNITS: dict[str, Callable[[VectorConfig], wiring.Component]] = {
+    "vector": VectorUnit,
+    "layer_norm_lane": LayerNormLane,
+    "reciprocal_roots": ReciprocalRoots,
+}
+"""The vector unit and its parts, by their names on the command line."""
+
+TOPS = {"attention": "attention_core", "vector": "vector_unit"}
 """Top modules whose name differs from that of the unit."""
 
 
@@ -88,7 +99,7 @@ def _variable(signature: wiring.Signature, obj: Any) -> wiring.Signature:
     return wiring.Signature(members)
 
 
-def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, Any]:
+def make(name: str, config: AttentionConfig | SpmmConfig | VectorConfig) -> tuple[str, Any]:
     """Name of the top module, and the component to emit.
 
     Raises
@@ -100,5 +111,7 @@ def make(name: str, config: AttentionConfig | SpmmConfig) -> tuple[str, Any]:
         return TOPS.get(name, name), _Top(ATTENTION_UNITS[name](config))
     if isinstance(config, SpmmConfig) and name in SPMM_UNITS:
         return name, _Top(SPMM_UNITS[name](config))
-    units = ATTENTION_UNITS if isinstance(config, AttentionConfig) else SPMM_UNITS
+    if isinstance(config, VectorConfig) and name in VECTOR_UNITS:
+        return TOPS.get(name, name), _Top(VECTOR_UNITS[name](config))
+    units = {AttentionConfig: ATTENTION_UNITS, SpmmConfig: SPMM_UNITS, VectorConfig: VECTOR_UNITS}[type(config)]
     raise ConfigError("unit", name, "must be one of " + ", ".join(units))

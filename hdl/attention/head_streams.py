@@ -1,12 +1,13 @@
 """Payload layouts of the core's streams, shared by hardware, simulators and hosts."""
 
-from amaranth import signed, unsigned
+from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.attention_command import CommandError, command_widths
 from ...spec.attention_config import AttentionConfig
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
+from ..lib.streams import struct_layout
 
 __all__ = [
     "attention_signature",
@@ -21,12 +22,7 @@ __all__ = [
 
 def command_layout(config: AttentionConfig) -> data.StructLayout:
     """Command of one head: the fields of :class:`~thresher.spec.attention_command.HeadCommand`, lowest bits first."""
-    return data.StructLayout(
-        {
-            name: signed(bits) if is_signed else unsigned(bits)
-            for name, (bits, is_signed) in command_widths(config).items()
-        }
-    )
+    return struct_layout(command_widths(config))
 
 
 def data_layout(config: AttentionConfig) -> data.ArrayLayout:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ...spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from .pipeline import delay
 
-__all__ = ["Requantize", "requantize_latency", "requantize_multipliers"]
+__all__ = ["Requantize", "requantize_latency", "requantize_multipliers", "round_wide"]
 
 FACTOR_BITS = 18
 """Bits of a multiplier block's signed operands."""
@@ -24,6 +24,43 @@ def requantize_latency(value_bits: int) -> int:
 def requantize_multipliers(value_bits: int) -> int:
     """Multiplier blocks per value."""
     return 2 if value_bits > FACTOR_BITS else 1
+
+
+def round_wide(value: Value, far_shift: Value, near_shift: Value) -> tuple[list, Value, Value, Value]:
+    """round_half_up(value / 2^(1 + shift)) to INT8, with the shift in two stages.
+
+    The second stage computes only the lowest nine bits of the halves. It also tells whether all bits above equal the
+    sign, that is, whether the halves are −512…511. So no path leads through all bits, and Yosys does not choose a fast,
+    large shifter.
+
+    Parameters
+    ----------
+    value : signed
+    far_shift, near_shift : unsigned
+        The shift, as the first and the second stage need it; it is the same number, one cycle later.
+
+    Returns
+    -------
+    stages : list
+        Assignments of the registers of both stages.
+    rounded, negative, fits : Value
+        The result if it fits, whether it is negative, and whether it fits. They follow the second stage.
+    """
+    near = near_shift[:NEAR_BITS]
+    most_near = (1 << NEAR_BITS) - 1
+    low = Signal(INT8_BITS + 1)
+    far = Signal(signed(max(len(value), len(low) + most_near + 1)))
+    unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
+    inside = Signal()
+    negative = Signal()
+    stages = [
+        far.eq(value >> (far_shift[NEAR_BITS:] << NEAR_BITS)),
+        low.eq(far[: len(low) + most_near] >> near),
+        inside.eq(~((unlike[:most_near] >> near).any() | unlike[most_near:].any())),
+        negative.eq(far[-1]),
+    ]
+    above = low[-1] | low[:-1].all()  # halves of 255 round to 128, and halves of −257 to −128
+    return stages, ((low + 1) >> 1)[:INT8_BITS], negative, inside & (above == negative)
 
 
 class Requantize(wiring.Component):
@@ -77,7 +114,7 @@ class Requantize(wiring.Component):
         shift = delay(m, self.shift, self.latency - 3 + self._wide, enable=self.enable, name="shift")
         # Shift to one bit below the result. To round half up is then to add one and drop that bit.
         product = self._product(m)[self._shift_base - 1 :].as_signed()
-        stages, rounded, negative, fits = (self._round_wide if self._wide else self._round)(product, shift)
+        stages, rounded, negative, fits = (round_wide if self._wide else self._round)(product, shift[-2], shift[-1])
         with m.If(self.enable):
             m.d.sync += [
                 *stages,
@@ -86,39 +123,13 @@ class Requantize(wiring.Component):
             ]
         return m
 
-    def _round(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
-        """Shift, then round.
-
-        Returns the assignments of both registers, the result if it fits, whether it is negative, and whether it fits.
-        """
+    def _round(self, product: Value, _: Value, shift: Value) -> tuple[list, Value, Value, Value]:
+        """Shift, then round. Returns what :func:`round_wide` returns."""
         halves = Signal.like(product)
         rounded = Signal.like(product)
         above = rounded[INT8_BITS - 1 :]
-        stages = [halves.eq(product >> shift[-1]), rounded.eq((halves + 1) >> 1)]
+        stages = [halves.eq(product >> shift), rounded.eq((halves + 1) >> 1)]
         return stages, rounded, rounded[-1], ~above.any() | above.all()
-
-    def _round_wide(self, product: Value, shift: list[Signal]) -> tuple[list, Value, Value, Value]:
-        """Shift wide values in two stages, then round; returns what :meth:`_round` returns.
-
-        The second stage computes only the lowest nine bits of the halves. It also tells whether all bits above equal
-        the sign, that is, whether the halves are −512…511. So no path leads through all bits, and Yosys does not
-        choose a fast, large shifter.
-        """
-        near = shift[-1][:NEAR_BITS]
-        most_near = (1 << NEAR_BITS) - 1
-        low = Signal(INT8_BITS + 1)
-        far = Signal(signed(max(len(product), len(low) + most_near + 1)))
-        unlike = far[len(low) :] ^ far[-1].replicate(len(far) - len(low))
-        inside = Signal()
-        negative = Signal()
-        stages = [
-            far.eq(product >> (shift[-2][NEAR_BITS:] << NEAR_BITS)),
-            low.eq(far[: len(low) + most_near] >> near),
-            inside.eq(~((unlike[:most_near] >> near).any() | unlike[most_near:].any())),
-            negative.eq(far[-1]),
-        ]
-        above = low[-1] | low[:-1].all()  # halves of 255 round to 128, and halves of −257 to −128
-        return stages, ((low + 1) >> 1)[:INT8_BITS], negative, inside & (above == negative)
 
     def _product(self, m: Module) -> Signal:
         """value · multiplier. A wide value is split in two parts; the lower part is unsigned and one bit narrower."""

@@ -1,13 +1,20 @@
 """Queues with room and level in registers, so that sender and receiver may be far apart on the chip."""
 
-from amaranth import Cat, Module, Mux, Shape, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .scratchpad import NEVER_BOTH
 
-__all__ = ["BlockQueue", "HalfBuffer", "PingPong", "StreamFIFO", "StreamRegister", "nonzero"]
+__all__ = ["BlockQueue", "HalfBuffer", "PingPong", "StreamFIFO", "StreamRegister", "nonzero", "struct_layout"]
+
+
+def struct_layout(widths: dict[str, tuple[int, bool]]) -> data.StructLayout:
+    """Payload with fields of these bits and signedness, lowest bits first."""
+    return data.StructLayout(
+        {name: signed(bits) if is_signed else unsigned(bits) for name, (bits, is_signed) in widths.items()}
+    )
 
 
 def nonzero(m: Module, *, init: int, limit: int, up, down, name: str) -> Signal:

@@ -8,6 +8,7 @@ from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError, spmm_command_widths
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ...spec.weight_words import engine_word_shape, stream_bytes
+from ..lib.streams import struct_layout
 
 __all__ = [
     "command_layout",
@@ -23,20 +24,14 @@ __all__ = [
 ]
 
 
-def _struct(widths: dict[str, tuple[int, bool]]) -> data.StructLayout:
-    return data.StructLayout(
-        {name: signed(bits) if is_signed else unsigned(bits) for name, (bits, is_signed) in widths.items()}
-    )
-
-
 def command_layout(config: SpmmConfig) -> data.StructLayout:
     """Command of one product: the fields of :class:`~thresher.spec.spmm_command.SpmmCommand`, lowest bits first."""
-    return _struct(spmm_command_widths(config))
+    return struct_layout(spmm_command_widths(config))
 
 
 def row_layout(config: SpmmConfig) -> data.StructLayout:
     """Parameters of a row of W; see :meth:`~thresher.spec.spmm_config.SpmmConfig.row_widths`."""
-    return _struct(config.row_widths())
+    return struct_layout(config.row_widths())
 
 
 def rows_layout(config: SpmmConfig) -> data.ArrayLayout:

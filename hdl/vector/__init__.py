@@ -1,0 +1,1 @@
+"""Vector unit: residual sum and LayerNorm of INT8 tokens."""
