@@ -1,12 +1,14 @@
 """The whole vector unit, compared with the golden model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thresher.sim.batch import simulate
 from thresher.sim.vector import VectorBatch, VectorJob, VectorSimulator
-from thresher.spec import VectorCommand, VectorConfig, VectorError, vector_preset
+from thresher.spec import InputError, VectorCommand, VectorConfig, VectorError, vector_preset
 
 from .norms import CORNERS, check_norms, extreme_norm, operand, random_job, random_norm, refused_commands
 
@@ -116,12 +118,12 @@ def test_any_configuration_matches_golden(data):
     run(config, jobs, seed=seed, stall=data.draw(st.sampled_from([0.0, 0.3, 0.7])))
 
 
-def test_cycles_of_a_stream_without_stalls():
-    """Two passes and the roots per group, as the page of the unit says."""
-    config = VectorConfig(lanes=4, max_channels=20)
-    jobs = [random_job(np.random.default_rng(7), 20, 4 * groups) for groups in (1, 2, 3)]
-    cycles = [result.statistics.cycles for result in run(config, jobs, seed=7, stall=0.0)]
-    assert cycles[1] - cycles[0] == cycles[2] - cycles[1] == 2 * 20 + 12 * (config.lanes + 1) + 9
+@pytest.mark.parametrize(("lanes", "channels", "groups"), [(1, 1, 3), (4, 20, 1), (4, 20, 2)])
+def test_cycles_without_stalls(lanes, channels, groups):
+    """The formula of docs/blocks/vector.md."""
+    jobs = [random_job(np.random.default_rng(7), channels, lanes * groups)]
+    (result,) = run(VectorConfig(lanes=lanes, max_channels=20), jobs, seed=7, stall=0.0)
+    assert result.statistics.cycles == groups * (2 * channels + 12 * (lanes + 1) + 9) + 17
 
 
 def widest_jobs(rng: np.random.Generator) -> list[VectorJob]:
@@ -146,3 +148,22 @@ def test_edge_under_verilator_matches_golden():
     jobs += [VectorCommand(channels=1025, tokens=1, shift=0), *widest_jobs(rng)]
     with VectorSimulator(config, stall=0.2, seed=seed) as simulator:
         check_norms(config, jobs, simulator.run(jobs), seed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": np.zeros((3, 2), np.int16)}, "command 0: x must be an int8 matrix"),
+        ({"y": np.zeros((3, 1), np.int8)}, "command 0: y must be an int8 matrix, of one shape"),
+        ({"x": np.zeros((4, 2), np.int8), "y": np.zeros((4, 2), np.int8)}, "command 0: x_shift must be 4 numbers"),
+    ],
+)
+def test_operands_that_do_not_fit_are_rejected(changes, message):
+    job = dataclasses.replace(random_job(np.random.default_rng(0), 3, 2), **changes)
+    with pytest.raises(InputError, match=message):
+        VectorBatch(TINY, [job]).inputs()
+
+
+def test_an_accepted_command_needs_operands():
+    with pytest.raises(InputError, match="command 0: the unit accepts"):
+        VectorBatch(TINY, [VectorCommand(channels=1, tokens=1, shift=0)])
