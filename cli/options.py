@@ -9,7 +9,7 @@ import typer
 from ..spec import POLICIES, PRESETS
 from ..synth.devices import DEVICES
 
-# Any: type checkers do not accept an enumeration that is made at run time. Both units have presets of the same names.
+# Any: type checkers do not accept an enumeration that is made at run time. All units have presets of the same names.
 PresetName: Any = StrEnum("PresetName", {name: name for name in PRESETS})
 PolicyName: Any = StrEnum("PolicyName", {name: name for name in POLICIES})
 DeviceName: Any = StrEnum("DeviceName", {name: name for name in DEVICES})
@@ -20,6 +20,14 @@ class UnitName(StrEnum):
 
     ATTENTION = "attention"
     SPMM = "spmm"
+
+
+class AnyUnitName(StrEnum):
+    """What hardware is generated, by commands that also take the vector unit."""
+
+    ATTENTION = "attention"
+    SPMM = "spmm"
+    VECTOR = "vector"
 
 
 class TaskName(StrEnum):
@@ -33,6 +41,7 @@ Model = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
 Unit = Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")]
+AnyUnit = Annotated[AnyUnitName, typer.Option("--unit", help="Attention core, SpMM engine, or vector unit.")]
 Preset = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
 Policy = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
 UnitPolicy = Annotated[

@@ -1,4 +1,4 @@
-"""``thresher presets``: the presets of both units, and the policies."""
+"""``thresher presets``: the presets of all units, and the policies."""
 
 from typing import Any
 
@@ -39,6 +39,13 @@ def _show(listed: dict[str, Any]) -> None:
         sizes = (fields["max_rows"], fields["max_columns"], fields["max_tokens"], fields["banks"])
         engines, pattern = f"{fields['rows']} × {fields['lanes']}", f"{fields['kept']}:{fields['group']}"
         table.add_row(name, str(entry["multipliers"]), engines, *map(str, sizes), pattern, ", ".join(fields["formats"]))
+    console.print(table)
+    console.print("\nvector")
+    table = make_table("preset", "multipliers", "lanes", "channels to", "tokens to", right=1)
+    for name, entry in listed["vector_presets"].items():
+        fields = entry["configuration"]
+        sizes = (entry["multipliers"], fields["lanes"], fields["max_channels"], fields["max_tokens"])
+        table.add_row(name, *map(str, sizes))
     console.print(table)
     console.print("\npolicies of attention")
     names = list(next(iter(listed["policies"].values())))

@@ -9,19 +9,23 @@ from ..spec import (
     POLICIES,
     PRESETS,
     SPMM_PRESETS,
+    VECTOR_PRESETS,
     AttentionConfig,
     ConfigError,
     InputError,
     SpmmConfig,
+    VectorConfig,
     preset,
     spmm_preset,
+    vector_preset,
 )
 
-__all__ = ["configuration", "preset_list", "spmm_configuration", "unit_configuration"]
+__all__ = ["AnyConfig", "any_configuration", "configuration", "preset_list", "spmm_configuration", "unit_configuration"]
 
 DEFAULT_POLICY = "thresher"
 
-Config = TypeVar("Config", AttentionConfig, SpmmConfig)
+Config = TypeVar("Config", AttentionConfig, SpmmConfig, VectorConfig)
+AnyConfig = AttentionConfig | SpmmConfig | VectorConfig
 
 
 def configuration(name: str, policy: str, file: Path | None = None) -> AttentionConfig:
@@ -45,12 +49,28 @@ def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
 def unit_configuration(
     preset_name: str, *, spmm: bool, policy: str | None = None, file: Path | None = None
 ) -> AttentionConfig | SpmmConfig:
-    """The configuration of either unit; raises as :func:`configuration`, and if the SpMM engine has a policy."""
-    if not spmm:
+    """The configuration of attention core or SpMM engine; raises as :func:`any_configuration`."""
+    config = any_configuration(preset_name, unit="spmm" if spmm else "attention", policy=policy, file=file)
+    assert not isinstance(config, VectorConfig)
+    return config
+
+
+def any_configuration(preset_name: str, *, unit: str, policy: str | None = None, file: Path | None = None) -> AnyConfig:
+    """The configuration of a unit, "attention", "spmm" or "vector".
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    ConfigError
+        The file is not a JSON object, a field is unknown or illegal, or another unit than attention has a policy.
+    """
+    if unit == "attention":
         return configuration(preset_name, policy or DEFAULT_POLICY, file)
     if policy is not None:
-        raise ConfigError("policy", str(policy), "only attention has policies, leave it out for the SpMM engine")
-    return spmm_configuration(preset_name, file)
+        name = {"spmm": "SpMM engine", "vector": "vector unit"}[unit]
+        raise ConfigError("policy", str(policy), f"only attention has policies, leave it out for the {name}")
+    return spmm_configuration(preset_name, file) if unit == "spmm" else _changed(vector_preset(preset_name), file)
 
 
 def _changed(config: Config, file: Path | None) -> Config:
@@ -71,9 +91,9 @@ def _changed(config: Config, file: Path | None) -> Config:
 
 
 def preset_list() -> dict[str, Any]:
-    """Presets of both units with their configurations, and the policies, as plain dictionaries."""
+    """Presets of all units with their configurations, and the policies, as plain dictionaries."""
 
-    def entries(presets: Mapping[str, AttentionConfig] | Mapping[str, SpmmConfig]) -> dict[str, Any]:
+    def entries(presets: Mapping[str, AnyConfig]) -> dict[str, Any]:
         return {
             name: {"multipliers": config.multipliers, "configuration": json.loads(config.to_json())}
             for name, config in presets.items()
@@ -82,5 +102,6 @@ def preset_list() -> dict[str, Any]:
     return {
         "presets": entries(PRESETS),
         "spmm_presets": entries(SPMM_PRESETS),
+        "vector_presets": entries(VECTOR_PRESETS),
         "policies": {name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()},
     }

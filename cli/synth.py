@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
+from ..spec import ConfigError, ThresherError, VectorConfig
 from ..spec.link import DEFAULT_BAUD
 from ..synth.boards import BOARDS, Board, board
 from ..synth.devices import Device, device
@@ -14,7 +14,7 @@ from ..synth.tools import Source
 from . import options, progress
 from .frame import app, command, print_json
 from .report import bands
-from .settings import unit_configuration
+from .settings import AnyConfig, any_configuration
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class TooLarge(ThresherError):
 
 @command(app, "synth")
 def synth(
-    unit: Annotated[str, typer.Option("--unit", help="attention, spmm, or one of their parts: softmax, drain ...")] = (
-        "attention"
-    ),
+    unit: Annotated[
+        str, typer.Option("--unit", help="attention, spmm, vector, or one of their parts: softmax, drain ...")
+    ] = ("attention"),
     preset: options.Preset = options.EDGE,
     device_name: Annotated[
         options.DeviceName | None,
@@ -101,16 +101,16 @@ def synth(
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools, "keep_hierarchy": keep_hierarchy}
         common |= {"tell": steps.tell, "announce": steps.announce}
-        whole = unit in WHOLE_UNITS
-        if whole:
-            common |= dict(zip(("speedup_75", "speedup_source"), speedup(config, PRUNED), strict=True))
+        estimated = config if unit in WHOLE_UNITS and not isinstance(config, VectorConfig) else None
+        if estimated is not None:
+            common |= dict(zip(("speedup_75", "speedup_source"), speedup(estimated, PRUNED), strict=True))
         if isinstance(target, Board):
             common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
             measured = flow.build(config, board=target, **common)
         else:
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
-        expected = sizes.compared(config, chip.fabric, measured.unit_counts) if whole else {}
+        expected = sizes.compared(estimated, chip.fabric, measured.unit_counts) if estimated is not None else {}
         page = html.write(measured, folder / "report.html", expected)
     if as_json:
         print_json({**measured.to_dict(), "estimates": expected, "report": str(page)})
@@ -137,12 +137,14 @@ def _target(board_name: Any, device_name: Any, *, of_boards: dict[str, Any], spe
     return board(board_name.value)
 
 
-def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AttentionConfig | SpmmConfig:
-    from ..synth.units import ATTENTION_UNITS, SPMM_UNITS
+def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AnyConfig:
+    from ..synth.units import ATTENTION_UNITS, SPMM_UNITS, VECTOR_UNITS
 
-    if unit not in {*ATTENTION_UNITS, *SPMM_UNITS}:
-        raise ConfigError("unit", unit, "must be one of " + ", ".join([*ATTENTION_UNITS, *SPMM_UNITS]))
-    return unit_configuration(preset, spmm=unit in SPMM_UNITS, policy=policy, file=file)
+    parts = {"attention": ATTENTION_UNITS, "spmm": SPMM_UNITS, "vector": VECTOR_UNITS}
+    for whole, names in parts.items():
+        if unit in names:
+            return any_configuration(preset, unit=whole, policy=policy, file=file)
+    raise ConfigError("unit", unit, "must be one of " + ", ".join(name for names in parts.values() for name in names))
 
 
 def _lacking(measured: "Measurement") -> str:

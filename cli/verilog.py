@@ -7,7 +7,7 @@ import typer
 
 from . import options, progress
 from .frame import app, command, print_json
-from .settings import unit_configuration
+from .settings import any_configuration
 from .terminal import say
 
 __all__ = ["verilog"]
@@ -16,16 +16,16 @@ __all__ = ["verilog"]
 @command(app, "verilog")
 def verilog(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Verilog and its description.")],
-    unit: options.Unit = options.UnitName.ATTENTION,
+    unit: options.AnyUnit = options.AnyUnitName.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.UnitPolicy = None,
     config_file: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write standalone Verilog of the attention core or the SpMM engine, and a JSON description of its ports."""
+    """Write standalone Verilog of a unit, and a JSON description of its ports."""
     from ..hdl.emit import write_verilog
 
-    config = unit_configuration(preset, spmm=unit is options.UnitName.SPMM, policy=policy, file=config_file)
+    config = any_configuration(preset, unit=unit, policy=policy, file=config_file)
     with progress.steps() as steps:
         steps.tell("generating")
         emitted = write_verilog(config, output)

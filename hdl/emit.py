@@ -17,8 +17,10 @@ from amaranth.lib import data, stream, wiring
 from ..spec.attention_config import AttentionConfig
 from ..spec.files import check_writable, write_whole
 from ..spec.spmm_config import SpmmConfig
+from ..spec.vector_config import VectorConfig
 from .attention.core import AttentionCore
 from .spmm.engine import Spmm
+from .vector.unit import VectorUnit
 from .yosys import to_verilog
 
 __all__ = ["EmittedVerilog", "PlainPort", "StreamPort", "emit", "interface", "ports", "tidy", "write_verilog"]
@@ -208,8 +210,8 @@ class EmittedVerilog:
     written: tuple[Path, ...]
 
 
-def write_verilog(config: AttentionConfig | SpmmConfig, folder: Path) -> EmittedVerilog:
-    """Write ``attention_core.v`` and ``attention_core.json``, or ``spmm.v`` and ``spmm.json``.
+def write_verilog(config: AttentionConfig | SpmmConfig | VectorConfig, folder: Path) -> EmittedVerilog:
+    """Write ``attention_core.v`` and ``attention_core.json``, or those of ``spmm`` or ``vector_unit``.
 
     The same configuration gives the same bytes. The JSON holds ``top``, ``clock``, ``reset``, ``configuration`` (the
     fields of ``config``), ``configuration_sha256``, ``versions`` of thresher, amaranth and the Yosys that wrote the
@@ -225,11 +227,16 @@ def write_verilog(config: AttentionConfig | SpmmConfig, folder: Path) -> Emitted
     OutputError
         The folder cannot be made or written. This is checked before the hardware is generated.
     """
-    attention = isinstance(config, AttentionConfig)
-    top = "attention_core" if attention else "spmm"
+    top = {AttentionConfig: "attention_core", SpmmConfig: "spmm", VectorConfig: "vector_unit"}[type(config)]
     paths = folder / f"{top}.v", folder / f"{top}.json"
     check_writable(*paths)
-    unit = AttentionCore(config) if attention else Spmm(config)
+    match config:
+        case AttentionConfig():
+            unit = AttentionCore(config)
+        case SpmmConfig():
+            unit = Spmm(config)
+        case VectorConfig():
+            unit = VectorUnit(config)
     text = emit(unit, name=top)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     description = {

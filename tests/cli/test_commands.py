@@ -12,7 +12,7 @@ from thresher.cli import demo
 from thresher.model.source import DEFAULT_FOLDER
 from thresher.runtime import answers
 from thresher.runtime.backends import GoldenBackend
-from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, SpmmConfig
+from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, VECTOR_PRESETS, AttentionConfig, SpmmConfig, VectorConfig
 from thresher.spec.errors import SimulationError
 
 from .runner import invoke, refused
@@ -44,6 +44,8 @@ def test_presets():
     assert list(told["spmm_presets"]) == list(PRESETS)  # one option names both
     for name, config in SPMM_PRESETS.items():
         assert SpmmConfig.from_json(json.dumps(told["spmm_presets"][name]["configuration"])) == config
+    for name, config in VECTOR_PRESETS.items():
+        assert VectorConfig.from_json(json.dumps(told["vector_presets"][name]["configuration"])) == config
     assert told["policies"] == {
         name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()
     }

@@ -18,8 +18,9 @@ from thresher.hdl.attention.predictor.pipelined import Predictor
 from thresher.hdl.emit import emit, interface, ports, write_verilog
 from thresher.hdl.spmm import product_streams
 from thresher.hdl.spmm.engine import Spmm
+from thresher.hdl.vector import vector_streams
 from thresher.sim.toolchain import verilator_environment
-from thresher.spec import PRESETS, SPMM_PRESETS, preset, spmm_preset
+from thresher.spec import PRESETS, SPMM_PRESETS, VectorConfig, preset, spmm_preset
 from thresher.spec.files import OutputError
 
 from .configs import tiny
@@ -164,9 +165,14 @@ def test_uniform_memories_are_initialised_in_a_loop():
 UNITS = {
     "attention_core": dataclasses.replace(PRESETS["tiny"], max_length=40),
     "spmm": dataclasses.replace(SPMM_PRESETS["tiny"], max_columns=40),
+    "vector_unit": VectorConfig(lanes=1, max_channels=40),
 }
 """Small units whose commands are not as wide as those of any preset."""
-COMMANDS = {"attention_core": head_streams.command_layout, "spmm": product_streams.command_layout}
+COMMANDS = {
+    "attention_core": head_streams.command_layout,
+    "spmm": product_streams.command_layout,
+    "vector_unit": vector_streams.command_layout,
+}
 
 
 @pytest.fixture(scope="module", params=UNITS)
