@@ -1,14 +1,16 @@
 """``thresher eval``: score of a model on a labelled file."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..spec import ConfigError, WeightFormat
 from . import options, progress
 from .frame import app, command, print_json
 from .report import policy_of
-from .settings import configuration
+from .settings import configuration, spmm_configuration
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -17,11 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 NOTES = {
-    "fp32": "attention in float32",
-    "int8": "attention in INT8, pruning off",
-    "pruned": "INT8 with this policy and these thresholds",
+    "fp32": "all in float32",
+    "int8": "only the attention in INT8, pruning off",
+    "pruned": "the same with this policy and these thresholds",
+    "integer": "the whole encoder in integers, attention not pruned",
+    "integer_pruned": "the same with this policy and these thresholds",
     "random_mask": "as many blocks of each row, chosen at random",
 }
+
+
+class EvaluatedUnit(StrEnum):
+    """What is in integers."""
+
+    ATTENTION = "attention"
+    COPROCESSOR = "coprocessor"
 
 
 class MethodName(StrEnum):
@@ -29,6 +40,8 @@ class MethodName(StrEnum):
 
     MIN_MAX = "min-max"
     PERCENTILE = "percentile"
+    MSE = "mse"
+    KL = "kl"
 
 
 @command(app, "eval")
@@ -36,6 +49,9 @@ def evaluate(
     task: options.Task,
     data: options.Data,
     model: options.Model = "default",
+    unit: Annotated[
+        EvaluatedUnit, typer.Option("--unit", help="What is in integers: the attention, or the whole encoder.")
+    ] = EvaluatedUnit.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
     rho: options.Rho = options.DEFAULT_RHO,
@@ -47,17 +63,47 @@ def evaluate(
     limit: options.Limit = None,
     truncate: options.Truncate = False,
     calibration: options.Calibration = None,
-    method: Annotated[MethodName, typer.Option("--method", help="How calibration finds ranges.")] = (
-        MethodName.PERCENTILE
-    ),
+    method: Annotated[
+        MethodName | None,
+        typer.Option("--method", help="How calibration finds ranges: percentile, or min-max for the coprocessor."),
+    ] = None,
     percentile: Annotated[float, typer.Option("--percentile", help="Of the magnitudes, for that method.")] = 99.99,
+    per_tensor: Annotated[
+        bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (coprocessor).")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights that `thresher prune` wrote (coprocessor).")
+    ] = None,
+    weight_format: Annotated[
+        WeightFormat, typer.Option("--format", help="Pattern of pruned weights (coprocessor).")
+    ] = WeightFormat.DENSE,
+    weight_sparsity: Annotated[
+        float | None,
+        typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (coprocessor)."),
+    ] = None,
     worker_count: options.Jobs = 2,
     as_json: options.Json = False,
 ) -> None:
-    """Evaluate a model on a labelled file, its attention on the golden model, beside FP32 and unpruned INT8."""
+    """Evaluate a model on a labelled file: its attention, or its whole encoder, in integers on the golden model."""
     from ..model import load_model
+    from ..runtime.coprocessor import WholeEncoder
     from ..runtime.evaluate import evaluate
 
+    whole = None
+    if unit is EvaluatedUnit.COPROCESSOR:
+        if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
+            raise ConfigError("weights", str(weights), "leave out --format and --weight-sparsity beside it")
+        if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
+            raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
+        whole = WholeEncoder(
+            engine=spmm_configuration(preset),
+            weight_format=weight_format,
+            weight_sparsity=weight_sparsity,
+            packed=weights,
+            per_channel=not per_tensor,
+        )
+    elif per_tensor or weights is not None or weight_format is not WeightFormat.DENSE or weight_sparsity is not None:
+        raise ConfigError("unit", unit.value, "weights, --format and --per-tensor need --unit coprocessor")
     with progress.steps() as steps:
         steps.tell("loading")
         config = configuration(preset, policy)
@@ -75,7 +121,8 @@ def evaluate(
             limit=limit,
             truncate=truncate,
             calibration=calibration,
-            method=method.value,
+            whole=whole,
+            method=None if method is None else method.value,
             percentile=percentile,
             jobs=worker_count,
             progress=steps.count,
@@ -93,13 +140,15 @@ def _show(result: "EvaluationReport") -> None:
     console.print(f"rho {result.rho}, tau {result.tau}, {policy_of(result)}")
     source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
     console.print(f"calibrated with {source}")
+    if result.weights is not None:
+        console.print(f"weights: {result.weights}")
     if result.truncated:
         console.print(f"truncated texts: {result.truncated}")
     if result.activation is not None:
         console.print(f"scores: {result.activation} of the model's output")
     console.print()
     correlates = result.metric == "spearman"
-    names = ["attention", result.metric, "beside FP32", *(["pearson"] if correlates else [])]
+    names = ["setting", result.metric, "beside FP32", *(["pearson"] if correlates else [])]
     table = make_table(*names, "block sparsity", "head sparsity", "clipped", "", right=1)
     table.columns[-1].justify = "left"
     for name, figures in result.results.items():

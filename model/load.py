@@ -1,6 +1,6 @@
 """A model with its tokenizer, ready to run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ..spec.inputs import read_text
 from .config import EncoderConfig
 from .encoder import Attend, Encoder, float_attention
 from .families import read_config
+from .integer import IntegerEncoder, integer_encoder
 from .modules import transformer_folder
 from .quantise import AttentionScales, Method, calibrate
 from .score import ScoreActivation, read_activation
@@ -88,10 +89,36 @@ class Model:
 
         Sentences that are too long for the model are truncated.
         """
+        ids, types = self._batches(sentences)
+        return calibrate(self.encoder, ids, types=types, method=method, percentile=percentile)
+
+    def quantise(
+        self,
+        sentences: Sequence[Text],
+        *,
+        encoder: Encoder | None = None,
+        method: Method = "min-max",
+        percentile: float = 99.99,
+        per_channel: bool = True,
+    ) -> IntegerEncoder:
+        """The whole encoder in integers, from these sentences or pairs; see
+        :func:`~thresher.model.integer.encoder.integer_encoder`.
+
+        Parameters
+        ----------
+        encoder : Encoder, optional
+            An encoder with other weights, such as pruned ones, in place of the model's own.
+        """
+        ids, types = self._batches(sentences)
+        return integer_encoder(
+            encoder or self.encoder, ids, types=types, method=method, percentile=percentile, per_channel=per_channel
+        )
+
+    def _batches(self, sentences: Sequence[Text]) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:
+        """Ids and types of sentences; those that are too long are truncated."""
         tokens = [self.encode(sentence, truncate=True) for sentence in sentences]
         batches = [[tokens[i] for i in batch] for batch in length_batches(tokens)]
-        ids, types = map(as_batch, batches), map(as_types, batches)
-        return calibrate(self.encoder, ids, types=types, method=method, percentile=percentile)
+        return map(as_batch, batches), map(as_types, batches)
 
 
 def load_model(name: str | Path | None = None) -> Model:

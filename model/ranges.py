@@ -16,10 +16,10 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """How a bound is chosen: the largest magnitude; a percentile of the magnitudes; the bound with the least squared error
 of the quantised values; or the bound with the least Kullback–Leibler divergence of their distribution."""
 
-_LEAST_EXPONENT, _LARGEST_EXPONENT = -32, 31
+_LEAST_EXPONENT, _LARGEST_EXPONENT = -24, 15
 """Magnitudes below the least power of two share a bin, and so do those above the largest."""
 
-_CANDIDATES = 0.5 ** (np.arange(64) / 16)
+_CANDIDATES = 0.5 ** (np.arange(32) / 8)
 """Bounds that ``mse`` and ``kl`` try, as shares of the largest magnitude."""
 
 _FLOAT32_FRACTION, _FLOAT32_BIAS = 23, 127
@@ -27,7 +27,7 @@ _SMALLEST = 1e-30
 
 
 class ChannelRanges:
-    """Smallest and largest value, and a histogram of the magnitudes, of every channel.
+    """Smallest and largest value of every channel, and on request a histogram of the magnitudes.
 
     A bin is the magnitudes that share their exponent and the highest bits of their fraction. So memory does not depend
     on the number of values.
@@ -36,8 +36,8 @@ class ChannelRanges:
     ----------
     channels : int
         C.
-    fraction_bits : int
-        2^fraction_bits bins to each power of two.
+    fraction_bits : int, optional
+        Make a histogram with 2^fraction_bits bins to each power of two. Only the method ``min-max`` needs none.
 
     Attributes
     ----------
@@ -49,19 +49,12 @@ class ChannelRanges:
         Number of values of each channel.
     """
 
-    def __init__(self, channels: int, *, fraction_bits: int = 6):
+    def __init__(self, channels: int, *, fraction_bits: int | None = None):
         self.low = np.full(channels, np.inf)
         self.high = np.full(channels, -np.inf)
         self.squares = np.zeros(channels)
         self.values = 0
-        self._shift = _FLOAT32_FRACTION - fraction_bits
-        self._first = (_LEAST_EXPONENT + _FLOAT32_BIAS) << fraction_bits
-        bins = (_LARGEST_EXPONENT + 1 - _LEAST_EXPONENT) << fraction_bits
-        self._counts = np.zeros((channels, bins), np.int64)
-        # Where each bin begins, and where the last one ends.
-        starts = (np.arange(bins + 1) + self._first << self._shift).astype(np.uint32).view(np.float32)
-        self._edges = starts.astype(np.float64)
-        self._centres = (self._edges[:-1] + self._edges[1:]) / 2
+        self._histogram = None if fraction_bits is None else _Histogram(channels, fraction_bits)
 
     def observe(self, x: Float32) -> None:
         """Count the values of (…, C) finite numbers."""
@@ -70,10 +63,8 @@ class ChannelRanges:
         self.high = np.maximum(self.high, rows.max(axis=0, initial=-np.inf))
         self.squares += np.square(rows, dtype=np.float64).sum(axis=0)
         self.values += len(rows)
-        bits = (np.abs(rows).view(np.uint32) >> self._shift).astype(np.int64) - self._first
-        bins = self._counts.shape[1]
-        places = np.clip(bits, 0, bins - 1) + np.arange(rows.shape[1]) * bins
-        self._counts += np.bincount(places.ravel(), minlength=self._counts.size).reshape(self._counts.shape)
+        if self._histogram is not None:
+            self._histogram.observe(np.abs(rows))
 
     @property
     def peak(self) -> NDArray[np.float64]:
@@ -108,21 +99,45 @@ class ChannelRanges:
             Method or percentile is not allowed.
         """
         check_method(method, percentile)
-        peak, counts = self.peak, self._counts
-        if not per_channel:
-            peak, counts = peak.max(keepdims=True), counts.sum(axis=0, keepdims=True)
-        match method:
-            case "min-max":
-                found = peak
-            case "percentile":
-                found = np.array([self._percentile(row, percentile) for row in counts])
-            case "mse" | "kl":
-                error = self._squared_error if method == "mse" else self._divergence
-                errors = np.stack([error(counts, peak * share) for share in _CANDIDATES])
-                found = peak * _CANDIDATES[errors.argmin(axis=0)]
+        peak = self.peak if per_channel else self.peak.max(keepdims=True)
+        found = peak
+        if method != "min-max":
+            assert self._histogram is not None, "only min-max needs no histogram"
+            found = self._histogram.bounds(method, peak, percentile, per_channel)
         # A channel that is always zero fits any bound.
         found = np.where(peak > 0, np.minimum(found, peak), 1.0)
         return np.broadcast_to(found, self.low.shape).copy()
+
+
+class _Histogram:
+    """Magnitudes of every channel."""
+
+    def __init__(self, channels: int, fraction_bits: int):
+        self._shift = _FLOAT32_FRACTION - fraction_bits
+        self._first = (_LEAST_EXPONENT + _FLOAT32_BIAS) << fraction_bits
+        bins = (_LARGEST_EXPONENT + 1 - _LEAST_EXPONENT) << fraction_bits
+        self._counts = np.zeros((channels, bins), np.int64)
+        # Where each bin begins, and where the last one ends.
+        starts = (np.arange(bins + 1) + self._first << self._shift).astype(np.uint32).view(np.float32)
+        self._edges = starts.astype(np.float64)
+        self._centres = (self._edges[:-1] + self._edges[1:]) / 2
+
+    def observe(self, magnitudes: Float32) -> None:
+        bits = (magnitudes.view(np.uint32) >> self._shift).astype(np.int64) - self._first
+        channels, bins = self._counts.shape
+        places = np.clip(bits, 0, bins - 1) + np.arange(channels) * bins
+        used, counts = np.unique(places, return_counts=True)
+        self._counts.reshape(-1)[used] += counts
+
+    def bounds(
+        self, method: Method, peak: NDArray[np.float64], percentile: float, per_channel: bool
+    ) -> NDArray[np.float64]:
+        counts = self._counts if per_channel else self._counts.sum(axis=0, keepdims=True)
+        if method == "percentile":
+            return np.array([self._percentile(row, percentile) for row in counts])
+        error = self._squared_error if method == "mse" else self._divergence
+        errors = np.stack([error(counts, peak * share) for share in _CANDIDATES])
+        return peak * _CANDIDATES[errors.argmin(axis=0)]
 
     def _percentile(self, counts: NDArray[np.int64], percentile: float) -> float:
         cumulative = counts.cumsum()

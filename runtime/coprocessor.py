@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +10,22 @@ from numpy.typing import NDArray
 from ..golden.encoder import class_scores, encode
 from ..model.integer import IntegerEncoder
 from ..model.load import Model
+from ..model.packed_file import read_packed
+from ..model.prune import Sparsity
 from ..model.quantise import Int8
+from ..model.ranges import Method
 from ..model.sentence import run_steps
+from ..model.sparse_encoder import encoder_of_packed, pruned_encoder
+from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
 from ..spec.heads import Head
-from ..spec.spmm_config import SpmmConfig
+from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
-__all__ = ["Coprocessor", "integer_outputs"]
+__all__ = ["Coprocessor", "WholeEncoder", "integer_outputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,56 @@ class Coprocessor:
 
     integer: IntegerEncoder
     engine: SpmmConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeEncoder:
+    """How an encoder is put into integers.
+
+    Parameters
+    ----------
+    engine : SpmmConfig
+        Computes the products.
+    weight_format, weight_sparsity : WeightFormat, Sparsity or None
+        Pattern and share of pruned weights; see :func:`~thresher.model.pack.prune_matrices`.
+    packed : Path, optional
+        File of packed weights, in place of pruning.
+    per_channel : bool
+        See :func:`~thresher.model.integer.encoder.integer_encoder`.
+    """
+
+    engine: SpmmConfig
+    weight_format: WeightFormat = WeightFormat.DENSE
+    weight_sparsity: Sparsity | None = None
+    packed: Path | None = None
+    per_channel: bool = True
+
+    @property
+    def pruning(self) -> str | None:
+        """How the weights are pruned, or ``None``."""
+        if self.packed is not None:
+            return str(self.packed)
+        if self.weight_format is WeightFormat.DENSE:
+            return None
+        return self.weight_format if self.weight_sparsity is None else f"{self.weight_format} {self.weight_sparsity}"
+
+    def coprocessor(self, model: Model, sentences: Sequence[Text], *, method: Method, percentile: float) -> Coprocessor:
+        """Prune and quantise a model's encoder.
+
+        Raises
+        ------
+        ThresherError
+            The file of weights cannot be read, model and hardware do not fit together, or a setting is not allowed.
+        """
+        encoder = model.encoder
+        if self.packed is not None:
+            encoder = encoder_of_packed(encoder, read_packed(self.packed))
+        elif self.weight_format is not WeightFormat.DENSE:
+            encoder = pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.engine)
+        integer = model.quantise(
+            sentences, encoder=encoder, method=method, percentile=percentile, per_channel=self.per_channel
+        )
+        return Coprocessor(integer=integer, engine=self.engine)
 
 
 def integer_outputs(

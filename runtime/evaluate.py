@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
+from .coprocessor import WholeEncoder
 from .passes import Outcome, Progress, Setting, run_settings
 from .report import Report
 from .texts import encode_texts
@@ -59,8 +60,16 @@ class EvaluationReport(Report):
 
     Attributes
     ----------
+    unit : "attention" or "coprocessor"
+        What is in integers: the attention, or the whole encoder.
+    calibration_per_channel : bool
+        Whether the activations of a whole encoder have units by channel.
+    weights : str or None
+        How the weights of a whole encoder are pruned.
     results : dict
-        ``fp32``, ``int8`` (pruning off), ``pruned`` and, on request, ``random_mask``.
+        ``fp32`` and ``int8`` (attention alone, pruning off); of the attention ``pruned`` and, on request,
+        ``random_mask``; of the whole encoder ``integer`` (pruning of attention off), ``integer_pruned`` and, on
+        request, ``random_mask``.
     truncated : int
         Number of texts that lost tokens.
     activation : ScoreActivation or None
@@ -70,6 +79,7 @@ class EvaluationReport(Report):
     """
 
     model: str
+    unit: str
     task: str
     metric: str
     data: str
@@ -80,6 +90,8 @@ class EvaluationReport(Report):
     calibration_method: str
     calibration_percentile: float
     calibration_sentences: int
+    calibration_per_channel: bool
+    weights: str | None
     policy: dict[str, str]
     rho: float
     tau: float
@@ -208,12 +220,15 @@ def evaluate(
     truncate: bool = False,
     calibration: Path | None = None,
     scales: AttentionScales | None = None,
-    method: Method = "percentile",
+    whole: WholeEncoder | None = None,
+    method: Method | None = None,
     percentile: float = 99.99,
     jobs: int = 2,
     progress: Progress | None = None,
 ) -> EvaluationReport:
-    """Evaluate FP32 attention, INT8 attention without pruning, pruned attention, and its random control.
+    """Evaluate FP32, INT8 attention without pruning, pruned attention, and its random control.
+
+    With ``whole``, the pruned attention and its control are part of an encoder that is all integers.
 
     Parameters
     ----------
@@ -231,7 +246,11 @@ def evaluate(
     calibration : Path, optional
         Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
     scales : AttentionScales, optional
-        Scales found earlier, in place of calibration.
+        Scales of the attention alone that were found earlier, in place of calibration.
+    whole : WholeEncoder, optional
+        Evaluate the whole encoder in integers.
+    method : Method, optional
+        How calibration finds ranges: by default ``percentile`` for attention alone, ``min-max`` for a whole encoder.
     jobs, progress
         See :func:`~thresher.runtime.passes.run_settings`.
 
@@ -242,21 +261,24 @@ def evaluate(
     """
     start = time.perf_counter()
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
-    source = "given scales"
+    source = "given scales" if scales is not None and whole is None else str(calibration or "packaged sentences")
+    sentences = calibration_texts(model, dataset, calibration)
+    attention_method = method if method is not None and whole is None else "percentile"
     if scales is None:
-        source = str(calibration or "packaged sentences")
-        sentences = calibration_texts(model, dataset, calibration)
-        scales = model.calibrate(sentences, method=method, percentile=percentile)
-    settings = {
-        "fp32": Setting(),
-        "int8": Setting(config=config),
-        "pruned": Setting(config=config, rho=rho, tau=tau),
-    }
+        scales = model.calibrate(sentences, method=attention_method, percentile=percentile)
+    settings = {"fp32": Setting(), "int8": Setting(config=config)}
+    used, coprocessor, pruned = scales, None, "pruned"
+    if whole is not None:
+        coprocessor = whole.coprocessor(model, sentences, method=method or "min-max", percentile=percentile)
+        used, pruned = coprocessor.integer.attention, "integer_pruned"
+        settings["integer"] = Setting(config=config, coprocessor=coprocessor)
+    settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)
     if random_mask:
-        settings["random_mask"] = Setting(config=config, rho=rho, tau=tau, seed=seed)
+        settings["random_mask"] = replace(settings[pruned], seed=seed)
     outcomes = run_settings(model, tokens, list(settings.values()), scales, jobs=jobs, progress=progress)
     return EvaluationReport(
         model=str(model.folder),
+        unit="attention" if whole is None else "coprocessor",
         task=task,
         metric=METRICS[task],
         data=str(data),
@@ -264,9 +286,11 @@ def evaluate(
         truncated=sum(each.truncated for each in tokens),
         activation=model.activation,
         calibration=source,
-        calibration_method=scales.method,
-        calibration_percentile=scales.percentile,
-        calibration_sentences=scales.sentences,
+        calibration_method=used.method,
+        calibration_percentile=used.percentile,
+        calibration_sentences=used.sentences,
+        calibration_per_channel=whole is not None and whole.per_channel,
+        weights=None if whole is None else whole.pruning,
         policy=config.policy,
         rho=rho,
         tau=tau,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.encoder import float_attention
-from ..model.load import Model, length_batches, load_model
+from ..model.load import Model, as_batch, as_types, length_batches, load_model
 from ..model.quantise import AttentionScales
 from ..model.tokenizer import Tokens
 from ..model.weights import Float32
@@ -14,6 +14,7 @@ from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from .attention import AcceleratorAttention, AttentionTotals, check_setting
 from .backends import GoldenBackend, RandomMaskBackend
+from .coprocessor import Coprocessor, integer_outputs
 from .workers import run_in_workers
 
 __all__ = ["Outcome", "Progress", "Setting", "run_settings"]
@@ -24,12 +25,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One way to compute attention.
+    """One way to compute attention, or the whole encoder.
 
     Parameters
     ----------
     config : AttentionConfig, optional
         Hardware whose golden model computes the attention. By default attention is float32.
+    coprocessor : Coprocessor, optional
+        Computes all other layers, too. By default they are float32. It needs ``config``.
     rho, tau : float
         Thresholds. The values −1 and 0 switch pruning off.
     seed : int, optional
@@ -37,6 +40,7 @@ class Setting:
     """
 
     config: AttentionConfig | None = None
+    coprocessor: Coprocessor | None = None
     rho: float = -1.0
     tau: float = 0.0
     seed: int | None = None
@@ -69,6 +73,20 @@ class _Work:
                 continue
             # The seed depends on the batch, so that the result does not depend on the process.
             backend = GoldenBackend() if setting.seed is None else RandomMaskBackend([setting.seed, number])
+            if setting.coprocessor is not None:
+                part.append(
+                    integer_outputs(
+                        self.model,
+                        setting.coprocessor,
+                        as_batch(tokens),
+                        as_types(tokens),
+                        config=setting.config,
+                        backend=backend,
+                        rho=setting.rho,
+                        tau=setting.tau,
+                    )
+                )
+                continue
             attention = AcceleratorAttention(
                 config=setting.config, scales=self.scales, backend=backend, rho=setting.rho, tau=setting.tau
             )
@@ -121,7 +139,8 @@ def run_settings(
         raise ConfigError("jobs", jobs, "must be at least 1")
     for setting in settings:
         if setting.config is not None:
-            check_setting(model.config, setting.config, scales, rho=setting.rho, tau=setting.tau)
+            own = scales if setting.coprocessor is None else setting.coprocessor.integer.attention
+            check_setting(model.config, setting.config, own, rho=setting.rho, tau=setting.tau)
     batches = length_batches(tokens)
     parts: dict[int, _Part] = {}
     done = 0

@@ -221,7 +221,9 @@ def integer_encoder(
     """
     if encoder.score_bias is not None:
         raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
-    bounds = _Bounds(observe(encoder, batches, types=types), method, percentile, per_channel)
+    bounds = _Bounds(
+        observe(encoder, batches, types=types, histograms=method != "min-max"), method, percentile, per_channel
+    )
     units = [_input_units(encoder, bounds, layer) for layer in range(len(encoder.layers) + 1)]
     scales = [_attention_scales(bounds, layer) for layer in range(len(encoder.layers))]
     layers = [

@@ -15,6 +15,10 @@ from ..weights import Float32
 __all__ = ["Observed", "observe"]
 
 
+FRACTION_BITS = 5
+"""Bins of a histogram are 2^−5 of their smallest value wide."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observed:
     """What an encoder did on some sentences.
@@ -35,6 +39,7 @@ def observe(
     batches: Iterable[NDArray[np.int64]],
     *,
     types: Iterable[NDArray[np.int64] | None] = repeat(None),
+    histograms: bool = False,
 ) -> Observed:
     """Run an encoder in float32 and record the ranges of its tensors.
 
@@ -44,6 +49,8 @@ def observe(
         Token ids of the calibration sentences.
     types : iterable of (batch, length) int64, optional
         Their token types, by default 0.
+    histograms : bool
+        Whether to count magnitudes, which all methods but ``min-max`` need.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def observe(
         if not np.isfinite(x).all():
             raise InputError(f"{tensor} of layer {layer} holds NaN or infinity: check the model's weights")
         if (layer, tensor) not in ranges:
-            ranges[layer, tensor] = ChannelRanges(x.shape[-1])
+            ranges[layer, tensor] = ChannelRanges(x.shape[-1], fraction_bits=FRACTION_BITS if histograms else None)
         ranges[layer, tensor].observe(x)
 
     sentences = 0

@@ -396,3 +396,33 @@ def test_a_difference_from_golden_is_a_failure(monkeypatch):
     assert result.exit_code == 1
     assert json.loads(result.stdout)["bit_exact"] is False
     assert "differ" in result.stderr
+
+
+def test_eval_of_a_whole_encoder(model, tmp_path):
+    data = tmp_path / "data.tsv"
+    data.write_text("sentence\tlabel\na b\t0\nc d e\t1\nf\t0\n")
+    line = ["eval", "--task", "sst2", "--data", data, "--model", model, "--unit", "coprocessor", "--jobs", 1]
+    result = invoke(*line, "--format", "csr", "--weight-sparsity", 0.5, "--method", "mse", "--per-tensor", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert list(report["results"]) == ["fp32", "int8", "integer", "integer_pruned"]
+    assert (report["unit"], report["weights"], report["calibration_method"]) == ("coprocessor", "csr 0.5", "mse")
+    shown = invoke(*line)
+    assert "the whole encoder in integers" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--per-tensor"], "need --unit coprocessor"),
+        (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
+        (["--unit", "coprocessor", "--weight-sparsity", 0.5], "name the pattern with --format"),
+        (["--unit", "coprocessor", "--format", "csr"], "sparsity"),
+        (["--unit", "coprocessor", "--weights", "w", "--format", "csr"], "leave out --format"),
+        (["--unit", "coprocessor", "--weights", "missing.safetensors"], "missing.safetensors"),
+    ],
+)
+def test_eval_options_that_do_not_go_together(model, tmp_path, options, message):
+    data = tmp_path / "data.tsv"
+    data.write_text("sentence\tlabel\na b\t0\nc d e\t1\n")
+    assert message in refused("eval", "--task", "sst2", "--data", data, "--model", model, "--jobs", 1, *options)

@@ -21,14 +21,14 @@ def test_percentile_is_bounded_closely(x, percentile):
     magnitude = np.sort(np.abs(x))
     exact = magnitude[max(0, int(np.ceil(percentile / 100 * len(x))) - 1)]
     assert found.peak == magnitude[-1]
-    if exact > 1e-9:  # smaller numbers share one bin
+    if exact > 1e-7:  # smaller numbers share one bin
         assert exact <= found.bounds("percentile", percentile=percentile)[0] <= max(exact * (1 + 2**-8), exact)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_channels_of_zeros_are_usable(method, per_channel):
-    nothing = ChannelRanges(3)
+    nothing = ChannelRanges(3, fraction_bits=5)
     nothing.observe(np.zeros((5, 3), np.float32))
     assert nothing.bounds(method, per_channel=per_channel).tolist() == [1.0] * 3
 
@@ -45,18 +45,18 @@ def test_bounds_of_an_outlier():
     """One value a hundred times as far out as ten thousand others: only min-max reaches it."""
     x = np.random.default_rng(0).normal(size=(10_000, 1)).astype(np.float32)
     x[0] = 400
-    found = ChannelRanges(1)
+    found = ChannelRanges(1, fraction_bits=6)
     found.observe(x)
     bounds = {method: found.bounds(method, percentile=99.9)[0] for method in METHODS}
     assert bounds["min-max"] == 400
-    assert bounds["percentile"] == pytest.approx(np.percentile(np.abs(x), 99.9), rel=0.03)
-    assert 30 < bounds["mse"] < 400
+    assert bounds["percentile"] == pytest.approx(np.percentile(np.abs(x), 99.9), rel=0.05)
+    assert 30 < bounds["mse"] <= 400
     assert bounds["kl"] < 100
 
 
 def test_mse_is_the_best_of_the_candidates():
     x = np.random.default_rng(1).laplace(size=(20_000, 1)).astype(np.float32)
-    found = ChannelRanges(1)
+    found = ChannelRanges(1, fraction_bits=6)
     found.observe(x)
 
     def error(bound: float) -> float:
@@ -64,7 +64,7 @@ def test_mse_is_the_best_of_the_candidates():
         return float(np.square(np.clip(np.rint(x / scale), -127, 127) * scale - x).sum())
 
     best = found.bounds("mse")[0]
-    assert error(best) < 1.02 * min(error(np.abs(x).max() * 0.5 ** (i / 16)) for i in range(64))
+    assert error(best) < 1.02 * min(error(np.abs(x).max() * 0.5 ** (i / 8)) for i in range(32))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Whole encoders in integers on small files."""
+
+import json
+
+import numpy as np
+import pytest
+from thresher.model import load_model
+from thresher.model.load import calibration_sentences
+from thresher.model.pack import pack_model
+from thresher.model.packed_file import write_packed
+from thresher.runtime.backends import GoldenBackend
+from thresher.runtime.coprocessor import Coprocessor, WholeEncoder, integer_outputs
+from thresher.runtime.evaluate import evaluate
+from thresher.runtime.passes import Setting, run_settings
+from thresher.spec import InputError, WeightFormat, preset, spmm_preset
+
+from .test_evaluate import embedder, sst2, stsb
+
+__all__ = ["embedder", "sst2", "stsb"]
+
+EDGE = preset("edge")
+ENGINE = spmm_preset("edge")
+SENTENCES = calibration_sentences()[:30]
+
+
+@pytest.fixture(scope="module")
+def coprocessor(default_model) -> Coprocessor:
+    return Coprocessor(integer=default_model.quantise(SENTENCES), engine=ENGINE)
+
+
+def outputs(model, coprocessor, texts, **settings):
+    """Each text alone."""
+    found = [
+        integer_outputs(
+            model, coprocessor, np.array([model.encode(text).ids]), config=EDGE, backend=GoldenBackend(), **settings
+        )
+        for text in texts
+    ]
+    return np.concatenate([scores for scores, _ in found]), [totals for _, totals in found]
+
+
+def test_scores_are_close_to_float(default_model, coprocessor):
+    found, totals = outputs(default_model, coprocessor, SENTENCES[:6])
+    wanted = np.concatenate(
+        [default_model.outputs(np.array([default_model.encode(text).ids])) for text in SENTENCES[:6]]
+    )
+    assert found == pytest.approx(wanted, abs=0.1 * float(np.abs(wanted).max()))
+    assert all(each.heads == 4 and each.block_sparsity == 0 for each in totals)
+
+
+def test_pruned_attention_changes_the_scores(default_model, coprocessor):
+    dense, _ = outputs(default_model, coprocessor, SENTENCES[:4])
+    pruned, totals = outputs(default_model, coprocessor, SENTENCES[:4], rho=0.5)
+    assert not np.array_equal(dense, pruned)
+    assert all(each.block_sparsity > 0.3 for each in totals)
+
+
+def test_results_do_not_depend_on_batches_and_processes(default_model, coprocessor):
+    tokens = [default_model.encode(text) for text in SENTENCES[:12]]
+    settings = [Setting(config=EDGE, coprocessor=coprocessor, rho=0.4)]
+    scales = coprocessor.integer.attention
+    (together,) = run_settings(default_model, tokens, settings, scales, jobs=1)
+    alone, _ = outputs(default_model, coprocessor, SENTENCES[:12], rho=0.4)
+    assert np.array_equal(together.outputs, alone)
+
+
+def test_evaluation(default_model, sst2):
+    whole = WholeEncoder(engine=ENGINE)
+    report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, random_mask=True, whole=whole, jobs=1)
+    assert list(report.results) == ["fp32", "int8", "integer", "integer_pruned", "random_mask"]
+    assert report.results["integer"].block_sparsity == 0
+    pruned, random = report.results["integer_pruned"], report.results["random_mask"]
+    assert pruned.block_sparsity > 0.5
+    assert random.block_sparsity == pytest.approx(pruned.block_sparsity, abs=0.05)
+    assert abs(report.results["integer"].change) <= 1 / 8
+    assert (report.unit, report.calibration_method, report.weights) == ("coprocessor", "min-max", None)
+    assert json.loads(json.dumps(report.to_dict()))["calibration_per_channel"] is True
+
+
+def test_sentence_embeddings(embedder, stsb):
+    whole = WholeEncoder(engine=ENGINE)
+    report = evaluate(embedder, "stsb", stsb, config=EDGE, rho=0.4, whole=whole, jobs=1)
+    assert report.results["integer"].score == pytest.approx(report.results["fp32"].score, abs=0.4)
+
+
+@pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.BBS, WeightFormat.NM])
+def test_pruned_weights(default_model, sst2, weight_format):
+    sparsity = None if weight_format is WeightFormat.NM else 0.5
+    whole = WholeEncoder(engine=ENGINE, weight_format=weight_format, weight_sparsity=sparsity)
+    report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, limit=2, jobs=1)
+    assert report.weights == ("nm" if sparsity is None else f"{weight_format} 0.5")
+    integer = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer
+    weights = np.asarray(integer.golden.layers[0].projections.weights)
+    assert (weights == 0).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5)
+    write_packed(path, packed)
+    settings = {"method": "min-max", "percentile": 99.99}
+    whole = WholeEncoder(engine=ENGINE, packed=path)
+    assert whole.pruning == str(path)
+    from_file = whole.coprocessor(default_model, SENTENCES[:4], **settings)
+    pruned = WholeEncoder(engine=ENGINE, weight_format=WeightFormat.CSR, weight_sparsity=0.5)
+    other = pruned.coprocessor(default_model, SENTENCES[:4], **settings)
+    a, b = (np.asarray(each.integer.golden.layers[1].projections.weights) for each in (from_file, other))
+    assert np.mean((a != 0) != (b != 0)) < 0.01
+    assert np.abs(a.astype(int) - b).max() <= 2
+
+
+def test_an_engine_that_is_too_small(default_model):
+    coprocessor = Coprocessor(integer=default_model.quantise(SENTENCES[:4]), engine=spmm_preset("tiny"))
+    with pytest.raises(InputError, match=r"at most .* for this engine") as caught:
+        outputs(default_model, coprocessor, ["fine"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_few_channels_on_a_tiny_engine(make_model):
+    model = load_model(make_model())
+    coprocessor = Coprocessor(integer=model.quantise(["a b c d", "e f"]), engine=spmm_preset("tiny"))
+    found, _ = outputs(model, coprocessor, ["a b c d", "h"])
+    assert np.isfinite(found).all()
