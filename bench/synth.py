@@ -19,14 +19,14 @@ from typing import Any
 
 from baseline import BASELINES, compare, known_rows
 from thresher.cost.sizes import compared
-from thresher.spec import ThresherError, preset, spmm_preset
+from thresher.spec import ThresherError, VectorConfig, preset, spmm_preset, vector_preset
 from thresher.synth.devices import DEVICES, device
 from thresher.synth.flow import measure
 from thresher.synth.tools import Source
 
 BASELINE = BASELINES / "synth.json"
 DEVICE = "lfe5u-85f"
-UNITS = {"attention": preset, "spmm": spmm_preset}
+UNITS = {"attention": preset, "spmm": spmm_preset, "vector": vector_preset}
 TOLERANCES = {"lut4": 0.03, "carry": 0.03, "ff": 0.03, "bram": 0.0, "dsp": 0.0, "fmax_mhz": 0.1}
 """Relative differences that count as equal."""
 
@@ -54,8 +54,11 @@ def count(name: str, unit: str, arguments: argparse.Namespace) -> dict[str, Any]
 
 
 def estimates(row: dict[str, Any]) -> str:
-    """Estimates of the unit, and their errors."""
-    found = compared(UNITS[row["unit"]](row["preset"]), device(row["device"]).fabric, row)
+    """Estimates of the unit, and their errors; there are none of the vector unit."""
+    config = UNITS[row["unit"]](row["preset"])
+    if isinstance(config, VectorConfig):
+        return "nothing"
+    found = compared(config, device(row["device"]).fabric, row)
     return ", ".join(
         f"{name} {entry['estimate']:,}" + ("" if entry["error"] is None else f" ({entry['error']:+.1%})")
         for name, entry in found.items()

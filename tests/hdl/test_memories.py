@@ -9,11 +9,13 @@ from thresher.hdl.lib.scratchpad import NEVER_BOTH
 from thresher.sim.attention import HeadBatch
 from thresher.sim.batch import simulate
 from thresher.sim.spmm_job import SpmmBatch
-from thresher.spec import spmm_preset
+from thresher.sim.vector import VectorBatch
+from thresher.spec import VectorConfig, spmm_preset
 
 from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
 from .configs import compact, tiny
+from .vector.norms import check_norms, random_job
 
 
 @pytest.fixture
@@ -63,4 +65,13 @@ def test_spmm_engine_uses_no_word_that_is_being_written(poisoned, seed, stall):
     config = spmm_preset("tiny")
     jobs = random_jobs(config, count=8, seed=seed)
     check_products(config, jobs, simulate(SpmmBatch(config, jobs), seed=seed, stall=stall), seed)
+    assert poisoned
+
+
+@pytest.mark.parametrize("stall", [0.0, {"i_parameters": 0.6}, {"i_x": 0.4, "i_y": 0.4, "o_data": 0.4}])
+def test_vector_unit_uses_no_word_that_is_being_written(poisoned, stall):
+    """The first pass of a command follows the parameters as they arrive."""
+    config, seed = VectorConfig(lanes=2, max_channels=16), 3
+    jobs = [random_job(np.random.default_rng(seed), channels, 3) for channels in (1, 2, 16)]
+    check_norms(config, jobs, simulate(VectorBatch(config, jobs), seed=seed, stall=stall), seed)
     assert poisoned

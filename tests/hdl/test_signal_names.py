@@ -16,7 +16,8 @@ import pytest
 from thresher.hdl.attention.core import AttentionCore
 from thresher.hdl.emit import emit
 from thresher.hdl.spmm.engine import Spmm
-from thresher.spec import PRESETS, SPMM_PRESETS
+from thresher.hdl.vector.unit import VectorUnit
+from thresher.spec import PRESETS, SPMM_PRESETS, VECTOR_PRESETS
 
 ROOT = Path(__file__).parents[2]
 PLACES = ("hdl", "synth")
@@ -107,14 +108,17 @@ import sys
 from thresher.hdl.attention.core import AttentionCore
 from thresher.hdl.emit import emit
 from thresher.hdl.spmm.engine import Spmm
-from thresher.spec import PRESETS, SPMM_PRESETS
-sys.stdout.write(emit(AttentionCore(PRESETS["tiny"]), name="attention") + emit(Spmm(SPMM_PRESETS["tiny"]), name="spmm"))
+from thresher.hdl.vector.unit import VectorUnit
+from thresher.spec import PRESETS, SPMM_PRESETS, VECTOR_PRESETS
+for unit in (AttentionCore(PRESETS["tiny"]), Spmm(SPMM_PRESETS["tiny"]), VectorUnit(VECTOR_PRESETS["tiny"])):
+    sys.stdout.write(emit(unit, name="unit"))
 """
 
 
 @pytest.fixture(scope="module")
 def text():
-    return emit(AttentionCore(PRESETS["tiny"]), name="attention") + emit(Spmm(SPMM_PRESETS["tiny"]), name="spmm")
+    units = AttentionCore(PRESETS["tiny"]), Spmm(SPMM_PRESETS["tiny"]), VectorUnit(VECTOR_PRESETS["tiny"])
+    return "".join(emit(unit, name="unit") for unit in units)
 
 
 @pytest.mark.slow
