@@ -357,12 +357,13 @@ def test_verilog_of_the_engine(tmp_path):
     result = invoke(*line, "--json")
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
-    assert told["written"] == ["spmm.v", "spmm.json"]
-    described = json.loads((tmp_path / "v" / "spmm.json").read_text())
+    name = f"spmm_{told['configuration_sha256'][:8]}"
+    assert told["written"] == [f"{name}.v", f"{name}.json"]
+    described = json.loads(Path(told["description"]).read_text())
     config = SpmmConfig.from_json(json.dumps(described["configuration"]))
     assert (config.max_columns, config.rows) == (40, TINY.rows)
-    assert described["top"] == "spmm"
-    assert "module spmm(" in (tmp_path / "v" / "spmm.v").read_text()
+    assert described["top"] == name
+    assert f"module {name}(" in Path(told["verilog"]).read_text()
     assert invoke(*line).stdout.count("unchanged") == 2
 
 

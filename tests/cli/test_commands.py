@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -146,11 +147,30 @@ def test_verilog_of_a_configuration_file_is_written_once(tmp_path):
     first = invoke(*line, "--json")
     assert first.exit_code == 0, first.stderr
     told = json.loads(first.stdout)
-    assert told["written"] == ["attention_core.v", "attention_core.json"]
-    assert Path(told["verilog"]).exists()
-    described = json.loads((tmp_path / "v" / "attention_core.json").read_text())["configuration"]
+    name = f"attention_core_{told['configuration_sha256'][:8]}"
+    assert told["written"] == [f"{name}.v", f"{name}.json"]
+    assert Path(told["verilog"]) == tmp_path / "v" / f"{name}.v"
+    described = json.loads(Path(told["description"]).read_text())["configuration"]
     assert (described["weight_bits"], described["fill"], described["lanes"]) == (10, "zero", PRESETS["tiny"].lanes)
     assert invoke(*line).stdout.count("unchanged") == 2
+
+
+def test_verilog_has_the_chosen_names(tmp_path):
+    options = ["--prefix", "mine", "--clock", "aclk", "--reset", "active-low", "--reset-name", "aresetn"]
+    result = invoke("verilog", "--preset", "tiny", *options, "-o", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    described = json.loads((tmp_path / "mine.json").read_text())
+    assert [described[name] for name in ("top", "clock", "reset", "reset_active")] == ["mine", "aclk", "aresetn", "low"]
+    head = re.search(r"^module mine\((.*)\);$", (tmp_path / "mine.v").read_text(), re.MULTILINE)
+    assert head
+    assert {"aclk", "aresetn"} <= set(head[1].split(", "))
+    assert not {"clk", "rst", "rst_n"} & set(head[1].split(", "))
+
+
+@pytest.mark.parametrize("options", ["--prefix 1st", "--clock reg", "--reset-name clk", "--clock i_data__valid"])
+def test_impossible_names_in_verilog_take_one_line(options, tmp_path):
+    assert "is not allowed" in refused("verilog", "--preset", "tiny", *options.split(), "-o", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_eval_of_a_few_sentences(tmp_path):
