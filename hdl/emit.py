@@ -1,5 +1,7 @@
 """The ports of a component, and its Verilog."""
 
+import contextlib
+import gc
 import itertools
 import re
 from collections.abc import Iterator
@@ -117,10 +119,28 @@ def emit(component: wiring.Component, *, name: str, clocks: ClockNames = DEFAULT
     clocks : ClockNames
         Names of the clock and of the synchronous reset of the top module. They differ from those of all other ports.
     """
-    if clocks == DEFAULT_CLOCKS:
-        return tidy(to_verilog(rtlil.convert(component, name=name, emit_src=False)))
-    top = Clocked(component, clocks)
-    return tidy(to_verilog(rtlil.convert(top, name=name, ports=top.ports, emit_src=False)))
+    top, top_ports = component, None
+    if clocks != DEFAULT_CLOCKS:
+        top = Clocked(component, clocks)
+        top_ports = top.ports
+    with _rare_collections():
+        text = rtlil.convert(top, name=name, ports=top_ports, emit_src=False)
+    return tidy(to_verilog(text))
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector run less often.
+
+    A netlist is made of millions of small objects, and nearly all of them live until its end. To visit them again and
+    again takes a third of the time.
+    """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(thresholds[0] and max(100_000, thresholds[0]), *thresholds[1:])  # 0: it is off
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def tidy(text: str) -> str:

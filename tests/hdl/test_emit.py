@@ -1,6 +1,7 @@
 """Verilog emission: reproducible bytes without traces of the machine, and the description of the ports."""
 
 import dataclasses
+import gc
 import os
 import re
 import subprocess
@@ -43,6 +44,12 @@ def test_text_is_the_same_in_every_process(predictor):
     command = [sys.executable, "-P", "-c", PROGRAM]
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     assert again == predictor
+
+
+def test_garbage_collection_is_as_before():
+    before = gc.get_threshold()
+    emit(Predictor(preset("tiny")), name="predictor")
+    assert gc.get_threshold() == before
 
 
 def test_text_names_no_path_of_this_machine(predictor):

@@ -62,9 +62,12 @@ class ValueSums(wiring.Component):
         running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
         # The loader is far away on the chip.
         beat = delay(m, self.beat, 2, enable=1, name="beat")[2]
+        # Selected here and not in the sum of each lane: Amaranth would emit a selector of the whole row per lane.
+        before = Signal(self.sums.shape())
+        m.d.comb += before.eq(running[beat.chunk])
         with m.If(beat.valid):
             m.d.sync += running[beat.chunk].eq(new)
-        return beat, running[beat.chunk]
+        return beat, before
 
     def _in_memory(self, m: Module, new: Signal):
         """The same, one cycle late and from block RAM. Two beats in a row may have the same chunk."""
