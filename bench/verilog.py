@@ -19,18 +19,29 @@ from concurrent.futures import ProcessPoolExecutor
 from baseline import BASELINES, read, write
 from thresher.hdl.emit import emit
 from thresher.hdl.unit_files import make_unit
-from thresher.spec import POLICIES, PRESETS, SPMM_PRESETS, AttentionConfig, Fill, Normalise, SpmmConfig, preset
-from thresher.spec.verilog_names import unit_name
+from thresher.spec import (
+    POLICIES,
+    PRESETS,
+    SPMM_PRESETS,
+    VECTOR_PRESETS,
+    AttentionConfig,
+    Fill,
+    Normalise,
+    SpmmConfig,
+    VectorConfig,
+    preset,
+)
 
 BASELINE = BASELINES / "verilog.json"
 
 
-def configurations(names: list[str]) -> Iterator[tuple[str, AttentionConfig | SpmmConfig]]:
+def configurations(names: list[str]) -> Iterator[tuple[str, AttentionConfig | SpmmConfig | VectorConfig]]:
     """What is emitted, with the name of its record."""
     for name in names:
         for policy in POLICIES:
             yield f"attention {name} {policy}", preset(name, policy=policy)
         yield f"spmm {name}", SPMM_PRESETS[name]
+        yield f"vector {name}", VECTOR_PRESETS[name]
         if name == "tiny":
             for compact, fill, normalise in itertools.product((False, True), Fill, Normalise):
                 options = dataclasses.replace(preset(name), compact=compact, fill=fill, normalise=normalise)
@@ -38,9 +49,9 @@ def configurations(names: list[str]) -> Iterator[tuple[str, AttentionConfig | Sp
                 yield f"attention tiny {kind} {fill.value} {normalise.value}", options
 
 
-def digest(config: AttentionConfig | SpmmConfig) -> str:
+def digest(config: AttentionConfig | SpmmConfig | VectorConfig) -> str:
     """SHA-256 of the Verilog of a configuration."""
-    text = emit(make_unit(config), name=unit_name(config))
+    text = emit(make_unit(config), name="unit")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
