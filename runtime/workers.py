@@ -25,7 +25,7 @@ def run_in_workers(
     calls: Iterable[tuple[Any, ...]],
     *,
     jobs: int,
-    initialise: Callable[..., None],
+    initialise: Callable[..., object],
     arguments: tuple[Any, ...],
     finished: Callable[[int, Result], None],
 ) -> None:
@@ -71,7 +71,7 @@ def run_in_workers(
             pool.shutdown(cancel_futures=True)
 
 
-def _start(initialise: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _start(initialise: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     initialise(*arguments)
 

@@ -99,7 +99,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], what: st
         with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **settings) as process:
             _, text = process.communicate()
     except OSError as error:
-        raise ToolError(f"{what} failed: {command[0]} does not start ({error.strerror or error})") from None
+        raise ToolError(f"{what} failed: {command[0]} does not start ({error.strerror}: {error.filename})") from None
     if process.returncode:
         lines = [line.strip() for line in text.splitlines() if line.strip()] or [f"exit code {process.returncode}"]
         reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[0])

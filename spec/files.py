@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import ThresherError
+from .processes import shielded
 
 __all__ = ["OutputError", "check_writable", "make_folder", "write_whole"]
 
@@ -73,9 +74,10 @@ def write_whole(contents: Mapping[Path, bytes]) -> tuple[Path, ...]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 drafts[path] = path.with_name(f".{path.name}.{os.getpid()}")
                 drafts[path].write_bytes(content)
-        for path, draft in drafts.items():
-            with _naming(path):
-                draft.replace(path)
+        with shielded():
+            for path, draft in drafts.items():
+                with _naming(path):
+                    draft.replace(path)
     finally:
         for draft in drafts.values():
             with contextlib.suppress(OSError):

@@ -146,7 +146,9 @@ def run(
         try:
             process = stack.enter_context(child([*tool.command, *arguments], **settings))
         except OSError as error:
-            raise SynthesisError(f"{tool.command[0]} does not start ({error.strerror}): repair {tool.name}") from None
+            raise SynthesisError(
+                f"{tool.command[0]} does not start ({error.strerror}: {error.filename}): repair {tool.name}"
+            ) from None
         assert process.stdout is not None
         for line in process.stdout:
             kept.write(line)

@@ -32,3 +32,28 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def living(group: int) -> list[str]:
+    """Command lines of the processes of a group that still run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, members = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
+            if int(members) == group and state != "Z":
+                found.append((folder / "cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " "))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def working_below(path: Path) -> list[str]:
+    """Processes whose working folder is below a path."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cwd").readlink().is_relative_to(path):
+                found.append((folder / "cmdline").read_text(encoding="utf-8", errors="replace").replace("\0", " "))
+        except OSError:
+            continue
+    return found

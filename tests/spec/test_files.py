@@ -1,10 +1,13 @@
 """Output files: all are written or none, and errors name them."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+from thresher.spec import processes
 from thresher.spec.files import OutputError, check_writable, make_folder, write_whole
+from thresher.spec.processes import Interrupted, interruptible
 
 
 def test_old_files_are_replaced(tmp_path):
@@ -80,3 +83,24 @@ def test_failed_write_keeps_all_old_files(tmp_path, monkeypatch):
     assert f".{second.name}." not in str(caught.value)
     assert (first.read_bytes(), second.read_bytes()) == (b"old", b"old")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_a_signal_leaves_old_files_or_new_ones(tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_whole({first: b"old", second: b"old"})
+
+    def interrupting(method):
+        def call(path: Path, argument):
+            result = method(path, argument)
+            signal.raise_signal(signal.SIGTERM)
+            return result
+
+        return call
+
+    for name, content in (("write_bytes", b"old"), ("replace", b"new")):
+        monkeypatch.setattr(processes, "_handler", processes._Handler())
+        with monkeypatch.context() as patch, pytest.raises(Interrupted), interruptible():
+            patch.setattr(Path, name, interrupting(getattr(Path, name)))
+            write_whole({first: b"new", second: b"new"})
+        assert (first.read_bytes(), second.read_bytes()) == (content, content)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
