@@ -15,7 +15,7 @@ from thresher.spec import VectorConfig, spmm_preset
 from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
 from .configs import compact, tiny
-from .vector.norms import check_norms, random_job
+from .vector.norms import check_norms, norm_job
 
 
 @pytest.fixture
@@ -72,6 +72,6 @@ def test_spmm_engine_uses_no_word_that_is_being_written(poisoned, seed, stall):
 def test_vector_unit_uses_no_word_that_is_being_written(poisoned, stall):
     """The first pass of a command follows the parameters as they arrive."""
     config, seed = VectorConfig(lanes=2, max_channels=16), 3
-    jobs = [random_job(np.random.default_rng(seed), channels, 3) for channels in (1, 2, 16)]
+    jobs = [norm_job(np.random.default_rng(seed), channels, 3) for channels in (1, 2, 16)]
     check_norms(config, jobs, simulate(VectorBatch(config, jobs), seed=seed, stall=stall), seed)
     assert poisoned

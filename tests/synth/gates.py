@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thresher.hdl.emit import emit
-from thresher.spec import AttentionConfig, SpmmConfig
+from thresher.spec import AttentionConfig, SpmmConfig, VectorConfig
 from thresher.synth.devices import Family, device
 from thresher.synth.global_resets import reset_globally
 from thresher.synth.steps import Pins, Plan, Steps
@@ -122,7 +122,7 @@ def models(family: Family) -> str:
     return UNSET.sub(lambda found: found[0].replace(",", " = -1,").replace(";", " = -1;"), text)
 
 
-def gates(unit: str, config: AttentionConfig | SpmmConfig, *, name: str, folder: Path) -> str:
+def gates(unit: str, config: AttentionConfig | SpmmConfig | VectorConfig, *, name: str, folder: Path) -> str:
     """Verilog of a unit's netlist for a device, with top module ``dut``.
 
     The netlist is that of ``thresher synth``, with all ports. The reset of an ECP5 uses the global network, like

@@ -1,11 +1,15 @@
-"""Post-synthesis simulation: heads and products match the golden model bit for bit."""
+"""Post-synthesis simulation: heads, products and LayerNorms match the golden model bit for bit."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from thresher.sim.attention import AttentionSimulator
 from thresher.sim.spmm import SpmmSimulator
-from thresher.spec import WeightFormat, preset, spmm_preset
+from thresher.sim.vector import VectorSimulator
+from thresher.spec import WeightFormat, preset, spmm_preset, vector_preset
 
+from ..hdl.vector.norms import CORNERS, check_norms, extreme_norm, norm_job, refused_commands
 from ..heads import check_heads, edge_heads, random_heads
 from ..products import check_products, random_job, random_jobs
 from .gates import gates
@@ -48,6 +52,25 @@ def test_spmm(device, tmp_path):
         ):
             runs = simulator.run(jobs)
             check_products(config, jobs, runs, seed)
+            assert times(runs) == times(emitted.run(jobs))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_vector(device, tmp_path):
+    """Residual sums of every corner take the cycles of the emitted Verilog."""
+    config = vector_preset("tiny")
+    netlist = gates("vector", config, name=device, folder=tmp_path)
+    rng = np.random.default_rng(0)
+    jobs: list = [norm_job(rng, channels, 3, corner=corner) for channels in (1, 5, 64) for corner in CORNERS]
+    jobs += [dataclasses.replace(job, parameters=extreme_norm(rng, 64)) for job in jobs[-len(CORNERS) :]]
+    jobs += [*refused_commands(config), jobs[0]]
+    for stall, seed in STALLS:
+        with (
+            VectorSimulator(config, stall=stall, seed=seed, verilog=netlist) as simulator,
+            VectorSimulator(config, stall=stall, seed=seed) as emitted,
+        ):
+            runs = simulator.run(jobs)
+            check_norms(config, jobs, runs, seed)
             assert times(runs) == times(emitted.run(jobs))
 
 

@@ -58,9 +58,7 @@ def extreme_norm(rng: np.random.Generator, channels: int) -> LayerNorm:
     )
 
 
-def random_job(
-    rng: np.random.Generator, channels: int, tokens: int, *, corner: str = "random", **replaced
-) -> VectorJob:
+def norm_job(rng: np.random.Generator, channels: int, tokens: int, *, corner: str = "random", **replaced) -> VectorJob:
     """A job of this size; ``replaced`` are parameters."""
     x, y = (operand(rng, channels, tokens, corner) for _ in "xy")
     return VectorJob(parameters=random_norm(rng, channels, **replaced), x=x, y=y)

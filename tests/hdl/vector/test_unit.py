@@ -10,7 +10,7 @@ from thresher.sim.batch import simulate
 from thresher.sim.vector import VectorBatch, VectorJob, VectorSimulator
 from thresher.spec import InputError, VectorCommand, VectorConfig, VectorError, vector_preset
 
-from .norms import CORNERS, check_norms, extreme_norm, operand, random_job, random_norm, refused_commands
+from .norms import CORNERS, check_norms, extreme_norm, norm_job, operand, random_norm, refused_commands
 
 TINY = vector_preset("tiny")
 CONFIGS = {
@@ -41,7 +41,7 @@ def test_few_commands_match_golden(stall):
     """Small commands of each corner, and a rejected one."""
     config, seed = CONFIGS["four_lanes"], 1
     rng = np.random.default_rng(seed)
-    jobs = [random_job(rng, 5, 3 + i, corner=corner) for i, corner in enumerate(CORNERS)]
+    jobs = [norm_job(rng, 5, 3 + i, corner=corner) for i, corner in enumerate(CORNERS)]
     run(config, [*jobs[:3], *refused_commands(config)[:1], *jobs[3:]], seed=seed, stall=stall)
 
 
@@ -51,7 +51,7 @@ def test_few_commands_match_golden(stall):
 def test_sizes_match_golden(name, stall, seed):
     config = CONFIGS[name]
     rng = np.random.default_rng(seed)
-    jobs = [random_job(rng, *size, corner=str(rng.choice(CORNERS))) for size in sizes(config)]
+    jobs = [norm_job(rng, *size, corner=str(rng.choice(CORNERS))) for size in sizes(config)]
     run(config, jobs, seed=seed, stall=stall)
 
 
@@ -63,7 +63,7 @@ def test_rejected_commands_leave_no_trace(name):
     rng = np.random.default_rng(seed)
     jobs: list = []
     for command in refused_commands(config):
-        jobs += [command, command, random_job(rng, config.max_channels, config.lanes)]
+        jobs += [command, command, norm_job(rng, config.max_channels, config.lanes)]
     runs = run(config, jobs, seed=seed, stall=0.2)
     assert runs[0].statistics.error is VectorError.CHANNELS
     assert VectorError.TOKENS in {run.statistics.error for run in runs}
@@ -86,7 +86,7 @@ def test_other_data_in_lanes_without_a_token_changes_nothing(monkeypatch):
     """Lanes beyond the last token count no saturations and give zeros, whatever they carry."""
     config, seed = CONFIGS["four_lanes"], 6
     rng = np.random.default_rng(seed)
-    jobs = [random_job(rng, 6, tokens, gain=np.full(6, 32767), shift=0) for tokens in (1, 3, 4, 5)]
+    jobs = [norm_job(rng, 6, tokens, gain=np.full(6, 32767), shift=0) for tokens in (1, 3, 4, 5)]
     found = []
     for padding in (-128, 0, 127):
         monkeypatch.setattr("thresher.sim.vector.PADDING", padding)
@@ -107,7 +107,7 @@ def test_any_configuration_matches_golden(data):
     seed = data.draw(st.integers(0, 999))
     rng = np.random.default_rng(seed)
     jobs = [
-        random_job(
+        norm_job(
             rng,
             data.draw(st.integers(1, config.max_channels)),
             data.draw(st.integers(1, min(config.max_tokens, 2 * config.lanes + 1))),
@@ -121,7 +121,7 @@ def test_any_configuration_matches_golden(data):
 @pytest.mark.parametrize(("lanes", "channels", "groups"), [(1, 1, 3), (4, 20, 1), (4, 20, 2)])
 def test_cycles_without_stalls(lanes, channels, groups):
     """The formula of docs/blocks/vector.md."""
-    jobs = [random_job(np.random.default_rng(7), channels, lanes * groups)]
+    jobs = [norm_job(np.random.default_rng(7), channels, lanes * groups)]
     (result,) = run(VectorConfig(lanes=lanes, max_channels=20), jobs, seed=7, stall=0.0)
     assert result.statistics.cycles == groups * (2 * channels + 12 * (lanes + 1) + 9) + 17
 
@@ -144,7 +144,7 @@ def widest_jobs(rng: np.random.Generator) -> list[VectorJob]:
 def test_edge_under_verilator_matches_golden():
     config, seed = vector_preset("edge"), 8
     rng = np.random.default_rng(seed)
-    jobs = [random_job(rng, channels, tokens) for channels, tokens in ((384, 25), (1024, 9), (1, 1), (128, 16))]
+    jobs = [norm_job(rng, channels, tokens) for channels, tokens in ((384, 25), (1024, 9), (1, 1), (128, 16))]
     jobs += [VectorCommand(channels=1025, tokens=1, shift=0), *widest_jobs(rng)]
     with VectorSimulator(config, stall=0.2, seed=seed) as simulator:
         check_norms(config, jobs, simulator.run(jobs), seed)
@@ -159,7 +159,7 @@ def test_edge_under_verilator_matches_golden():
     ],
 )
 def test_operands_that_do_not_fit_are_rejected(changes, message):
-    job = dataclasses.replace(random_job(np.random.default_rng(0), 3, 2), **changes)
+    job = dataclasses.replace(norm_job(np.random.default_rng(0), 3, 2), **changes)
     with pytest.raises(InputError, match=message):
         VectorBatch(TINY, [job]).inputs()
 
