@@ -99,8 +99,9 @@ def test_a_signal_leaves_old_files_or_new_ones(tmp_path, monkeypatch):
 
     for name, content in (("write_bytes", b"old"), ("replace", b"new")):
         monkeypatch.setattr(processes, "_handler", processes._Handler())
-        with monkeypatch.context() as patch, pytest.raises(Interrupted), interruptible():
+        with monkeypatch.context() as patch:
             patch.setattr(Path, name, interrupting(getattr(Path, name)))
-            write_whole({first: b"new", second: b"new"})
+            with pytest.raises(Interrupted), interruptible():
+                write_whole({first: b"new", second: b"new"})
         assert (first.read_bytes(), second.read_bytes()) == (content, content)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
