@@ -20,7 +20,7 @@ from ..lib.requantise import NEAR_BITS, round_wide
 from .reciprocal_root import root_layout
 from .vector_streams import parameters_layout
 
-__all__ = ["ACCUMULATE", "GAIN", "LATENCY", "SELECT", "SHIFTS", "LayerNormLane"]
+__all__ = ["ACCUMULATE", "BIAS", "GAIN", "LATENCY", "SELECT", "SHIFTS", "LayerNormLane"]
 
 SHIFTS = 2
 """Cycles from an operand to its shifts."""
@@ -31,6 +31,7 @@ ACCUMULATE = 5
 GAIN = 9
 """Cycles from an operand to its gain."""
 BIAS = GAIN + 2
+"""Cycles from an operand to its bias."""
 LATENCY = 15
 """Cycles from an operand to its result."""
 
@@ -50,7 +51,7 @@ class LayerNormLane(wiring.Component):
     x_shift, y_shift : In
         :data:`SHIFTS` cycles later than their operands.
     gain, bias : In
-        :data:`GAIN` cycles later than the channel's operands; a bias two cycles after its gain.
+        :data:`GAIN` and :data:`BIAS` cycles later than the channel's operands.
     second : In(1)
         Whether the operands :data:`SELECT` cycles before belong to the second pass.
     first, clear : In(1)

@@ -10,7 +10,7 @@ from ...spec.vector_config import VectorConfig
 from ..lib.arithmetic import popcount
 from ..lib.pipeline import delay
 from ..lib.streams import StreamFIFO
-from .layer_norm import ACCUMULATE, GAIN, LATENCY, SELECT, SHIFTS, LayerNormLane
+from .layer_norm import ACCUMULATE, BIAS, GAIN, LATENCY, SELECT, SHIFTS, LayerNormLane
 from .parameters import READ_CYCLES, ParameterMemory
 from .reciprocal_root import ReciprocalRoots
 from .vector_streams import tokens_layout, vector_signature
@@ -73,14 +73,13 @@ class VectorUnit(wiring.Component):
         return m
 
     def _compute(self, m: Module, command, walk: Walk, parameters: ParameterMemory, roots: ReciprocalRoots):
-        """Lanes, and what all lanes share.
+        """Take operands and lead them through the lanes.
 
         Returns whether the last result of a command leaves, and which results of this cycle are clipped.
         """
-        there = self.i_x.valid & self.i_y.valid
         take = Signal()
         m.d.comb += [
-            take.eq(walk.go & there),
+            take.eq(walk.go & self.i_x.valid & self.i_y.valid),
             walk.taken.eq(take),
             self.i_x.ready.eq(walk.go & self.i_y.valid),
             self.i_y.ready.eq(walk.go & self.i_x.valid),
@@ -95,30 +94,38 @@ class VectorUnit(wiring.Component):
         scales_channel = Signal.like(parameters.scales_channel)
         with m.If(seconds[at]):
             m.d.sync += scales_channel.eq(Mux(lasts[at], 0, scales_channel + 1))
-        scales = parameters.scales
-        bias = delay(m, scales.bias, 2, enable=1, name="bias")[-1]
+        assert SHIFTS == READ_CYCLES
         m.d.comb += [
             parameters.shifts_channel.eq(walk.channel),
             parameters.scales_channel.eq(scales_channel),
             roots.start.eq(firsts[ACCUMULATE + 1] & lasts[ACCUMULATE + 1]),
         ]
-        assert SHIFTS == READ_CYCLES
+        # The results of a group have left the lanes before the next group gets its roots and its number of tokens.
+        assert ACCUMULATE + roots.latency > LATENCY
+        shared = {
+            "x_shift": parameters.shifts.x_shift,
+            "y_shift": parameters.shifts.y_shift,
+            "gain": parameters.scales.gain,
+            "bias": delay(m, parameters.scales.bias, BIAS - GAIN, enable=1, name="bias")[-1],
+            "second": seconds[SELECT],
+            "first": firsts[ACCUMULATE],
+            "clear": clears[ACCUMULATE],
+            "channels": command.channels,
+            "shift": command.shift,
+        }
+        result, clipped = self._lanes(m, shared, walk, roots)
+        return self._queue(m, walk, seconds[LATENCY], finals[LATENCY], result), Mux(seconds[LATENCY], clipped, 0)
+
+    def _lanes(self, m: Module, shared: dict[str, Value], walk: Walk, roots: ReciprocalRoots):
+        """The lanes. Returns their results, and which are clipped."""
         result = Signal(tokens_layout(self.config))
         clipped = Signal(self.config.lanes)
         for i in range(self.config.lanes):
             m.submodules[f"lane_{i}"] = lane = LayerNormLane(self.config)
+            m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
             m.d.comb += [
                 lane.x.eq(self.i_x.payload[i]),
                 lane.y.eq(self.i_y.payload[i]),
-                lane.x_shift.eq(parameters.shifts.x_shift),
-                lane.y_shift.eq(parameters.shifts.y_shift),
-                lane.gain.eq(scales.gain),
-                lane.bias.eq(bias),
-                lane.second.eq(seconds[SELECT]),
-                lane.first.eq(firsts[ACCUMULATE]),
-                lane.clear.eq(clears[ACCUMULATE]),
-                lane.channels.eq(command.channels),
-                lane.shift.eq(command.shift),
                 lane.root.eq(roots.roots[i]),
                 lane.present.eq(walk.present[i]),
                 roots.totals[i].eq(lane.total),
@@ -126,7 +133,7 @@ class VectorUnit(wiring.Component):
                 result[i].eq(lane.result),
                 clipped[i].eq(lane.saturated),
             ]
-        return self._queue(m, walk, seconds[LATENCY], finals[LATENCY], result), Mux(seconds[LATENCY], clipped, 0)
+        return result, clipped
 
     def _queue(self, m: Module, walk: Walk, valid: Signal, final: Signal, result) -> Signal:
         """Queue of results. Returns whether the last one of a command leaves."""
