@@ -33,7 +33,7 @@ class Case:
     Attributes
     ----------
     changes : mapping of str to value
-        Parameters of ``config.json`` beside those of :data:`SMALL`.
+        Parameters of ``config.json`` in addition to :data:`SMALL`.
     length : int
         Tokens of a text.
     pair : bool

@@ -7,7 +7,7 @@
     python bench/synth.py --unit attention --device ice40up5k
     python bench/synth.py --preset server --keep-hierarchy
 
-By default the tools are those of the wheels (YoWASP), because counts depend on the version. `--tools native` uses the
+By default the tools come from wheels (YoWASP), because counts depend on the version. `--tools native` uses the
 tools on PATH, which place and route about three times as fast. Look-up tables, carry and flip-flops may differ by 3 %,
 Fmax by 10 %, memories and multipliers not at all.
 """
@@ -54,7 +54,7 @@ def count(name: str, unit: str, arguments: argparse.Namespace) -> dict[str, Any]
 
 
 def estimates(row: dict[str, Any]) -> str:
-    """Estimates of the unit, and their errors; there are none of the vector unit."""
+    """Estimates of the unit and their errors. The vector unit has no estimates."""
     config = UNITS[row["unit"]](row["preset"])
     if isinstance(config, VectorConfig):
         return "nothing"

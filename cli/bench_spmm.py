@@ -115,7 +115,7 @@ def _show(points: list[dict[str, Any]]) -> None:
 def _matrix(
     file: Path | None, tensor: str | None, rows: int | None, columns: int | None, seed: int
 ) -> tuple[tuple[int, int], Callable[[], Any]]:
-    """Shape of W, and a function that gives W: random, a tensor, or that of a matrix file."""
+    """Shape of W, and a function that gives W: a random matrix, a tensor, or a matrix file."""
     from ..runtime.products import random_matrix
 
     if file is None:

@@ -69,7 +69,7 @@ def _fail(message: str, code: int) -> None:
 
 def _reported(end: KeyboardInterrupt) -> int:
     """Print that the run was ended by Ctrl-C or a signal. Return the exit code."""
-    with contextlib.suppress(OSError):  # whoever closes the terminal does not read the message
+    with contextlib.suppress(OSError):  # a closed terminal cannot show the message
         say(f"error: {end if isinstance(end, Interrupted) else 'interrupted'}", error=True)
     return 128 + getattr(end, "number", signal.SIGINT)
 

@@ -26,7 +26,7 @@ def policy_of(result: "EvaluationReport | SparsityPick") -> str:
 
 
 def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -> None:
-    """Print the labels or scores, those of FP32, kept blocks, and cycles if they were counted."""
+    """Print labels or scores, beside FP32's; kept blocks; and cycles if they were counted."""
     console = make_console()
     dense = result.dense_cycles
     pairs = any(answer.text_pair is not None for answer in result.sentences)

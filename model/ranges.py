@@ -142,7 +142,8 @@ class _Histogram:
     def _percentile(self, counts: NDArray[np.int64], percentile: float) -> float:
         cumulative = counts.cumsum()
         bin_ = int(np.searchsorted(cumulative, percentile / 100 * cumulative[-1]))
-        return float(self._edges[min(bin_ + 1, len(counts))])
+        last = len(counts) - 1  # holds everything above its start, up to the peak
+        return float(self._edges[bin_ + 1]) if bin_ < last else np.inf
 
     def _levels(self, bound: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(C, 1): scale of each channel, and (C, bins): INT8 level of each bin."""

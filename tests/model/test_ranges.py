@@ -25,6 +25,12 @@ def test_percentile_is_bounded_closely(x, percentile):
         assert exact <= found.bounds("percentile", percentile=percentile)[0] <= max(exact * (1 + 2**-8), exact)
 
 
+def test_values_beyond_the_histogram_reach_the_peak():
+    found = ChannelRanges(1, fraction_bits=5)
+    found.observe(np.array([[1.0], [1e6], [-3e6]], np.float32))
+    assert found.bounds("percentile", percentile=100) == [3e6]
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_channels_of_zeros_are_usable(method, per_channel):
