@@ -15,7 +15,8 @@ from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_MAX
 from ..spec.inputs import read_text
-from .encoder import Encoder, float_attention
+from .calibration import show_tensors
+from .encoder import Encoder
 from .ranges import ChannelRanges, Method, check_method
 from .weights import Float32
 
@@ -115,6 +116,10 @@ class AttentionScales:
             raise InputError(f"calibration is not JSON of attention scales ({error}): calibrate again") from None
 
 
+TENSORS = {"query": "q", "key": "k", "value": "v", "context": "o"}
+"""Tensors of an encoder's layer whose scales the attention needs, and names of these scales."""
+
+
 def calibrate(
     encoder: Encoder,
     batches: Iterable[NDArray[np.int64]],
@@ -144,24 +149,14 @@ def calibrate(
         There is no sentence, or activations are not finite.
     """
     check_method(method, percentile)
-    ranges = [
-        {name: ChannelRanges(1, fraction_bits=9) for name in "qkvo"} for _ in range(encoder.config.num_hidden_layers)
-    ]
+    layers = range(encoder.config.num_hidden_layers)
+    ranges = [{name: ChannelRanges(1, fraction_bits=9) for name in TENSORS.values()} for _ in layers]
 
-    def observe(layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None) -> Float32:
-        o = float_attention(layer, q, k, v, bias)
-        for name, x in zip("qkvo", (q, k, v, o), strict=True):
-            if not np.isfinite(x).all():
-                raise InputError(f"{name.upper()} of layer {layer} holds NaN or infinity: check the model's weights")
-            ranges[layer][name].observe(x)
-        return o
+    def record(layer: int, tensor: str, values: Float32) -> None:
+        if tensor in TENSORS:
+            ranges[layer][TENSORS[tensor]].observe(values)
 
-    sentences = 0
-    for ids, types_of_ids in zip(batches, types, strict=False):  # without types, there is no end of them
-        encoder.hidden_states(ids, observe, types=types_of_ids)
-        sentences += len(ids)
-    if not sentences:
-        raise InputError("no calibration sentence was given: give at least one")
+    sentences = show_tensors(encoder, batches, types, record)
 
     def scale(found: ChannelRanges) -> float:
         return float(found.bounds(method, percentile=percentile)[0]) / INT8_MAX

@@ -7,7 +7,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from ...spec.errors import InputError
+from ..calibration import show_tensors
 from ..encoder import Encoder
 from ..ranges import ChannelRanges
 from ..weights import Float32
@@ -60,17 +60,8 @@ def observe(
     ranges: dict[tuple[int, str], ChannelRanges] = {}
 
     def record(layer: int, tensor: str, x: Float32) -> None:
-        if not np.isfinite(x).all():
-            raise InputError(f"{tensor} of layer {layer} holds NaN or infinity: check the model's weights")
         if (layer, tensor) not in ranges:
             ranges[layer, tensor] = ChannelRanges(x.shape[-1], fraction_bits=FRACTION_BITS if histograms else None)
         ranges[layer, tensor].observe(x)
 
-    sentences = 0
-    run = encoder.logits if encoder.config.labels else encoder.hidden_states
-    for ids, types_of_ids in zip(batches, types, strict=False):  # without types, there is no end of them
-        run(ids, observe=record, types=types_of_ids)
-        sentences += len(ids)
-    if not sentences:
-        raise InputError("no calibration sentence was given: give at least one")
-    return Observed(sentences=sentences, ranges=ranges)
+    return Observed(sentences=show_tensors(encoder, batches, types, record), ranges=ranges)
