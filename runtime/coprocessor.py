@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..golden.encoder import class_scores, encode
+from ..model.config import EncoderConfig
 from ..model.integer import IntegerEncoder
 from ..model.load import Model
 from ..model.packed_file import read_packed
@@ -20,8 +21,10 @@ from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
+from ..spec.errors import InputError
 from ..spec.heads import Head
 from ..spec.spmm_config import SpmmConfig, WeightFormat
+from ..spec.vector import MAX_CHANNELS
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
@@ -73,6 +76,27 @@ class WholeEncoder:
         if self.weight_format is WeightFormat.DENSE:
             return None
         return self.weight_format if self.weight_sparsity is None else f"{self.weight_format} {self.weight_sparsity}"
+
+    def check_fits(self, model: EncoderConfig) -> None:
+        """Check before any work that the engine and the vector unit can take a model.
+
+        Raises
+        ------
+        InputError
+            They cannot; the message gives both sizes.
+        """
+        hidden, wide = model.hidden_size, model.intermediate_size
+        rows, columns = max(3 * hidden, wide), max(hidden, wide)
+        if rows > self.engine.max_rows or columns > self.engine.max_columns:
+            raise InputError(
+                f"the model's products have up to {rows} rows and {columns} columns, but this engine takes at most "
+                f"{self.engine.max_rows} and {self.engine.max_columns}: choose a larger preset"
+            )
+        if hidden > MAX_CHANNELS:
+            raise InputError(
+                f"the model has {hidden} channels, but a LayerNorm of the hardware takes at most {MAX_CHANNELS}: "
+                "choose another model"
+            )
 
     def coprocessor(self, model: Model, sentences: Sequence[Text], *, method: Method, percentile: float) -> Coprocessor:
         """Prune and quantise a model's encoder.

@@ -1,4 +1,4 @@
-"""Evaluation of a model on a labelled file, with its attention on the golden model."""
+"""Evaluation of a model on a labelled file, with its attention or its whole encoder on the golden model."""
 
 import time
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Result(Report):
     block_sparsity, head_sparsity : float
         Share of blocks that were not computed, including those of pruned heads, and share of pruned heads.
     saturated : float
-        Share of INT8 outputs that were clipped.
+        Share of the attention's INT8 outputs that were clipped.
     """
 
     score: float
@@ -261,6 +261,8 @@ def evaluate(
     """
     start = time.perf_counter()
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
+    if whole is not None:
+        whole.check_fits(model.config)
     source = "given scales" if scales is not None and whole is None else str(calibration or "packaged sentences")
     sentences = calibration_texts(model, dataset, calibration)
     attention_method = method if method is not None and whole is None else "percentile"

@@ -1,6 +1,7 @@
 """Whole encoders in integers on small files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,19 @@ def test_an_engine_that_is_too_small(default_model):
     coprocessor = Coprocessor(integer=default_model.quantise(SENTENCES[:4]), engine=spmm_preset("tiny"))
     with pytest.raises(InputError, match=r"at most .* for this engine") as caught:
         outputs(default_model, coprocessor, ["fine"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "message"),
+    [("tiny", {}, "up to 512 rows and 512 columns"), ("edge", {"hidden_size": 1026}, "1026 channels")],
+)
+def test_models_that_do_not_fit_are_refused_before_any_work(default_model, sst2, tmp_path, engine, changes, message):
+    engine = replace(spmm_preset(engine), max_rows=4096) if changes else spmm_preset(engine)
+    model = replace(default_model, config=replace(default_model.config, **changes, num_attention_heads=27))
+    whole = WholeEncoder(engine=engine)
+    with pytest.raises(InputError, match=message) as caught:
+        evaluate(model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, calibration=tmp_path / "missing")
     assert "\n" not in str(caught.value)
 
 
