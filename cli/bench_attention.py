@@ -14,11 +14,12 @@ __all__ = ["bench_attention"]
 @command(bench_app, "attention")
 def bench_attention(
     length: Annotated[int, typer.Option("--length", help="Queries and keys of a head.")] = 128,
-    head_dim: Annotated[int, typer.Option("--head-dim", help="d.")] = 64,
+    head_dim: Annotated[int, typer.Option("--head-dim", help="Head dimension d.")] = 64,
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
     heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 5.")] = 9,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
+    config_file: options.Config = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -27,7 +28,7 @@ def bench_attention(
 
     with progress.steps() as steps:
         result = bench_attention(
-            configuration(preset, policy),
+            configuration(preset, policy, config_file),
             length=length,
             head_dim=head_dim,
             sparsity=sparsity,

@@ -32,6 +32,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture.")] = Path("out"),
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
+    config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
     as_json: options.Json = False,
 ) -> None:
@@ -43,7 +44,7 @@ def demo(
     clock = report.timed()
     path = output / "attention.png"
     with progress.steps() as steps:
-        config = configuration(preset, policy)
+        config = configuration(preset, policy, config_file)
         check_writable(path)
         result = answer(
             "default",

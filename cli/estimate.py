@@ -18,7 +18,7 @@ __all__ = ["estimate"]
 def estimate(
     unit: options.Unit = options.UnitName.ATTENTION,
     preset: options.Preset = options.EDGE,
-    device_name: Annotated[options.DeviceName, typer.Option("--device", help="Chip.")] = options.LFE5U_85F,
+    device_name: Annotated[options.DeviceName, typer.Option("--device", help="Target chip.")] = options.LFE5U_85F,
     policy: options.UnitPolicy = None,
     config_file: options.Config = None,
     as_json: options.Json = False,
@@ -51,7 +51,7 @@ def _show(result: dict[str, Any]) -> None:
         cells = f"{least:,} to {most:,} of {lut['available']:,} logic cells, each a look-up table, a flip-flop or both"
         console.print(cells, soft_wrap=True)
     console.print()
-    shown = make_table(result["work"], "cycles", "speedup over dense at full use", right=1)
+    shown = make_table(result["work"], "cycles", "speedup over dense with all multipliers busy", right=1)
     for row in result["cycles"]:
         speedup = row["dense_cycles_at_full_use"] / row["cycles"]
         shown.add_row(f"{row['sparsity']:.0%} pruned", f"{row['cycles']:,}", f"{speedup:.2f}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..spec import ConfigError, WeightFormat
+from ..spec import ConfigError, InputError, WeightFormat
 from . import options, progress
 from .frame import app, command, print_json
 from .report import policy_of
@@ -54,6 +54,9 @@ def evaluate(
     ] = EvaluatedUnit.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="JSON whose fields take the place of the attention core's preset.")
+    ] = None,
     rho: options.Rho = options.DEFAULT_RHO,
     tau: options.Tau = 0.0,
     random_mask: Annotated[
@@ -65,9 +68,14 @@ def evaluate(
     calibration: options.Calibration = None,
     method: Annotated[
         MethodName | None,
-        typer.Option("--method", help="How calibration finds ranges: percentile, or min-max for the coprocessor."),
+        typer.Option(
+            "--method", help="How calibration finds ranges. Default: percentile; with --unit coprocessor min-max."
+        ),
     ] = None,
-    percentile: Annotated[float, typer.Option("--percentile", help="Of the magnitudes, for that method.")] = 99.99,
+    percentile: Annotated[
+        float,
+        typer.Option("--percentile", help="Percentile of the magnitudes that becomes 127 (for --method percentile)."),
+    ] = 99.99,
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (coprocessor).")
     ] = False,
@@ -92,7 +100,7 @@ def evaluate(
     whole = None
     if unit is EvaluatedUnit.COPROCESSOR:
         if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
-            raise ConfigError("weights", str(weights), "leave out --format and --weight-sparsity beside it")
+            raise ConfigError("weights", str(weights), "do not give it with --format or --weight-sparsity")
         if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
             raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
         whole = WholeEncoder(
@@ -103,10 +111,10 @@ def evaluate(
             per_channel=not per_tensor,
         )
     elif per_tensor or weights is not None or weight_format is not WeightFormat.DENSE or weight_sparsity is not None:
-        raise ConfigError("unit", unit.value, "weights, --format and --per-tensor need --unit coprocessor")
+        raise InputError("--weights, --format, --weight-sparsity and --per-tensor need --unit coprocessor")
     with progress.steps() as steps:
         steps.tell("loading")
-        config = configuration(preset, policy)
+        config = configuration(preset, policy, config_file)
         loaded = load_model(model)
         steps.tell("evaluating")
         result = evaluate(
@@ -148,7 +156,7 @@ def _show(result: "EvaluationReport") -> None:
         console.print(f"scores: {result.activation} of the model's output")
     console.print()
     correlates = result.metric == "spearman"
-    names = ["setting", result.metric, "beside FP32", *(["pearson"] if correlates else [])]
+    names = ["setting", result.metric, "against FP32", *(["pearson"] if correlates else [])]
     table = make_table(*names, "block sparsity", "head sparsity", "clipped", "", right=1)
     table.columns[-1].justify = "left"
     for name, figures in result.results.items():

@@ -50,7 +50,7 @@ UnitPolicy = Annotated[
 Config = Annotated[Path | None, typer.Option("--config", help="JSON whose fields take the place of the preset's.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Tokens = Annotated[
-    int, typer.Option("--tokens", help="N, columns of X. A simulated product may stream 1 GiB of weights.")
+    int, typer.Option("--tokens", help="Number of tokens N. A simulation can stream at most 1 GiB of weights.")
 ]
 
 
@@ -71,7 +71,10 @@ Sparsity = Annotated[
         "dense) has its own.",
     ),
 ]
-Rho = Annotated[float, typer.Option("--rho", help="Block threshold: -1 is pruning off, near 1 keeps the least.")]
+Rho = Annotated[
+    float,
+    typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks, 0 those above the mean, near 1 the fewest."),
+]
 Tau = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
 Task = Annotated[
     TaskName, typer.Option("--task", help="sst2: accuracy of classes; stsb: Spearman of similarities or scores.")
@@ -84,7 +87,7 @@ Truncate = Annotated[
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of parallel processes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
 EDGE, THRESHER, LFE5U_85F = PresetName("edge"), PolicyName("thresher"), DeviceName("lfe5u-85f")

@@ -23,14 +23,15 @@ def pick(
     task: options.Task,
     data: options.Data,
     target_speedup: Annotated[
-        float, typer.Option("--target-speedup", help="Wanted, over the attention core's own time without pruning.")
+        float, typer.Option("--target-speedup", help="Speedup to reach, over the same core without pruning.")
     ],
     model: options.Model = "default",
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
+    config_file: options.Config = None,
     rhos: Annotated[
         list[float] | None,
-        typer.Option("--rho", help="Block threshold to try instead of the default ones; may be given several times."),
+        typer.Option("--rho", help="Pruning parameter to try instead of the default ones; may be given several times."),
     ] = None,
     limit: options.Limit = None,
     truncate: options.Truncate = False,
@@ -48,7 +49,7 @@ def pick(
     from ..runtime.pick import DEFAULT_RHOS
     from ..runtime.pick import pick as choose
 
-    config = configuration(preset, policy)
+    config = configuration(preset, policy, config_file)
     check = None
     with progress.steps() as steps:
         steps.tell("loading")
@@ -94,7 +95,7 @@ def _conclusion(result: "SparsityPick") -> str:
     """One line with the choice and its cost."""
     point = result.point
     costs = (
-        f"{result.metric} {point.score:.4f}, {point.change:+.4f} beside FP32 and {point.change_int8:+.4f} beside INT8"
+        f"{result.metric} {point.score:.4f}, {point.change:+.4f} against FP32 and {point.change_int8:+.4f} against INT8"
     )
     place = "pruning off" if point.rho == DENSE_RHO else f"rho {point.rho:g}"
     if result.reached:
@@ -112,7 +113,8 @@ def _show(result: "SparsityPick", check: "CycleCheck | None") -> None:
     if result.truncated:
         console.print(f"truncated texts: {result.truncated}")
     console.print(f"FP32 {result.metric} {result.fp32:.4f}; cycles of the attention core by the cycle model\n")
-    names = ("", "rho", result.metric, "beside FP32", "beside INT8", "block sparsity", "cycles per sentence", "speedup")
+    changes = ("against FP32", "against INT8")
+    names = ("", "rho", result.metric, *changes, "block sparsity", "cycles per sentence", "speedup")
     table = make_table(*names, right=1)
     for i, point in enumerate(result.points):
         table.add_row(

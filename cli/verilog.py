@@ -26,7 +26,7 @@ def verilog(
         typer.Option("--prefix", help="Name of the top module and the files; starts the names of all other modules."),
     ] = None,
     clock: Annotated[str, typer.Option("--clock", help="Name of the clock.")] = "clk",
-    reset: Annotated[Reset, typer.Option("--reset", help="Level that resets.")] = Reset.HIGH,
+    reset: Annotated[Reset, typer.Option("--reset", help="Active level of the reset.")] = Reset.HIGH,
     reset_name: Annotated[
         str | None, typer.Option("--reset-name", help="Name of the synchronous reset (rst; rst_n if active-low).")
     ] = None,

@@ -97,7 +97,7 @@ def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> N
     if head_dim > config.max_head_dim:
         raise InputError(
             f"the model's heads have {head_dim} dimensions, but this hardware takes at most {config.max_head_dim}: "
-            "choose a larger preset"
+            "choose a larger preset, or raise max_head_dim with --config"
         )
 
 
