@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from ..spec.cache import CacheError, home_variables
-from ..spec.errors import SimulationError, ThresherError
+from ..spec.errors import ConfigError, SimulationError, ThresherError
 from ..spec.processes import ENDING_SIGNALS, Interrupted, interruptible, raise_soon
+from .option_errors import option_message
 from .terminal import prepare_streams, say
 
 # Commands import the other rooms when they run, so that `thresher --help` is fast.
@@ -47,6 +48,8 @@ def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
                 function(*args, **kwargs)
             except SimulationError as error:
                 _fail(f"the hardware misbehaved ({error}): {DEFECT}", 1)
+            except ConfigError as error:
+                _fail(option_message(error, function), 1)
             except ThresherError as error:
                 _fail(str(error), 1)
             except KeyboardInterrupt as end:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..spec import ConfigError
+from ..spec import ConfigError, InputError
 from ..spec.link import DEFAULT_BAUD
 from . import options, progress, report
 from .frame import app, command, print_json, require_bit_exact
@@ -54,9 +54,9 @@ def run(
     from ..runtime.answers import answer
 
     if text_pair and len(text_pair) != len(text):
-        raise ConfigError("text_pair", len(text_pair), f"give as many as --text: {len(text)}")
+        raise InputError(f"there are {len(text_pair)} --text-pair, but {len(text)} --text: give as many of both")
     if device is not None and backend is not BackendName.GOLDEN:
-        raise ConfigError("backend", backend.value, "leave it out beside --device")
+        raise ConfigError("backend", backend.value, "do not give it with --device")
     clock = report.timed()
     with progress.steps() as steps:
         result = answer(

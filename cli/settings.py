@@ -34,9 +34,7 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
     Raises
     ------
     InputError
-        The file cannot be read.
-    ConfigError
-        The file is not a JSON object, or a field is unknown or illegal.
+        The file cannot be read, is not a JSON object, or has an unknown or illegal field. The message names the file.
     """
     return _changed(preset(name, policy=policy), file)
 
@@ -61,9 +59,9 @@ def any_configuration(preset_name: str, *, unit: str, policy: str | None = None,
     Raises
     ------
     InputError
-        The file cannot be read.
+        As :func:`configuration`.
     ConfigError
-        The file is not a JSON object, a field is unknown or illegal, or another unit than attention has a policy.
+        Another unit than attention has a policy.
     """
     if unit == "attention":
         return configuration(preset_name, policy or DEFAULT_POLICY, file)
@@ -85,9 +83,12 @@ def _changed(config: Config, file: Path | None) -> Config:
         changes = json.loads(text)
     except (ValueError, RecursionError):
         changes = None
-    if not isinstance(changes, dict):
-        return type(config).from_json(text)  # raises an error that names the fault
-    return type(config).from_json(json.dumps(json.loads(config.to_json()) | changes))
+    if isinstance(changes, dict):
+        text = json.dumps(json.loads(config.to_json()) | changes)
+    try:
+        return type(config).from_json(text)
+    except ConfigError as error:  # its fields are those of the file, not options
+        raise InputError(f"{str(file)!r}: {error}") from None
 
 
 def preset_list() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..golden.encoder import class_scores, encode
 from ..model.config import EncoderConfig
+from ..model.encoder import Encoder
 from ..model.integer import IntegerEncoder
 from ..model.load import Model
 from ..model.packed_file import read_packed
@@ -21,7 +22,7 @@ from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
-from ..spec.errors import InputError
+from ..spec.errors import ConfigError, InputError
 from ..spec.heads import Head
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.vector import MAX_CHANNELS
@@ -110,11 +111,19 @@ class WholeEncoder:
         if self.packed is not None:
             encoder = encoder_of_packed(encoder, read_packed(self.packed))
         elif self.weight_format is not WeightFormat.DENSE:
-            encoder = pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.engine)
+            encoder = self._pruned(encoder)
         integer = model.quantise(
             sentences, encoder=encoder, method=method, percentile=percentile, per_channel=self.per_channel
         )
         return Coprocessor(integer=integer, engine=self.engine)
+
+    def _pruned(self, encoder: Encoder) -> Encoder:
+        try:
+            return pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.engine)
+        except ConfigError as error:
+            if error.field != "sparsity":
+                raise
+            raise ConfigError("weight_sparsity", error.value, error.allowed) from None
 
 
 def integer_outputs(

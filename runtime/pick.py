@@ -13,7 +13,7 @@ from ..model.load import Model
 from ..model.quantise import AttentionScales
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
-from ..spec.errors import ConfigError
+from ..spec.errors import ConfigError, InputError
 from .attention import HeadShape
 from .evaluate import METRICS, calibration_texts, results, task_texts
 from .passes import Progress, Setting, run_settings
@@ -138,7 +138,7 @@ def _check(target: float, rhos: Sequence[float]) -> list[float]:
     if not (math.isfinite(target) and target > 0):
         raise ConfigError("target_speedup", target, "must be a positive number, such as 1.5")
     if not 1 <= len(rhos) <= MOST_RHOS:
-        raise ConfigError("rhos", len(rhos), f"give from 1 to {MOST_RHOS} of them")
+        raise InputError(f"{len(rhos)} values of rho are given: give from 1 to {MOST_RHOS}")
     for rho in rhos:
         if not (math.isfinite(rho) and -1 < rho < 1):
             raise ConfigError("rho", rho, "must be between -1 and 1; pruning off is always in the table")

@@ -68,7 +68,7 @@ def test_no_answer(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--backend", "rtl"], "leave it out beside --device"),
+        (["--backend", "rtl"], "do not give it with --device"),
         (["--trace", "x.vcd"], "needs --backend rtl"),
         (["--config", "none.json"], "cannot read"),
     ],

@@ -225,7 +225,7 @@ def test_unwritable_output_folder(arguments, tmp_path):
         (["--text", ""], ["empty"]),
         (["--text", " \t\n"], ["empty"]),
         (["--text", "word " * 600], ["602 tokens", "shorten"]),
-        (["--text", "a", "--text-pair", "b", "--text-pair", "c"], ["text_pair=2", "as many as --text: 1"]),
+        (["--text", "a", "--text-pair", "b", "--text-pair", "c"], ["2 --text-pair, but 1 --text", "as many of both"]),
         (["--text", "a", "--text-pair", ""], ["text 1", "empty"]),
         (["--text", "a", "--rho", "2"], ["rho=2.0", "below 1"]),
         (["--text", "a", "--rho", "nan"], ["rho=nan"]),
@@ -316,7 +316,7 @@ def test_eval_rejects_a_task_that_the_model_cannot_do(tmp_path):
         (["--heads", 10**11], ["heads=100000000000", "to 1000"]),
         (["--length", 17], ["length=17", "16"]),
         (["--length", 0], ["length=0"]),
-        (["--head-dim", 9], ["head_dim=9", "8"]),
+        (["--head-dim", 9], ["--head-dim=9", "8"]),
     ],
 )
 def test_bench_rejects(options, words):
@@ -434,11 +434,12 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--per-tensor"], "need --unit coprocessor"),
+        (["--per-tensor"], "--weight-sparsity and --per-tensor need --unit coprocessor"),
         (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
-        (["--unit", "coprocessor", "--weight-sparsity", 0.5], "name the pattern with --format"),
-        (["--unit", "coprocessor", "--format", "csr"], "sparsity"),
-        (["--unit", "coprocessor", "--weights", "w", "--format", "csr"], "leave out --format"),
+        (["--unit", "coprocessor", "--weight-sparsity", 0.5], "--weight-sparsity=0.5 is not allowed: name the pattern"),
+        (["--unit", "coprocessor", "--format", "csr"], "--weight-sparsity must be given for csr weights"),
+        (["--unit", "coprocessor", "--format", "csr", "--weight-sparsity", 1], "--weight-sparsity=1.0 is not allowed"),
+        (["--unit", "coprocessor", "--weights", "w", "--format", "csr"], "do not give it with --format"),
         (["--unit", "coprocessor", "--weights", "missing.safetensors"], "missing.safetensors"),
     ],
 )

@@ -32,8 +32,8 @@ def _nothing_is_built(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "tiny"], ["64 dimensions", "at most 8", "larger preset"]),
-        (["--rho", "1"], ["rho=1.0", "below 1"]),
+        (["--preset", "tiny"], ["64 dimensions", "at most 8", "raise max_head_dim with --config"]),
+        (["--rho", "1"], ["--rho=1.0", "below 1"]),
         (["--rho", "nan"], ["rho=nan"]),
     ],
 )
@@ -67,7 +67,7 @@ def test_models_without_classes(command, model):
     ("arguments", "word"),
     [
         (["bench", "attention", "--preset", "tiny", "--length", 17, "--head-dim", 8], "length=17"),
-        (["bench", "attention", "--preset", "tiny", "--length", 16, "--head-dim", 9], "head_dim=9"),
+        (["bench", "attention", "--preset", "tiny", "--length", 16, "--head-dim", 9], "--head-dim=9"),
         (["bench", "attention", "--sparsity", 1], "sparsity=1.0"),
         (["bench", "spmm", "--preset", "tiny", "--rows", 10**6], "rows=1000000"),
         (["bench", "spmm", "--tokens", 10**6], "tokens=1000000"),
@@ -87,4 +87,4 @@ def test_pick(tmp_path):
     data.write_text("sentence\tlabel\ngood\t1\n", encoding="utf-8")
     common = ["pick", "--rtl", "--task", "sst2", "--data", data, "--target-speedup"]
     assert "64 dimensions" in refused(*common, 1.5, "--preset", "tiny")
-    assert "target_speedup=0.0" in refused(*common, 0)
+    assert "--target-speedup=0.0" in refused(*common, 0)

@@ -66,7 +66,7 @@ def test_sample_keeps_the_spread_of_lengths():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--target-speedup", 0], ["target_speedup=0.0", "1.5"]),
+        (["--target-speedup", 0], ["--target-speedup=0.0", "1.5"]),
         (["--target-speedup", 1.5, "--rho", 2], ["rho=2.0"]),
         (["--target-speedup", 1.5, "--preset", "tiny"], ["larger preset"]),
         (["--target-speedup", 1.5, "--data", "absent.tsv"], ["cannot read", "absent.tsv"]),

@@ -163,7 +163,7 @@ def test_the_packaged_model_on_its_default_preset(tmp_path):
     [
         (["--format", "csr", "--sparsity", 1], ["sparsity=1.0"]),
         (["--format", "csr", "--sparsity", "keep", "--global"], ["--global", "keep", "leave one of them out"]),
-        (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "banks of 3 columns", "0.6667", "--config"]),
+        (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "a bank of 3 columns", "0.6667", "--config"]),
         (["--format", "bbs", "--sparsity", 0.5, "--global"], ["--global", "csr or csr-delta, not bbs"]),
         (["--format", "nm", "--tokens", 0], ["tokens=0"]),
         (["--format", "nm", "--tokens", 0, "--rtl"], ["tokens=0"]),
