@@ -43,12 +43,15 @@ class TooLarge(ThresherError):
 @command(app, "synth")
 def synth(
     unit: Annotated[
-        str, typer.Option("--unit", help="attention, spmm, vector, or one of their parts: softmax, drain ...")
+        str,
+        typer.Option(
+            "--unit", help="attention, spmm, vector, or a part of one, such as softmax. A wrong name lists all."
+        ),
     ] = ("attention"),
     preset: options.Preset = options.EDGE,
     device_name: Annotated[
         options.DeviceName | None,
-        typer.Option("--device", help="Chip that it is mapped to, out of context (lfe5u-85f)."),
+        typer.Option("--device", help="Target chip, without a board (default lfe5u-85f)."),
     ] = None,
     board_name: Annotated[
         BoardName | None,
@@ -81,7 +84,10 @@ def synth(
     ] = None,
     tools: Annotated[
         Source,
-        typer.Option("--tools", help="native: yosys and nextpnr on PATH; yowasp: the wheels; auto: what is there."),
+        typer.Option(
+            "--tools",
+            help="native: yosys and nextpnr on PATH; yowasp: the wheels; auto: native if on PATH, else yowasp.",
+        ),
     ] = Source.AUTO,
     as_json: options.Json = False,
 ) -> None:
@@ -131,9 +137,9 @@ def _target(board_name: Any, device_name: Any, *, of_boards: dict[str, Any], spe
                 raise ConfigError(name, value, "only boards have one, give --board")
         return device((device_name or options.LFE5U_85F).value)
     if device_name is not None:
-        raise ConfigError("device", device_name.value, "leave it out beside --board")
+        raise ConfigError("device", device_name.value, "do not give it with --board")
     if speed is not None:
-        raise ConfigError("speed", speed, "leave it out beside --board, whose chip has one")
+        raise ConfigError("speed", speed, "do not give it with --board, whose chip has one")
     return board(board_name.value)
 
 
@@ -161,7 +167,7 @@ def _slowness(measured: "Measurement") -> str:
     """Message about a clock that is not reached."""
     assert measured.board is not None
     reached = max(route.fmax_mhz for route in measured.routes.values())
-    wanted = f"{measured.board.clock_mhz:g} MHz are not reached, but {reached:.1f}"
+    wanted = f"the design reaches {reached:.1f} MHz, not {measured.board.clock_mhz:g} MHz"
     return f"{wanted}: choose a slower --clock, more --seeds, or --allow-slow; the bitstream may give wrong results"
 
 

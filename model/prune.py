@@ -189,8 +189,9 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
     bank = ceil_div(magnitude.shape[1], banks)
     kept = _kept(sparsity, bank)
     if kept == 0:
-        limit = f"banks of {bank} columns keep one weight at {1 - 1 / bank:.4g}"
-        raise ConfigError("sparsity", sparsity, f"{limit}, the most possible: choose that, or fewer banks (--config)")
+        columns = "column" if bank == 1 else "columns"
+        limit = f"a bank of {bank} {columns} must keep one weight, so the sparsity is at most {1 - 1 / bank:.4g}"
+        raise ConfigError("sparsity", sparsity, f"{limit}: choose that, or fewer banks (--config)")
     mask = _largest_of_each(magnitude, bank, kept)
     return mask, _report("bank-balanced", sparsity, mask)
 

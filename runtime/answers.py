@@ -198,7 +198,7 @@ def answer(
             simulator = AttentionSimulator(config, trace=trace, on_progress=steps.announce)
             hardware = RtlBackend(stack.enter_context(simulator))
         elif port is not None:
-            steps.tell(f"greeting {port}")
+            steps.tell(f"connecting to {port}")
             hardware = DeviceBackend(stack.enter_context(AttentionDevice.open(config, port, baud=baud)))
         checked = None if hardware is None else CheckedBackend(hardware)
         simulated = hardware if isinstance(hardware, RtlBackend) else None

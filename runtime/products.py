@@ -184,7 +184,7 @@ def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int
     if each * passes <= MOST_STREAMED:
         return
     message = f"dense weights of {rows} × {columns}, streamed once per {config.lanes} tokens, are"
-    message += f" {each * passes / 2**30:.1f} GiB, and {MOST_STREAMED >> 30} can be simulated"
+    message += f" {each * passes / 2**30:.1f} GiB, but at most {MOST_STREAMED >> 30} GiB can be simulated"
     most = min(MOST_STREAMED // each * config.lanes, config.max_tokens)
     advice = f"at most {most}" if most else "fewer rows or columns"
     raise ConfigError("tokens", tokens, f"{message}: choose {advice}")

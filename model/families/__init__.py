@@ -30,7 +30,7 @@ def read_config(path: Path) -> EncoderConfig:
     quantised = found.get("quantization_config")
     if quantised is not None:
         method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise ConfigError("quantization_config", method, "choose the model before its quantisation")
+        raise ConfigError("quantization_config", method, "choose the model that is not quantised")
     model_type = found.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if family is None:

@@ -62,7 +62,7 @@ def integer_product(
     zeros = weights.astype(np.int64) * column_zero
     bias = np.rint((linear.bias + row_zero * rows) / scales).astype(np.int64) - zeros.sum(axis=1)
     if np.abs(bias).max() >= 1 << (BIAS_BITS - 1):
-        raise InputError("a bias is too large beside the weights of its row: calibrate with other sentences")
+        raise InputError("a bias is too large for the weights of its row: calibrate with other sentences")
     multiplier, shift = np.array([row_scaling(scale) for scale in scales / rows]).T
     return Product(
         weights=weights,

@@ -56,8 +56,7 @@ def make_pll(family: Family, input_mhz: float, wanted_mhz: float, *, folder: Pat
     """
     low, high = OUTPUT_MHZ[family]
     if not low <= wanted_mhz <= high:
-        allowed = f"no PLL makes it of {input_mhz:g} MHz; what one makes is from {low:g} to {high:g} MHz"
-        raise ConfigError("clock", wanted_mhz, allowed)
+        raise ConfigError("clock", wanted_mhz, f"the PLL makes clocks from {low:g} to {high:g} MHz")
     tool = find(TOOLS[family], source)
     (folder / VERILOG).unlink(missing_ok=True)
     arguments = ["-i", f"{input_mhz:.6f}", "-o", f"{wanted_mhz:.6f}", "-f", VERILOG]
@@ -69,7 +68,7 @@ def make_pll(family: Family, input_mhz: float, wanted_mhz: float, *, folder: Pat
         raise SynthesisError(f"{tool.name} printed no settings of a PLL: see its log in {folder}") from None
     output_mhz = input_mhz * _ratio(family, parameters)
     if abs(output_mhz / wanted_mhz - 1) > LARGEST_ERROR:
-        allowed = f"the nearest that a PLL makes of {input_mhz:g} is {output_mhz:g}"
+        allowed = f"the nearest clock that the PLL makes is {output_mhz:.4g} MHz"
         raise ConfigError("clock", wanted_mhz, allowed)
     return Pll(family=family, parameters=parameters, output_mhz=output_mhz)
 

@@ -84,7 +84,7 @@ def test_quantised_models_are_named(make_model):
     """Before their tensors are, which have other names and shapes."""
     message = refusal(make_model(quantization_config={"quant_method": "gptq", "bits": 4}))
     assert "quantization_config='gptq'" in message
-    assert "before its quantisation" in message
+    assert "choose the model that is not quantised" in message
 
 
 # -- several files -----------------------------------------------------------------------------

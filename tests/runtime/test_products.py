@@ -114,7 +114,9 @@ def test_error_gives_the_largest_number_of_tokens():
     rows, columns = 1536, 2048
     most = MOST_STREAMED // (rows * columns * stream_bytes(EDGE)) * EDGE.lanes
     check_simulation(EDGE, rows=rows, columns=columns, tokens=most)
-    with pytest.raises(ConfigError, match=f"^tokens={most + 1} .* 1 can be simulated: choose at most {most}$"):
+    with pytest.raises(
+        ConfigError, match=f"^tokens={most + 1} .* at most 1 GiB can be simulated: choose at most {most}$"
+    ):
         check_simulation(EDGE, rows=rows, columns=columns, tokens=most + 1)
     with pytest.raises(ConfigError, match="choose fewer rows or columns"):
         check_simulation(EDGE, rows=1 << 24, columns=columns, tokens=1)

@@ -68,7 +68,7 @@ def test_spread_lanes_serve_a_single_token(make_model, tmp_path):
         (WeightFormat.CSR, {"sparsity": 1.0}, "sparsity=1.0"),
         (WeightFormat.CSR, {"sparsity": "all"}, "sparsity='all'"),
         (WeightFormat.CSR, {"tokens": 0}, "tokens=0"),
-        (WeightFormat.BBS, {"sparsity": 0.9}, "banks of 3 columns"),
+        (WeightFormat.BBS, {"sparsity": 0.9}, "a bank of 3 columns"),
         (WeightFormat.BBS, {"sparsity": 0.5, "global_ranking": True}, "csr or csr-delta, not bbs"),
         (WeightFormat.BBS, {"config": TINY.with_formats(WeightFormat.CSR), "sparsity": 0.5}, "the engine has csr"),
         (
