@@ -171,7 +171,7 @@ class AcceleratorAttention:
         One entry per layer of the model.
     backend : Backend
     rho, tau : float
-        Block and head threshold of every head. The values −1 and 0 switch pruning off.
+        Pruning parameter and head threshold of every head. The values −1 and 0 switch pruning off.
     watch : (layer, head), optional
         Head of the first sentence in each batch that :meth:`watched` returns.
 

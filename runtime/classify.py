@@ -166,7 +166,7 @@ def classify(
     config : AttentionConfig
         The hardware.
     rho, tau : float
-        Block and head threshold. The values −1 and 0 switch pruning off.
+        Pruning parameter and head threshold. The values −1 and 0 switch pruning off.
     truncate : bool
         Truncate texts that are too long instead of raising an error.
     scales : AttentionScales, optional

@@ -151,7 +151,7 @@ def integer_outputs(
     backend : Backend
         Runs the heads.
     rho, tau : float
-        Block and head threshold of every head.
+        Pruning parameter and head threshold of every head.
 
     Returns
     -------

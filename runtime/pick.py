@@ -1,4 +1,4 @@
-"""Accuracy and cycles of a model over block thresholds, and the smallest sparsity that is fast enough."""
+"""Accuracy and cycles of a model over pruning parameters, and the smallest sparsity that is fast enough."""
 
 import math
 import time
@@ -32,7 +32,7 @@ AS_FAST = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Point(Report):
-    """Figures of one block threshold.
+    """Figures of one pruning parameter.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ def pick(
     jobs: int = 2,
     progress: Progress | None = None,
 ) -> SparsityPick:
-    """Evaluate a model over block thresholds, and choose the smallest sparsity that reaches a speedup.
+    """Evaluate a model over pruning parameters, and choose the smallest sparsity that reaches a speedup.
 
     Every text runs on the golden model under every threshold, without pruning, and with FP32 attention. The cycle model
     gives the cycles from the blocks that each head keeps.

@@ -54,7 +54,7 @@ class HeadCommand:
     query_length, key_length, head_dim : int
         Lq, Lk and d.
     rho : int
-        Block threshold ρ·2^8, −256…255. −256 keeps every block.
+        Pruning parameter ρ·2^8, −256…255. −256 keeps every block.
     head_threshold : int
         The head is pruned if Σ|II| is below this number.
     score_multiplier, score_shift : int
@@ -225,7 +225,7 @@ def head_command(
     output_scale : float
         (Scale of V) / (scale of O).
     rho : float
-        Block threshold, −1 ≤ ρ < 1, rounded to a multiple of 1/256. −1 keeps every block.
+        Pruning parameter, −1 ≤ ρ < 1, rounded to a multiple of 1/256. −1 keeps every block.
     tau : float
         Head threshold, at least 0. It is compared with the mean or the sum of |II|, as ``config.head_rule`` says.
         0 prunes no head.

@@ -38,7 +38,7 @@ INT8_PEAK = 128
 """Largest magnitude of an INT8 value."""
 
 RHO_FRACTION = 8
-"""Fraction bits of the signed block threshold ρ. Its smallest value, −1, switches block pruning off."""
+"""Fraction bits of the signed pruning parameter ρ. Its smallest value, −1, switches block pruning off."""
 
 SCORE_MULTIPLIER_BITS = 17
 SCORE_SHIFT_BITS = 4
