@@ -23,7 +23,7 @@ def estimate(
     config_file: options.Config = None,
     as_json: options.Json = False,
 ) -> None:
-    """Estimate size and cycles of a configuration from formulas, beside its measured size if there is one."""
+    """Estimate size and cycles of a configuration from formulas; its measured size, too, if there is one."""
     from ..cost.estimate import estimate
 
     config = unit_configuration(preset, spmm=unit is options.UnitName.SPMM, policy=policy, file=config_file)

@@ -91,7 +91,7 @@ def note(message: str | None) -> None:
 def require_bit_exact(equal: bool | None) -> None:
     """End with an error if hardware and golden model differ; ``None`` means that nothing was compared."""
     if equal is False:
-        _fail(f"hardware and golden differ: {DEFECT}", 1)
+        _fail(f"hardware and golden model differ: {DEFECT}", 1)
 
 
 def _version(wanted: bool) -> None:

@@ -30,7 +30,8 @@ def prune(
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
     rtl: Annotated[
-        bool, typer.Option("--rtl", help="Measure cycles on the simulated engine, and compare results with golden.")
+        bool,
+        typer.Option("--rtl", help="Measure cycles on the simulated engine, compare results with the golden model."),
     ] = False,
     seed: options.Seed = 0,
     as_json: options.Json = False,

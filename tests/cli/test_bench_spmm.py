@@ -253,7 +253,7 @@ def test_a_difference_from_golden_is_a_failure():
     result = invoke(*BENCH, "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["bit_exact"] is False
-    assert "error: hardware and golden differ" in result.stderr
+    assert "error: hardware and golden model differ" in result.stderr
 
 
 def test_misbehaving_hardware_is_one_line(monkeypatch):
