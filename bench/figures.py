@@ -106,7 +106,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         demo = [THRESHER, "demo", "--output", folder]
         seconds(demo)
-        found["second demo, seconds"] = seconds(demo)
+        found["thresher demo, second run, seconds"] = seconds(demo)
         found["verilog of edge, seconds"] = seconds([THRESHER, "verilog", "--preset", "edge", "-o", f"{folder}/v"])
         if arguments.sst2_model and arguments.data:
             data = ["--data", f"{arguments.data}/sst2_dev.tsv", "--calibration", f"{arguments.data}/sst2_calib.tsv"]
@@ -115,7 +115,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, float]:
         if arguments.make_test:
             clone, cache = f"{folder}/thresher", f"{folder}/cache"
             subprocess.run(["git", "clone", "--quiet", str(ROOT), clone], check=True)
-            found["make test from nothing, seconds"] = seconds(
+            found["make test, nothing cached, seconds"] = seconds(
                 [shutil.which("make") or "make", "test"], cwd=clone, env={**os.environ, "THRESHER_CACHE": cache}
             )
     return found
