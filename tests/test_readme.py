@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from thresher.cli.commands import app
-from thresher.cli.settings import configuration
+from thresher.cli.settings import any_configuration
 from typer.testing import CliRunner
 
 from .bench_scripts import bench_script
@@ -26,11 +26,21 @@ def test_python_example_runs(capsys):
     assert capsys.readouterr().out.startswith("(100, 64)")
 
 
-def test_example_configuration_is_legal(tmp_path):
-    (text,) = re.findall(r"echo '(\{.*\})' > mine.json", TEXT[ROOT / "docs" / "commands.md"])
-    (tmp_path / "mine.json").write_text(text)
-    config = configuration("edge", "thresher", tmp_path / "mine.json")
-    assert json.loads(config.to_json()).items() >= json.loads(text).items()
+EXAMPLES = re.compile(r"^    echo '(\{.*\})' > (\S+\.json).*\n    (thresher .*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["commands", "boards", "synthesis"])
+def test_example_configurations_are_legal(page, tmp_path):
+    """Each goes with the command in the line below it."""
+    found = EXAMPLES.findall(TEXT[ROOT / "docs" / f"{page}.md"])
+    assert found
+    for text, name, line in found:
+        assert f"--config {name}" in line
+        (tmp_path / name).write_text(text)
+        preset = "tiny" if "--preset tiny" in line else "edge"
+        unit = "spmm" if "--unit spmm" in line else "attention"
+        config = any_configuration(preset, unit=unit, file=tmp_path / name)
+        assert json.loads(config.to_json()).items() >= json.loads(text).items()
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -47,6 +57,20 @@ def test_commands_and_options_exist(line):
 def test_links_exist(page):
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", TEXT[page])
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def _anchors(text: str) -> set[str]:
+    """Anchors of the headings of a page, as GitHub makes them."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_anchors_of_links_exist(page):
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", TEXT[page])
+    found = {(name, anchor): _anchors(TEXT[(page.parent / name).resolve() if name else page]) for name, anchor in links}
+    assert [link for link, anchors in found.items() if link[1] not in anchors] == []
 
 
 def test_the_readme_is_short():
