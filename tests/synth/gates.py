@@ -67,14 +67,15 @@ module DP16KD({ports}, output {outputs});
   wire [35:0] data_b = di[35:18] << place(DATA_WIDTH_B, adb);
   wire [35:0] word_a = words[ada[13:5]] ^ (same ? mask_b : 36'd0);
   wire [35:0] word_b = words[adb[13:5]] ^ (same ? mask_a : 36'd0);
+  wire [35:0] other_b = same ? mask_b : 36'd0, other_a = same ? mask_a : 36'd0;
   always @(posedge CLKA) begin
-    for (i = 0; i < 36; i = i + 1) if (mask_a[i]) words[ada[13:5]][i] <= data_a[i];
+    if (writes_a) words[ada[13:5]] <= words[ada[13:5]] & ~(mask_a | other_b) | data_a & mask_a | data_b & other_b;
   end
   always @(posedge CLKA, posedge clear_a) begin
     if (clear_a || RSTA) qa <= 0; else if (reads_a) qa <= word_a >> place(DATA_WIDTH_A, ada);
   end
   always @(posedge CLKB) begin
-    for (i = 0; i < 36; i = i + 1) if (mask_b[i]) words[adb[13:5]][i] <= data_b[i];
+    if (writes_b) words[adb[13:5]] <= words[adb[13:5]] & ~(mask_b | other_a) | data_b & mask_b | data_a & other_a;
   end
   always @(posedge CLKB, posedge clear_b) begin
     if (clear_b || RSTB) qb <= 0; else if (reads_b) qb <= word_b >> place(DATA_WIDTH_B, adb);
@@ -85,6 +86,8 @@ endmodule
 """
 
 
+TABLES = {"LUT4": ("INIT", "ABCD", "Z"), "SB_LUT4": ("LUT_INIT", ("I0", "I1", "I2", "I3"), "O")}
+"""Cells that are look-up tables: their content, their inputs from the lowest bit of the address, and their output."""
 GLOBAL = "module DCCA(input CLKI, input CE, output CLKO); assign CLKO = CLKI & CE; endmodule\n"
 
 
@@ -163,10 +166,21 @@ def verilog(module: dict[str, Any]) -> str:
             if cell["port_directions"][port] == "output" and bits:
                 drive(f"{port} of {name}", bits)
                 lines.append(f"wire {_wires(bits)};")
+        if cell["type"] in TABLES:
+            lines.append(_table(cell))
+            continue
         settings = ", ".join(f".{name}({_constant(value)})" for name, value in cell["parameters"].items())
         wires = ", ".join(f".{port}({_joined(bits)})" for port, bits in cell["connections"].items() if bits)
         lines.append(f"{cell['type']} #({settings}) c{index}({wires});")
     return "\n".join([*lines, "endmodule\n"])
+
+
+def _table(cell: dict[str, Any]) -> str:
+    """A look-up table as an expression. As cells, tables of each content would be compiled separately."""
+    content, inputs, output = TABLES[cell["type"]]
+    chosen = _joined([cell["connections"][port][0] for port in inputs])
+    table = _constant(cell["parameters"][content])
+    return f"assign {_joined(cell['connections'][output])} = 1'b1 & ({table} >> {chosen});"
 
 
 def _wires(bits: list[int | str]) -> str:

@@ -16,15 +16,15 @@ from .gates import gates
 
 pytestmark = pytest.mark.slow
 
-DEVICES = ["ice40up5k", "lfe5u-25f"]
+# Each unit on one family. Both families have block memories, multipliers and carry chains.
+ICE40, ECP5 = "ice40up5k", "lfe5u-25f"
 STALLS = [(0.0, 0), (0.4, 1)]
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_attention(device, tmp_path):
+def test_attention(tmp_path):
     """Heads of every length, with and without pruned blocks, take the cycles of the emitted Verilog."""
     config = preset("tiny")
-    netlist = gates("attention", config, name=device, folder=tmp_path)
+    netlist = gates("attention", config, name=ICE40, folder=tmp_path)
     heads = [*random_heads(config, count=40, seed=0), *edge_heads(config, np.random.default_rng(0))]
     for stall, seed in STALLS:
         with (
@@ -36,11 +36,10 @@ def test_attention(device, tmp_path):
             assert times(runs) == times(emitted.run(heads))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_spmm(device, tmp_path):
+def test_spmm(tmp_path):
     """Products of every weight format take the cycles of the emitted Verilog."""
     config = spmm_preset("tiny")
-    netlist = gates("spmm", config, name=device, folder=tmp_path)
+    netlist = gates("spmm", config, name=ECP5, folder=tmp_path)
     rng = np.random.default_rng(0)
     ways = [(item, spread) for item in WeightFormat for spread in {False, item is WeightFormat.BBS}]
     jobs = [random_job(config, rng, weight_format=item, spread=spread) for item, spread in ways for _ in range(4)]
@@ -58,7 +57,7 @@ def test_spmm(device, tmp_path):
 def test_vector(tmp_path):
     """Residual sums of every corner take the cycles of the emitted Verilog, with registers inside multipliers."""
     config = vector_preset("tiny")
-    netlist = gates("vector", config, name="lfe5u-25f", folder=tmp_path)
+    netlist = gates("vector", config, name=ECP5, folder=tmp_path)
     rng = np.random.default_rng(0)
     jobs: list = [norm_job(rng, channels, 3, corner=corner) for channels in (1, 5, 64) for corner in CORNERS]
     jobs += [dataclasses.replace(job, parameters=extreme_norm(rng, 64)) for job in jobs[-len(CORNERS) :]]
