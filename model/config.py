@@ -71,12 +71,12 @@ class EncoderConfig:
         Size of the embeddings; if it is not ``hidden_size``, a layer follows them.
     type_vocab_size : int
         Number of token types; 0 if the encoder has none.
-    pair_types : bool
-        Whether the texts of a pair have the token types 0 and 1. If not, every token has the type 0, if any.
     padding : int or None
         The token after whose id positions begin; ``None`` if they begin at 0.
     activation : str
         Of the feed-forward layers; a name of :data:`~thresher.model.activations.ACTIVATIONS`.
+    tokenizer_class : str
+        Name of the tokenizer's class in transformers, unless ``tokenizer_config.json`` names another.
     labels : tuple of str
         Names of the outputs of the classification head: classes, or one score. Empty for an encoder without a head.
     layout : Layout
@@ -90,10 +90,10 @@ class EncoderConfig:
     intermediate_size: int
     max_position_embeddings: int
     type_vocab_size: int
-    pair_types: bool
     padding: int | None
     activation: str
     layer_norm_eps: float
+    tokenizer_class: str
     labels: tuple[str, ...]
     layout: Layout
 

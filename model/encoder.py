@@ -204,7 +204,7 @@ class Encoder:
         :meth:`hidden_states`."""
         padding, last = self.config.padding, self.config.type_vocab_size - 1
         positions = positions_after_padding(ids, padding) if padding is not None else np.arange(ids.shape[1])
-        if types is None or not self.config.pair_types:
+        if types is None or self.types is None:
             types = np.zeros_like(ids)
         if self.types is not None and types.max(initial=0) > last:
             raise InputError(f"a token has type {types.max()}, but the model's types end at {last}: give no pairs")
@@ -244,7 +244,7 @@ class Encoder:
             ``value``, ``context`` (of all heads), ``attention_output``, ``attention_norm``, ``intermediate`` (before
             its activation), ``output`` and ``output_norm``.
         types : (batch, length) int64, optional
-            Token types, by default 0. Encoders without ``pair_types`` take every type for 0.
+            Token types, by default 0. Encoders without types ignore them.
 
         Returns
         -------

@@ -144,7 +144,13 @@ def load_model(name: str | Path | None = None) -> Model:
         folder=root,
         config=config,
         encoder=Encoder(config, read_weights(folder)),
-        tokenizer=TextTokenizer(folder, config.vocab_size, read_prompt(root) if embeds else ""),
+        tokenizer=TextTokenizer(
+            folder,
+            config.vocab_size,
+            read_prompt(root),
+            tokenizer_class=config.tokenizer_class,
+            has_types=config.type_vocab_size > 0,
+        ),
         steps=read_steps(root, config.hidden_size) if embeds else (),
         activation=read_activation(root, folder) if len(config.labels) == 1 else None,
     )

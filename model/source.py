@@ -17,7 +17,10 @@ REQUIRED_FILES = ("config.json", WEIGHTS, "tokenizer.json")
 ROOT_FILES = (MODULES, "config_sentence_transformers.json", "1_Pooling/config.json")
 """Fetched from the hub beside the files of a model's parts."""
 
-PART_FILES = (*REQUIRED_FILES, INDEX, "model-*-of-*.safetensors", "tokenizer_config.json", "sentence_*_config.json")
+PART_FILES = (
+    *(*REQUIRED_FILES, INDEX, "model-*-of-*.safetensors"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "sentence_*_config.json"),
+)
 """Fetched from the folder of each part, if it has them."""
 
 MINILM = "all-MiniLM-L6-v2"

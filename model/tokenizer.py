@@ -1,9 +1,10 @@
 """Text to token ids."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from ..spec.errors import InputError
 from ..spec.inputs import read_text
@@ -66,7 +67,11 @@ class TextTokenizer:
     vocab_size : int
         Rows of the model's word embedding.
     prompt : str
-        Stands before every text.
+        Stands before every text, of a pair before the first.
+    tokenizer_class : str
+        The class in transformers where ``tokenizer_config.json`` names none.
+    has_types : bool
+        Whether the model has token types.
 
     Attributes
     ----------
@@ -81,27 +86,45 @@ class TextTokenizer:
         A setting is illegal; the message names it.
     """
 
-    def __init__(self, folder: Path, vocab_size: int, prompt: str = ""):
+    def __init__(
+        self,
+        folder: Path,
+        vocab_size: int,
+        prompt: str = "",
+        *,
+        tokenizer_class: str = "BertTokenizer",
+        has_types: bool = True,
+    ):
         path = folder / "tokenizer.json"
         text = read_text(path)
         try:
             self._tokenizer = Tokenizer.from_str(text)
         except Exception as error:  # the library raises plain Exception
             raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
-        self._check_ids(vocab_size)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        rules = apply_settings(self._tokenizer, folder)
+        rules = apply_settings(self._tokenizer, folder, tokenizer_class)
         self.max_length, self._side, self._prompt = rules.max_length, rules.side, prompt
+        self._types, self._vocab_size = rules.types if has_types else False, vocab_size
+        self._check_ids(self._tokenizer.get_vocab(with_added_tokens=True).items())
+        for second in (None, ""):
+            self._encoded("", second)  # the special tokens alone
 
-    def _check_ids(self, vocab_size: int) -> None:
-        ids = self._tokenizer.get_vocab(with_added_tokens=True)
-        token = max(ids, key=lambda name: ids[name], default=None)
-        if token is not None and ids[token] >= vocab_size:
+    def _check_ids(self, ids: Iterable[tuple[str, int]]) -> None:
+        token, largest = max(ids, key=lambda each: each[1], default=("", -1))
+        if largest >= self._vocab_size:
             raise InputError(
-                f"tokenizer.json gives the token {token!r} the id {ids[token]}, but config.json says "
-                f"vocab_size={vocab_size}: ids must be below it"
+                f"tokenizer.json gives the token {token!r} the id {largest}, but config.json says "
+                f"vocab_size={self._vocab_size}: ids must be below it"
             )
+
+    def _encoded(self, first: str, second: str | None) -> Encoding:
+        try:
+            encoding = self._tokenizer.encode(first, second)
+        except Exception as error:  # the library raises plain Exception
+            raise InputError(f"tokenizer.json cannot tokenise {first[:20]!r} ({error}): correct the file") from None
+        self._check_ids(zip(encoding.tokens, encoding.ids, strict=True))
+        return encoding
 
     def encode(self, text: Text, *, max_length: int, truncate: bool = False) -> Tokens:
         """Token ids of a text or pair.
@@ -126,7 +149,7 @@ class TextTokenizer:
         if len(texts) == 2 and specials <= self._tokenizer.num_special_tokens_to_add(False):
             raise InputError("tokenizer.json has no rule for pairs of texts: give single texts")
         first, second = self._prompt + texts[0], texts[1] if len(texts) == 2 else None
-        encoding = self._tokenizer.encode(first, second)
+        encoding = self._encoded(first, second)
         for number, each in enumerate(texts):
             if number not in encoding.sequence_ids:
                 raise InputError(f"the text {each[:20]!r} holds no token that the model knows: give at least one word")
@@ -135,12 +158,18 @@ class TextTokenizer:
             if not truncate or max_length < specials + len(texts):
                 raise TooLongError(len(encoding.ids), max_length)
             self._tokenizer.enable_truncation(max_length, direction=self._side)
-            encoding = self._tokenizer.encode(first, second)
+            encoding = self._encoded(first, second)
             self._tokenizer.no_truncation()
+        types = encoding.type_ids
+        if self._types is None and any(types):
+            raise InputError(
+                "tokenizer_config.json does not say whether pairs have token types: give it model_input_names, with "
+                "token_type_ids or without"
+            )
         return Tokens(
             ids=tuple(encoding.ids),
             words=tuple(encoding.tokens),
-            types=tuple(encoding.type_ids),
+            types=tuple(types) if self._types else (0,) * len(types),
             truncated=truncated,
         )
 

@@ -4,17 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE, Unigram
 
-from ..spec.errors import ConfigError, InputError
+from ..spec.errors import ConfigError
 from ..spec.inputs import read_json
+from .added_tokens import SpecialToken, add_tokens, check_added_tokens, special_tokens
 from .modules import transformer_settings
+from .tokenizer_class import TokenizerClass, find_class
 
 __all__ = ["TokenizerRules", "apply_settings"]
-
-BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer")
-"""Classes that make the normaliser from their own parameters. Others use the one of ``tokenizer.json``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,39 +26,71 @@ class TokenizerRules:
         Most tokens of a text, special ones included, if the files give a number.
     side : "right" or "left"
         Where a text that is too long is cut.
+    types : bool or None
+        Whether pairs have token types; ``None`` if the files do not decide it.
     """
 
     max_length: int | None
     side: Literal["right", "left"]
+    types: bool | None
 
 
-def apply_settings(tokenizer: Tokenizer, folder: Path) -> TokenizerRules:
-    """Change a tokenizer as ``tokenizer_config.json`` and the settings of sentence-transformers ask for.
+def apply_settings(tokenizer: Tokenizer, folder: Path, default_class: str) -> TokenizerRules:
+    """Change a tokenizer as the files beside ``tokenizer.json`` ask for.
 
-    Without a ``tokenizer_config.json``, ``tokenizer.json`` says everything.
+    These are ``tokenizer_config.json``, ``special_tokens_map.json``, ``added_tokens.json`` and the settings of
+    sentence-transformers. Without a ``tokenizer_config.json``, the normaliser and the pre-tokeniser stay as they are.
+
+    Parameters
+    ----------
+    default_class : str
+        Name of the class in transformers where ``tokenizer_config.json`` names none.
 
     Raises
     ------
     ConfigError
         A parameter has an illegal value, or disagrees with a ``tokenizer.json`` in which it cannot be applied.
     InputError
-        A file is damaged, or names a token that ``tokenizer.json`` lacks.
+        A file is damaged, or a token that it names contradicts ``tokenizer.json``.
     """
     file = folder / "tokenizer_config.json"
-    found = read_json(file, dict) if file.is_file() else None
-    if found is not None:
-        _check_added_tokens(tokenizer, found)
-        if _is_bert(tokenizer, found):
-            _set_normaliser(tokenizer, found)
+    found = read_json(file, dict) if file.is_file() else {}
+    kind = find_class(tokenizer, found.get("tokenizer_class"), default_class)
+    if not kind.generic:
+        check_added_tokens(tokenizer, found)
+        _check_special_tokens(tokenizer, special_tokens(folder, found))
+    add_tokens(tokenizer, folder, found)
+    if file.is_file():
+        _set_normaliser(tokenizer, found, kind)
+        _set_prefix_space(tokenizer, found, kind)
     beside = transformer_settings(folder)
     if _flag(beside, "do_lower_case", False) and not _lowers(tokenizer):
         own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # pyright: ignore
-    side = (found or {}).get("truncation_side", "right")
+    side = found.get("truncation_side", "right")
     if side not in ("right", "left"):
         raise ConfigError("truncation_side", side, "must be right or left")
-    limits = [_limit(found or {}, "model_max_length"), _limit(beside, "max_seq_length")]
-    return TokenizerRules(max_length=min((limit for limit in limits if limit is not None), default=None), side=side)
+    return TokenizerRules(max_length=_max_length(found, beside), side=side, types=_types(found, kind))
+
+
+def _types(found: dict[str, Any], kind: TokenizerClass) -> bool | None:
+    names = found.get("model_input_names")
+    if names is not None and (not isinstance(names, list) or "input_ids" not in names):
+        raise ConfigError("model_input_names", names, "must be a list with input_ids")
+    return kind.types if names is None else "token_type_ids" in names
+
+
+def _max_length(found: dict[str, Any], beside: dict[str, Any]) -> int | None:
+    """The limit that holds in sentence-transformers. ``max_seq_length`` replaces that of ``tokenizer_config.json``."""
+    kwargs = beside.get("processing_kwargs") or {}
+    text = (kwargs.get("text") or {}) if isinstance(kwargs, dict) else None
+    if not isinstance(text, dict) or kwargs.get("common") or set(text) - {"max_length", "truncation", "padding"}:
+        raise ConfigError("processing_kwargs", kwargs, "supported is text with max_length, truncation and padding")
+    if text.get("truncation", True) not in (True, "longest_first"):
+        raise ConfigError("truncation", text["truncation"], "supported is true or 'longest_first'")
+    given = ((text, "max_length"), (beside, "max_seq_length"), (found, "model_max_length"))
+    limits = [_limit(settings, name) for settings, name in given if settings.get(name) is not None]
+    return limits[0] if limits else None
 
 
 def _limit(found: dict[str, Any], name: str) -> int | None:
@@ -77,31 +108,24 @@ def _flag(found: dict[str, Any], name: str, default: bool | None) -> bool | None
     return value
 
 
-def _check_added_tokens(tokenizer: Tokenizer, found: dict[str, Any]) -> None:
-    added = found.get("added_tokens_decoder")
-    entries = added.values() if isinstance(added, dict) else ()
-    for token in [entry.get("content") for entry in entries if isinstance(entry, dict)]:
-        try:
-            known = isinstance(token, str) and tokenizer.token_to_id(token) is not None
-        except UnicodeEncodeError:  # a lone surrogate
-            known = False
-        if not known:
-            raise InputError(f"tokenizer_config.json adds the token {token!r}, which is not in tokenizer.json: add it")
+def _check_special_tokens(tokenizer: Tokenizer, named: list[SpecialToken]) -> None:
+    """Refuse other special tokens than those that ``tokenizer.json`` uses. Versions of transformers differ there."""
+    ends = tokenizer.encode("").tokens
+    used: dict[str, str | None] = {"cls_token": ends[0], "sep_token": ends[-1]} if ends else {}
+    used["unk_token"] = getattr(tokenizer.model, "unk_token", None)
+    for token in named:
+        own = used.get(token.name)
+        if own is not None and token.content != own:
+            raise ConfigError(token.name, token.content, f"tokenizer.json uses {own!r}, change it or {token.file}")
 
 
-def _is_bert(tokenizer: Tokenizer, found: dict[str, Any]) -> bool:
-    """Whether transformers would use one of :data:`BERT_CLASSES`."""
-    named = found.get("tokenizer_class")
-    if isinstance(named, str):
-        return named.removesuffix("Fast") in BERT_CLASSES
-    return not isinstance(tokenizer.model, BPE | Unigram)
-
-
-def _set_normaliser(tokenizer: Tokenizer, found: dict[str, Any]) -> None:
+def _set_normaliser(tokenizer: Tokenizer, found: dict[str, Any], kind: TokenizerClass) -> None:
+    if kind.generic or isinstance(tokenizer.model, BPE | Unigram):
+        return
     lower, chinese = bool(_flag(found, "do_lower_case", True)), bool(_flag(found, "tokenize_chinese_chars", True))
     accents = _flag(found, "strip_accents", None)
     own = tokenizer.normalizer
-    if isinstance(own, normalizers.BertNormalizer):
+    if kind.bert and isinstance(own, normalizers.BertNormalizer):
         tokenizer.normalizer = normalizers.BertNormalizer(  # pyright: ignore[reportAttributeAccessIssue]
             clean_text=own.clean_text, handle_chinese_chars=chinese, strip_accents=accents, lowercase=lower
         )
@@ -111,6 +135,21 @@ def _set_normaliser(tokenizer: Tokenizer, found: dict[str, Any]) -> None:
         raise ConfigError("do_lower_case", lower, "tokenizer.json does the opposite, make the two files agree")
     if accents is not None and accents != _strips(tokenizer):
         raise ConfigError("strip_accents", accents, "tokenizer.json does the opposite, make the two files agree")
+    if "tokenize_chinese_chars" in found and not kind.bert and chinese != (" " in _normalised(tokenizer, "电")):
+        raise ConfigError("tokenize_chinese_chars", chinese, "tokenizer.json does the opposite, make the files agree")
+
+
+def _set_prefix_space(tokenizer: Tokenizer, found: dict[str, Any], kind: TokenizerClass) -> None:
+    """Whether texts begin with a space. Other pre-tokenisers than these two have no such setting."""
+    own, space = tokenizer.pre_tokenizer, _flag(found, "add_prefix_space", None)
+    if kind.byte_level and isinstance(own, pre_tokenizers.ByteLevel):
+        own.add_prefix_space = bool(space)
+        return
+    if space is None or not any(name in str(own) for name in ("ByteLevel", "Metaspace")):
+        return
+    ((first, _), *_) = own.pre_tokenize_str(_normalised(tokenizer, "a"))
+    if space != first.startswith(("Ġ", "▁")):
+        raise ConfigError("add_prefix_space", space, "tokenizer.json does the opposite, make the two files agree")
 
 
 def _lowers(tokenizer: Tokenizer) -> bool:

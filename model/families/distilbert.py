@@ -9,6 +9,7 @@ DISTILBERT = Family(
     model_type="distilbert",
     encoders=("DistilBertModel", "DistilBertForMaskedLM"),
     classifier="DistilBertForSequenceClassification",
+    tokenizer_class="DistilBertTokenizer",
     keys={
         "hidden_size": "dim",
         "num_hidden_layers": "n_layers",

@@ -12,7 +12,7 @@ ELECTRA = Family(
     model_type="electra",
     encoders=("ElectraModel", "ElectraForPreTraining", "ElectraForMaskedLM"),
     classifier="ElectraForSequenceClassification",
-    pair_types=True,
+    tokenizer_class="ElectraTokenizer",
     layout=replace(
         BERT.layout,
         prefix="electra.",

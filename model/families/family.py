@@ -49,8 +49,8 @@ class Family:
         Parameters that ``config.json`` does not decide.
     supported : mapping of str to (default, values)
         Parameters of this family that have few supported values.
-    pair_types : bool
-        See :class:`~thresher.model.config.EncoderConfig`.
+    tokenizer_class : str
+        The class in transformers where no file names one.
     padded : bool
         Whether positions begin after the id of the padding token.
     layout : Layout
@@ -62,7 +62,7 @@ class Family:
     keys: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
-    pair_types: bool = False
+    tokenizer_class: str
     padded: bool = False
     layout: Layout
 
@@ -94,10 +94,10 @@ class Family:
             **sizes,
             embedding_size=self._integer(found, "embedding_size") if self.layout.projection else sizes["hidden_size"],
             type_vocab_size=self._integer(found, "type_vocab_size") if self.layout.types else 0,
-            pair_types=self.pair_types,
             padding=padding,
             activation=self._value(found, "hidden_act", "gelu"),
             layer_norm_eps=float(eps),
+            tokenizer_class=self._tokenizer_class(found),
             labels=self._labels(found),
             layout=self.layout,
         )
@@ -114,6 +114,12 @@ class Family:
             kind = "a positive integer" if smallest == 1 else f"an integer of at least {smallest}"
             raise ConfigError(self._key(name), value, f"config.json must give {kind}")
         return value
+
+    def _tokenizer_class(self, found: Mapping[str, Any]) -> str:
+        name = found.get("tokenizer_class") or self.tokenizer_class
+        if not isinstance(name, str):
+            raise ConfigError("tokenizer_class", name, "must be the name of a class")
+        return name
 
     def _check_supported(self, found: Mapping[str, Any]) -> None:
         for name, (default, supported) in (_SUPPORTED | dict(self.supported)).items():

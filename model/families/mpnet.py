@@ -13,6 +13,7 @@ MPNET = Family(
     model_type="mpnet",
     encoders=("MPNetModel", "MPNetForMaskedLM"),
     classifier="MPNetForSequenceClassification",
+    tokenizer_class="MPNetTokenizer",
     # MPNet's positions begin at 2, whatever pad_token_id says.
     fixed={"pad_token_id": 1},
     supported={"relative_attention_num_buckets": (DISTANCE_BUCKETS, (DISTANCE_BUCKETS,))},

@@ -12,6 +12,7 @@ ROBERTA = Family(
     model_type="roberta",
     encoders=("RobertaModel", "RobertaForMaskedLM"),
     classifier="RobertaForSequenceClassification",
+    tokenizer_class="RobertaTokenizer",
     padded=True,
     layout=replace(
         BERT.layout,
@@ -24,7 +25,13 @@ ROBERTA = Family(
 def _descendant(model_type: str, name: str) -> Family:
     """RoBERTa under another name. The prefix of its tensors remains ``roberta.``."""
     encoders = f"{name}Model", f"{name}ForMaskedLM"
-    return replace(ROBERTA, model_type=model_type, encoders=encoders, classifier=f"{name}ForSequenceClassification")
+    return replace(
+        ROBERTA,
+        model_type=model_type,
+        encoders=encoders,
+        classifier=f"{name}ForSequenceClassification",
+        tokenizer_class=f"{name}Tokenizer",
+    )
 
 
 XLM_ROBERTA = _descendant("xlm-roberta", "XLMRoberta")

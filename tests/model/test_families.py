@@ -197,13 +197,26 @@ def test_the_longest_text_uses_every_position(model_type, tmp_path):
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_types_of_a_pair(model_type, tmp_path):
     model = load_model(write_case(tmp_path / "model", FIRST[model_type]))
-    ids = np.array([[2, 4, 5, 3]])
-    without, first, second = (
-        model.encoder.hidden_states(ids, types=None if kind is None else np.full_like(ids, kind))
-        for kind in (None, 0, 1)
+    tokens = model.encode(("a", "b"))
+    typed = model_type in ("bert", "electra")
+    assert tokens.types == ((0, 0, 0, 1, 1) if typed else (0, 0, 0, 0, 0))
+    ids, types = np.array([tokens.ids]), np.array([tokens.types])
+    without = model.encoder.hidden_states(ids)
+    assert np.array_equal(without, model.encoder.hidden_states(ids, types=types)) == (not typed)
+    if model.encoder.types is None:
+        assert np.array_equal(without, model.encoder.hidden_states(ids, types=types + 1))
+
+
+def test_types_of_a_model_that_could_do_without(tmp_path):
+    """Transformers gives RoBERTa types if its tokenizer is that of BERT."""
+    name = next(name for name, row in ROWS.items() if "Roberta" in name and row["config"].get("type_vocab_size") == 2)
+    model = load_model(write_case(tmp_path / "model", name, tokenizer_class="BertTokenizer"))
+    tokens = model.encode(("a", "b"))
+    assert tokens.types == (0, 0, 0, 1, 1)
+    ids = np.array([tokens.ids])
+    assert not np.allclose(
+        model.encoder.hidden_states(ids), model.encoder.hidden_states(ids, types=np.array([tokens.types]))
     )
-    assert np.array_equal(without, first)
-    assert np.array_equal(without, second) == (model_type not in ("bert", "electra"))
 
 
 def test_types_that_the_model_lacks(tmp_path):

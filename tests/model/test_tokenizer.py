@@ -4,48 +4,25 @@ Expected ids are those that ``AutoTokenizer`` of transformers 4.57.6 and 5.24.0 
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from thresher.model.source import DEFAULT_FOLDER
 from thresher.model.tokenizer import TextTokenizer
 from thresher.spec import ThresherError
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 from .conftest import WORDS, write_tokenizer
+from .tokenizers import VOCABULARY, change, configure, folder, ids, refusal
 
-VOCABULARY = 30522
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """The packaged model's tokenizer without ``tokenizer_config.json``."""
-    shutil.copy(DEFAULT_FOLDER / "tokenizer.json", tmp_path)
-    return tmp_path
-
-
-def configure(folder: Path, name: str = "tokenizer_config.json", **settings: object) -> None:
-    (folder / name).write_text(json.dumps(settings))
+__all__ = ["folder"]
 
 
 def normalise(folder: Path, normalizer: Any) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.normalizer = normalizer
     tokenizer.save(str(folder / "tokenizer.json"))
-
-
-def ids(folder: Path, text: str = "A GOOD Film", size: int = VOCABULARY) -> list[int]:
-    return list(TextTokenizer(folder, size).encode(text, max_length=512).ids)
-
-
-def refusal(folder: Path, size: int = VOCABULARY) -> str:
-    with pytest.raises(ThresherError) as caught:
-        TextTokenizer(folder, size)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # -- tokenizer_config.json ---------------------------------------------------------------------
@@ -213,8 +190,29 @@ def test_length_limit_of_the_settings(folder, tokens, limit):
     assert TextTokenizer(folder, VOCABULARY).max_length == limit
     configure(folder, "sentence_bert_config.json", max_seq_length=6)
     assert TextTokenizer(folder, VOCABULARY).max_length == 6
+    configure(folder, "sentence_bert_config.json", max_seq_length=12)
+    assert TextTokenizer(folder, VOCABULARY).max_length == 12  # it replaces the other
+    processing = {"text": {"max_length": 5, "truncation": True}}
+    configure(folder, "sentence_bert_config.json", max_seq_length=12, processing_kwargs=processing)
+    assert TextTokenizer(folder, VOCABULARY).max_length == 5
     configure(folder, "sentence_bert_config.json", max_seq_length=None)
     assert TextTokenizer(folder, VOCABULARY).max_length == limit
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"text": {"max_length": 5, "stride": 2}}, "processing_kwargs="),
+        ({"common": {"max_length": 5}}, "processing_kwargs="),
+        ({"text": 5}, "processing_kwargs="),
+        ([5], "processing_kwargs="),
+        ({"text": {"max_length": "5"}}, "max_length='5'"),
+        ({"text": {"truncation": "only_first"}}, "truncation='only_first'"),
+    ],
+)
+def test_settings_of_the_processor_that_are_not_supported(folder, settings, fault):
+    configure(folder, "sentence_bert_config.json", processing_kwargs=settings)
+    assert f"{fault}" in refusal(folder)
 
 
 @pytest.mark.parametrize(("side", "words"), [("right", "one two"), ("left", "four five")])
@@ -288,6 +286,34 @@ def test_ids_with_gaps_are_compared_too(tmp_path):
     tokenizer["model"]["vocab"]["h"] = 99
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert "the token 'h' the id 99" in refusal(tmp_path, size=len(WORDS))
+
+
+@pytest.mark.parametrize("part", ["single", "pair"])
+def test_a_special_token_without_a_row_of_the_embedding(folder, part):
+    def replace(found):
+        template = found["post_processor"]
+        template["special_tokens"]["[NEW]"] = {"id": "[NEW]", "ids": [99999], "tokens": ["[CLS]"]}
+        template[part][0]["SpecialToken"]["id"] = "[NEW]"
+
+    change(folder, replace)
+    assert "the token '[CLS]' the id 99999" in refusal(folder)
+
+
+def test_a_special_token_of_bert_without_a_row_of_the_embedding(folder):
+    processor = {"type": "BertProcessing", "sep": ["[SEP]", 99999], "cls": ["[CLS]", 101]}
+    change(folder, lambda found: found.update(post_processor=processor))
+    assert "the token '[SEP]' the id 99999" in refusal(folder)
+
+
+def test_an_unknown_token_that_the_vocabulary_lacks(folder):
+    change(folder, lambda found: found["model"].update(unk_token="[FOO]"))
+    assert ids(folder) == LOWER
+    for text in ("a 电", ("a", "电")):
+        message = refusal(folder, text=text)
+        assert "tokenizer.json cannot tokenise 'a" in message
+        assert "Missing [UNK] token from the vocabulary" in message
+    configure(folder, unk_token="[UNK]")
+    assert "unk_token='[UNK]' is not allowed: tokenizer.json uses '[FOO]'" in refusal(folder)
 
 
 def test_a_token_that_only_the_settings_have(folder):
