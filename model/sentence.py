@@ -68,11 +68,11 @@ def read_steps(root: Path, hidden: int) -> tuple[Step, ...]:
     modules = read_modules(root)
     if not modules:
         pooling = root / "1_Pooling" / "config.json"
-        return (_pooling(pooling, hidden) if pooling.is_file() else POOLING["mean"]), _normalise
+        return (_pooling(root, pooling, hidden) if pooling.is_file() else POOLING["mean"]), _normalise
     _check_transformer(modules[0])
     if [module.kind for module in modules[:2]] != ["Transformer", "Pooling"]:
         raise ConfigError("modules.json", ", ".join(m.kind for m in modules), "supported is Pooling after Transformer")
-    steps, width = [_pooling(modules[1].folder / "config.json", hidden)], hidden
+    steps, width = [_pooling(root, modules[1].folder / "config.json", hidden)], hidden
     for module in modules[2:]:
         if module.kind == "Dense":
             dense = _dense(module, width)
@@ -137,8 +137,11 @@ OLD_MODES = {
 """Switches that older files have in place of ``pooling_mode``, and its values."""
 
 
-def _pooling(path: Path, hidden: int) -> Step:
+def _pooling(root: Path, path: Path, hidden: int) -> Step:
     found = read_json(path, dict)
+    if found.get("include_prompt", True) is not True and read_prompt(root):
+        fault = "supported is true where a default_prompt_name stands, remove one of the two"
+        raise ConfigError("include_prompt", found["include_prompt"], fault)
     for name in ("embedding_dimension", "word_embedding_dimension"):
         _expect(found, name, hidden)
     modes = found.get("pooling_mode")

@@ -1,11 +1,14 @@
 """Scores of heads with one output."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from thresher.model import load_model
 from thresher.model.score import activate
+from thresher.model.source import DEFAULT_FOLDER
+from thresher.model.tokenizer import TextTokenizer
 from thresher.spec import ThresherError
 
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
@@ -51,3 +54,16 @@ def test_activations():
 def test_classes_have_no_activation(default_model):
     assert default_model.activation is None
     assert not default_model.is_scorer
+
+
+def test_default_prompt_stands_before_the_first_text(make_scorer):
+    """As in sentence-transformers 6.2."""
+    folder = make_scorer()
+    notes = {"prompts": {"query": "a b "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(notes))
+    model = load_model(folder)
+    assert model.encode(("c", "d")).words == ("[CLS]", "a", "b", "c", "[SEP]", "d", "[SEP]")
+    assert model.encode("c").words == ("[CLS]", "a", "b", "c", "[SEP]")
+    shutil.copy(DEFAULT_FOLDER / "tokenizer.json", folder)
+    prompted = TextTokenizer(folder, 30522, "query: ").encode(("a good film", "film"), max_length=512)
+    assert prompted.ids == (101, 23032, 1024, 1037, 2204, 2143, 102, 2143, 102)

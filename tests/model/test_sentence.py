@@ -310,3 +310,15 @@ def test_byte_order_marks_are_read(embedder, name):
     assert np.array_equal(load_model(embedder).outputs(IDS), expected)
     file.write_bytes(b"\xff\xfe\xff")
     assert name in refusal(embedder)
+
+
+def test_pooling_without_the_prompt(embedder):
+    """Sentence-transformers would leave the prompt's tokens out of the mean."""
+    pooling = {"embedding_dimension": HIDDEN, "pooling_mode": "mean", "include_prompt": False}
+    write_parts(embedder, ("Pooling", "1_Pooling", pooling))
+    load_model(embedder)  # there is no prompt
+    notes = {"prompts": {"query": "a b"}, "default_prompt_name": "query"}
+    (embedder / "config_sentence_transformers.json").write_text(json.dumps(notes))
+    assert "include_prompt=False" in refusal(embedder)
+    (embedder / "modules.json").unlink()
+    assert "include_prompt=False" in refusal(embedder)
