@@ -101,7 +101,7 @@ def write_verilog(
     Raises
     ------
     ConfigError
-        A name is no identifier of Verilog, or is that of another port.
+        A name is no identifier of Verilog, or is that of another port, or of the top module.
     OutputError
         The folder cannot be made or written. This is checked before the hardware is generated.
     """
@@ -111,6 +111,9 @@ def write_verilog(
         clock=clock, reset=level, reset_name=DEFAULT_RESETS[level] if reset_name is None else reset_name
     )
     for field, name in (("clock", clocks.clock), ("reset_name", clocks.reset_name)):
+        if name == top:  # Verilator refuses it
+            field = "prefix" if prefix is not None else field
+            raise ConfigError(field, name, "top module, clock and reset have different names, choose another name")
         if name in _port_names(config):
             raise ConfigError(field, name, "this is another port of the unit, choose another name")
     paths = folder / f"{top}.v", folder / f"{top}.json"

@@ -129,3 +129,23 @@ def test_impossible_names_are_rejected_in_one_line(option, name, tmp_path, monke
     assert "\n" not in str(caught.value)
     assert (caught.value.field, caught.value.value) in [(option, name), ("reset_name", name)]
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("prefix", {"prefix": "clk"}),
+        ("prefix", {"prefix": "rst"}),
+        ("prefix", {"prefix": "rst", "clock": "rst", "reset_name": "rst1"}),
+        ("prefix", {"prefix": "rst_n", "reset": "active-low"}),
+        ("clock", {"clock": "attention_core_tiny"}),
+        ("reset_name", {"reset_name": "attention_core_tiny"}),
+    ],
+)
+def test_the_top_module_has_a_name_of_its_own(field, names, tmp_path, monkeypatch):
+    """Verilator refuses others."""
+    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    with pytest.raises(ConfigError, match="have different names, choose another name") as caught:
+        write_verilog(PRESETS["tiny"], tmp_path / "new", **names)
+    assert caught.value.field == field
+    assert not (tmp_path / "new").exists()
