@@ -1,5 +1,7 @@
 """Tensors of safetensors files as float32."""
 
+import json
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +24,9 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLOATS = ("F16", "BF16", "F32", "F64")
 """Number formats that are read."""
 
+QUANTISED = ("qweight", "qzeros", "scales", "g_idx", "absmax", "SCB", "weight_packed", "weight_scale")
+"""Last parts of the names of tensors that stand in place of a quantised weight, or beside it."""
+
 
 class Weights:
     """Named float32 tensors that are checked when they are taken.
@@ -33,21 +38,30 @@ class Weights:
         Stands before every name asked for.
     others : mapping of name to number format
         Tensors that are not floats. They are refused when they are taken.
+    file : str
+        Name of the file that messages name.
     """
 
-    def __init__(self, tensors: Mapping[str, Float32], prefix: str = "", others: Mapping[str, str] | None = None):
-        self._tensors, self._prefix, self._others = tensors, prefix, others or {}
+    def __init__(
+        self,
+        tensors: Mapping[str, Float32],
+        prefix: str = "",
+        others: Mapping[str, str] | None = None,
+        *,
+        file: str = WEIGHTS,
+    ):
+        self._tensors, self._prefix, self._others, self._file = tensors, prefix, others or {}, file
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._tensors or self._prefix + name in self._others
 
     def below(self, prefix: str) -> "Weights":
         """Tensors whose names begin with ``prefix``, without it."""
-        return Weights(self._tensors, self._prefix + prefix, self._others)
+        return Weights(self._tensors, self._prefix + prefix, self._others, file=self._file)
 
     def replaced(self, tensors: Mapping[str, Float32]) -> "Weights":
         """The same with other tensors in place of those with these full names."""
-        return Weights({**self._tensors, **tensors}, self._prefix, self._others)
+        return Weights({**self._tensors, **tensors}, self._prefix, self._others, file=self._file)
 
     def take(self, name: str, *shape: int) -> Float32:
         """The tensor of this name.
@@ -61,13 +75,22 @@ class Weights:
         if name in self._others:
             raise InputError(f"tensor {name!r} holds {self._others[name]}, not {', '.join(FLOATS)}: convert it")
         if name not in self._tensors:
-            raise InputError(f"{WEIGHTS} lacks the tensor {name!r}: it does not belong to this config.json")
+            raise InputError(f"{self._file} lacks the tensor {name!r}: {self._reason(name)}")
         tensor = self._tensors[name]
         if tensor.shape != shape:
             raise InputError(f"tensor {name!r} has shape {tensor.shape}, but config.json asks for {shape}")
         if not np.isfinite(tensor).all():
             raise InputError(f"tensor {name!r} holds NaN or infinity as float32: the model file is damaged")
         return tensor
+
+    def _reason(self, name: str) -> str:
+        """Why a tensor may be missing."""
+        layer = name.rpartition(".")[0] + "."
+        for other in (*self._others, *self._tensors):
+            if other.startswith(layer) and (other in self._others or other.endswith(QUANTISED)):
+                dtype = self._others.get(other, "floats")
+                return f"the model is quantised ({other!r} holds {dtype}), choose it before its quantisation"
+        return "it does not belong to this config.json"
 
 
 def weights_file(folder: Path) -> Path | None:
@@ -88,8 +111,8 @@ def read_weights(path: Path) -> Weights:
     InputError
         A file is missing or cannot be read, is not a complete safetensors file, or lacks a tensor of the index.
     """
-    tensors, others = {}, {}
-    for name, entry in _entries(path).items():
+    tensors, others, file = {}, {}, _weights_path(path)
+    for name, entry in _entries(file).items():
         # Checkpoints from before 2019 call the parameters of a layer norm gamma and beta.
         modern = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         values = _as_float32(entry["dtype"], entry["data"])
@@ -97,7 +120,7 @@ def read_weights(path: Path) -> Weights:
             others[modern] = entry["dtype"]
         else:
             tensors[modern] = values.reshape(entry["shape"])
-    return Weights(tensors, others=others)
+    return Weights(tensors, others=others, file=file.name)
 
 
 def read_matrix(path: Path, name: str | None) -> Float32:
@@ -134,26 +157,55 @@ def _suggestion(name: str | None, matrices: list[str]) -> str:
     return f"try {' or '.join(map(repr, near))}" if near else "the file holds no matrix of floats"
 
 
+def _weights_path(path: Path) -> Path:
+    """The file or index of a folder; any other path as it is."""
+    if not path.is_dir():
+        return path
+    found = weights_file(path)
+    if found is None:
+        raise InputError(f"folder {str(path)!r} lacks {WEIGHTS}: name a folder that has it, or a file")
+    return found
+
+
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
     """``dtype``, ``shape`` and ``data`` of each tensor."""
-    if path.is_dir():
-        found = weights_file(path)
-        if found is None:
-            raise InputError(f"folder {str(path)!r} lacks {WEIGHTS}: name a folder that has it, or a file")
-        path = found
+    path = _weights_path(path)
     return _sharded(path) if path.suffix == ".json" else _single(path)
 
 
 def _single(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return dict(deserialize(path.read_bytes()))
+        data = path.read_bytes()
+        return dict(deserialize(data))
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
     except SafetensorError as error:
-        # A number format that the library does not know is an error of the header, too.
-        if "unknown variant" in str(error):
-            raise InputError(f"{str(path)!r} has a number format that is not supported: convert it to floats") from None
+        named = _other_format(data, str(error))
+        if named is not None:
+            told = f"tensor {named[0]!r} of {str(path)!r} holds {named[1]}, not {', '.join(FLOATS)}: convert it"
+            raise InputError(told) from None
         raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
+
+
+def _other_format(data: bytes, error: str) -> tuple[str, str] | None:
+    """Name and number format of the tensor because of which the library refuses a file, if it does not hold floats.
+
+    To the library, a number format that it does not know is an error of the header.
+    """
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        for name, entry in header.items():
+            dtype = entry.get("dtype")
+            if f"unknown variant `{dtype}`" in error:
+                return name, dtype
+            if dtype is not None and dtype not in FLOATS and "invalid shape, data type" in error:
+                start, stop = entry["data_offsets"]
+                bits = 8 if dtype == "BOOL" else int(dtype.partition("_")[0].lstrip("BCFIU"))
+                if 8 * (stop - start) != bits * math.prod(entry["shape"]):
+                    return name, dtype
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError):  # another damage
+        pass
+    return None
 
 
 def _sharded(index: Path) -> dict[str, dict[str, Any]]:

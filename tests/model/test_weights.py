@@ -72,8 +72,11 @@ def test_other_formats_are_named(make_model, dtype, name):
 
 def test_unknown_formats_are_no_damage(make_model):
     folder = make_model()
-    write_raw(folder / WEIGHTS, as_raw(bert_tensors()) | {KEY: ("I4", (12, 12), bytes(72))})
-    assert "number format that is not supported" in refusal(folder)
+    for dtype, size in (("I4", 72), ("NF4", 72), ("C64", 12 * 12 * 8), ("C64", 3)):
+        write_raw(folder / WEIGHTS, as_raw(bert_tensors()) | {KEY: (dtype, (12, 12), bytes(size))})
+        message = refusal(folder)
+        assert f"tensor {KEY!r}" in message
+        assert f"holds {dtype}, not F16, BF16, F32, F64: convert it" in message
 
 
 def test_formats_of_tensors_that_are_not_used_do_not_matter(make_model):
@@ -85,6 +88,27 @@ def test_quantised_models_are_named(make_model):
     message = refusal(make_model(quantization_config={"quant_method": "gptq", "bits": 4}))
     assert "quantization_config='gptq'" in message
     assert "choose the model that is not quantised" in message
+
+
+def test_damage_is_not_blamed_on_other_tensors(make_model):
+    """Old files hold integers that are not used."""
+    folder = make_model(bert_tensors() | {"bert.embeddings.position_ids": np.arange(24)})
+    load_model(folder)
+    data = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(data[:-8])
+    assert "truncated or damaged" in refusal(folder)
+
+
+@pytest.mark.parametrize("part", ["qweight", "weight_packed", "weight.absmax"])
+def test_tensors_in_place_of_a_quantised_weight(make_model, part):
+    """Some files do not say in config.json that they are quantised."""
+    dtype = np.float32 if part == "weight.absmax" else np.int8
+    tensors = bert_tensors() | {KEY.replace("weight", part): np.ones((3, 3), dtype)}
+    load_model(make_model(tensors))
+    del tensors[KEY]
+    message = refusal(make_model(tensors))
+    assert f"lacks the tensor {KEY!r}: the model is quantised ({KEY.replace('weight', part)!r} holds" in message
+    assert "choose it before its quantisation" in message
 
 
 # -- several files -----------------------------------------------------------------------------
@@ -157,7 +181,7 @@ def test_tensor_that_the_index_lacks(sharded):
     places = places_of(sharded)
     del places[KEY]
     (sharded / INDEX).write_text(json.dumps({"weight_map": places}))
-    assert f"lacks the tensor '{KEY}'" in refusal(sharded)
+    assert f"{INDEX} lacks the tensor '{KEY}': it does not belong to this config.json" in refusal(sharded)
 
 
 @pytest.mark.parametrize(
