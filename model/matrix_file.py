@@ -5,6 +5,7 @@ of each entry, from 0.
 """
 
 import codecs
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +77,13 @@ def _damaged(path: Path, what: str) -> InputError:
     return InputError(f"{str(path)!r} is damaged ({what}): fetch it again")
 
 
+def _integer(text: str) -> int:
+    """A number of plain digits. Python also takes 1_6 and digits of other scripts, unlike all other readers."""
+    if not re.fullmatch("-?[0-9]+", text):
+        raise ValueError(text)
+    return int(text)
+
+
 def _random_values(count: int, seed: int) -> Int64:
     random = np.random.default_rng([seed, 0])
     return random.integers(1, INT8_MAX + 1, count) * random.choice([-1, 1], count)
@@ -106,7 +114,7 @@ def _as_float32(path: Path, values: np.ndarray) -> Float32:
 
 LAYOUTS = ("coordinate", "array")
 FIELDS = ("real", "double", "integer", "unsigned-integer", "pattern")
-SYMMETRIES = ("general", "symmetric", "skew-symmetric")
+SYMMETRIES = ("general", "symmetric", "skew-symmetric", "hermitian")
 
 
 class _Head(NamedTuple):
@@ -130,11 +138,13 @@ def _head(path: Path, data: bytes) -> _Head:
     if field == "complex":
         raise InputError(f"{str(path)!r} holds complex numbers: give real ones")
     dense, valued = layout == "array", field != "pattern"
+    told = f"{layout} {field} {symmetry}".rstrip()
     if field not in FIELDS or symmetry not in SYMMETRIES or (dense and not valued):
-        raise _damaged(path, f"its first line says {f'{layout} {field} {symmetry}'.rstrip()!r}")
+        raise _damaged(path, f"its first line says {told!r}")
+    symmetry = "symmetric" if symmetry == "hermitian" else symmetry  # of real numbers, that is the same
     sizes, *lines = [line for line in lines if line.strip() and not line.startswith("%")] or [""]
     try:
-        rows, columns, *entries = (int(size) for size in sizes.split())
+        rows, columns, *entries = map(_integer, sizes.split())
         (expected,) = [0] if dense and not entries else entries
     except ValueError:
         raise _damaged(path, f"its line of sizes is {sizes[:40].strip()!r}") from None
@@ -175,7 +185,10 @@ def _read_market(path: Path, data: bytes, seed: int) -> Float32:
 
 def _places(path: Path, head: _Head, numbers: NDArray[np.float64]) -> tuple[Int64, Int64]:
     """Row and column of each entry, from 0."""
-    wrong = np.flatnonzero(((numbers < 1) | (numbers > head.shape) | (numbers != np.rint(numbers))).any(axis=1))
+    indices = re.compile(r"\s*-?[0-9]+\s+-?[0-9]+(\s|$)")
+    for line in (line for line in head.lines if not indices.match(line)):
+        raise _damaged(path, f"row and column are no integers in the line {line[:40].strip()!r}")
+    wrong = np.flatnonzero(((numbers < 1) | (numbers > head.shape)).any(axis=1))
     if len(wrong):
         row, column = numbers[wrong[0]]
         raise _damaged(path, f"row {row:g}, column {column:g} lies outside of {head.shape[0]} × {head.shape[1]}")
@@ -188,9 +201,9 @@ def _places(path: Path, head: _Head, numbers: NDArray[np.float64]) -> tuple[Int6
 
 def _pattern_sizes(path: Path, data: bytes) -> tuple[int, int, int]:
     """Rows, columns and entries by the first line."""
-    line = data.partition(b"\n")[0]
+    line = data.partition(b"\n")[0].decode("latin-1")
     try:
-        rows, columns, entries = (int(part) for part in line.replace(b",", b" ").split())
+        rows, columns, entries = map(_integer, line.replace(",", " ").split())
     except ValueError:
         raise _damaged(path, "its first line must be: rows, columns, entries") from None
     if min(rows, columns, entries) < 0:
@@ -201,7 +214,9 @@ def _pattern_sizes(path: Path, data: bytes) -> tuple[int, int, int]:
 def _read_pattern(path: Path, data: bytes, seed: int) -> Float32:
     rows, columns, entries = _pattern_sizes(path, data)
     try:
-        numbers = np.array(data.partition(b"\n")[2].split(), np.int64)
+        if not re.fullmatch(rb"[-\s0-9]*", body := data.partition(b"\n")[2]):
+            raise ValueError
+        numbers = np.array(body.split(), np.int64)
     except (ValueError, OverflowError):
         raise _damaged(path, "a row offset or column is no integer") from None
     if len(numbers) != rows + 1 + entries:
