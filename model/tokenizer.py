@@ -139,7 +139,8 @@ class TextTokenizer:
         Raises
         ------
         InputError
-            A text is empty, holds no token of its own, or is not valid Unicode, or there is no rule for pairs.
+            A text is empty, holds no token of its own, or is not valid Unicode, or there is no rule for pairs, or
+            no room for words.
         TooLongError
             The text is too long.
         """
@@ -155,8 +156,13 @@ class TextTokenizer:
                 raise InputError(f"the text {each[:20]!r} holds no token that the model knows: give at least one word")
         truncated = len(encoding.ids) > max_length
         if truncated:
-            if not truncate or max_length < specials + len(texts):
+            if not truncate:
                 raise TooLongError(len(encoding.ids), max_length)
+            if max_length < specials + len(texts):
+                raise InputError(
+                    f"at most {max_length} tokens are possible, but {specials} special tokens and a word of each text "
+                    f"need {specials + len(texts)}: raise max_length of the configuration, or take another model"
+                )
             self._tokenizer.enable_truncation(max_length, direction=self._side)
             encoding = self._encoded(first, second)
             self._tokenizer.no_truncation()

@@ -250,8 +250,11 @@ def test_both_texts_of_a_pair_must_hold_tokens(folder, pair):
 
 @pytest.mark.parametrize(("pair", "limit"), [(("a b", "c"), 4), ("a b", 2)])
 def test_a_limit_without_room_for_words(folder, pair, limit):
-    with pytest.raises(ThresherError, match=f"at most {limit} are possible"):
+    with pytest.raises(ThresherError, match=f"at most {limit} are possible: .* use --truncate"):
+        TextTokenizer(folder, VOCABULARY).encode(pair, max_length=limit)
+    with pytest.raises(ThresherError, match=f"at most {limit} tokens are possible, .* raise max_length") as caught:
         TextTokenizer(folder, VOCABULARY).encode(pair, max_length=limit, truncate=True)
+    assert "--truncate" not in str(caught.value)
 
 
 def test_a_tokenizer_without_a_rule_for_pairs(folder):
