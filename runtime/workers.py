@@ -11,7 +11,7 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from typing import Any, TypeVar
 
 from ..spec.errors import ThresherError
-from ..spec.processes import interruptible
+from ..spec.processes import interruptible, shielded
 
 __all__ = ["run_in_workers"]
 
@@ -52,7 +52,8 @@ def run_in_workers(
         with _children_without(signal.SIGHUP):  # for the process that tracks semaphores
             pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start, (initialise, arguments))
         try:
-            with _single_threaded_children(), _children_without(signal.SIGINT):
+            # Half a started process would report that its parent does not go on.
+            with shielded(), _single_threaded_children(), _children_without(signal.SIGINT):
                 futures = {pool.submit(function, *call): number for number, call in enumerate(calls)}
             waiting = set(futures)
             while waiting:
