@@ -57,12 +57,16 @@ def command(owner: typer.Typer, name: str) -> Callable[[Callable[..., None]], Ca
             except BrokenPipeError:
                 raise  # the reader of our output has ended; Typer exits without a message
             except OSError as error:
-                place = f" {error.filename!r}" if error.filename else ""
-                _fail(f"cannot read or write{place} ({error.strerror or error}): check the path and the free space", 1)
+                _fail(_unusable(error), 1)
 
         return owner.command(name)(guarded)
 
     return register
+
+
+def _unusable(error: OSError) -> str:
+    place = f" {error.filename!r}" if error.filename else ""
+    return f"cannot read or write{place} ({error.strerror or error}): check the path and the free space"
 
 
 def _fail(message: str, code: int) -> None:
@@ -98,7 +102,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from thresher import __version__
 
-        print(f"thresher {__version__}")
+        print(f"thresher {__version__}", flush=True)
         raise typer.Exit
 
 
@@ -141,6 +145,9 @@ def _run_app() -> None:
         app()
     except KeyboardInterrupt as end:
         sys.exit(_reported(end))
+    except OSError as error:  # of a help text or the version; BrokenPipeError is handled by Typer
+        say(f"error: {_unusable(error)}", error=True)
+        sys.exit(1)
     except SystemExit as end:
         # Typer turns an interruption outside of the commands into an exit without a message.
         cause = getattr(end.__context__, "__cause__", None)

@@ -66,9 +66,10 @@ sys.meta_path.insert(0, Finder())
 @pytest.mark.parametrize(
     "name", ["thresher.cli.frame", "typer", "thresher.cli.commands", "thresher.cli.synth", "numpy", "tokenizers"]
 )
-def test_interrupts_during_imports(name):
-    code = AT_IMPORT.format(name=name, number=signal.SIGINT)
-    assert ended(start(code, "run", "--text", "good")) == (130, "", LINES[signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_during_imports(name, number):
+    code = AT_IMPORT.format(name=name, number=number)
+    assert ended(start(code, "run", "--text", "good")) == (128 + number, "", LINES[number])
 
 
 # Amaranth warns of every component that is not used then.
@@ -139,6 +140,37 @@ def test_signals_while_workers_run(number, command, tmp_path):
     code = WHILE_WORKERS_START.format(number=number)
     process = start(code, *command, "--task", "sst2", "--data", data, "--jobs", 3)
     assert ended(process) == (128 + number, "", LINES[number])
+
+
+# Before the worker has read what its parent sends.
+WHILE_A_WORKER_STARTS = """
+from multiprocessing import util
+spawn = util.spawnv_passfds
+def interrupted(path, arguments, descriptors):
+    number = spawn(path, arguments, descriptors)
+    if "--multiprocessing-fork" in arguments:
+        time.sleep(0.5)
+        signal.raise_signal({number})
+    return number
+util.spawnv_passfds = interrupted
+"""
+
+
+@pytest.mark.parametrize("number", LINES)
+def test_signals_while_a_worker_starts(number, tmp_path):
+    data = tmp_path / "data.tsv"
+    data.write_text("sentence\tlabel\n" + "good\t1\n" * 40, encoding="utf-8")
+    code = WHILE_A_WORKER_STARTS.format(number=number)
+    process = start(code, "eval", "--task", "sst2", "--data", data, "--jobs", 3)
+    assert ended(process) == (128 + number, "", LINES[number])
+
+
+@pytest.mark.parametrize("line", [["--version"], ["--help"], ["run", "--help"], ["presets"]])
+def test_output_that_cannot_be_written(line):
+    code = "os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n"
+    status, output, errors = ended(start(code, *line))
+    message = "cannot read or write (No space left on device): check the path and the free space"
+    assert (status, output, errors) == (1, "", f"error: {message}\n")
 
 
 def test_a_signal_while_a_simulator_is_compiled(tmp_path):
