@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import warnings
@@ -16,7 +17,7 @@ from ..spec.cache import CacheError, home_variables
 from ..spec.errors import ConfigError, SimulationError, ThresherError
 from ..spec.processes import ENDING_SIGNALS, Interrupted, interruptible, raise_soon
 from .option_errors import option_message
-from .terminal import prepare_streams, say
+from .terminal import decoded, prepare_streams, say
 
 # Commands import the other rooms when they run, so that `thresher --help` is fast.
 
@@ -70,7 +71,9 @@ def _unusable(error: OSError) -> str:
 
 
 def _fail(message: str, code: int) -> None:
-    say(f"error: {' '.join(message.split())}", error=True)
+    # A name in quotes already has escape sequences in place of the bytes that the locale cannot decode.
+    plain = re.sub(r"(?<!\\)\\u(dc[89a-f][0-9a-f])", lambda match: chr(int(match[1], 16)), message)
+    say(f"error: {' '.join(plain.split())}", error=True)
     raise typer.Exit(code)
 
 
@@ -83,7 +86,8 @@ def _reported(end: KeyboardInterrupt) -> int:
 
 def print_json(value: Any) -> None:
     """Print JSON as the whole standard output of a command."""
-    print(json.dumps(value, indent=2), flush=True)
+    text = decoded(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(json.loads(text), indent=2), flush=True)
 
 
 def note(message: str | None) -> None:

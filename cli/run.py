@@ -11,7 +11,7 @@ from ..spec.link import DEFAULT_BAUD
 from . import options, progress, report
 from .frame import app, command, print_json, require_bit_exact
 from .settings import configuration
-from .terminal import say
+from .terminal import decoded, say
 
 __all__ = ["run"]
 
@@ -57,6 +57,7 @@ def run(
         raise InputError(f"there are {len(text_pair)} --text-pair, but {len(text)} --text: give as many of both")
     if device is not None and backend is not BackendName.GOLDEN:
         raise ConfigError("backend", backend.value, "do not give it with --device")
+    text, text_pair = list(map(decoded, text)), list(map(decoded, text_pair or ()))
     clock = report.timed()
     with progress.steps() as steps:
         result = answer(

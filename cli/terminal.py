@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["make_console", "make_table", "prepare_streams", "say", "shown", "visible"]
+__all__ = ["decoded", "make_console", "make_table", "prepare_streams", "say", "shown", "visible"]
 
 WIDTH = 160
 """Columns of tables where there is no terminal whose width would cut them."""
@@ -55,13 +55,24 @@ def prepare_streams() -> None:
             stream.reconfigure(errors=_HANDLER)
 
 
+def decoded(text: str) -> str:
+    """A string of the command line whose bytes the locale could not decode, as UTF-8.
+
+    In the locale C without UTF-8 mode, Python writes them as halves of surrogate pairs. Other strings stay.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # another half
+        return text
+
+
 def visible(text: object, *, lines: bool = False) -> str:
     """A string whose control characters are escape sequences; with ``lines``, except ends of lines."""
 
     def escaped(match: re.Match[str]) -> str:
         return match[0] if lines and match[0] == "\n" else match[0].encode("unicode_escape").decode()
 
-    return _CONTROL.sub(escaped, str(text))
+    return _CONTROL.sub(escaped, decoded(str(text)))
 
 
 def shown(text: object, *, lines: bool = False) -> str:

@@ -187,4 +187,4 @@ def _check_texts(texts: tuple[str, ...]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InputError("the text is not valid Unicode: remove lone surrogates") from None
+            raise InputError("the text is not valid Unicode: give UTF-8, without lone surrogates") from None

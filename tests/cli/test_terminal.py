@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.progress import Progress
 from thresher.cli import frame, progress, terminal
-from thresher.cli.terminal import ASCII, make_console, make_table, say, shown
+from thresher.cli.terminal import ASCII, decoded, make_console, make_table, say, shown
 from thresher.model.source import DEFAULT_FOLDER
 from typer import Exit
 
@@ -266,6 +266,32 @@ def test_processes_on_other_terminals(encoding, hostile_model):
         assert (done.returncode, done.stderr) == (0, b""), arguments
         replaced = expected.translate(str.maketrans(ASCII)) if encoding == "ascii" else expected
         assert replaced in done.stdout.decode(encoding)
+
+
+@pytest.mark.slow
+def test_arguments_that_the_locale_cannot_decode(tmp_path):
+    """UTF-8 in the locale C. Bytes that are no UTF-8 are refused."""
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    lines: list[tuple[list[str | bytes], int, str]] = [
+        (["run", "--text", "é", "--json"], 0, '"text": "\\u00e9"'),
+        (["run", "--text", b"\xe9"], 1, "the text is not valid Unicode: give UTF-8"),
+        (["run", "--text", "a", "--model", "./dé"], 1, "model folder './d\\xe9' does not exist"),
+        (["verilog", "--unit", "vector", "--preset", "tiny", "-o", "né", "--json"], 0, '"n\\u00e9/vector_unit_tiny.v"'),
+    ]
+    for arguments, status, expected in lines:
+        command = [sys.executable, "-P", "-m", "thresher", *arguments]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert expected in (done.stderr if status else done.stdout).decode("ascii")
+    assert (tmp_path / "né" / "vector_unit_tiny.v").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("d\udcc3\udca9/", "dé/"), ("\udce9", "\udce9"), ("\ud800é", "\ud800é"), ("é\\udcc3", "é\\udcc3")],
+)
+def test_bytes_that_the_locale_could_not_decode(text, expected):
+    assert decoded(text) == expected
 
 
 def test_pictures_of_hostile_words(tmp_path):
