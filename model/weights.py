@@ -176,9 +176,10 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
 def _single(path: Path) -> dict[str, dict[str, Any]]:
     try:
         data = path.read_bytes()
-        return dict(deserialize(data))
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    try:
+        return dict(deserialize(data))
     except SafetensorError as error:
         named = _other_format(data, str(error))
         if named is not None:
