@@ -140,7 +140,7 @@ OLD_MODES = {
 def _pooling(root: Path, path: Path, hidden: int) -> Step:
     found = read_json(path, dict)
     if found.get("include_prompt", True) is not True and read_prompt(root):
-        fault = "supported is true where a default_prompt_name stands, remove one of the two"
+        fault = f"supported in {path.parent.name}/{path.name} is true if there is a default_prompt_name, remove one"
         raise ConfigError("include_prompt", found["include_prompt"], fault)
     for name in ("embedding_dimension", "word_embedding_dimension"):
         _expect(found, name, hidden)

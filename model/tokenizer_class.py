@@ -73,5 +73,5 @@ def find_class(tokenizer: Tokenizer, named: object, default: str) -> TokenizerCl
         known = CLASSES.get(name) or CLASSES.get(name.removesuffix("Fast")) or TokenizerClass()
     kind = type(tokenizer.model).__name__
     if known is None or (named is not None and not isinstance(tokenizer.model, known.models)):
-        raise ConfigError("tokenizer_class", name, f"tokenizer.json holds {kind}, make the two files agree")
+        raise ConfigError("tokenizer_class", name, f"tokenizer.json holds {kind}, make tokenizer_config.json agree")
     return known if isinstance(tokenizer.model, known.models) else TokenizerClass(types=known.types)

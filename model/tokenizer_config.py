@@ -15,6 +15,9 @@ from .tokenizer_class import TokenizerClass, find_class
 
 __all__ = ["TokenizerRules", "apply_settings"]
 
+BESIDE = "sentence_bert_config.json"
+OPPOSITE = "tokenizer.json does the opposite, make tokenizer_config.json agree"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerRules:
@@ -69,14 +72,14 @@ def apply_settings(tokenizer: Tokenizer, folder: Path, default_class: str) -> To
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])  # pyright: ignore
     side = found.get("truncation_side", "right")
     if side not in ("right", "left"):
-        raise ConfigError("truncation_side", side, "must be right or left")
+        raise ConfigError("truncation_side", side, "tokenizer_config.json must say right or left")
     return TokenizerRules(max_length=_max_length(found, beside), side=side, types=_types(found, kind))
 
 
 def _types(found: dict[str, Any], kind: TokenizerClass) -> bool | None:
     names = found.get("model_input_names")
     if names is not None and (not isinstance(names, list) or "input_ids" not in names):
-        raise ConfigError("model_input_names", names, "must be a list with input_ids")
+        raise ConfigError("model_input_names", names, "tokenizer_config.json must give a list with input_ids")
     return kind.types if names is None else "token_type_ids" in names
 
 
@@ -85,9 +88,11 @@ def _max_length(found: dict[str, Any], beside: dict[str, Any]) -> int | None:
     kwargs = beside.get("processing_kwargs") or {}
     text = (kwargs.get("text") or {}) if isinstance(kwargs, dict) else None
     if not isinstance(text, dict) or kwargs.get("common") or set(text) - {"max_length", "truncation", "padding"}:
-        raise ConfigError("processing_kwargs", kwargs, "supported is text with max_length, truncation and padding")
+        raise ConfigError(
+            "processing_kwargs", kwargs, f"{BESIDE}: supported is text with max_length, truncation, padding"
+        )
     if text.get("truncation", True) not in (True, "longest_first"):
-        raise ConfigError("truncation", text["truncation"], "supported is true or 'longest_first'")
+        raise ConfigError("truncation", text["truncation"], f"{BESIDE}: supported is true or 'longest_first'")
     given = ((text, "max_length"), (beside, "max_seq_length"), (found, "model_max_length"))
     limits = [_limit(settings, name) for settings, name in given if settings.get(name) is not None]
     return limits[0] if limits else None
@@ -132,11 +137,11 @@ def _set_normaliser(tokenizer: Tokenizer, found: dict[str, Any], kind: Tokenizer
         return
     # Versions of transformers disagree about other normalisers: only what all of them agree on is accepted.
     if "do_lower_case" in found and lower != _lowers(tokenizer):
-        raise ConfigError("do_lower_case", lower, "tokenizer.json does the opposite, make the two files agree")
+        raise ConfigError("do_lower_case", lower, OPPOSITE)
     if accents is not None and accents != _strips(tokenizer):
-        raise ConfigError("strip_accents", accents, "tokenizer.json does the opposite, make the two files agree")
+        raise ConfigError("strip_accents", accents, OPPOSITE)
     if "tokenize_chinese_chars" in found and not kind.bert and chinese != (" " in _normalised(tokenizer, "电")):
-        raise ConfigError("tokenize_chinese_chars", chinese, "tokenizer.json does the opposite, make the files agree")
+        raise ConfigError("tokenize_chinese_chars", chinese, OPPOSITE)
 
 
 def _set_prefix_space(tokenizer: Tokenizer, found: dict[str, Any], kind: TokenizerClass) -> None:
@@ -149,7 +154,7 @@ def _set_prefix_space(tokenizer: Tokenizer, found: dict[str, Any], kind: Tokeniz
         return
     ((first, _), *_) = own.pre_tokenize_str(_normalised(tokenizer, "a"))
     if space != first.startswith(("Ġ", "▁")):
-        raise ConfigError("add_prefix_space", space, "tokenizer.json does the opposite, make the two files agree")
+        raise ConfigError("add_prefix_space", space, OPPOSITE)
 
 
 def _lowers(tokenizer: Tokenizer) -> bool:
