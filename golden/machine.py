@@ -9,7 +9,7 @@ import numpy as np
 from ..spec.attention_command import CommandError, HeadCommand
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
-from ..spec.memory import PARAMETER_BYTES, TABLE_BYTES, Place, row_bytes
+from ..spec.memory import PARAMETER_BYTES, TABLE_BYTES, Place, operand, row_bytes
 from ..spec.program import (
     INSTRUCTION_BYTES,
     UNITS,
@@ -260,19 +260,14 @@ class Machine:
             raise _Stopped(FaultCode.COMMAND, f"the vector unit rejects the command: {error.name}", error)
         if item.operation not in list(VectorOperation):
             raise _Stopped(FaultCode.COMMAND, f"the vector unit has no operation {item.operation}")
+        _check_layouts(item)
         operation = VectorOperation(item.operation)
-        source = {"segment": item.segment, "segment_tokens": item.segment_tokens}
-        x = self._read(
-            item, Place(layout=_layout(item.x_layout), address=item.x, index=item.x_index, rows=item.x_rows, **source)
-        )
+        x = read_tensor(config, memory, operand(item, "x"), item.channels, item.tokens)
         if operation is VectorOperation.SUM:
             sums = sum_tokens(x).astype("<i8").view(np.uint8)
             return lambda: memory.write(item.z, sums)
         if operation is VectorOperation.NORMALISE:
-            y = self._read(
-                item,
-                Place(layout=_layout(item.y_layout), address=item.y, index=item.y_index, rows=item.y_rows, **source),
-            )
+            y = read_tensor(config, memory, operand(item, "y"), item.channels, item.tokens)
             parameters = memory.read(item.parameters, item.channels * PARAMETER_BYTES).view(PARAMETERS)
             norm = LayerNorm(
                 **{name: parameters[name].astype(np.int64) for name in ("x_shift", "y_shift", "gain", "bias")},
@@ -280,18 +275,7 @@ class Machine:
                 epsilon=item.epsilon,
             )
             x, _ = add_and_normalise(norm, x, y)
-        target = Place(
-            layout=_layout(item.z_layout, write=True),
-            address=item.z,
-            segment=item.z_segment,
-            segment_tokens=item.z_segment_tokens,
-        )
-        _check_segments(target, item.channels)
-        return lambda: write_tensor(config, memory, target, x)
-
-    def _read(self, item: Instruction, place: Place) -> Int8:
-        _check_segments(place, item.channels)
-        return read_tensor(self._config, self._memory, place, item.channels, item.tokens)
+        return lambda: write_tensor(config, memory, operand(item, "z"), x)
 
 
 def _checked(write: Write) -> None:
@@ -328,18 +312,21 @@ def _waiting(instruction: Instruction, completed: dict[Opcode, int]) -> str:
     return f"{instruction.opcode.name} waits for {' and '.join(missing)}"
 
 
-def _layout(code: int, *, write: bool = False) -> Layout:
-    allowed = [Layout.TILES, Layout.ROWS] if write else list(Layout)
-    if code not in allowed:
-        raise _Stopped(FaultCode.COMMAND, f"the vector unit has no layout {code} to {'write' if write else 'read'}")
-    return Layout(code)
-
-
-def _check_segments(place: Place, channels: int) -> None:
-    """Segments must fill whole words of the memory, except a single one."""
-    if place.layout is Layout.ROWS and (
-        place.segment < 1 or (place.segment < channels and place.segment != row_bytes(place.segment))
+def _check_layouts(item: Instruction) -> None:
+    """Layouts must exist. Segments must fill whole words of the memory, except a single one."""
+    for name, allowed in (
+        ("x", list(Layout)),
+        ("y", list(Layout) if item.operation == VectorOperation.NORMALISE else [Layout.TILES]),
+        ("z", [Layout.TILES] if item.operation == VectorOperation.SUM else [Layout.TILES, Layout.ROWS]),
     ):
-        raise _Stopped(
-            FaultCode.COMMAND, f"segments must be a multiple of 8 channels, or all {channels}, not {place.segment}"
-        )
+        code = item.body.get(f"{name}_layout", 0)
+        if code not in allowed:
+            raise _Stopped(FaultCode.COMMAND, f"{name} cannot have the layout {code}")
+        place = operand(item, name)
+        if place.layout is Layout.ROWS and (
+            place.segment < 1 or (place.segment < item.channels and place.segment != row_bytes(place.segment))
+        ):
+            raise _Stopped(
+                FaultCode.COMMAND,
+                f"segments of {name} must be a multiple of 8 channels, or all {item.channels}, not {place.segment}",
+            )

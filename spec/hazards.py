@@ -12,6 +12,7 @@ from .memory import (
     TABLE_BYTES,
     Place,
     Span,
+    operand,
     row_bytes,
     tensor_spans,
 )
@@ -74,25 +75,15 @@ def _attention(_: CoprocessorConfig, item: Instruction) -> Accesses:
 
 
 def _vector(config: CoprocessorConfig, item: Instruction) -> Accesses:
-    source = {"segment": item.segment, "segment_tokens": item.segment_tokens}
-    operands = [Place(layout=Layout(item.x_layout), address=item.x, index=item.x_index, rows=item.x_rows, **source)]
-    reads = []
+    operands, reads = [operand(item, "x")], []
     if item.operation == VectorOperation.NORMALISE:
-        operands.append(
-            Place(layout=Layout(item.y_layout), address=item.y, index=item.y_index, rows=item.y_rows, **source)
-        )
+        operands.append(operand(item, "y"))
         reads.append((item.parameters, item.channels * PARAMETER_BYTES))
     for place in operands:
         reads += tensor_spans(config, place, item.channels, item.tokens)
     if item.operation == VectorOperation.SUM:
         return Accesses(reads=reads, writes=[(item.z, item.channels * SUM_BYTES)])
-    target = Place(
-        layout=Layout(item.z_layout),
-        address=item.z,
-        segment=item.z_segment,
-        segment_tokens=item.z_segment_tokens,
-    )
-    return Accesses(reads=reads, writes=tensor_spans(config, target, item.channels, item.tokens))
+    return Accesses(reads=reads, writes=tensor_spans(config, operand(item, "z"), item.channels, item.tokens))
 
 
 def check_order(config: CoprocessorConfig, program: Sequence[Instruction]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .coprocessor_config import CoprocessorConfig
 from .formats import ceil_div
-from .program import WORD_BYTES, Layout
+from .program import VECTOR_FIELDS, WORD_BYTES, Instruction, Layout
 
 __all__ = [
     "INDEX_BYTES",
@@ -14,6 +14,7 @@ __all__ = [
     "SUM_BYTES",
     "TABLE_BYTES",
     "Place",
+    "operand",
     "row_bytes",
     "tensor_spans",
     "tile_widths",
@@ -85,6 +86,20 @@ class Place:
     segment_tokens: int = 0
     index: int = 0
     rows: int = 0
+
+
+def operand(instruction: Instruction, name: str) -> Place:
+    """Place of the operand x or y, or of the result z, of a VECTOR instruction with legal layouts."""
+    body = dict.fromkeys(VECTOR_FIELDS, 0) | dict(instruction.body)
+    prefix = "z_" if name == "z" else ""
+    return Place(
+        layout=Layout(body[f"{name}_layout"]),
+        address=body[name],
+        segment=body[f"{prefix}segment"],
+        segment_tokens=body[f"{prefix}segment_tokens"],
+        index=body.get(f"{name}_index", 0),
+        rows=body.get(f"{name}_rows", 0),
+    )
 
 
 def tensor_spans(config: CoprocessorConfig, place: Place, channels: int, tokens: int) -> list[Span]:

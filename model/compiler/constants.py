@@ -179,10 +179,11 @@ def _packed(config: SpmmConfig, weights: Weights, weight_format: WeightFormat | 
         except InputError:
             if weight_format is not None:
                 raise
-    return min(
-        candidates,
-        key=lambda item: (sum(row_steps(config, item.format, item.lengths.tolist(), spread=False)), item.bytes),
-    )
+
+    def cost(packed: PackedWeights) -> tuple[int, int]:
+        return sum(row_steps(config, packed.format, packed.lengths.tolist(), spread=False)), packed.bytes
+
+    return min(candidates, key=cost)
 
 
 def _dense(weights: Weights) -> Int8:
