@@ -1,7 +1,6 @@
 """``thresher eval``: score of a model on a labelled file."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ from ..spec import ConfigError, WeightFormat
 from . import options, progress
 from .frame import app, command, print_json
 from .report import policy_of
-from .settings import configuration, spmm_configuration
+from .settings import configuration, coprocessor_configuration, whole_encoder
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -71,42 +70,30 @@ def evaluate(
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (coprocessor).")
     ] = False,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights that `thresher prune` wrote (coprocessor).")
-    ] = None,
-    weight_format: Annotated[
-        WeightFormat, typer.Option("--format", help="Pattern of pruned weights (coprocessor).")
-    ] = WeightFormat.DENSE,
-    weight_sparsity: Annotated[
-        float | None,
-        typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (coprocessor)."),
-    ] = None,
+    weights: options.PackedFile = None,
+    weight_format: options.EncoderFormat = WeightFormat.DENSE,
+    weight_sparsity: options.WeightSparsity = None,
     worker_count: options.Jobs = 2,
     as_json: options.Json = False,
 ) -> None:
     """Evaluate a model on a labelled file: its attention, or its whole encoder, in integers on the golden model."""
     from ..model import load_model
-    from ..runtime.coprocessor import WholeEncoder
     from ..runtime.evaluate import evaluate
 
     whole = None
     if unit is EvaluatedUnit.COPROCESSOR:
-        if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
-            raise ConfigError("weights", str(weights), "leave out --format and --weight-sparsity beside it")
-        if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
-            raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
-        whole = WholeEncoder(
-            engine=spmm_configuration(preset),
+        whole = whole_encoder(
+            coprocessor_configuration(preset, policy),
+            weights=weights,
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
-            packed=weights,
             per_channel=not per_tensor,
         )
     elif per_tensor or weights is not None or weight_format is not WeightFormat.DENSE or weight_sparsity is not None:
         raise ConfigError("unit", unit.value, "weights, --format and --per-tensor need --unit coprocessor")
     with progress.steps() as steps:
         steps.tell("loading")
-        config = configuration(preset, policy)
+        config = configuration(preset, policy) if whole is None else whole.config.attention
         loaded = load_model(model)
         steps.tell("evaluating")
         result = evaluate(

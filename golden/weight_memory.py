@@ -126,6 +126,8 @@ def read_matrix(
     InputError
         An engine has fewer or more words than the rows that it gets, or the words are malformed.
     """
+    if (settings.length > columns).any():
+        raise InputError(f"a row must have from 0 to {columns} weight words, not {settings.length.max()}")
     shape = engine_word_shape(config, weight_format)
     size = word_bytes(shape.bits)
     words = np.zeros((int(settings.length.sum()), size), np.uint8)
@@ -163,7 +165,9 @@ def _encode(shape: WordShape, packed: PackedWeights) -> Bytes:
     words = np.zeros((count, word_bytes(shape.bits)), np.uint8)
     words[:, : shape.values] = packed.values.view(np.uint8)
     planes = packed.indices.astype(np.int64)[:, :, None] >> np.arange(shape.index_bits) & 1
-    bits = np.packbits(planes.reshape(count, -1).astype(np.uint8), axis=1, bitorder="little")
+    bits = np.packbits(
+        planes.reshape(count, shape.values * shape.index_bits).astype(np.uint8), axis=1, bitorder="little"
+    )
     words[:, shape.values : shape.values + bits.shape[1]] = bits
     return words
 

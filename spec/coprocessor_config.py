@@ -62,6 +62,11 @@ class CoprocessorConfig(Configuration):
             )
 
     @property
+    def multipliers(self) -> int:
+        """Multipliers of all units."""
+        return self.spmm.multipliers + self.cores * self.attention.multipliers + self.vector.multipliers
+
+    @property
     def tile(self) -> int:
         """Tokens of a full tile, those of a pass of the product engine."""
         return self.spmm.lanes

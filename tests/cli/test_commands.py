@@ -438,7 +438,7 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
         (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
         (["--unit", "coprocessor", "--weight-sparsity", 0.5], "name the pattern with --format"),
         (["--unit", "coprocessor", "--format", "csr"], "sparsity"),
-        (["--unit", "coprocessor", "--weights", "w", "--format", "csr"], "leave out --format"),
+        (["--unit", "coprocessor", "--weights", "w", "--format", "csr"], "do not give --format"),
         (["--unit", "coprocessor", "--weights", "missing.safetensors"], "missing.safetensors"),
     ],
 )
