@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.errors import InputError
+from ..spec.formats import ceil_div
 from ..spec.memory import SETTING_BYTES, whole_words, word_bytes
 from ..spec.program import WORD_BYTES
 from ..spec.schedule import row_steps, schedule
@@ -91,7 +92,7 @@ def matrix_bytes(
     segment = WORD_BYTES + whole_words(max(part.size for part in parts))
     data = np.zeros((config.rows, segment), np.uint8)
     for row, part in zip(data, parts, strict=True):
-        row[:WORD_BYTES] = np.array([len(part)], "<u8").view(np.uint8)
+        row[:WORD_BYTES] = np.array([len(part), ceil_div(part.size, WORD_BYTES)], "<u4").view(np.uint8)
         row[WORD_BYTES : WORD_BYTES + part.size] = part.ravel()
     return MatrixBytes(settings=settings.view(np.uint8), words=data.ravel(), segment=segment)
 
@@ -134,11 +135,12 @@ def read_matrix(
     owners = np.repeat(settings.engine, settings.length)
     for engine in range(config.rows):
         start = place + engine * segment
-        count = int(memory.read(start, WORD_BYTES).view("<u8")[0])
-        if count != np.count_nonzero(owners == engine):
+        count, filled = memory.read(start, WORD_BYTES).view("<u4").tolist()
+        expected = np.count_nonzero(owners == engine)
+        if (count, filled) != (expected, ceil_div(expected * size, WORD_BYTES)):
             raise InputError(
-                f"engine {engine} must have {np.count_nonzero(owners == engine)} weight words, as its rows say, "
-                f"not {count}"
+                f"engine {engine} must have {expected} weight words, as its rows say, not {count} in {filled} words of "
+                "memory"
             )
         words[owners == engine] = memory.read(start + WORD_BYTES, count * size).reshape(-1, size)
     values, indices = _decode(shape, words)

@@ -61,9 +61,9 @@ def row_bytes(channels: int) -> int:
 
 
 def word_bytes(bits: int) -> int:
-    """Bytes of a weight word of this many bits in memory: at most 8, or whole words of the memory."""
+    """Bytes of a weight word of this many bits in memory: a power of two up to 8, or whole words of the memory."""
     size = ceil_div(bits, 8)
-    return size if size <= WORD_BYTES else whole_words(size)
+    return 1 << (size - 1).bit_length() if size <= WORD_BYTES else whole_words(size)
 
 
 @dataclass(frozen=True, kw_only=True)

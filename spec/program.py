@@ -160,7 +160,7 @@ PRODUCT_FIELDS: Fields = {
 ``x`` and ``y`` are the addresses of X and Y in the layout TILES. ``settings`` is that of the settings of the rows of W,
 16 bytes each: bias (32 bits), multiplier (16), shift (8), zeros (8), length (32), engine (32). ``weights`` is the
 address of the weight words of engine 0; those of engine e lie e · ``segment`` bytes behind. The words of an engine
-begin with their number (64 bits). ``table`` is the address of the activation table, 256 bytes, for −128…127.
+begin with their number (32 bits), and the number of words of the memory that they fill (32 bits). ``table`` is the address of the activation table, 256 bytes, for −128…127.
 """
 
 ATTENTION_FIELDS: Fields = {

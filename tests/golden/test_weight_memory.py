@@ -55,5 +55,5 @@ def test_a_wrong_number_of_words_is_rejected():
 def test_an_index_that_is_too_large_is_rejected():
     _, _, image, memory = stored(WeightFormat.CSR, 7, 33, seed=3)
     settings = read_settings(memory, SETTINGS, 7)
-    with pytest.raises(InputError, match="too large for 8 columns"):
-        read_matrix(CONFIG, memory, WORDS, image.segment, settings, WeightFormat.CSR, 8)
+    with pytest.raises(InputError, match="too large for 30 columns"):
+        read_matrix(CONFIG, memory, WORDS, image.segment, settings, WeightFormat.CSR, 30)
