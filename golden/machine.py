@@ -82,16 +82,16 @@ class Outcome:
 class _Stopped(Exception):
     """A fault."""
 
-    def __init__(self, code: FaultCode, message: str, detail: int = 0):
+    def __init__(self, code: FaultCode, message: str, detail: int = 0, *, instruction: int | None = None):
         super().__init__(message)
-        self.code, self.detail = code, detail
+        self.code, self.detail, self.instruction = code, detail, instruction
 
 
 class Machine:
     """Executes programs.
 
-    An instruction reads its operands when it begins and writes its results when it ends. Between the two, instructions
-    of other units may begin and end.
+    An instruction reads its operands when it begins and writes its results when it ends. Between the two, other
+    instructions may begin and end.
 
     Parameters
     ----------
@@ -123,32 +123,12 @@ class Machine:
             while not instructions or instructions[-1].opcode is not Opcode.END:
                 number = len(instructions)
                 instructions.append(_decoded(program, number))
-            queues = {unit: deque(i for i, item in enumerate(instructions) if item.opcode is unit) for unit in UNITS}
-            under_way: dict[Opcode, Write] = {}
-            while any(queues.values()):
-                choices = [
-                    unit
-                    for unit, queue in queues.items()
-                    if queue and (unit in under_way or _may_begin(instructions[queue[0]], completed))
-                ]
-                if not choices:
-                    number = min(queue[0] for queue in queues.values() if queue)
-                    raise _Stopped(FaultCode.WATCHDOG, _waiting(instructions[number], completed))
-                if order is None:
-                    unit = min(choices, key=lambda unit: queues[unit][0])
-                else:
-                    unit = choices[order.integers(len(choices))]
-                number = queues[unit][0]
-                if unit not in under_way:
-                    under_way[unit] = self._begin(instructions[number])
-                if order is None or order.integers(2):
-                    under_way.pop(unit)()
-                    queues[unit].popleft()
-                    completed[unit] += 1
+            self._execute(instructions, completed, order)
             number = len(instructions) - 1
             if not _may_begin(instructions[-1], completed):
                 raise _Stopped(FaultCode.WATCHDOG, _waiting(instructions[-1], completed))
         except _Stopped as stop:
+            number = number if stop.instruction is None else stop.instruction
             return Outcome(
                 completed=completed,
                 fault=Fault(
@@ -160,6 +140,40 @@ class Machine:
                 ),
             )
         return Outcome(completed=completed, fault=None)
+
+    def _execute(
+        self, instructions: list[Instruction], completed: dict[Opcode, int], order: np.random.Generator | None
+    ) -> None:
+        """Execute all instructions but END."""
+        to_begin = {unit: deque(i for i, item in enumerate(instructions) if item.opcode is unit) for unit in UNITS}
+        under_way: dict[Opcode, deque[tuple[int, Write]]] = {unit: deque() for unit in UNITS}
+        while any(to_begin.values()) or any(under_way.values()):
+            begins = [
+                unit for unit, queue in to_begin.items() if queue and _may_begin(instructions[queue[0]], completed)
+            ]
+            ends = [unit for unit, queue in under_way.items() if queue]
+            if not begins and not ends:
+                first = min(queue[0] for queue in to_begin.values() if queue)
+                raise _Stopped(FaultCode.WATCHDOG, _waiting(instructions[first], completed), instruction=first)
+            if order is None:
+                # One instruction at a time, in the order of the program.
+                choice, is_end = (ends[0], True) if ends else (min(begins, key=lambda unit: to_begin[unit][0]), False)
+            else:
+                place = int(order.integers(len(begins) + len(ends)))
+                choice, is_end = (*begins, *ends)[place], place >= len(begins)
+            if is_end:
+                number, write = under_way[choice].popleft()
+            else:
+                number, write = to_begin[choice].popleft(), None
+            try:
+                if write is None:
+                    under_way[choice].append((number, self._begin(instructions[number])))
+                else:
+                    write()
+                    completed[choice] += 1
+            except _Stopped as stop:
+                stop.instruction = number
+                raise
 
     def _begin(self, instruction: Instruction) -> Write:
         """Read the operands, and compute."""

@@ -100,6 +100,7 @@ def check_order(config: CoprocessorConfig, program: Sequence[Instruction]) -> No
     """
     counts = dict.fromkeys(UNITS, 0)
     finished: dict[Opcode, list[dict[Opcode, int]]] = {unit: [] for unit in UNITS}
+    begun: dict[Opcode, dict[Opcode, int]] = {}
     used: list[Use] = []
     for number, item in enumerate(program):
         for unit, count in item.waits.items():
@@ -108,33 +109,39 @@ def check_order(config: CoprocessorConfig, program: Sequence[Instruction]) -> No
                     f"instruction {number} ({item.opcode.name}) waits for {count} of {unit.name}'s instructions, but "
                     f"only {counts[unit]} come before it: the program would never end"
                 )
-        before = _before(item, counts, finished)
+        before = _before(item, finished, begun)
         own = uses(config, item, number=number, index=counts.get(item.opcode, 0))
         _check_overlaps(own, used, before)
         # Whoever uses the bytes of a later write must wait for that write, which has waited for the earlier uses.
         used = [use for use in used if not any(new.write and new.covers(use) for new in own)] + own
         if item.opcode in counts:
             counts[item.opcode] += 1
-            finished[item.opcode].append(before | {item.opcode: counts[item.opcode]})
+            # Instructions of a unit begin and end in order.
+            begun[item.opcode] = before
+            earlier = finished[item.opcode][-1] if finished[item.opcode] else {}
+            finished[item.opcode].append(_most(before, earlier, {item.opcode: counts[item.opcode]}))
     if not program or program[-1].opcode is not Opcode.END or any(item.opcode is Opcode.END for item in program[:-1]):
         raise InputError("the last instruction, and no other, must be END")
-    before = _before(program[-1], counts, finished)
+    before = _before(program[-1], finished, begun)
     for unit, count in counts.items():
         if before[unit] < count:
             raise InputError(f"END must wait for all {count} instructions of {unit.name}, not for {before[unit]}")
 
 
 def _before(
-    item: Instruction, counts: dict[Opcode, int], finished: dict[Opcode, list[dict[Opcode, int]]]
+    item: Instruction, finished: dict[Opcode, list[dict[Opcode, int]]], begun: dict[Opcode, dict[Opcode, int]]
 ) -> dict[Opcode, int]:
     """Number of instructions of each unit that are complete when an instruction begins, at least."""
-    known = dict.fromkeys(UNITS, 0)
-    own = {item.opcode: counts[item.opcode]} if item.opcode in counts else {}
-    for unit, count in (*item.waits.items(), *own.items()):
-        if count:
-            for other, number in finished[unit][count - 1].items():
-                known[other] = max(known[other], number)
-    return known
+    waits = [finished[unit][count - 1] for unit, count in item.waits.items() if count]
+    return _most(dict.fromkeys(UNITS, 0), begun.get(item.opcode, {}), *waits)
+
+
+def _most(*counts: dict[Opcode, int]) -> dict[Opcode, int]:
+    found: dict[Opcode, int] = {}
+    for each in counts:
+        for unit, count in each.items():
+            found[unit] = max(found.get(unit, 0), count)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Program of a co-processor: instructions, regions of memory, and the order in which instructions may run.
 
 A program is a sequence of instructions of 64 bytes, little-endian. An instruction names the unit that executes it.
-Each unit executes its instructions in the order of the program, one after the other. An instruction begins when every
-unit has completed as many instructions as its thresholds say. Instructions of different units run at the same time
-otherwise.
+Each unit begins its instructions in the order of the program, and completes them in this order. An instruction begins
+when every unit, also its own, has completed as many instructions as its thresholds say. Otherwise, instructions may run
+at the same time.
 
 An address has 32 bits: the number of a region in the highest two, and an offset in bytes, a multiple of 8, in the
 others. The registers of the co-processor hold the place and size of each region, so that a program can be moved.
@@ -160,7 +160,8 @@ PRODUCT_FIELDS: Fields = {
 ``x`` and ``y`` are the addresses of X and Y in the layout TILES. ``settings`` is that of the settings of the rows of W,
 16 bytes each: bias (32 bits), multiplier (16), shift (8), zeros (8), length (32), engine (32). ``weights`` is the
 address of the weight words of engine 0; those of engine e lie e · ``segment`` bytes behind. The words of an engine
-begin with their number (32 bits), and the number of words of the memory that they fill (32 bits). ``table`` is the address of the activation table, 256 bytes, for −128…127.
+begin with their number (32 bits), and the number of words of the memory that they fill (32 bits). ``table`` is the
+address of the activation table, 256 bytes, for −128…127.
 """
 
 ATTENTION_FIELDS: Fields = {

@@ -1,5 +1,7 @@
 """Random programs of a co-processor, for tests of every model that executes them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from thresher.golden.memory import Memory
 from thresher.golden.spmm.packing import pack
@@ -12,6 +14,7 @@ from thresher.spec.spmm_command import FORMAT_CODES
 
 SLOTS = 4
 """Buffers in the scratch region that the instructions of a program choose from."""
+KINDS = ("product", "attention", "copy", "normalise", "sum")
 
 
 class RandomProgram:
@@ -23,24 +26,35 @@ class RandomProgram:
     rng : Generator
     length : int
         Instructions before END.
+    kinds : sequence of str, optional
+        Kinds of instructions to choose from, by default all.
+    most : int
+        Most channels.
     """
 
-    def __init__(self, config: CoprocessorConfig, rng: np.random.Generator, *, length: int):
+    def __init__(
+        self,
+        config: CoprocessorConfig,
+        rng: np.random.Generator,
+        *,
+        length: int,
+        kinds: Sequence[str] = KINDS,
+        most: int = 192,
+    ):
         self.config = config
         self._rng = rng
         self._constants: list[np.ndarray] = []
         self._space = Space(Region.CONSTANTS)
         self._tokens = int(rng.integers(1, 3 * config.tile))
         self._head_dim = 8 * int(rng.integers(1, config.attention.max_head_dim // 8 + 1))
-        self._channels = int(rng.integers(1, min(config.vector.max_channels, 3 * self._head_dim) + 1))
+        self._channels = int(rng.integers(1, min(config.vector.max_channels, 3 * self._head_dim, most) + 1))
         most = max(self._channels, 3 * self._head_dim)
         scratch = Space(Region.SCRATCH)
         size = max(tiles_bytes(config, most, self._tokens), row_bytes(most) * self._tokens, most * WORD_BYTES)
         self._slots = [scratch.allocate(f"buffer {i}", size) for i in range(SLOTS)]
         self.builder = Builder(config)
-        makers = (self._product, self._attention, self._copy, self._normalise, self._sum)
         for _ in range(length):
-            makers[rng.integers(len(makers))]()
+            getattr(self, f"_{kinds[rng.integers(len(kinds))]}")()
         self.builder.end()
         self.data = b"".join(item.encode() for item in self.builder.program)
         self._scratch = rng.integers(0, 256, scratch.size, np.uint8)

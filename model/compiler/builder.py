@@ -77,7 +77,7 @@ class Builder:
         own = uses(self.config, bare, number=len(self.program), index=self._counts[opcode])
         waits = dict.fromkeys(UNITS, 0)
         for other in self._used:
-            if other.opcode is not opcode and any(use.overlaps(other) for use in own):
+            if any(use.overlaps(other) for use in own):
                 waits[other.opcode] = max(waits[other.opcode], other.index + 1)
         self._used = [use for use in self._used if not any(new.write and new.covers(use) for new in own)] + own
         self._counts[opcode] += 1

@@ -38,8 +38,10 @@ def counts(waits: dict[str, int]) -> dict[Opcode, int]:
         [copy(0, 512), heads(512, 1024, vector=1), end(vector=1, attention=1)],
         # Both read the same bytes.
         [copy(0, 512), heads(0, 1024), end(vector=1, attention=1)],
-        # The second copy waits for the head because its own unit works in order.
+        # The second copy waits for the head because it begins after the first one.
         [heads(0, 512), copy(512, 1024, attention=1), copy(512, 2048), end(vector=2, attention=1)],
+        # The second copy overwrites what the first one has written.
+        [copy(0, 512), copy(64, 512, vector=1), end(vector=2)],
         # END waits for the head through the copy.
         [heads(0, 512), copy(512, 1024, attention=1), end(vector=1)],
     ],
@@ -64,9 +66,11 @@ def test_good_programs(program):
         ([copy(0, 32), end(vector=1)], "writes bytes that it uses elsewhere"),
         # The second copy uses what the first wrote, and the head reads it after the first only.
         (
-            [copy(0, 512), copy(0, 512), heads(512, 1024, vector=1), end(vector=2, attention=1)],
+            [copy(0, 512), copy(0, 512, vector=1), heads(512, 1024, vector=1), end(vector=2, attention=1)],
             "reads bytes that instruction 1",
         ),
+        # Two instructions of a unit may run at the same time.
+        ([copy(0, 512), copy(512, 1024), end(vector=2)], "reads bytes that instruction 0"),
     ],
 )
 def test_bad_programs(program, message):

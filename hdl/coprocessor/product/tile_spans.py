@@ -23,9 +23,7 @@ def tensor_layout() -> data.StructLayout:
 
 def tile_layout(config: CoprocessorConfig) -> data.StructLayout:
     """A tile: its channels, and the words of each channel. ``last`` marks the last tile of a tensor."""
-    return data.StructLayout(
-        {"channels": SIZE_BITS, "words": unsigned_bits(config.tile // WORD_BYTES), "last": 1}
-    )
+    return data.StructLayout({"channels": SIZE_BITS, "words": unsigned_bits(config.tile // WORD_BYTES), "last": 1})
 
 
 class TileSpans(wiring.Component):

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ....spec.formats import ceil_div, unsigned_bits
 from ....spec.memory import word_bytes
-from ....spec.program import REGION_BYTES, WORD_BYTES
+from ....spec.program import WORD_BYTES
 from ....spec.spmm_command import FORMAT_CODES
 from ....spec.spmm_config import SpmmConfig
 from ....spec.weight_words import engine_word_shape
