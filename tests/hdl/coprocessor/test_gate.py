@@ -87,3 +87,26 @@ def test_idle_covers_the_gate_and_what_is_outstanding():
     simulator.add_testbench(bench)
     simulator.run()
     assert seen == [1] + [0] * 15 + [1] * 4
+
+
+def test_bursts_in_the_gate_can_be_dropped():
+    """Those that wait at the output stay there."""
+    gate, offered = BurstGate(requesters=1, write=False, outstanding=8), []
+
+    async def bench(ctx):
+        ctx.set(gate.regions.constants.size, 128)
+        ctx.set(gate.bursts[0].payload, {"address": 0, "words": 1})
+        ctx.set(gate.bursts[0].valid, 1)
+        for cycle in range(20):
+            ctx.set(gate.stop, cycle >= 7)
+            ctx.set(gate.drop, cycle >= 7)
+            ctx.set(gate.o.ready, cycle >= 12)
+            *_, valid = await ctx.tick().sample(gate.o.valid)
+            offered.append(valid)
+
+    simulator = Simulator(gate)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    # Bursts are chosen in cycles 0, 2, 4 and 6, and issued four cycles later.
+    assert offered == [0] * 5 + [1] * 9 + [0] * 6
