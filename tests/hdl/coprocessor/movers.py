@@ -200,6 +200,7 @@ def run_job(
     async def observe(ctx):
         while True:
             *_, fault, idle = await ctx.tick().sample(movers.fault, movers.idle)
+            assert idle or not (end.get("valid") and end["idle"]), "the arbiter accepts a burst after a fault"
             end.update(idle=idle, **{name: fault[name] for name in ("valid", "write", "requester", "code")})
 
     transcript = run_streams(
