@@ -210,6 +210,7 @@ def run_job(
         seed=seed,
         stall=stall if unit_stall is None else unit_stall,
         settle=20 if expect else cycles,
+        max_cycles=10_000,
         processes=[memory.serve, observe, *([watch(movers)] if watch else [])],
         settings={"regions": regions},
     )
