@@ -76,6 +76,10 @@ def test_a_span_is_done_when_the_memory_holds_all_its_words():
     assert done == sorted(set(done))
 
 
+def test_an_arbiter_that_allows_more_bursts_than_the_writer():
+    run([scratch(i, 1) for i in range(30)], latency=60, outstanding=32)
+
+
 @pytest.mark.parametrize("bursts", [15, 16])
 def test_it_asks_when_it_has_all_words(bursts):
     """A burst of 16 words is asked for after the last one, and never before."""
