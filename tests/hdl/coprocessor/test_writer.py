@@ -77,7 +77,8 @@ def test_a_span_is_done_when_the_memory_holds_all_its_words():
 
 
 def test_an_arbiter_that_allows_more_bursts_than_the_writer():
-    run([scratch(i, 1) for i in range(30)], latency=60, outstanding=32)
+    spans = [span for i in range(0, 384, 32) for span in (scratch(i, 1), scratch(i + 15, 2))]
+    run(spans, latency=60, outstanding=32)
 
 
 @pytest.mark.parametrize("bursts", [15, 16])
