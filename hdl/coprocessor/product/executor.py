@@ -15,8 +15,8 @@ from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
 from ...spmm.product_streams import command_layout
 from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
 from .assembler import Assembler
+from .serialiser import Serialiser
 from .settings import Settings
-from .splitter import Splitter
 from .tile_spans import SIZE_BITS, TileSpans
 from .weight_words import WeightWords
 
@@ -152,14 +152,14 @@ class ProductExecutor(wiring.Component):
         return entrances
 
     def _table(self, m: Module, engine, instruction):
-        m.submodules.table = table = Splitter(engine.i_table.payload.shape(), parts=WORD_BYTES)
+        m.submodules.table = table = Serialiser(engine.i_table.payload.shape(), parts=WORD_BYTES)
         spans = stream.Signature(span_layout()).create()
         self._read(m, TABLE, spans, table.i)
         connect(m, table.o, engine.i_table)
         return self._queue(m, "table_jobs", flipped(spans), instruction.table, Const(TABLE_BYTES // WORD_BYTES, 28))
 
     def _results(self, m: Module, engine, instruction):
-        m.submodules.results = results = Splitter(word_layout(), parts=self._config.tile_step // WORD_BYTES)
+        m.submodules.results = results = Serialiser(word_layout(), parts=self._config.tile_step // WORD_BYTES)
         m.submodules.result_spans = spans = TileSpans(self._config)
         _join(m, engine.o_data, results.i)
         connect(m, results.o, flipped(self.o_results))

@@ -1,6 +1,7 @@
 """Products whose operands and results lie in memory, compared with the golden model."""
 
 import dataclasses
+from random import Random
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from thresher.golden.machine import Machine
 from thresher.hdl.coprocessor.product.executor import ProductExecutor, instruction_layout
 from thresher.sim.testbench import run_streams
 from thresher.spec import CoprocessorConfig, SpmmError, coprocessor_preset
-from thresher.spec.program import Instruction, Region
+from thresher.spec.program import Instruction, Opcode, Region
 
 from ....programs import RandomProgram
 from ..spans import reader, writer
@@ -29,6 +30,31 @@ def products(config: CoprocessorConfig, seed: int, length: int) -> RandomProgram
     return RandomProgram(config, np.random.default_rng(seed), length=length, kinds=["product"], most=24)
 
 
+def sequencer(dut: ProductExecutor, instructions: list[Instruction], *, seed: int, stall: float):
+    """Background test bench: sends each instruction when as many products are complete as it waits for."""
+    random, layout = Random(seed), instruction_layout()
+
+    async def serve(ctx):
+        completed = dut.o_completed
+        done = 0
+        for item in instructions:
+            beat = layout.const({name: item.body.get(name, 0) for name in layout.members})
+            sending = False
+            while True:
+                if not sending and done >= item.waits.get(Opcode.PRODUCT, 0) and random.random() >= stall:
+                    ctx.set(dut.i_instruction.payload, beat)
+                    ctx.set(dut.i_instruction.valid, 1)
+                    sending = True
+                ends = completed.valid & completed.ready
+                _, _, ended, taken = await ctx.tick().sample(ends, dut.i_instruction.ready)
+                done += ended
+                if sending and taken:
+                    ctx.set(dut.i_instruction.valid, 0)
+                    break
+
+    return serve
+
+
 def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, seed: int, stall: float):
     """Execute instructions on the hardware. Returns their errors and the cycles in which they end."""
     dut = ProductExecutor(config)
@@ -36,14 +62,13 @@ def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, s
         reader(memory, dut.o_spans[i], dut.i_words[i], seed=seed + i, stall=stall) for i in range(len(dut.o_spans))
     ]
     processes.append(writer(memory, dut.o_result_spans, dut.o_results, dut.i_written, seed=seed, stall=stall))
-    layout = instruction_layout()
-    beats = [{name: item.body.get(name, 0) for name in layout.members} for item in instructions]
+    processes.append(sequencer(dut, instructions, seed=seed, stall=stall))
     found = run_streams(
         dut,
-        {"i_instruction": beats},
-        {"o_completed": len(beats)},
+        {},
+        {"o_completed": len(instructions)},
         seed=seed,
-        stall={"i_instruction": stall, "o_completed": stall},
+        stall={"o_completed": stall},
         processes=processes,
         max_cycles=20_000,
     )
@@ -52,13 +77,13 @@ def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("stall", "seed"), [(0.0, 1), (0.3, 2), (0.3, 3)])
+@pytest.mark.parametrize(("stall", "seed"), [(0.0, 1), (0.3, 2)])
 def test_products_match_golden(name, stall, seed):
     config = CONFIGS[name]
-    program = products(config, seed, length=6)
+    program = products(config, seed, length=4)
     memory, expected = program.memory(), program.memory()
     errors, _ = run(config, program.builder.program[:-1], memory, seed=seed, stall=stall)
-    assert errors == [SpmmError.NONE] * 6
+    assert errors == [SpmmError.NONE] * 4
     assert Machine(config, expected).run(program.data).fault is None
     for region in Region:
         assert np.array_equal(memory.regions[region], expected.regions[region]), f"seed {seed}"

@@ -4,10 +4,10 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Splitter"]
+__all__ = ["Serialiser"]
 
 
-class Splitter(wiring.Component):
+class Serialiser(wiring.Component):
     """Gives the parts of each payload, the lowest bits first. One part per cycle.
 
     Parameters
