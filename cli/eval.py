@@ -1,16 +1,15 @@
 """``thresher eval``: score of a model on a labelled file."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..spec import ConfigError, InputError, WeightFormat
+from ..spec import InputError, WeightFormat
 from . import options, progress
 from .frame import app, command, print_json
 from .report import policy_of
-from .settings import configuration, spmm_configuration
+from .settings import configuration, coprocessor_configuration, whole_encoder
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ def evaluate(
     ] = EvaluatedUnit.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
-    config_file: Annotated[
-        Path | None, typer.Option("--config", help="JSON whose fields take the place of the attention core's preset.")
-    ] = None,
+    config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
     tau: options.Tau = 0.0,
     random_mask: Annotated[
@@ -79,42 +76,30 @@ def evaluate(
     per_tensor: Annotated[
         bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (coprocessor).")
     ] = False,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights that `thresher prune` wrote (coprocessor).")
-    ] = None,
-    weight_format: Annotated[
-        WeightFormat, typer.Option("--format", help="Pattern of pruned weights (coprocessor).")
-    ] = WeightFormat.DENSE,
-    weight_sparsity: Annotated[
-        float | None,
-        typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (coprocessor)."),
-    ] = None,
+    weights: options.PackedFile = None,
+    weight_format: options.EncoderFormat = WeightFormat.DENSE,
+    weight_sparsity: options.WeightSparsity = None,
     worker_count: options.Jobs = 2,
     as_json: options.Json = False,
 ) -> None:
     """Evaluate a model on a labelled file: its attention, or its whole encoder, in integers on the golden model."""
     from ..model import load_model
-    from ..runtime.coprocessor import WholeEncoder
     from ..runtime.evaluate import evaluate
 
     whole = None
     if unit is EvaluatedUnit.COPROCESSOR:
-        if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
-            raise ConfigError("weights", str(weights), "do not give it with --format or --weight-sparsity")
-        if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
-            raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
-        whole = WholeEncoder(
-            engine=spmm_configuration(preset),
+        whole = whole_encoder(
+            coprocessor_configuration(preset, policy, config_file),
+            weights=weights,
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
-            packed=weights,
             per_channel=not per_tensor,
         )
     elif per_tensor or weights is not None or weight_format is not WeightFormat.DENSE or weight_sparsity is not None:
         raise InputError("--weights, --format, --weight-sparsity and --per-tensor need --unit coprocessor")
     with progress.steps() as steps:
         steps.tell("loading")
-        config = configuration(preset, policy, config_file)
+        config = configuration(preset, policy, config_file) if whole is None else whole.config.attention
         loaded = load_model(model)
         steps.tell("evaluating")
         result = evaluate(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..spec import POLICIES, PRESETS
+from ..spec import POLICIES, PRESETS, WeightFormat
 from ..synth.devices import DEVICES
 
 # Any: type checkers do not accept an enumeration that is made at run time. All units have presets of the same names.
@@ -70,6 +70,14 @@ Sparsity = Annotated[
         help="Share of weights to prune, 0 to below 1, or keep: the weights' own pattern. 0.75 unless the format (nm, "
         "dense) has its own.",
     ),
+]
+PackedFile = Annotated[
+    Path | None, typer.Option("--weights", help="Weights that `thresher prune` wrote (co-processor).")
+]
+EncoderFormat = Annotated[WeightFormat, typer.Option("--format", help="Pattern of pruned weights (co-processor).")]
+WeightSparsity = Annotated[
+    float | None,
+    typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (co-processor)."),
 ]
 Rho = Annotated[
     float,

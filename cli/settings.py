@@ -3,28 +3,44 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..spec import (
+    COPROCESSOR_PRESETS,
     POLICIES,
     PRESETS,
     SPMM_PRESETS,
     VECTOR_PRESETS,
     AttentionConfig,
     ConfigError,
+    CoprocessorConfig,
     InputError,
     SpmmConfig,
     VectorConfig,
+    WeightFormat,
+    coprocessor_preset,
     preset,
     spmm_preset,
     vector_preset,
 )
 
-__all__ = ["AnyConfig", "any_configuration", "configuration", "preset_list", "spmm_configuration", "unit_configuration"]
+if TYPE_CHECKING:
+    from ..runtime.coprocessor import WholeEncoder
+
+__all__ = [
+    "AnyConfig",
+    "any_configuration",
+    "configuration",
+    "coprocessor_configuration",
+    "preset_list",
+    "spmm_configuration",
+    "unit_configuration",
+    "whole_encoder",
+]
 
 DEFAULT_POLICY = "thresher"
 
-Config = TypeVar("Config", AttentionConfig, SpmmConfig, VectorConfig)
+Config = TypeVar("Config", AttentionConfig, SpmmConfig, VectorConfig, CoprocessorConfig)
 AnyConfig = AttentionConfig | SpmmConfig | VectorConfig
 
 
@@ -42,6 +58,42 @@ def configuration(name: str, policy: str, file: Path | None = None) -> Attention
 def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
     """An SpMM preset. The fields of a JSON file replace its own; raises as :func:`configuration`."""
     return _changed(spmm_preset(name), file)
+
+
+def coprocessor_configuration(name: str, policy: str, file: Path | None = None) -> CoprocessorConfig:
+    """A co-processor's preset under a policy. The fields of a JSON file replace its own; raises as
+    :func:`configuration`."""
+    return _changed(coprocessor_preset(name, policy=policy), file)
+
+
+def whole_encoder(
+    config: CoprocessorConfig,
+    *,
+    weights: Path | None,
+    weight_format: WeightFormat,
+    weight_sparsity: float | None,
+    per_channel: bool = True,
+) -> "WholeEncoder":
+    """How an encoder is put into integers.
+
+    Raises
+    ------
+    ConfigError
+        The options contradict each other.
+    """
+    from ..runtime.coprocessor import WholeEncoder
+
+    if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
+        raise ConfigError("weights", str(weights), "do not give it with --format or --weight-sparsity")
+    if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
+        raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
+    return WholeEncoder(
+        config=config,
+        weight_format=weight_format,
+        weight_sparsity=weight_sparsity,
+        packed=weights,
+        per_channel=per_channel,
+    )
 
 
 def unit_configuration(
@@ -84,7 +136,12 @@ def _changed(config: Config, file: Path | None) -> Config:
     except (ValueError, RecursionError):
         changes = None
     if isinstance(changes, dict):
-        text = json.dumps(json.loads(config.to_json()) | changes)
+        fields = json.loads(config.to_json())
+        for name, value in changes.items():
+            # The fields of a unit of a co-processor replace that unit's own.
+            both = isinstance(value, dict) and isinstance(fields.get(name), dict)
+            fields[name] = fields[name] | value if both else value
+        text = json.dumps(fields)
     try:
         return type(config).from_json(text)
     except ConfigError as error:  # its fields are those of the file, not options
@@ -94,7 +151,7 @@ def _changed(config: Config, file: Path | None) -> Config:
 def preset_list() -> dict[str, Any]:
     """Presets of all units with their configurations, and the policies, as plain dictionaries."""
 
-    def entries(presets: Mapping[str, AnyConfig]) -> dict[str, Any]:
+    def entries(presets: Mapping[str, AnyConfig | CoprocessorConfig]) -> dict[str, Any]:
         return {
             name: {"multipliers": config.multipliers, "configuration": json.loads(config.to_json())}
             for name, config in presets.items()
@@ -104,5 +161,6 @@ def preset_list() -> dict[str, Any]:
         "presets": entries(PRESETS),
         "spmm_presets": entries(SPMM_PRESETS),
         "vector_presets": entries(VECTOR_PRESETS),
+        "coprocessor_presets": entries(COPROCESSOR_PRESETS),
         "policies": {name: {field: str(value) for field, value in rules.items()} for name, rules in POLICIES.items()},
     }

@@ -15,7 +15,7 @@ from .spmm.engine import Weights, sparse_product
 from .vector.layer_norm import LayerNorm, add_and_normalise
 from .vector.pooling import sum_tokens
 
-__all__ = ["Attend", "Commands", "Encoder", "EncoderLayer", "Product", "Text", "class_scores", "embeddings", "encode"]
+__all__ = ["Attend", "Commands", "Encoder", "EncoderLayer", "Product", "Text", "class_scores", "encode", "token_sums"]
 
 Attend = Callable[[Sequence[Head]], Sequence[Int8]]
 """Computes heads of attention: the (L, d) int8 output of each."""
@@ -108,7 +108,7 @@ class Encoder:
     classifier : tuple of Product
         Applied one after the other to the first token of a text; empty if the encoder gives embeddings.
     output_shift : (C,) int64
-        Shift of each channel of the last layer's output in an embedding.
+        Exponent of the unit of each channel of the last layer's output.
     """
 
     heads: int
@@ -228,8 +228,8 @@ def class_scores(config: SpmmConfig, encoder: Encoder, hidden: Sequence[Int8]) -
     return x
 
 
-def embeddings(encoder: Encoder, hidden: Sequence[Int8]) -> Int64:
-    """Sums over the tokens of each text; their direction is the sentence embedding.
+def token_sums(hidden: Sequence[Int8]) -> Int64:
+    """Sums over the tokens of each text. In the units of the channels, their direction is the sentence embedding.
 
     Parameters
     ----------
@@ -240,4 +240,4 @@ def embeddings(encoder: Encoder, hidden: Sequence[Int8]) -> Int64:
     -------
     (C, texts) int64
     """
-    return np.stack([sum_tokens(text, encoder.output_shift) for text in hidden], axis=1)
+    return np.stack([sum_tokens(text) for text in hidden], axis=1)

@@ -22,10 +22,10 @@ from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
+from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.heads import Head
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from ..spec.vector import MAX_CHANNELS
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
@@ -53,8 +53,8 @@ class WholeEncoder:
 
     Parameters
     ----------
-    engine : SpmmConfig
-        Computes the products.
+    config : CoprocessorConfig
+        The hardware.
     weight_format, weight_sparsity : WeightFormat, Sparsity or None
         Pattern and share of pruned weights; see :func:`~thresher.model.pack.prune_matrices`.
     packed : Path, optional
@@ -63,7 +63,7 @@ class WholeEncoder:
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
     """
 
-    engine: SpmmConfig
+    config: CoprocessorConfig
     weight_format: WeightFormat = WeightFormat.DENSE
     weight_sparsity: Sparsity | None = None
     packed: Path | None = None
@@ -78,6 +78,13 @@ class WholeEncoder:
             return None
         return self.weight_format if self.weight_sparsity is None else f"{self.weight_format} {self.weight_sparsity}"
 
+    @property
+    def stored_format(self) -> WeightFormat | None:
+        """Format of the weights in memory: that of pruning, or ``None`` for the best of each matrix."""
+        if self.packed is not None or self.weight_format is WeightFormat.DENSE:
+            return None
+        return self.weight_format
+
     def check_fits(self, model: EncoderConfig) -> None:
         """Check before any work that the engine and the vector unit can take a model.
 
@@ -88,15 +95,15 @@ class WholeEncoder:
         """
         hidden, wide = model.hidden_size, model.intermediate_size
         rows, columns = max(3 * hidden, wide), max(hidden, wide)
-        if rows > self.engine.max_rows or columns > self.engine.max_columns:
+        engine, channels = self.config.spmm, self.config.vector.max_channels
+        if rows > engine.max_rows or columns > engine.max_columns:
             raise InputError(
                 f"the model's products have up to {rows} rows and {columns} columns, but this engine takes at most "
-                f"{self.engine.max_rows} and {self.engine.max_columns}: choose a larger preset"
+                f"{engine.max_rows} and {engine.max_columns}: choose a larger preset"
             )
-        if hidden > MAX_CHANNELS:
+        if hidden > channels:
             raise InputError(
-                f"the model has {hidden} channels, but a LayerNorm of the hardware takes at most {MAX_CHANNELS}: "
-                "choose another model"
+                f"the model has {hidden} channels, but the vector unit takes at most {channels}: choose a larger preset"
             )
 
     def coprocessor(self, model: Model, sentences: Sequence[Text], *, method: Method, percentile: float) -> Coprocessor:
@@ -115,11 +122,11 @@ class WholeEncoder:
         integer = model.quantise(
             sentences, encoder=encoder, method=method, percentile=percentile, per_channel=self.per_channel
         )
-        return Coprocessor(integer=integer, engine=self.engine)
+        return Coprocessor(integer=integer, engine=self.config.spmm)
 
     def _pruned(self, encoder: Encoder) -> Encoder:
         try:
-            return pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.engine)
+            return pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.config.spmm)
         except ConfigError as error:
             if error.field != "sparsity":
                 raise

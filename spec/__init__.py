@@ -11,6 +11,10 @@ spmm_config           configuration of an SpMM engine, and the widths that follo
 spmm_command          command of a product, activations, and the scale of a row
 vector_config         configuration of a vector unit, and the widths that follow
 vector_command        command of a residual sum with LayerNorm
+coprocessor_config    configuration of a co-processor, made of those of its units
+program               instructions of a co-processor, and the regions of its memory
+memory                sizes and places of what instructions use
+hazards               proof that the result of a program does not depend on the order of execution
 weight_words          layout of packed weights
 schedule              assignment of the rows of W to row engines
 presets               named configurations and policies
@@ -29,15 +33,27 @@ inputs                text and JSON files that users give
 
 from .attention_command import CommandError, HeadCommand, head_command
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
+from .coprocessor_config import CoprocessorConfig
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
 from .heads import Head, HeadStatistics
-from .presets import POLICIES, PRESETS, SPMM_PRESETS, VECTOR_PRESETS, preset, spmm_preset, vector_preset
+from .presets import (
+    COPROCESSOR_PRESETS,
+    POLICIES,
+    PRESETS,
+    SPMM_PRESETS,
+    VECTOR_PRESETS,
+    coprocessor_preset,
+    preset,
+    spmm_preset,
+    vector_preset,
+)
 from .spmm_command import Activation, SpmmCommand, SpmmError, row_scaling
 from .spmm_config import SpmmConfig, WeightFormat
 from .vector_command import VectorCommand, VectorError
 from .vector_config import VectorConfig
 
 __all__ = [
+    "COPROCESSOR_PRESETS",
     "POLICIES",
     "PRESETS",
     "SPMM_PRESETS",
@@ -47,6 +63,7 @@ __all__ = [
     "CommandError",
     "CommandValueError",
     "ConfigError",
+    "CoprocessorConfig",
     "Fill",
     "Head",
     "HeadCommand",
@@ -65,6 +82,7 @@ __all__ = [
     "VectorConfig",
     "VectorError",
     "WeightFormat",
+    "coprocessor_preset",
     "head_command",
     "preset",
     "row_scaling",

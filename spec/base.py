@@ -118,6 +118,17 @@ class Configuration:
             raise ConfigError("configuration", text[:40], "must be JSON without huge numbers or deep nesting") from None
         if not isinstance(fields, dict):
             raise ConfigError("configuration", type(fields).__name__, "must be a JSON object of fields")
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Make a configuration of named fields.
+
+        Raises
+        ------
+        ConfigError
+            A field is unknown, missing or illegal.
+        """
         assert dataclasses.is_dataclass(cls)
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name, value in fields.items():

@@ -4,10 +4,21 @@ import dataclasses
 
 from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
 from .base import look_up
+from .coprocessor_config import CoprocessorConfig
 from .spmm_config import SpmmConfig
 from .vector_config import VectorConfig
 
-__all__ = ["POLICIES", "PRESETS", "SPMM_PRESETS", "VECTOR_PRESETS", "preset", "spmm_preset", "vector_preset"]
+__all__ = [
+    "COPROCESSOR_PRESETS",
+    "POLICIES",
+    "PRESETS",
+    "SPMM_PRESETS",
+    "VECTOR_PRESETS",
+    "coprocessor_preset",
+    "preset",
+    "spmm_preset",
+    "vector_preset",
+]
 
 POLICIES = {
     "thresher": dict(
@@ -65,6 +76,30 @@ VECTOR_PRESETS = {
     "server": VectorConfig(lanes=32, max_channels=1024),
 }
 
+COPROCESSOR_PRESETS = {
+    # For tests, and for models of 128 channels.
+    "tiny": CoprocessorConfig(
+        spmm=SpmmConfig(rows=2, lanes=8, banks=8, drain_lanes=8, max_columns=512, result_rows=16),
+        attention=AttentionConfig(max_length=64, max_head_dim=64, lanes=8, predictor_lanes=8),
+        vector=VectorConfig(lanes=8, max_channels=256),
+    ),
+    # For an LFE5U-85F: 64 multipliers for products and 32 for attention.
+    "edge": CoprocessorConfig(
+        spmm=SpmmConfig(rows=2, lanes=32, banks=16, drain_lanes=8, max_columns=1536, result_rows=128),
+        attention=AttentionConfig(
+            max_length=256, max_head_dim=64, lanes=8, predictor_lanes=16, predictor_blocks=2, output_lanes=2
+        ),
+        vector=VectorConfig(lanes=8, max_channels=512),
+    ),
+    # For an ASIC tile or a large FPGA.
+    "server": CoprocessorConfig(
+        spmm=SPMM_PRESETS["server"],
+        attention=PRESETS["server"],
+        vector=VectorConfig(lanes=8, max_channels=1024),
+        cores=2,
+    ),
+}
+
 
 def preset(name: str, *, policy: str = "thresher") -> AttentionConfig:
     """Attention configuration of a preset and a policy.
@@ -97,3 +132,16 @@ def vector_preset(name: str) -> VectorConfig:
         The name is unknown.
     """
     return look_up("preset", name, VECTOR_PRESETS)
+
+
+def coprocessor_preset(name: str, *, policy: str = "thresher") -> CoprocessorConfig:
+    """Configuration of a co-processor of a preset, whose attention cores have a policy.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown.
+    """
+    config = look_up("preset", name, COPROCESSOR_PRESETS)
+    attention = dataclasses.replace(config.attention, **look_up("policy", policy, POLICIES))
+    return dataclasses.replace(config, attention=attention)

@@ -17,7 +17,7 @@ from ..lib.integer import Int8, Int64
 from .front_ends import bbs, csr, csr_delta, dense, nm
 from .matrices import Entries, Words, canonical, find_first
 
-__all__ = ["PackedWeights", "pack", "unpack"]
+__all__ = ["PackedWeights", "index_type", "pack", "structure", "unpack"]
 
 LENGTH_FORMATS = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
 """Formats whose rows have different numbers of words. In the others the shape gives the number."""
@@ -72,7 +72,7 @@ class PackedWeights:
             raise InputError(f"packed weights must have rows and columns, not shape {self.rows, self.columns}")
         for name, array, dtype, shape in (
             ("values", self.values, np.dtype(np.int8), (len(self.values), self.shape.values)),
-            ("indices", self.indices, _index_type(self.shape), self.values.shape),
+            ("indices", self.indices, index_type(self.shape), self.values.shape),
             ("lengths", self.lengths, np.dtype(np.int64), (self.rows,)),
         ):
             if array.dtype != dtype or array.shape != shape:
@@ -179,7 +179,7 @@ class PackedWeights:
             format=weight_format,
             **settings,
             values=values,
-            indices=indices.astype(_index_type(shape)),
+            indices=indices.astype(index_type(shape)),
             lengths=lengths,
         )
 
@@ -215,11 +215,7 @@ def pack(
         The format is unknown, or no engine can have these ``banks``, ``kept`` or ``group``.
     """
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
-    used = {}
-    if weight_format is WeightFormat.BBS:
-        used = {"banks": banks}
-    elif weight_format is WeightFormat.NM:
-        used = {"kept": kept, "group": group}
+    used = structure(weight_format, banks=banks, kept=kept, group=group)
     _check_structure(weight_format, banks=banks, kept=kept, group=group)
     matrix = canonical(weights)
     rows, columns = matrix.shape
@@ -232,9 +228,20 @@ def pack(
         **used,
         stored=rows * columns if weight_format is WeightFormat.DENSE else len(matrix.values),
         values=words.values,
-        indices=words.indices.astype(_index_type(shape)),
+        indices=words.indices.astype(index_type(shape)),
         lengths=words.lengths,
     )
+
+
+def structure(weight_format: WeightFormat, *, banks: int, kept: int, group: int) -> dict[str, int]:
+    """The parameters that a format uses."""
+    match weight_format:
+        case WeightFormat.BBS:
+            return {"banks": banks}
+        case WeightFormat.NM:
+            return {"kept": kept, "group": group}
+        case _:
+            return {}
 
 
 def unpack(packed: PackedWeights) -> sparse.csr_array:
@@ -303,7 +310,8 @@ def _row_words(weight_format: WeightFormat, columns: int, group: int, average: i
             return average
 
 
-def _index_type(shape: WordShape) -> np.dtype:
+def index_type(shape: WordShape) -> np.dtype:
+    """Type of the indices of packed weights."""
     return np.dtype(np.uint16 if shape.index_bits <= 16 else np.uint32)
 
 

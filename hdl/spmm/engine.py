@@ -16,7 +16,7 @@ from .row_engine import RowEngine
 from .tile_loader import TileLoader
 from .tile_memory import READERS, TileMemory
 
-__all__ = ["Spmm"]
+__all__ = ["COMMANDS_AHEAD", "Spmm", "rejection"]
 
 COMMANDS_AHEAD = 2
 """Commands accepted before the current one ends, so that X of the next product can load."""
@@ -75,28 +75,6 @@ class Spmm(wiring.Component):
         self._connect_results(m, dispatcher, drain, collector)
         return m
 
-    def _refusal(self, m: Module, command, table_loaded: Signal) -> Signal:
-        """Reason to reject a command: the first one that applies."""
-        config = self.config
-        formats = [command.format == FORMAT_CODES[item] for item in config.formats]
-        known = Signal()
-        m.d.comb += known.eq(sum(formats[1:], formats[0]))
-        refusals = {
-            SpmmError.ROWS: (command.rows == 0) | (command.rows > config.max_rows),
-            SpmmError.COLUMNS: (command.columns == 0) | (command.columns > config.max_columns),
-            SpmmError.TOKENS: (command.tokens == 0) | (command.tokens > config.max_tokens),
-            SpmmError.FORMAT: ~known,
-            SpmmError.SPREAD: command.spread & (command.format != FORMAT_CODES[WeightFormat.BBS]),
-            SpmmError.ACTIVATION: command.activation > max(Activation),
-            SpmmError.TABLE: (command.activation == Activation.TABLE) & ~command.load_table & ~table_loaded,
-        }
-        error = Signal(checked_command_layout(config)["error"].shape)
-        reason = SpmmError.NONE
-        for value, refused in reversed(refusals.items()):
-            reason = Mux(refused, value, reason)
-        m.d.comb += error.eq(reason)
-        return error
-
     def _accept(self, m: Module, loader, dispatcher, collector) -> None:
         """Accept a command when every queue has room: check it, then pass it on."""
         now = Signal(CYCLE_BITS)
@@ -115,7 +93,7 @@ class Spmm(wiring.Component):
         free = Signal(init=1)
         looked, passed = under_way
         table_loaded = Signal()
-        error = self._refusal(m, command, table_loaded)
+        error = rejection(m, self.config, command, table_loaded)
         held = Signal.like(error)
         taken = self.i_command.valid & self.i_command.ready
         good = passed & (held == SpmmError.NONE)
@@ -191,3 +169,32 @@ class Spmm(wiring.Component):
             dispatcher.drained.eq(results.valid & results.payload.last),
             dispatcher.drained_slot.eq(results.payload.slot),
         ]
+
+
+def rejection(m: Module, config: SpmmConfig, command, table_loaded: Signal) -> Signal:
+    """Why the engine rejects a command: the first reason that applies.
+
+    Parameters
+    ----------
+    command : view of command_layout
+    table_loaded : Signal(1)
+        Whether an earlier accepted command has loaded a table.
+    """
+    formats = [command.format == FORMAT_CODES[item] for item in config.formats]
+    known = Signal()
+    m.d.comb += known.eq(sum(formats[1:], formats[0]))
+    reasons = {
+        SpmmError.ROWS: (command.rows == 0) | (command.rows > config.max_rows),
+        SpmmError.COLUMNS: (command.columns == 0) | (command.columns > config.max_columns),
+        SpmmError.TOKENS: (command.tokens == 0) | (command.tokens > config.max_tokens),
+        SpmmError.FORMAT: ~known,
+        SpmmError.SPREAD: command.spread & (command.format != FORMAT_CODES[WeightFormat.BBS]),
+        SpmmError.ACTIVATION: command.activation > max(Activation),
+        SpmmError.TABLE: (command.activation == Activation.TABLE) & ~command.load_table & ~table_loaded,
+    }
+    error = Signal(checked_command_layout(config)["error"].shape)
+    reason = SpmmError.NONE
+    for value, applies in reversed(reasons.items()):
+        reason = Mux(applies, value, reason)
+    m.d.comb += error.eq(reason)
+    return error

@@ -15,6 +15,7 @@ from thresher.spec import VectorConfig, spmm_preset
 from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
 from .configs import compact, tiny
+from .coprocessor.movers import check, random_job, run_job
 from .vector.norms import check_norms, norm_job
 
 
@@ -74,4 +75,12 @@ def test_vector_unit_uses_no_word_that_is_being_written(poisoned, stall):
     config, seed = VectorConfig(lanes=2, max_channels=16), 3
     jobs = [norm_job(np.random.default_rng(seed), channels, 3) for channels in (1, 2, 16)]
     check_norms(config, jobs, simulate(VectorBatch(config, jobs), seed=seed, stall=stall), seed)
+    assert poisoned
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_readers_and_writers_use_no_word_that_is_being_written(poisoned, stall):
+    seed = 5
+    job = random_job(np.random.default_rng(seed), readers=1, writers=1, count=8)
+    check(job, run_job(job, seed=seed, stall=stall), seed)
     assert poisoned

@@ -13,14 +13,15 @@ from thresher.runtime.backends import GoldenBackend
 from thresher.runtime.coprocessor import Coprocessor, WholeEncoder, integer_outputs
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.passes import Setting, run_settings
-from thresher.spec import InputError, WeightFormat, preset, spmm_preset
+from thresher.spec import InputError, WeightFormat, coprocessor_preset, preset, spmm_preset
 
 from .test_evaluate import embedder, sst2, stsb
 
 __all__ = ["embedder", "sst2", "stsb"]
 
 EDGE = preset("edge")
-ENGINE = spmm_preset("edge")
+CONFIG = coprocessor_preset("edge")
+ENGINE = CONFIG.spmm
 SENTENCES = calibration_sentences()[:30]
 
 
@@ -66,7 +67,7 @@ def test_results_do_not_depend_on_batches_and_processes(default_model, coprocess
 
 
 def test_evaluation(default_model, sst2):
-    whole = WholeEncoder(engine=ENGINE)
+    whole = WholeEncoder(config=CONFIG)
     report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, random_mask=True, whole=whole, jobs=1)
     assert list(report.results) == ["fp32", "int8", "integer", "integer_pruned", "random_mask"]
     assert report.results["integer"].block_sparsity == 0
@@ -79,7 +80,7 @@ def test_evaluation(default_model, sst2):
 
 
 def test_sentence_embeddings(embedder, stsb):
-    whole = WholeEncoder(engine=ENGINE)
+    whole = WholeEncoder(config=CONFIG)
     report = evaluate(embedder, "stsb", stsb, config=EDGE, rho=0.4, whole=whole, jobs=1)
     assert report.results["integer"].score == pytest.approx(report.results["fp32"].score, abs=0.4)
 
@@ -87,7 +88,7 @@ def test_sentence_embeddings(embedder, stsb):
 @pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.BBS, WeightFormat.NM])
 def test_pruned_weights(default_model, sst2, weight_format):
     sparsity = None if weight_format is WeightFormat.NM else 0.5
-    whole = WholeEncoder(engine=ENGINE, weight_format=weight_format, weight_sparsity=sparsity)
+    whole = WholeEncoder(config=CONFIG, weight_format=weight_format, weight_sparsity=sparsity)
     report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, limit=2, jobs=1)
     assert report.weights == ("nm" if sparsity is None else f"{weight_format} 0.5")
     integer = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer
@@ -100,10 +101,10 @@ def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
     packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5)
     write_packed(path, packed)
     settings = {"method": "min-max", "percentile": 99.99}
-    whole = WholeEncoder(engine=ENGINE, packed=path)
+    whole = WholeEncoder(config=CONFIG, packed=path)
     assert whole.pruning == str(path)
     from_file = whole.coprocessor(default_model, SENTENCES[:4], **settings)
-    pruned = WholeEncoder(engine=ENGINE, weight_format=WeightFormat.CSR, weight_sparsity=0.5)
+    pruned = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR, weight_sparsity=0.5)
     other = pruned.coprocessor(default_model, SENTENCES[:4], **settings)
     a, b = (np.asarray(each.integer.golden.layers[1].projections.weights) for each in (from_file, other))
     assert np.mean((a != 0) != (b != 0)) < 0.01
@@ -118,15 +119,17 @@ def test_an_engine_that_is_too_small(default_model):
 
 
 @pytest.mark.parametrize(
-    ("engine", "changes", "message"),
-    [("tiny", {}, "up to 512 rows and 512 columns"), ("edge", {"hidden_size": 1026}, "1026 channels")],
+    ("unit", "limits", "message"),
+    [
+        ("spmm", {"max_columns": 511}, "up to 512 rows and 512 columns, .* 65535 and 511"),
+        ("spmm", {"max_rows": 511}, "up to 512 rows"),
+        ("vector", {"max_channels": 127}, "128 channels, but the vector unit takes at most 127"),
+    ],
 )
-def test_models_that_do_not_fit_are_refused_before_any_work(default_model, sst2, tmp_path, engine, changes, message):
-    engine = replace(spmm_preset(engine), max_rows=4096) if changes else spmm_preset(engine)
-    model = replace(default_model, config=replace(default_model.config, **changes, num_attention_heads=27))
-    whole = WholeEncoder(engine=engine)
+def test_models_that_do_not_fit_are_refused_before_any_work(default_model, sst2, tmp_path, unit, limits, message):
+    whole = WholeEncoder(config=replace(CONFIG, **{unit: replace(getattr(CONFIG, unit), **limits)}))
     with pytest.raises(InputError, match=message) as caught:
-        evaluate(model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, calibration=tmp_path / "missing")
+        evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, calibration=tmp_path / "missing")
     assert "\n" not in str(caught.value)
 
 

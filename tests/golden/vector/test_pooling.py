@@ -9,24 +9,17 @@ from thresher.spec.vector import POOL_BITS
 
 
 def test_sums():
-    x = np.array([[1, 2, 3], [-128, -128, -128]], np.int8)
-    assert sum_tokens(x, np.array([0, 2])).tolist() == [6, -384 * 4]
+    assert sum_tokens(np.array([[1, 2, 3], [-128, -128, -128]], np.int8)).tolist() == [6, -384]
 
 
 def test_the_largest_sums_fit():
-    sums = sum_tokens(np.full((1, 1024), -128, np.int8), np.array([9]))
+    sums = sum_tokens(np.full((1, 1024), -128, np.int8))
     assert signed_bits(int(sums[0]), 0) <= POOL_BITS
 
 
 @pytest.mark.parametrize(
-    ("x", "shift", "message"),
-    [
-        (np.zeros((2, 0), np.int8), np.zeros(2, np.int64), "L from 1 to 1024"),
-        (np.zeros((2, 1025), np.int8), np.zeros(2, np.int64), "L from 1 to 1024"),
-        (np.zeros((2, 3), np.int8), np.zeros(3, np.int64), "shift of shape"),
-        (np.zeros((2, 3), np.int8), np.full(2, 10), "from 0 to 9"),
-    ],
+    "x", [np.zeros((2, 0), np.int8), np.zeros((2, 1025), np.int8), np.zeros(2, np.int8), np.zeros((2, 3), np.int16)]
 )
-def test_wrong_inputs(x, shift, message):
-    with pytest.raises(InputError, match=message):
-        sum_tokens(x, shift)
+def test_wrong_inputs(x):
+    with pytest.raises(InputError, match="L from 1 to 1024"):
+        sum_tokens(x)

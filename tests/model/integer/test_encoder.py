@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from thresher.golden.attention.core import attention_head
-from thresher.golden.encoder import class_scores, embeddings, encode
+from thresher.golden.encoder import class_scores, encode, token_sums
 from thresher.model import Model, load_model
 from thresher.model.families import FAMILIES
 from thresher.model.integer import METHODS, IntegerEncoder, integer_encoder
@@ -33,7 +33,7 @@ def outputs(model: Model, integer: IntegerEncoder, ids: np.ndarray, types: np.nd
     hidden = encode(ENGINE, integer.golden, texts, commands=commands, attend=attend)
     if model.is_classifier:
         return class_scores(ENGINE, integer.golden, hidden).T * integer.output_scale
-    return embeddings(integer.golden, hidden).T * integer.output_scale
+    return (token_sums(hidden) << integer.golden.output_shift[:, None]).T * integer.output_scale
 
 
 def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -1,0 +1,92 @@
+"""``thresher compile``: a model as a program of a co-processor."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..spec import InputError, WeightFormat
+from . import options, progress
+from .frame import app, command, print_json
+from .settings import coprocessor_configuration, whole_encoder
+from .terminal import make_console, make_table
+
+if TYPE_CHECKING:
+    from ..runtime.compile import CompileReport
+
+__all__ = ["compile_encoder"]
+
+
+@command(app, "compile")
+def compile_encoder(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for program, memory image, listing and description.")
+    ],
+    model: options.Model = "default",
+    lengths: Annotated[
+        str, typer.Option("--lengths", help="Tokens of each text of a run, such as 25,25,9. They are not padded.")
+    ] = "32",
+    preset: options.Preset = options.EDGE,
+    config_file: options.Config = None,
+    policy: options.Policy = options.THRESHER,
+    rho: options.Rho = -1.0,
+    tau: options.Tau = 0.0,
+    group: Annotated[int, typer.Option("--group", help="Heads that are projected together. 1 overlaps most.")] = 1,
+    weights: options.PackedFile = None,
+    weight_format: options.EncoderFormat = WeightFormat.DENSE,
+    weight_sparsity: options.WeightSparsity = None,
+    calibration: options.Calibration = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compile a model's whole encoder, in integers, for the co-processor."""
+    from ..model import load_model
+    from ..runtime.compile import compile_model
+
+    whole = whole_encoder(
+        coprocessor_configuration(preset, policy, config_file),
+        weights=weights,
+        weight_format=weight_format,
+        weight_sparsity=weight_sparsity,
+    )
+    counts = _counts(lengths)
+    with progress.steps() as steps:
+        steps.tell("loading")
+        result = compile_model(
+            load_model(model),
+            output,
+            whole=whole,
+            lengths=counts,
+            group=group,
+            rho=rho,
+            tau=tau,
+            calibration=calibration,
+            steps=steps,
+        )
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        _show(result)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--lengths must be numbers of tokens separated by commas, such as 25,9, not {text!r}"
+        ) from None
+
+
+def _show(result: "CompileReport") -> None:
+    console = make_console()
+    texts = "text" if len(result.lengths) == 1 else "texts"
+    console.print(f"{result.model}: {len(result.lengths)} {texts}, {sum(result.lengths)} tokens")
+    if result.weights is not None:
+        console.print(f"weights: {result.weights}")
+    console.print(f"{result.instructions} instructions, {result.weight_macs:,} multiplications by weights")
+    console.print("the program ends, and its result does not depend on the order of execution: proved\n")
+    table = make_table("region", "bytes", right=1)
+    for name, size in result.regions.items():
+        table.add_row(name, f"{size:,}")
+    console.print(table)
+    console.print(f"\nwritten: {', '.join(map(str, result.files))}")

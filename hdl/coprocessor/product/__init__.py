@@ -1,0 +1,1 @@
+"""Executes the instruction PRODUCT: moves operands from the memory to the SpMM engine, and results back."""

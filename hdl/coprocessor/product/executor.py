@@ -1,0 +1,248 @@
+"""Executes the instruction PRODUCT."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
+
+from ....spec.coprocessor_config import CoprocessorConfig
+from ....spec.formats import unsigned_bits
+from ....spec.memory import TABLE_BYTES
+from ....spec.program import PRODUCT_FIELDS, WORD_BYTES
+from ....spec.spmm_command import SpmmError
+from ...lib.streams import StreamFIFO, nonzero, struct_layout
+from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
+from ...spmm.product_streams import command_layout
+from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
+from .assembler import Assembler
+from .serialiser import Serialiser
+from .settings import Settings
+from .tile_spans import SIZE_BITS, TileSpans
+from .weight_words import WeightWords
+
+__all__ = ["ProductExecutor", "instruction_layout"]
+
+INPUTS, SETTINGS, TABLE, WEIGHTS = range(4)
+"""What is read. The words of the row engines come last."""
+
+
+def instruction_layout() -> data.StructLayout:
+    """Fields of PRODUCT."""
+    return struct_layout(dict(PRODUCT_FIELDS))
+
+
+ERROR_BITS = unsigned_bits(max(SpmmError))
+
+
+def ending_layout() -> data.StructLayout:
+    """After what an instruction ends: its tiles of results, or its rejection."""
+    return data.StructLayout({"tiles": SIZE_BITS, "error": ERROR_BITS})
+
+
+class ProductExecutor(wiring.Component):
+    """Computes products one after another. Operands of the next one load while the current one is computed.
+
+        o_spans, i_words ─┬─ inputs ────┐
+                          ├─ settings ──┤
+                          ├─ table ─────┼─ engine ── splitter ── o_results
+                          └─ weights ×n ┘
+
+    Parameters
+    ----------
+    config : CoprocessorConfig
+
+    Members
+    -------
+    i_instruction : In(stream(instruction_layout))
+    o_spans : Out(stream(span_layout)) × (3 + rows)
+        What is read: X, settings, table, and the weight words of each row engine.
+    i_words : In(stream(word_layout)) × (3 + rows)
+    o_result_spans : Out(stream(span_layout))
+        Where Y goes, one per tile.
+    o_results : Out(stream(word_layout))
+    i_written : In(stream(1))
+        One per span of Y, when the memory holds its words.
+    o_completed : Out(stream(3 bits))
+        One :class:`~thresher.spec.spmm_command.SpmmError` per instruction, when the memory holds Y or the instruction
+        is rejected. A rejected instruction reads and writes nothing.
+    """
+
+    def __init__(self, config: CoprocessorConfig):
+        self._config = config
+        readers = WEIGHTS + config.spmm.rows
+        super().__init__(
+            {
+                "i_instruction": In(stream.Signature(instruction_layout())),
+                "o_spans": Out(stream.Signature(span_layout())).array(readers),
+                "i_words": In(stream.Signature(word_layout())).array(readers),
+                "o_result_spans": Out(stream.Signature(span_layout())),
+                "o_results": Out(stream.Signature(word_layout())),
+                "i_written": In(stream.Signature(1)),
+                "o_completed": Out(stream.Signature(ERROR_BITS)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.engine = engine = Spmm(config.spmm)
+        instruction = Signal(instruction_layout())
+        command = Signal(command_layout(config.spmm))
+        passes = Signal(SIZE_BITS)
+        m.d.sync += passes.eq((instruction.tokens + (config.tile - 1)) >> exact_log2(config.tile))
+        parts = [
+            self._queue(m, "commands", engine.i_command, command),
+            self._inputs(m, engine, instruction),
+            self._settings(m, engine, instruction, passes),
+            *self._weights(m, engine, instruction, passes),
+            self._results(m, engine, instruction),
+        ]
+        table = self._table(m, engine, instruction)
+        error = Signal(ERROR_BITS)
+        ending = self._ending(m, engine, passes, error)
+        self._dispatch(m, instruction, command, error, parts, table, ending)
+        return m
+
+    def _queue(self, m: Module, name: str, target, *fields):
+        """Queue of jobs for a part, which are fields of the instruction, lowest bits first. Returns the entrance."""
+        m.submodules[name] = queue = StreamFIFO(target.payload.shape(), depth=COMMANDS_AHEAD)
+        connect(m, queue.o, target)
+        m.d.comb += Value.cast(queue.i.payload).eq(Cat(*(Value.cast(field) for field in fields)))
+        return queue.i
+
+    def _read(self, m: Module, reader: int, spans, words) -> None:
+        connect(m, spans, flipped(self.o_spans[reader]))
+        connect(m, flipped(self.i_words[reader]), words)
+
+    def _inputs(self, m: Module, engine, instruction):
+        """X, tile by tile: beats of a channel's tokens."""
+        words = self._config.tile // WORD_BYTES
+        m.submodules.input_spans = spans = TileSpans(self._config)
+        m.submodules.inputs = inputs = Assembler(most=words)
+        self._read(m, INPUTS, spans.o_spans, inputs.i_words)
+        tile = spans.o_tiles.payload
+        m.d.comb += [
+            inputs.i_beats.valid.eq(spans.o_tiles.valid),
+            spans.o_tiles.ready.eq(inputs.i_beats.ready),
+            inputs.i_beats.payload.count.eq(tile.channels),
+            inputs.i_beats.payload.words.eq(tile.words),
+            inputs.i_beats.payload.last_words.eq(tile.words),
+        ]
+        _join(m, inputs.o_beats, engine.i_inputs)
+        return self._queue(m, "input_jobs", spans.i_tensor, instruction.x, instruction.columns, instruction.tokens)
+
+    def _settings(self, m: Module, engine, instruction, passes: Signal):
+        m.submodules.settings = settings = Settings(self._config.spmm)
+        self._read(m, SETTINGS, settings.o_spans, settings.i_words)
+        connect(m, settings.o_rows, engine.i_rows)
+        return self._queue(m, "setting_jobs", settings.i_job, instruction.settings, instruction.rows, passes)
+
+    def _weights(self, m: Module, engine, instruction, passes: Signal):
+        entrances = []
+        address = instruction.weights
+        for index in range(self._config.spmm.rows):
+            m.submodules[f"weights_{index}"] = weights = WeightWords(self._config.spmm)
+            self._read(m, WEIGHTS + index, weights.o_spans, weights.i_words)
+            connect(m, weights.o_weights, engine.i_weights[index])
+            code = instruction.format[: len(weights.i_job.payload.format)]
+            entrances.append(self._queue(m, f"weight_jobs_{index}", weights.i_job, address, code, passes))
+            following = Signal(ADDRESS_BITS, name=f"weights_of_{index + 1}")
+            m.d.sync += following.eq(address + instruction.segment)
+            address = following
+        return entrances
+
+    def _table(self, m: Module, engine, instruction):
+        m.submodules.table = table = Serialiser(engine.i_table.payload.shape(), parts=WORD_BYTES)
+        spans = stream.Signature(span_layout()).create()
+        self._read(m, TABLE, spans, table.i)
+        connect(m, table.o, engine.i_table)
+        return self._queue(m, "table_jobs", flipped(spans), instruction.table, Const(TABLE_BYTES // WORD_BYTES, 28))
+
+    def _results(self, m: Module, engine, instruction):
+        m.submodules.results = results = Serialiser(word_layout(), parts=self._config.tile_step // WORD_BYTES)
+        m.submodules.result_spans = spans = TileSpans(self._config)
+        _join(m, engine.o_data, results.i)
+        connect(m, results.o, flipped(self.o_results))
+        connect(m, spans.o_spans, flipped(self.o_result_spans))
+        m.d.comb += spans.o_tiles.ready.eq(1)
+        return self._queue(m, "result_jobs", spans.i_tensor, instruction.y, instruction.rows, instruction.tokens)
+
+    def _ending(self, m: Module, engine, passes: Signal, error: Signal):
+        """Wait for the statistics and the tiles of each instruction in turn."""
+        m.submodules.endings = queue = StreamFIFO(ending_layout(), depth=2 * COMMANDS_AHEAD)
+        m.d.comb += [queue.i.payload.tiles.eq(passes), queue.i.payload.error.eq(error)]
+        tiles = Signal(SIZE_BITS)
+        # Tiles may be written before the statistics come.
+        taken = Signal()
+        written = nonzero(m, init=0, limit=(1 << SIZE_BITS) - 1, up=self.i_written.valid, down=taken, name="written")
+        m.d.comb += [self.o_completed.payload.eq(queue.o.payload.error), self.i_written.ready.eq(1)]
+        with m.FSM(name="ending"):
+            with m.State("WAIT"):
+                m.d.sync += tiles.eq(queue.o.payload.tiles)
+                with m.If(queue.o.valid):
+                    with m.If(queue.o.payload.error == SpmmError.NONE):
+                        m.next = "STATISTICS"
+                    with m.Else():
+                        m.next = "COMPLETE"
+            with m.State("STATISTICS"):
+                m.d.comb += engine.o_statistics.ready.eq(1)
+                with m.If(engine.o_statistics.valid):
+                    m.next = "TILES"
+            with m.State("TILES"):
+                m.d.comb += taken.eq(written)
+                with m.If(written):
+                    m.d.sync += tiles.eq(tiles - 1)
+                    with m.If(tiles == 1):
+                        m.next = "COMPLETE"
+            with m.State("COMPLETE"):
+                m.d.comb += self.o_completed.valid.eq(1)
+                with m.If(self.o_completed.ready):
+                    m.d.comb += queue.o.ready.eq(1)
+                    m.next = "WAIT"
+        return queue.i
+
+    def _dispatch(self, m: Module, instruction, command, error: Signal, parts, table, ending) -> None:
+        """Accept an instruction, check it, and give every part its job."""
+        table_loaded = Signal()
+        reason = rejection(m, self._config.spmm, command, table_loaded)
+        for name in command.shape().members:
+            bits = len(command[name])
+            if name == "spread":
+                continue
+            value = instruction[name]
+            # A size that does not fit becomes 0, and a code the largest one. Both are illegal.
+            instead = 0 if name in ("rows", "columns", "tokens") else (1 << bits) - 1
+            if name == "load_table":
+                m.d.comb += command[name].eq(value.any())
+            else:
+                m.d.comb += command[name].eq(Mux(value[bits:].any(), instead, value))
+        good = error == SpmmError.NONE
+        # Sums over the addresses of all row engines take a cycle each.
+        wait = Signal(range(self._config.spmm.rows + 2))
+        free = Signal()
+        m.d.comb += free.eq(Cat(part.ready for part in (*parts, table, ending)).all())
+        with m.FSM(name="dispatch"):
+            with m.State("IDLE"):
+                m.d.comb += self.i_instruction.ready.eq(1)
+                m.d.sync += [instruction.eq(self.i_instruction.payload), wait.eq(self._config.spmm.rows + 1)]
+                with m.If(self.i_instruction.valid):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += [error.eq(reason), wait.eq(wait - 1)]
+                with m.If(wait == 0):
+                    m.next = "DISPATCH"
+            with m.State("DISPATCH"), m.If(free):
+                m.d.comb += [part.valid.eq(good) for part in parts]
+                m.d.comb += [table.valid.eq(good & command.load_table), ending.valid.eq(1)]
+                with m.If(good & command.load_table):
+                    m.d.sync += table_loaded.eq(1)
+                m.next = "IDLE"
+
+
+def _join(m: Module, source, target) -> None:
+    """Connect streams whose payloads have equal bits and different shapes."""
+    m.d.comb += [
+        target.valid.eq(source.valid),
+        source.ready.eq(target.ready),
+        Value.cast(target.payload).eq(Value.cast(source.payload)),
+    ]

@@ -1,0 +1,159 @@
+"""Weight words of one row engine: from the memory to the engine's stream."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ....spec.formats import ceil_div, unsigned_bits
+from ....spec.memory import word_bytes
+from ....spec.program import WORD_BYTES
+from ....spec.spmm_command import FORMAT_CODES
+from ....spec.spmm_config import SpmmConfig
+from ....spec.weight_words import engine_word_shape
+from ...lib.streams import StreamRegister
+from ...spmm.product_streams import weights_layout
+from ..memory_streams import ADDRESS_BITS, WORD_BITS, span_layout, word_layout
+from .tile_spans import SIZE_BITS
+
+__all__ = ["WeightWords", "words_job_layout"]
+
+COUNT_BITS = 32
+"""Of the two numbers before the weight words of an engine."""
+
+
+def words_job_layout() -> data.StructLayout:
+    """Weight words at an address, in a format, which the engine takes ``passes`` times."""
+    return data.StructLayout(
+        {"address": ADDRESS_BITS, "format": unsigned_bits(len(FORMAT_CODES) - 1), "passes": SIZE_BITS}
+    )
+
+
+class WeightWords(wiring.Component):
+    """Reads the weight words of a product, once per pass, and divides words of the memory into weight words.
+
+    Parameters
+    ----------
+    config : SpmmConfig
+
+    Members
+    -------
+    i_job : In(stream(words_job_layout))
+        Accepted with its last weight word.
+    o_spans : Out(stream(span_layout))
+    i_words : In(stream(word_layout))
+    o_weights : Out(stream(weights_layout))
+    """
+
+    def __init__(self, config: SpmmConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_job": In(stream.Signature(words_job_layout())),
+                "o_spans": Out(stream.Signature(span_layout())),
+                "i_words": In(stream.Signature(word_layout())),
+                "o_weights": Out(stream.Signature(weights_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        job = self.i_job.payload
+        count = Signal(COUNT_BITS)  # weight words of a pass
+        filled = Signal(COUNT_BITS)  # words of the memory of a pass
+        reading = Signal()  # the words of the passes
+        spans_left = Signal(SIZE_BITS)
+        passes_left = Signal(SIZE_BITS)
+        pass_done = self._divide(m, count, reading)
+        with m.If(self.o_spans.ready):
+            m.d.sync += self.o_spans.valid.eq(0)
+        header = Signal()
+        with m.If(header):
+            m.d.comb += self.i_words.ready.eq(1)
+        with m.FSM(name="job"):
+            with m.State("IDLE"), m.If(self.i_job.valid & ~self.o_spans.valid):
+                m.d.sync += [
+                    self.o_spans.valid.eq(1),
+                    self.o_spans.payload.address.eq(job.address),
+                    self.o_spans.payload.words.eq(1),
+                    spans_left.eq(job.passes),
+                    passes_left.eq(job.passes),
+                ]
+                m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.comb += header.eq(1)
+                m.d.sync += Cat(count, filled).eq(Value.cast(self.i_words.payload))
+                with m.If(self.i_words.valid):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(count == 0):
+                    m.d.comb += self.i_job.ready.eq(1)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.sync += reading.eq(1)
+                    m.next = "PASSES"
+            with m.State("PASSES"):
+                with m.If(~self.o_spans.valid & (spans_left != 0)):
+                    m.d.sync += [
+                        self.o_spans.valid.eq(1),
+                        self.o_spans.payload.address.eq(job.address + WORD_BYTES),
+                        self.o_spans.payload.words.eq(filled),
+                        spans_left.eq(spans_left - 1),
+                    ]
+                with m.If(pass_done):
+                    m.d.sync += passes_left.eq(passes_left - 1)
+                    with m.If(passes_left == 1):
+                        m.d.comb += self.i_job.ready.eq(1)
+                        m.d.sync += reading.eq(0)
+                        m.next = "IDLE"
+        return m
+
+    def _divide(self, m: Module, count: Signal, reading: Signal) -> Signal:
+        """Divide words into weight words. Returns whether the last one of a pass leaves."""
+        config, job = self._config, self.i_job.payload
+        sizes = {FORMAT_CODES[item]: word_bytes(engine_word_shape(config, item).bits) for item in config.formats}
+        most = ceil_div(max(sizes.values()), WORD_BYTES)
+        m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
+        wiring.connect(m, register.o, wiring.flipped(self.o_weights))
+        # ``held`` has ``level`` words. It is full with one, or with all that a wide weight word takes.
+        held = Signal(WORD_BITS * most)
+        level = Signal(range(most + 1))
+        needed = Signal.like(level)
+        parts = Signal(range(WORD_BYTES))  # weight words that have left the word
+        last_part = Signal()
+        full = Signal()
+        give = Signal()
+        last = Signal()
+        given = Signal(COUNT_BITS)
+        shift = Signal(WORD_BITS)
+        m.d.comb += [needed.eq(1), last_part.eq(1), shift.eq(held)]
+        with m.Switch(job.format):
+            for code, size in sizes.items():
+                with m.Case(code):
+                    if size > WORD_BYTES:
+                        m.d.comb += needed.eq(size // WORD_BYTES)
+                    elif size < WORD_BYTES:
+                        m.d.comb += last_part.eq(parts == WORD_BYTES // size - 1)
+                        m.d.comb += shift.eq(held[8 * size : WORD_BITS])
+        m.d.comb += [
+            full.eq(level == needed),
+            register.i.valid.eq(full & reading),
+            register.i.payload.eq(held),
+            give.eq(register.i.valid & register.i.ready),
+            last.eq(given == count - 1),
+        ]
+        empties = give & (last_part | last)
+        fills = Signal()
+        with m.If(reading):
+            m.d.comb += self.i_words.ready.eq(~full | empties)
+        m.d.comb += fills.eq(reading & self.i_words.valid & self.i_words.ready)
+        with m.If(give):
+            m.d.sync += [
+                held[:WORD_BITS].eq(shift),
+                parts.eq(Mux(empties, 0, parts + 1)),
+                given.eq(Mux(last, 0, given + 1)),
+            ]
+        m.d.sync += level.eq(Mux(empties, 0, level) + fills)
+        for place in range(most):
+            with m.If(fills & (Mux(empties, 0, level) == place)):
+                m.d.sync += held[WORD_BITS * place : WORD_BITS * (place + 1)].eq(Value.cast(self.i_words.payload))
+        return give & last

@@ -1,0 +1,313 @@
+"""Constants of an encoder in the memory: weights, tables, parameters of LayerNorms, embeddings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...golden.encoder import Encoder, Product
+from ...golden.lib.integer import Int8
+from ...golden.machine import PARAMETERS
+from ...golden.spmm.engine import Weights
+from ...golden.spmm.matrices import canonical
+from ...golden.spmm.packing import PackedWeights, pack, unpack
+from ...golden.vector.layer_norm import LayerNorm
+from ...golden.weight_memory import matrix_bytes
+from ...spec.base import check_range
+from ...spec.coprocessor_config import CoprocessorConfig
+from ...spec.errors import InputError
+from ...spec.memory import row_bytes
+from ...spec.program import Region
+from ...spec.schedule import row_steps
+from ...spec.spmm_command import FORMAT_CODES, Activation
+from ...spec.spmm_config import SpmmConfig, WeightFormat
+from .builder import Space
+
+__all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "encoder_constants"]
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductPlace:
+    """A product without X and Y: fields of its instruction.
+
+    Attributes
+    ----------
+    rows, columns : int
+    body : dict of str to int
+    macs : int
+        Weights that are not 0, which are multiplied for every token.
+    """
+
+    rows: int
+    columns: int
+    body: dict[str, int]
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsPlace:
+    """Rows of channels, to gather from."""
+
+    address: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormPlace:
+    """Fields of the instruction of a LayerNorm."""
+
+    channels: int
+    body: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlaces:
+    """One layer.
+
+    Attributes
+    ----------
+    projections : tuple of ProductPlace
+        Q, K and V of each head of a group of heads, one product for each group.
+    intermediate : tuple of ProductPlace
+        One for each class of channels.
+    """
+
+    projections: tuple[ProductPlace, ...]
+    attention_output: ProductPlace
+    attention_norm: NormPlace
+    intermediate: tuple[ProductPlace, ...]
+    output: ProductPlace
+    output_norm: NormPlace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """An encoder in the region CONSTANTS.
+
+    Attributes
+    ----------
+    data : (bytes,) uint8
+    space : Space
+        What lies where.
+    head_dim : int
+        Channels of a head, rounded up to a multiple of 8. The channels that are added have weights of 0.
+    heads : int
+        Heads of a layer.
+    group : int
+        Heads of a group.
+    words, places : RowsPlace
+        The embeddings.
+    embedding_norm, projection, layers, classifier
+        As in :class:`~thresher.golden.encoder.Encoder`.
+    """
+
+    data: Bytes
+    space: Space
+    head_dim: int
+    heads: int
+    group: int
+    words: RowsPlace
+    places: RowsPlace
+    embedding_norm: NormPlace
+    projection: ProductPlace | None
+    layers: tuple[LayerPlaces, ...]
+    classifier: tuple[ProductPlace, ...]
+
+
+class _Writer:
+    """Fills the region."""
+
+    def __init__(self, config: CoprocessorConfig, weight_format: WeightFormat | None):
+        self.space = Space(Region.CONSTANTS)
+        self._config = config
+        self._format = weight_format
+        self._parts: list[Bytes] = []
+
+    def data(self) -> Bytes:
+        return np.concatenate(self._parts)
+
+    def add(self, name: str, data: Bytes) -> int:
+        self._parts.append(np.pad(data, (0, -len(data) % 8)))
+        return self.space.allocate(name, len(data))
+
+    def rows(self, name: str, x: Int8) -> RowsPlace:
+        place = self.add(name, np.pad(x, ((0, 0), (0, row_bytes(x.shape[1]) - x.shape[1]))).view(np.uint8).ravel())
+        return RowsPlace(address=place, rows=len(x))
+
+    def norm(self, name: str, norm: LayerNorm) -> NormPlace:
+        parameters = np.zeros(norm.channels, PARAMETERS)
+        for field in parameters.dtype.names or ():
+            parameters[field] = getattr(norm, field)
+        place = self.add(name, parameters.view(np.uint8))
+        return NormPlace(
+            channels=norm.channels, body={"parameters": place, "shift": norm.shift, "epsilon": norm.epsilon}
+        )
+
+    def product(self, name: str, product: Product) -> ProductPlace:
+        config = self._config.spmm
+        packed = _packed(config, product.weights, self._format)
+        if packed.rows > config.max_rows or packed.columns > config.max_columns:
+            raise InputError(
+                f"{name} has {packed.rows} rows and {packed.columns} columns, but the engine takes at most "
+                f"{config.max_rows} and {config.max_columns}: choose a larger preset"
+            )
+        image = matrix_bytes(config, packed, product.bias, product.multiplier, product.shift)
+        body = {
+            "settings": self.add(f"{name}.settings", image.settings),
+            "weights": self.add(f"{name}.weights", image.words),
+            "segment": image.segment,
+            "format": FORMAT_CODES[packed.format],
+            "activation": int(Activation.NONE if product.table is None else Activation.TABLE),
+        }
+        if product.table is not None:
+            body |= {"table": self.add(f"{name}.table", product.table.view(np.uint8)), "load_table": 1}
+        return ProductPlace(
+            rows=packed.rows, columns=packed.columns, body=body, macs=int(np.count_nonzero(packed.values))
+        )
+
+
+def _packed(config: SpmmConfig, weights: Weights, weight_format: WeightFormat | None) -> PackedWeights:
+    """Pack in a format, or in the one with the least cycles, and of those with the fewest bytes."""
+    matrix = unpack(weights) if isinstance(weights, PackedWeights) else weights
+    candidates = []
+    for item in config.formats if weight_format is None else (weight_format,):
+        try:
+            candidates.append(pack(matrix, item, banks=config.banks, kept=config.kept, group=config.group))
+        except InputError:
+            if weight_format is not None:
+                raise
+
+    def cost(packed: PackedWeights) -> tuple[int, int]:
+        return sum(row_steps(config, packed.format, packed.lengths.tolist(), spread=False)), packed.bytes
+
+    return min(candidates, key=cost)
+
+
+def _dense(weights: Weights) -> Int8:
+    matrix = unpack(weights) if isinstance(weights, PackedWeights) else weights
+    return canonical(matrix).to_dense()
+
+
+def _head_rows(heads: int, hidden: int) -> NDArray[np.int64]:
+    """Rows of the projections in the order Q, K and V of each head, (heads, 3, d); −1 for rows of zeros."""
+    dim = hidden // heads
+    rows = np.full((heads, 3, row_bytes(dim)), -1, np.int64)
+    rows[:, :, :dim] = np.arange(3 * hidden).reshape(3, heads, dim).swapaxes(0, 1)
+    return rows
+
+
+def _with_rows(product: Product, rows: NDArray[np.int64]) -> Product:
+    """Some rows of a product; −1 for a row of zeros."""
+    there = rows >= 0
+    return Product(
+        weights=np.where(there[:, None], _dense(product.weights)[rows], np.int8(0)),
+        bias=np.where(there, product.bias[rows], 0),
+        multiplier=np.where(there, product.multiplier[rows], 0),
+        shift=np.where(there, product.shift[rows], 0),
+        table=product.table,
+    )
+
+
+def _with_columns(product: Product, heads: int) -> Product:
+    """A product whose input has the channels of each head rounded up to a multiple of 8."""
+    weights = _dense(product.weights)
+    rows, columns = weights.shape
+    dim = columns // heads
+    wide = np.zeros((rows, heads, row_bytes(dim)), np.int8)
+    wide[:, :, :dim] = weights.reshape(rows, heads, dim)
+    return Product(
+        weights=wide.reshape(rows, -1),
+        bias=product.bias,
+        multiplier=product.multiplier,
+        shift=product.shift,
+        table=product.table,
+    )
+
+
+def encoder_constants(
+    config: CoprocessorConfig, encoder: Encoder, *, weight_format: WeightFormat | None = None, group: int = 1
+) -> Constants:
+    """Put an encoder into memory.
+
+    Parameters
+    ----------
+    config : CoprocessorConfig
+    encoder : Encoder
+    weight_format : WeightFormat, optional
+        Of all matrices. By default each takes the engine's format with the least cycles.
+    group : int
+        Heads whose projections are one product.
+
+    Raises
+    ------
+    ConfigError
+        ``group`` is not from 1 to the number of heads.
+    InputError
+        The encoder does not fit the units, or a matrix does not fit the format.
+    """
+    writer = _Writer(config, weight_format)
+    hidden = len(encoder.output_shift)
+    head_dim = hidden // encoder.heads
+    _check_fits(config, encoder, hidden, group)
+    groups: Sequence[NDArray[np.int64]] = [
+        rows.ravel() for rows in np.split(_head_rows(encoder.heads, hidden), range(group, encoder.heads, group))
+    ]
+    words, places = writer.rows("words", encoder.words), writer.rows("places", encoder.places)
+    embedding_norm = writer.norm("embedding.norm", encoder.embedding_norm)
+    projection = None
+    if encoder.projection is not None:
+        projection = writer.product("embedding.projection", encoder.projection)
+    layers = [
+        LayerPlaces(
+            projections=tuple(
+                writer.product(f"layer {number}.heads {index * group}", _with_rows(layer.projections, rows))
+                for index, rows in enumerate(groups)
+            ),
+            attention_output=writer.product(
+                f"layer {number}.attention output", _with_columns(layer.attention_output, encoder.heads)
+            ),
+            attention_norm=writer.norm(f"layer {number}.attention norm", layer.attention_norm),
+            intermediate=tuple(
+                writer.product(f"layer {number}.intermediate {index}", product)
+                for index, product in enumerate(layer.intermediate)
+            ),
+            output=writer.product(f"layer {number}.output", layer.output),
+            output_norm=writer.norm(f"layer {number}.output norm", layer.output_norm),
+        )
+        for number, layer in enumerate(encoder.layers)
+    ]
+    classifier = tuple(
+        writer.product(f"classifier {number}", product) for number, product in enumerate(encoder.classifier)
+    )
+    return Constants(
+        data=writer.data(),
+        space=writer.space,
+        head_dim=row_bytes(head_dim),
+        heads=encoder.heads,
+        group=group,
+        words=words,
+        places=places,
+        embedding_norm=embedding_norm,
+        projection=projection,
+        layers=tuple(layers),
+        classifier=classifier,
+    )
+
+
+def _check_fits(config: CoprocessorConfig, encoder: Encoder, hidden: int, group: int) -> None:
+    check_range("group", group, 1, encoder.heads)
+    head_dim = row_bytes(hidden // encoder.heads)
+    channels = max(hidden, encoder.words.shape[1], 3 * head_dim * group)
+    if channels > config.vector.max_channels:
+        raise InputError(
+            f"the vector unit must take {channels} channels, but takes at most {config.vector.max_channels}: "
+            "choose a larger preset"
+        )
+    if head_dim > config.attention.max_head_dim:
+        raise InputError(
+            f"heads have {head_dim} dimensions, but the attention core takes at most "
+            f"{config.attention.max_head_dim}: choose a larger preset"
+        )

@@ -1,0 +1,195 @@
+"""A model as a program of a co-processor, in files."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..model.compiler import EncoderProgram, encoder_constants, encoder_program, listing
+from ..model.load import Model, calibration_sentences
+from ..model.ranges import Method
+from ..spec.attention_command import HeadCommand
+from ..spec.errors import InputError
+from ..spec.files import check_writable, write_whole
+from ..spec.hazards import check_order
+from ..spec.program import Region
+from .coprocessor import Coprocessor, WholeEncoder
+from .report import Report
+from .steps import Steps
+
+__all__ = ["CompileReport", "compile_model", "program_of"]
+
+FILES = ("constants.bin", "program.bin", "listing.txt", "encoder.json")
+VERSION = 1
+"""Of the layout of encoder.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileReport(Report):
+    """Result of :func:`compile_model`.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds :data:`FILES`.
+    lengths : tuple of int
+        Tokens of each text.
+    instructions : int
+    weight_macs : int
+        Multiplications by weights that are not 0, for all tokens.
+    regions : dict of str to int
+        Bytes of each region of the memory.
+    files : tuple of Path
+    """
+
+    folder: Path
+    model: str
+    weights: str | None
+    lengths: tuple[int, ...]
+    instructions: int
+    weight_macs: int
+    regions: dict[str, int]
+    files: tuple[Path, ...]
+
+
+def program_of(
+    whole: WholeEncoder, coprocessor: Coprocessor, lengths: Sequence[int], *, group: int, rho: float, tau: float
+):
+    """Constants and program of an encoder.
+
+    Returns
+    -------
+    constants : Constants
+    program : EncoderProgram
+        Proved to end, and to give the same result in every order.
+
+    Raises
+    ------
+    ThresherError
+        Encoder, texts and hardware do not fit together, or a threshold is out of range.
+    """
+    config, integer = whole.config, coprocessor.integer
+    head_dim = len(integer.golden.output_shift) // integer.golden.heads
+
+    def commands(layer: int, length: int) -> HeadCommand:
+        scales = integer.attention.layers[layer]
+        return scales.command(config.attention, length=length, head_dim=head_dim, rho=rho, tau=tau)
+
+    weight_format = whole.stored_format
+    constants = encoder_constants(config, integer.golden, weight_format=weight_format, group=group)
+    program = encoder_program(config, constants, lengths, commands)
+    check_order(config, program.instructions)
+    return constants, program
+
+
+def compile_model(
+    model: Model,
+    folder: Path,
+    *,
+    whole: WholeEncoder,
+    lengths: Sequence[int],
+    group: int = 1,
+    rho: float = -1.0,
+    tau: float = 0.0,
+    calibration: Path | None = None,
+    method: Method = "min-max",
+    percentile: float = 99.99,
+    steps: Steps | None = None,
+) -> CompileReport:
+    """Quantise a model, and write program, constants, listing and description.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+        Gets :data:`FILES`, all or none. It is made if necessary.
+    whole : WholeEncoder
+        How the encoder is put into integers, and the hardware.
+    lengths : sequence of int
+        Tokens of each text of a run.
+    group : int
+        See :func:`~thresher.model.compiler.constants.encoder_constants`.
+    rho, tau : float
+        Block and head threshold of every head.
+    calibration : Path, optional
+        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
+    method, percentile
+        See :func:`~thresher.model.integer.encoder.integer_encoder`.
+
+    Raises
+    ------
+    ThresherError
+        Model, hardware, texts and settings do not fit together, or the folder cannot be written.
+    """
+    steps = steps or Steps()
+    whole.check_fits(model.config)
+    longest = model.config.max_length
+    if lengths and max(lengths) > longest:
+        raise InputError(f"texts must have at most {longest} tokens for this model, not {max(lengths)}")
+    paths = {name: folder / name for name in FILES}
+    check_writable(*paths.values())
+    steps.tell("quantising")
+    sentences = calibration_sentences(calibration)
+    coprocessor = whole.coprocessor(model, sentences, method=method, percentile=percentile)
+    steps.tell("compiling")
+    constants, program = program_of(whole, coprocessor, lengths, group=group, rho=rho, tau=tau)
+    regions = {"CONSTANTS": len(constants.data)} | {
+        region.name: space.size for region, space in sorted(program.spaces.items())
+    }
+    contents = {
+        "constants.bin": constants.data.tobytes(),
+        "program.bin": program.data,
+        "listing.txt": listing(program, constants).encode(),
+    }
+    description = {
+        "version": VERSION,
+        "model": str(model.folder),
+        "weights": whole.pruning,
+        "configuration": json.loads(whole.config.to_json()),
+        "hash": whole.config.hash(),
+        "lengths": list(lengths),
+        "rho": rho,
+        "tau": tau,
+        "regions": regions,
+        "input": _names(program, Region.INPUT),
+        "output": _output(model, coprocessor, program),
+        "tags": list(program.tags),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
+    }
+    contents["encoder.json"] = (json.dumps(description, indent=1) + "\n").encode()
+    write_whole({paths[name]: data for name, data in contents.items()})
+    return CompileReport(
+        folder=folder,
+        model=str(model.folder),
+        weights=whole.pruning,
+        lengths=tuple(lengths),
+        instructions=len(program.instructions),
+        weight_macs=program.weight_macs,
+        regions=regions,
+        files=tuple(paths.values()),
+    )
+
+
+def _names(program: EncoderProgram, region: Region) -> list[dict[str, Any]]:
+    """What lies in a region: names, offsets and sizes in bytes."""
+    base = region << 30
+    return [{"name": name, "offset": start - base, "bytes": size} for name, start, size in program.spaces[region].names]
+
+
+def _output(model: Model, coprocessor: Coprocessor, program: EncoderProgram) -> dict[str, Any]:
+    """How to read the region OUTPUT."""
+    integer = coprocessor.integer
+    places = _names(program, Region.OUTPUT)
+    if program.classes:
+        return {
+            "kind": "scores",
+            "layout": "TILES",
+            "classes": program.classes,
+            "labels": list(model.config.labels),
+            "scale": float(integer.output_scale),
+            "places": places,
+        }
+    scales = integer.output_scale * 2.0**integer.golden.output_shift
+    return {"kind": "sums", "channels": program.channels, "scales": scales.tolist(), "places": places}

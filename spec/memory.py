@@ -1,0 +1,115 @@
+"""Sizes of what a program's instructions read and write."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .coprocessor_config import CoprocessorConfig
+from .formats import ceil_div
+from .program import VECTOR_FIELDS, WORD_BYTES, Instruction, Layout
+
+__all__ = [
+    "INDEX_BYTES",
+    "PARAMETER_BYTES",
+    "SETTING_BYTES",
+    "SUM_BYTES",
+    "TABLE_BYTES",
+    "Place",
+    "operand",
+    "row_bytes",
+    "tensor_spans",
+    "tile_widths",
+    "tiles_bytes",
+    "whole_words",
+    "word_bytes",
+]
+
+Span = tuple[int, int]
+"""Address and number of bytes."""
+
+SETTING_BYTES = 16
+"""Of the settings of a row of W."""
+TABLE_BYTES = 256
+"""Of an activation table."""
+PARAMETER_BYTES = 8
+"""Of the parameters of a channel of a LayerNorm."""
+INDEX_BYTES = 4
+"""Of an index of the layout GATHER."""
+SUM_BYTES = 8
+"""Of the sum of a channel."""
+
+
+def whole_words(size: int) -> int:
+    """A number of bytes, rounded up to whole words of the memory."""
+    return ceil_div(size, WORD_BYTES) * WORD_BYTES
+
+
+def tile_widths(config: CoprocessorConfig, tokens: int) -> Iterator[tuple[int, int]]:
+    """Tokens of each tile of a tensor in the layout TILES: those it has, and those it has room for."""
+    for start in range(0, tokens, config.tile):
+        count = min(config.tile, tokens - start)
+        yield count, ceil_div(count, config.tile_step) * config.tile_step
+
+
+def tiles_bytes(config: CoprocessorConfig, channels: int, tokens: int) -> int:
+    """Bytes of a tensor in the layout TILES."""
+    return channels * sum(width for _, width in tile_widths(config, tokens))
+
+
+def row_bytes(channels: int) -> int:
+    """Bytes of a token's row in a segment of the layout ROWS."""
+    return whole_words(channels)
+
+
+def word_bytes(bits: int) -> int:
+    """Bytes of a weight word of this many bits in memory: a power of two up to 8, or whole words of the memory."""
+    size = ceil_div(bits, 8)
+    return 1 << (size - 1).bit_length() if size <= WORD_BYTES else whole_words(size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a tensor of C channels and N tokens lies.
+
+    Attributes
+    ----------
+    layout : Layout
+    address : int
+    segment, segment_tokens : int
+        Channels of a segment, and tokens between two segments, in the layout ROWS.
+    index, rows : int
+        Address of the indices of the layout GATHER, and number of rows that they choose from.
+    """
+
+    layout: Layout
+    address: int
+    segment: int = 0
+    segment_tokens: int = 0
+    index: int = 0
+    rows: int = 0
+
+
+def operand(instruction: Instruction, name: str) -> Place:
+    """Place of the operand x or y, or of the result z, of a VECTOR instruction with legal layouts."""
+    body = dict.fromkeys(VECTOR_FIELDS, 0) | dict(instruction.body)
+    prefix = "z_" if name == "z" else ""
+    return Place(
+        layout=Layout(body[f"{name}_layout"]),
+        address=body[name],
+        segment=body[f"{prefix}segment"],
+        segment_tokens=body[f"{prefix}segment_tokens"],
+        index=body.get(f"{name}_index", 0),
+        rows=body.get(f"{name}_rows", 0),
+    )
+
+
+def tensor_spans(config: CoprocessorConfig, place: Place, channels: int, tokens: int) -> list[Span]:
+    """Contiguous parts of a tensor; all rows, and the indices, of the layout GATHER."""
+    if place.layout is Layout.TILES:
+        return [(place.address, tiles_bytes(config, channels, tokens))]
+    if place.layout is Layout.GATHER:
+        return [(place.index, whole_words(tokens * INDEX_BYTES)), (place.address, place.rows * row_bytes(channels))]
+    width = row_bytes(place.segment)
+    return [
+        (place.address + number * place.segment_tokens * width, tokens * width)
+        for number in range(ceil_div(channels, place.segment))
+    ]

@@ -1,0 +1,81 @@
+"""``thresher compile``: files, and bad input."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from thresher.golden.machine import Machine
+from thresher.golden.memory import Memory
+from thresher.spec import CoprocessorConfig
+from thresher.spec.program import Region
+
+from .runner import invoke, refused
+
+FILES = ["constants.bin", "encoder.json", "listing.txt", "program.bin"]
+
+
+def compiled(folder, *options: object) -> dict:
+    result = invoke("compile", "-o", folder, "--preset", "tiny", *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.slow
+def test_compile(tmp_path):
+    told = compiled(tmp_path / "deep" / "out", "--lengths", "5,3")
+    folder = tmp_path / "deep" / "out"
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    description = json.loads((folder / "encoder.json").read_text())
+    for name, expected in description["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
+    program = (folder / "program.bin").read_bytes()
+    assert len(program) == 64 * told["instructions"]
+    assert (folder / "constants.bin").stat().st_size == told["regions"]["CONSTANTS"] > 1 << 20
+    assert (told["lengths"], told["weights"]) == ([5, 3], None)
+
+    # The files are all that the golden model needs.
+    config = CoprocessorConfig.from_json(json.dumps(description["configuration"]))
+    assert config.hash() == description["hash"]
+    regions = {region: np.zeros(description["regions"][region.name], np.uint8) for region in Region}
+    regions[Region.CONSTANTS] = np.fromfile(folder / "constants.bin", np.uint8)
+    outcome = Machine(config, Memory(regions=regions)).run(program)
+    assert outcome.fault is None
+    (scores,) = description["output"]["places"]
+    found = regions[Region.OUTPUT][scores["offset"] :][: scores["bytes"]].view(np.int8)
+    assert not found.reshape(2, -1)[:, 2:].any()  # padding
+    assert found.reshape(2, -1)[:, :2].any()
+
+
+@pytest.mark.slow
+def test_pruned_weights_are_smaller(tmp_path):
+    dense = compiled(tmp_path / "dense", "--lengths", "4")
+    pruned = compiled(tmp_path / "pruned", "--lengths", "4", "--format", "csr-delta", "--weight-sparsity", 0.75)
+    assert pruned["weight_macs"] < 0.3 * dense["weight_macs"]
+    assert pruned["weights"] == "csr-delta 0.75"
+
+
+def test_the_table(tmp_path):
+    result = invoke("compile", "-o", tmp_path, "--preset", "tiny", "--lengths", "4")
+    assert result.exit_code == 0, result.stderr
+    assert "1 text, 4 tokens" in result.stdout
+    assert "proved" in result.stdout
+    assert "SCRATCH" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lengths", "4,x"], "--lengths must be numbers"),
+        (["--lengths", "4,0"], "from 1 to 64 tokens"),
+        (["--lengths", "65"], "from 1 to 64 tokens"),
+        (["--lengths", "1000"], "at most 512 tokens for this model"),
+        (["--group", 3], "group=3"),
+        (["--rho", 2], "rho"),
+        (["--weight-sparsity", 0.5], "--format"),
+        (["--weights", "missing.safetensors"], "missing.safetensors"),
+    ],
+)
+def test_bad_input(tmp_path, options, message):
+    assert message in refused("compile", "-o", tmp_path / "out", "--preset", "tiny", *options)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,62 @@
+"""CoprocessorConfig: what is refused, and JSON in and out."""
+
+import dataclasses
+import json
+
+import pytest
+from thresher.spec import COPROCESSOR_PRESETS, ConfigError, CoprocessorConfig, coprocessor_preset
+
+TINY = COPROCESSOR_PRESETS["tiny"]
+
+
+@pytest.mark.parametrize("config", COPROCESSOR_PRESETS.values(), ids=COPROCESSOR_PRESETS)
+def test_json_gives_the_same_configuration(config):
+    assert CoprocessorConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cores", 0),
+        ("cores", 9),
+        ("cores", 1.0),
+        ("spmm", None),
+        ("spmm", {"rows": 1}),
+        ("attention", {}),
+        ("vector", 8),
+        ("vector", {"lanes": 8, "size": 3}),
+    ],
+)
+def test_illegal_fields_are_rejected(field, value):
+    with pytest.raises(ConfigError, match="is not allowed: ") as caught:
+        dataclasses.replace(TINY, **{field: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("unit", "changes", "field"),
+    [
+        ("spmm", {"lanes": 16, "drain_lanes": 4}, "spmm.drain_lanes"),
+        ("spmm", {"max_rows": 65536}, "spmm.max_rows"),
+        ("spmm", {"max_columns": 65536}, "spmm.max_columns"),
+        ("spmm", {"max_tokens": 65536}, "spmm.max_tokens"),
+        ("vector", {"lanes": 4}, "vector.lanes"),
+    ],
+)
+def test_units_that_do_not_fit_together_are_rejected(unit, changes, field):
+    other = dataclasses.replace(getattr(TINY, unit), **changes)
+    with pytest.raises(ConfigError) as caught:
+        dataclasses.replace(TINY, **{unit: other})
+    assert caught.value.field == field
+
+
+def test_json_names_a_fault_in_a_unit():
+    fields = json.loads(TINY.to_json())
+    fields["spmm"]["lanes"] = 7
+    with pytest.raises(ConfigError, match="lanes=7"):
+        CoprocessorConfig.from_json(json.dumps(fields))
+
+
+def test_a_policy_reaches_the_attention_cores():
+    assert coprocessor_preset("tiny", policy="hdp").attention.policy["score"] == "approx"
+    assert coprocessor_preset("tiny") == TINY
