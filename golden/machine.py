@@ -8,11 +8,12 @@ import numpy as np
 
 from ..spec.attention_command import CommandError, HeadCommand
 from ..spec.coprocessor_config import CoprocessorConfig
-from ..spec.errors import InputError
+from ..spec.errors import CommandValueError, InputError
 from ..spec.memory import PARAMETER_BYTES, TABLE_BYTES, Place, operand, row_bytes
 from ..spec.program import (
     INSTRUCTION_BYTES,
     UNITS,
+    AttentionError,
     FaultCode,
     Instruction,
     Layout,
@@ -238,10 +239,14 @@ class Machine:
             output_shift=item.output_shift,
         )
         if not item.heads:
-            raise _Stopped(FaultCode.COMMAND, "the run has no heads")
+            raise _Stopped(FaultCode.COMMAND, "the run has no heads", AttentionError.HEADS)
         error = command.rejection(config.attention)
         if error is not CommandError.NONE:
             raise _Stopped(FaultCode.COMMAND, f"the attention core rejects the command: {error.name}", error)
+        try:
+            command.check_encodable(config.attention)
+        except CommandValueError as wrong:
+            raise _Stopped(FaultCode.COMMAND, str(wrong), AttentionError.FIELD) from None
 
         def place(start: int) -> Place:
             return Place(layout=Layout.ROWS, address=start, segment=item.head_dim)

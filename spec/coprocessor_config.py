@@ -25,7 +25,7 @@ class CoprocessorConfig(Configuration):
     spmm : SpmmConfig
         The product engine. ``drain_lanes`` must be a multiple of 8, so that its results fill words of the memory.
     attention : AttentionConfig
-        Every attention core.
+        Every attention core. It must have 8 lanes, so that a word of the memory is one of its beats.
     vector : VectorConfig
         The vector unit. It must have 8 lanes, so that a word of the memory holds one channel of a group of tokens.
     cores : int
@@ -48,8 +48,9 @@ class CoprocessorConfig(Configuration):
         check_range("cores", self.cores, 1, 8)
         if self.spmm.drain_lanes % WORD_BYTES:
             raise ConfigError("spmm.drain_lanes", self.spmm.drain_lanes, f"must be a multiple of {WORD_BYTES}")
-        if self.vector.lanes != WORD_BYTES:
-            raise ConfigError("vector.lanes", self.vector.lanes, f"must be {WORD_BYTES} in a co-processor")
+        for name in ("attention", "vector"):
+            if (lanes := getattr(self, name).lanes) != WORD_BYTES:
+                raise ConfigError(f"{name}.lanes", lanes, f"must be {WORD_BYTES} in a co-processor")
         for name in ("max_rows", "max_columns", "max_tokens"):
             if (size := getattr(self.spmm, name)) > LIMIT:
                 raise ConfigError(f"spmm.{name}", size, f"must be at most {LIMIT} in a co-processor")

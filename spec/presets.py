@@ -94,9 +94,9 @@ COPROCESSOR_PRESETS = {
     # For an ASIC tile or a large FPGA.
     "server": CoprocessorConfig(
         spmm=SPMM_PRESETS["server"],
-        attention=PRESETS["server"],
+        attention=dataclasses.replace(PRESETS["server"], lanes=8, predictor_lanes=64, output_lanes=8),
         vector=VectorConfig(lanes=8, max_channels=1024),
-        cores=2,
+        cores=8,
     ),
 }
 

@@ -27,6 +27,7 @@ __all__ = [
     "UNITS",
     "VECTOR_FIELDS",
     "WORD_BYTES",
+    "AttentionError",
     "FaultCode",
     "Instruction",
     "Layout",
@@ -96,6 +97,20 @@ class FaultCode(IntEnum):
     """The bus answers with an error."""
     WATCHDOG = 6
     """No unit completed an instruction in time."""
+
+
+class AttentionError(IntEnum):
+    """Why ATTENTION is rejected. The first ones are those of
+    :class:`~thresher.spec.attention_command.CommandError`."""
+
+    NONE = 0
+    QUERY_LENGTH = 1
+    KEY_LENGTH = 2
+    HEAD_DIM = 3
+    FIELD = 4
+    """A field has more bits than the command of a head."""
+    HEADS = 5
+    """The run has no heads."""
 
 
 class Layout(IntEnum):

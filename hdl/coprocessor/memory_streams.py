@@ -1,6 +1,6 @@
 """Streams between units, movers, and the memory of a co-processor."""
 
-from amaranth import unsigned
+from amaranth import Module, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,7 @@ __all__ = [
     "burst_layout",
     "check_depth",
     "fault_layout",
+    "join",
     "read_beat_layout",
     "regions_layout",
     "span_layout",
@@ -164,3 +165,12 @@ class MemoryPort(wiring.Signature):
                 "written": In(stream.Signature(1)),
             }
         )
+
+
+def join(m: Module, source, target) -> None:
+    """Connect two streams whose payloads have equal bits, but different shapes."""
+    m.d.comb += [
+        target.valid.eq(source.valid),
+        source.ready.eq(target.ready),
+        Value.cast(target.payload).eq(Value.cast(source.payload)),
+    ]

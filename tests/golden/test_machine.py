@@ -8,7 +8,17 @@ from thresher.golden.machine import Machine
 from thresher.golden.memory import Memory
 from thresher.spec import InputError, SpmmError, VectorError, coprocessor_preset
 from thresher.spec.hazards import check_order
-from thresher.spec.program import UNITS, FaultCode, Instruction, Layout, Opcode, Region, VectorOperation, address
+from thresher.spec.program import (
+    UNITS,
+    AttentionError,
+    FaultCode,
+    Instruction,
+    Layout,
+    Opcode,
+    Region,
+    VectorOperation,
+    address,
+)
 
 from ..programs import RandomProgram
 
@@ -82,7 +92,8 @@ HEADS = {"q": SCRATCH, "k": SCRATCH, "v": SCRATCH, "o": SCRATCH + 512, "heads": 
         (Opcode.PRODUCT, PRODUCT | {"activation": 2}, FaultCode.COMMAND, SpmmError.TABLE, "TABLE"),
         (Opcode.PRODUCT, PRODUCT | {"x": SCRATCH + 1024}, FaultCode.ADDRESS, 0, "SCRATCH has 1024 bytes"),
         (Opcode.PRODUCT, PRODUCT | {"y": INPUT}, FaultCode.ADDRESS, 0, "INPUT is read-only"),
-        (Opcode.ATTENTION, {}, FaultCode.COMMAND, 0, "no heads"),
+        (Opcode.ATTENTION, {}, FaultCode.COMMAND, AttentionError.HEADS, "no heads"),
+        (Opcode.ATTENTION, HEADS | {"head_dim": 8, "rho": 256}, FaultCode.COMMAND, AttentionError.FIELD, "rho"),
         (Opcode.ATTENTION, HEADS, FaultCode.COMMAND, 3, "HEAD_DIM"),
         (Opcode.ATTENTION, HEADS | {"head_dim": 8, "o": INPUT}, FaultCode.ADDRESS, 0, "read-only"),
         (Opcode.VECTOR, {}, FaultCode.COMMAND, VectorError.CHANNELS, "CHANNELS"),

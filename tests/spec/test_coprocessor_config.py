@@ -41,6 +41,8 @@ def test_illegal_fields_are_rejected(field, value):
         ("spmm", {"max_columns": 65536}, "spmm.max_columns"),
         ("spmm", {"max_tokens": 65536}, "spmm.max_tokens"),
         ("vector", {"lanes": 4}, "vector.lanes"),
+        ("attention", {"lanes": 4}, "attention.lanes"),
+        ("attention", {"lanes": 16, "predictor_lanes": 16}, "attention.lanes"),
     ],
 )
 def test_units_that_do_not_fit_together_are_rejected(unit, changes, field):

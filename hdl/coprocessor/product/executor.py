@@ -13,7 +13,7 @@ from ....spec.spmm_command import SpmmError
 from ...lib.streams import StreamFIFO, nonzero, struct_layout
 from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
 from ...spmm.product_streams import command_layout
-from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
+from ..memory_streams import ADDRESS_BITS, join, span_layout, word_layout
 from .assembler import Assembler
 from .serialiser import Serialiser
 from .settings import Settings
@@ -128,7 +128,7 @@ class ProductExecutor(wiring.Component):
             inputs.i_beats.payload.words.eq(tile.words),
             inputs.i_beats.payload.last_words.eq(tile.words),
         ]
-        _join(m, inputs.o_beats, engine.i_inputs)
+        join(m, inputs.o_beats, engine.i_inputs)
         return self._queue(m, "input_jobs", spans.i_tensor, instruction.x, instruction.columns, instruction.tokens)
 
     def _settings(self, m: Module, engine, instruction, passes: Signal):
@@ -161,7 +161,7 @@ class ProductExecutor(wiring.Component):
     def _results(self, m: Module, engine, instruction):
         m.submodules.results = results = Serialiser(word_layout(), parts=self._config.tile_step // WORD_BYTES)
         m.submodules.result_spans = spans = TileSpans(self._config)
-        _join(m, engine.o_data, results.i)
+        join(m, engine.o_data, results.i)
         connect(m, results.o, flipped(self.o_results))
         connect(m, spans.o_spans, flipped(self.o_result_spans))
         m.d.comb += spans.o_tiles.ready.eq(1)
@@ -237,12 +237,3 @@ class ProductExecutor(wiring.Component):
                 with m.If(good & command.load_table):
                     m.d.sync += table_loaded.eq(1)
                 m.next = "IDLE"
-
-
-def _join(m: Module, source, target) -> None:
-    """Connect streams whose payloads have equal bits and different shapes."""
-    m.d.comb += [
-        target.valid.eq(source.valid),
-        source.ready.eq(target.ready),
-        Value.cast(target.payload).eq(Value.cast(source.payload)),
-    ]
