@@ -184,9 +184,7 @@ class VectorExecutor(wiring.Component):
             normaliser.i_operands.valid.eq(operands.valid & ~(stores | adds)),
             sums.i_operands.payload.eq(operands.payload),
             sums.i_operands.valid.eq(operands.valid & adds),
-            self.o_words.payload.eq(
-                Mux(item.operation == VectorOperation.SUM, operands.payload.y, operands.payload.x)
-            ),
+            self.o_words.payload.eq(Mux(item.operation == VectorOperation.SUM, operands.payload.y, operands.payload.x)),
             self.o_words.valid.eq(operands.valid & stores),
         ]
         with m.If(stores | adds):

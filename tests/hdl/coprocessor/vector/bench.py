@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from amaranth import Value
-from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 from thresher.hdl.coprocessor.memory_streams import span_layout
 from thresher.hdl.coprocessor.vector.executor import VectorExecutor
@@ -35,10 +34,30 @@ class Result:
 class Bench:
     """Runs instructions, one after the other.
 
-    Words are written when their span is done, so an early completion shows.
+    Parameters
+    ----------
+    config : CoprocessorConfig
+    regions : dict of Region to bytes
+        All bytes of the memory. They are copied.
+    seed : int
+    stall : float
+        Probability that a stream stalls in a cycle.
+    latency : int
+        Cycles from a read span to its first word.
+    fail_write : bool
+        Whether the memory reports an error for every span.
     """
 
-    def __init__(self, config: CoprocessorConfig, regions: Regions, *, seed: int, stall: float, latency: int = 0):
+    def __init__(
+        self,
+        config: CoprocessorConfig,
+        regions: Regions,
+        *,
+        seed: int,
+        stall: float,
+        latency: int = 0,
+        fail_write: bool = False,
+    ):
         self.dut = VectorExecutor(config)
         self.regions = {region: values.copy() for region, values in regions.items()}
         self.random = Random(seed)
@@ -46,10 +65,10 @@ class Bench:
         self.reads: deque[tuple[int, int]] = deque()  # cycle, word
         self.writes: deque[tuple[int, int]] = deque()  # address, words
         self.words: deque[int] = deque()
-        self.done: deque[int] = deque()
+        self.written = self.done = 0  # spans of this instruction
         self.spans = [0, 0]
         self.cycle = 0
-        self.fail_write = False
+        self.fail_write = fail_write
 
     def run(self, items: Sequence[Instruction], *, max_cycles: int = 30_000) -> list[Result]:
         """``max_cycles`` limits each instruction."""
@@ -96,7 +115,7 @@ class Bench:
         for item in self.items:
             fields = dict.fromkeys(VECTOR_FIELDS, 0) | dict(item.body)
             await self._send(ctx, self.dut.i_instruction, pack(instruction_layout(), fields))
-            self.began, self.spans = self.cycle, [0, 0]
+            self.began, self.spans, self.written, self.done = self.cycle, [0, 0], 0, 0
 
     async def _send_words(self, ctx) -> None:
         while True:
@@ -108,8 +127,9 @@ class Bench:
     async def _send_done(self, ctx) -> None:
         while True:
             self._write()
-            if self.done and self._go():
-                await self._send(ctx, self.dut.i_done, self.done.popleft())
+            if self.done < self.written and self._go():
+                await self._send(ctx, self.dut.i_done, int(self.fail_write))
+                self.done += 1
             else:
                 await ctx.tick()
 
@@ -160,11 +180,13 @@ class Bench:
             address, count = self.writes.popleft()
             values = np.array([self.words.popleft() for _ in range(count)], "<u8").view(np.uint8)
             self._bytes({"address": address, "words": count})[:] = values
-            self.done.append(int(self.fail_write))
+            self.written += 1
 
     def _take_completion(self, bits: int) -> None:
         where = f"seed {self.seed}, instruction {len(self.results)}"
-        assert not (self.reads or self.writes or self.words or self.done), f"{where}: the memory is still in use"
+        assert not self.reads, f"{where}: words are left"
+        assert not self.words, f"{where}: words without a span"
+        assert self.done == self.spans[1], f"{where}: spans are not yet written"
         self.results.append(
             Result(
                 **unpack(completion_layout(), bits),
@@ -174,6 +196,3 @@ class Bench:
                 write_spans=self.spans[1],
             )
         )
-
-
-assert Shape.cast(completion_layout()).width < 16

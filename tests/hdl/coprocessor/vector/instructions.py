@@ -30,9 +30,7 @@ TILES, ROWS, GATHER = Layout
 REGION = 1 << 14
 
 
-def make_config(
-    *, tile: int = 16, step: int = 8, max_channels: int = 20, max_tokens: int = 65535
-) -> CoprocessorConfig:
+def make_config(*, tile: int = 16, step: int = 8, max_channels: int = 20, max_tokens: int = 65535) -> CoprocessorConfig:
     """A small co-processor."""
     return CoprocessorConfig(
         spmm=SpmmConfig(rows=1, lanes=tile, drain_lanes=step, max_columns=64, formats=("csr-delta",)),  # type: ignore[arg-type]
@@ -78,8 +76,8 @@ class Author:
 
     def _segments(self, channels: int) -> int:
         """All channels, more than all, or a multiple of 8."""
-        rng = self.rng
-        return int(rng.choice([channels, channels + rng.integers(0, 20), 8 * rng.integers(1, ceil_div(channels, 8) + 1)]))
+        words = self.rng.integers(1, ceil_div(channels, 8) + 1)
+        return int(self.rng.choice([channels, channels + self.rng.integers(0, 20), 8 * words]))
 
     def instruction(
         self,
@@ -132,9 +130,11 @@ class Author:
         """Give a channel another shift."""
         self.regions[Region.CONSTANTS][offset_of(item.body["parameters"]) + PARAMETER_BYTES * channel + y] = value
 
-    def check(self, items: Sequence[Instruction], *, seed: int = 0, stall: float = 0.3, **options: int) -> list[Result]:
+    def check(
+        self, items: Sequence[Instruction], *, seed: int = 0, stall: float = 0.3, latency: int = 0
+    ) -> list[Result]:
         """Execute the instructions one after the other, and compare all bytes after each of them."""
-        results = Bench(self.config, self.regions, seed=seed, stall=stall, **options).run(items)
+        results = Bench(self.config, self.regions, seed=seed, stall=stall, latency=latency).run(items)
         memory = Memory(regions={region: values.copy() for region, values in self.regions.items()})
         machine = Machine(self.config, memory)
         for number, (item, result) in enumerate(zip(items, results, strict=True)):
