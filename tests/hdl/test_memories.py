@@ -15,6 +15,7 @@ from thresher.spec import VectorConfig, spmm_preset
 from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
 from .configs import compact, tiny
+from .coprocessor.vector.instructions import COPY, GATHER, NORMALISE, ROWS, SUM, TILES, Author, make_config
 from .vector.norms import check_norms, norm_job
 
 
@@ -74,4 +75,15 @@ def test_vector_unit_uses_no_word_that_is_being_written(poisoned, stall):
     config, seed = VectorConfig(lanes=2, max_channels=16), 3
     jobs = [norm_job(np.random.default_rng(seed), channels, 3) for channels in (1, 2, 16)]
     check_norms(config, jobs, simulate(VectorBatch(config, jobs), seed=seed, stall=stall), seed)
+    assert poisoned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.4)])
+def test_vector_executor_uses_no_word_that_is_being_written(poisoned, seed, stall):
+    """Also with a single channel, where tiles and passes follow each other closely."""
+    author = Author(make_config(tile=8, max_channels=9), seed)
+    items = [author.instruction(COPY, GATHER, ROWS), author.instruction(NORMALISE, TILES, TILES)]
+    items += [author.instruction(kind, ROWS, channels=1, tokens=19) for kind in (COPY, SUM, NORMALISE)]
+    author.check(items, seed=seed, stall=stall)
     assert poisoned

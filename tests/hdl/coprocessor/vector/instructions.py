@@ -76,7 +76,7 @@ class Author:
 
     def _segments(self, channels: int) -> int:
         """All channels, more than all, or a multiple of 8."""
-        words = self.rng.integers(1, ceil_div(channels, 8) + 1)
+        words = self.rng.integers(1, max(1, ceil_div(channels, 8)) + 1)
         return int(self.rng.choice([channels, channels + self.rng.integers(0, 20), 8 * words]))
 
     def instruction(
@@ -84,6 +84,7 @@ class Author:
         operation: int = COPY,
         x: int = TILES,
         z: int = TILES,
+        /,
         *,
         y: int = TILES,
         channels: int | None = None,
@@ -98,7 +99,7 @@ class Author:
         body |= {"x_layout": x, "y_layout": y if operation == NORMALISE else TILES, "z_layout": z}
         body |= {"segment": self._segments(channels), "segment_tokens": tokens + int(rng.integers(0, 4))}
         body |= {"z_segment": self._segments(channels), "z_segment_tokens": tokens + int(rng.integers(0, 4))}
-        rows = int(rng.integers(1, 2 * tokens + 1))
+        rows = int(rng.integers(1, 2 * max(1, tokens) + 1))
         for name in "xy":
             body[f"{name}_rows"] = rows
             if body[f"{name}_layout"] == GATHER:

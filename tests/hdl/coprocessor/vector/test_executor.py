@@ -1,5 +1,6 @@
 """The executor of VECTOR instructions, compared with the golden machine byte for byte."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -20,33 +21,34 @@ CONFIGS = {
 
 
 def test_few_instructions_match_golden():
-    """Every change of layout once, and sums over three tiles."""
-    author = Author(CONFIGS["tile_16"], 1)
-    items = [author.instruction(COPY, x, z, tokens=20) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS)]
-    items.append(author.instruction(SUM, ROWS, tokens=35))
+    """Both corner turns of two tiles, and a sum."""
+    author = Author(CONFIGS["tile_8"], 1)
+    items = [author.instruction(COPY, x, z, channels=9, tokens=10) for x, z in ((TILES, ROWS), (ROWS, TILES))]
+    items.append(author.instruction(SUM, TILES, channels=9, tokens=10))
     author.check(items, seed=1, stall=0.2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("seed", "stall"), [(1, 0.0), (2, 0.3), (3, 0.7)])
+@pytest.mark.parametrize(("seed", "stall"), [(1, 0.0), (2, 0.5)])
 def test_copies_and_sums_match_golden(name, seed, stall):
     author = Author(CONFIGS[name], seed)
-    items = [author.instruction(COPY, x, z) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS) for _ in range(3)]
-    items += [author.instruction(SUM, x) for x in (TILES, ROWS, GATHER) for _ in range(2)]
+    items = [author.instruction(COPY, x, z) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS)]
+    items += [author.instruction(SUM, x) for x in (TILES, ROWS, GATHER)]
+    author.rng.shuffle(items)  # type: ignore[arg-type]
     author.check(items, seed=seed, stall=stall)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("seed", "stall"), [(4, 0.0), (5, 0.5)])
+@pytest.mark.parametrize(("seed", "stall"), [(4, 0.0), (5, 0.4)])
 def test_residual_sums_match_golden(name, seed, stall):
-    """All layouts of x, y and z in some order, so that other instructions precede each."""
+    """Some layouts of x, y and z, with other instructions between them."""
     author = Author(CONFIGS[name], seed, size=1 << 15)
     layouts = list(itertools.product((TILES, ROWS, GATHER), (TILES, ROWS, GATHER), (TILES, ROWS)))
     author.rng.shuffle(layouts)
-    items = [author.instruction(NORMALISE, int(x), int(z), y=int(y)) for x, y, z in layouts[:9]]
-    items[3:3] = [author.instruction(SUM, ROWS), author.instruction(COPY, TILES, ROWS)]
+    items = [author.instruction(NORMALISE, int(x), int(z), y=int(y)) for x, y, z in layouts[:4]]
+    items[2:2] = [author.instruction(SUM, ROWS), author.instruction(COPY, TILES, ROWS)]
     author.check(items, seed=seed, stall=stall, latency=int(author.rng.integers(0, 40)))
 
 
@@ -59,39 +61,28 @@ def test_smallest_and_largest_sizes_match_golden(name):
     most = config.vector.max_channels
     sizes = [(1, 1), (most, 1), (1, config.tile), (most, config.tile + 1), (most, config.tile - 1), (1, 8), (most, 9)]
     items = []
-    for channels, tokens in sizes:
+    for number, (channels, tokens) in enumerate(sizes):
         size = {"channels": channels, "tokens": tokens}
-        items += [author.instruction(COPY, x, z, **size) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS)]
+        layouts = ((TILES, ROWS), (GATHER, TILES), (ROWS, ROWS))
+        items += [author.instruction(COPY, x, z, **size) for x, z in layouts[number % 2 :]]
         items.append(author.instruction(SUM, TILES, **size))
-    items += [author.instruction(NORMALISE, TILES, ROWS, y=GATHER, channels=c, tokens=n) for c, n in sizes[:4]]
+    items += [author.instruction(NORMALISE, TILES, ROWS, y=GATHER, channels=c, tokens=n) for c, n in sizes[:4:3]]
     author.check(items, seed=seed, stall=0.1)
 
 
 @pytest.mark.slow
 def test_segments_match_golden():
     """Segments of words, with a last one that is not full; one that is longer than its channels; rows far apart."""
-    author, seed = Author(CONFIGS["step_16"], 7), 7
+    author, seed = Author(CONFIGS["tile_16"], 7), 7
+    place = {"x": Region.INPUT << 30, "z": 40 | Region.SCRATCH << 30}
+    sizes = ((20, 8), (20, 16), (9, 8), (8, 8), (5, 5), (5, 30), (5, 16), (19, 24))
     items = []
-    for channels, segment in (
-        (40, 8),
-        (33, 16),
-        (17, 16),
-        (9, 8),
-        (8, 8),
-        (5, 5),
-        (5, 30),
-        (5, 16),
-        (40, 40),
-        (39, 48),
-    ):
-        for apart in (0, 5):
-            here = {"segment": segment, "segment_tokens": 41 + apart}
-            there = {"z_segment": segment, "z_segment_tokens": 41 + 2 * apart}
-            place = {"x": 8 * channels | Region.INPUT << 30, "z": 40 | Region.SCRATCH << 30}
-            size = {"channels": channels, "tokens": 41}
-            items.append(author.instruction(COPY, ROWS, TILES, **here, **size, **place))
-            items.append(author.instruction(COPY, TILES, ROWS, **there, **size, **place))
-            items.append(author.instruction(COPY, ROWS, ROWS, **here, **there, **size, **place))
+    for (channels, segment), apart in itertools.product(sizes, (0, 5)):
+        here = {"segment": segment, "segment_tokens": 18 + apart}
+        there = {"z_segment": segment, "z_segment_tokens": 18 + 2 * apart}
+        for x, z in ((ROWS, TILES), (TILES, ROWS)):
+            item = author.instruction(COPY, x, z, channels=channels, tokens=18, **here, **there)
+            items.append(dataclasses.replace(item, body=item.body | place))
     author.check(items, seed=seed, stall=0.2)
 
 
@@ -104,7 +95,7 @@ def test_illegal_fields_are_rejected_without_a_write():
         author.instruction(COPY, channels=0, tokens=3),
         author.instruction(COPY, channels=14, tokens=3),
         author.instruction(COPY, channels=12, tokens=0),
-        author.instruction(SUM, channels=12, tokens=201, x=TILES),
+        author.instruction(SUM, channels=12, tokens=201),
         author.instruction(COPY, **size, operation=3),
         author.instruction(COPY, **size, operation=255),
         author.instruction(COPY, **size, x_layout=3),
@@ -117,8 +108,8 @@ def test_illegal_fields_are_rejected_without_a_write():
         author.instruction(COPY, ROWS, **size, segment=0),
         author.instruction(COPY, ROWS, **size, segment=4),
         author.instruction(NORMALISE, y=ROWS, **size, segment=9),
-        author.instruction(COPY, z=ROWS, **size, z_segment=0),
-        author.instruction(COPY, z=ROWS, **size, z_segment=11),
+        author.instruction(COPY, TILES, ROWS, **size, z_segment=0),
+        author.instruction(COPY, TILES, ROWS, **size, z_segment=11),
         author.instruction(NORMALISE, **size, shift=32),
     ]
     items = []
@@ -131,6 +122,7 @@ def test_illegal_fields_are_rejected_without_a_write():
     assert details == [VectorError.CHANNELS] * 2 + [VectorError.TOKENS] * 2 + [VectorError.NONE] * 15
 
 
+@pytest.mark.slow
 def test_sums_of_too_many_tokens_are_rejected():
     author = Author(CONFIGS["one_channel"], 9)
     items = [author.instruction(SUM, channels=1, tokens=tokens) for tokens in (1024, 1025)]
@@ -174,11 +166,12 @@ def test_too_large_shifts_of_channels_are_rejected_without_a_write():
 
 def test_an_error_of_a_write_is_reported():
     author = Author(CONFIGS["tile_8"], 12)
-    items = [author.instruction(COPY, ROWS, TILES, channels=3, tokens=20)] * 2
+    items = [author.instruction(COPY, ROWS, TILES, channels=1, tokens=9)] * 2
     bench = Bench(author.config, author.regions, seed=12, stall=0.0, fail_write=True)
     assert [result.error for result in bench.run(items)] == [FaultCode.BUS] * 2
 
 
+@pytest.mark.slow
 def test_spans_are_as_long_as_possible():
     config = CONFIGS["tile_16"]
     author = Author(config, 13)
@@ -205,27 +198,23 @@ def test_spans_are_as_long_as_possible():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("channels", "tokens"), [(384, 32), (128, 64)])
+@pytest.mark.parametrize(("channels", "tokens"), [(200, 32), (20, 64)])
 def test_cycles_of_a_residual_sum(channels, tokens):
     """The formula of docs/blocks/coprocessor/vector.md."""
-    config = make_config(tile=32, max_channels=512)
-    author = Author(config, 14, size=1 << 17)
-    (result,) = author.check(
-        [author.instruction(NORMALISE, TILES, ROWS, channels=channels, tokens=tokens, z_segment=32)], seed=14, stall=0.0
-    )
-    print(result.cycles)
-    groups = tokens // 8
-    unit = groups * (2 * channels + 117)
-    assert result.cycles - 3 * channels * groups - unit <= 60 * tokens // config.tile
+    config = make_config(tile=32, max_channels=200)
+    author = Author(config, 14, size=1 << 15)
+    item = author.instruction(NORMALISE, TILES, TILES, channels=channels, tokens=tokens)
+    (result,) = author.check([item], seed=14, stall=0.0)
+    groups, tiles = tokens // 8, tokens // 32
+    moved = 3 * channels * groups
+    assert 0 < result.cycles - moved - groups * (2 * channels + 117) <= 40 * tiles + 10
 
 
 @pytest.mark.slow
 def test_cycles_of_a_copy():
     """One word per cycle in, and one per cycle out."""
-    author = Author(make_config(tile=32, max_channels=512), 15, size=1 << 17)
-    items = [
-        author.instruction(COPY, x, z, channels=256, tokens=32) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS)
-    ]
+    author = Author(make_config(tile=32, max_channels=256), 15, size=1 << 15)
+    size = {"channels": 128, "tokens": 32, "segment": 32, "z_segment": 128}
+    items = [author.instruction(COPY, x, z, **size) for x, z in ((TILES, ROWS), (ROWS, TILES), (GATHER, ROWS))]
     results = author.check(items, seed=15, stall=0.0)
-    print([result.cycles for result in results])
-    assert all(result.cycles < 2 * 1024 + 100 for result in results)
+    assert all(result.cycles <= 2 * 128 * 4 + 60 for result in results), [result.cycles for result in results]
