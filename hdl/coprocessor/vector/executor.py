@@ -124,9 +124,12 @@ class VectorExecutor(wiring.Component):
         So the spans of a tile are asked for while the tile before is still read or written. Spans are written only when
         their words come. Returns a request, whether its order is accepted, and the target of the places.
         """
-        offer, accepted = Signal(), Signal()
-        spans_took, places_took = Signal(), Signal()
-        spans_have, places_have = Signal(), Signal()
+        offer = Signal()
+        accepted = Signal()
+        spans_took = Signal()
+        places_took = Signal()
+        spans_have = Signal()
+        places_have = Signal()
         current = Signal.like(orders.target)
         stores, sums = orders.target == Target.STORE, orders.target == Target.SUM
         m.d.comb += [
@@ -173,7 +176,8 @@ class VectorExecutor(wiring.Component):
         item,
     ) -> None:
         """Lead places to the tiles or to the words of the memory, and the words of the tiles to who needs them."""
-        stores, adds = Signal(), Signal()
+        stores = Signal()
+        adds = Signal()
         operands = reader.o_operands
         m.d.comb += [
             stores.eq(current == Target.STORE),

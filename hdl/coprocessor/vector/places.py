@@ -55,7 +55,10 @@ class TilePlaces(wiring.Component):
         segment_left = Signal.like(new.channels)  # channels from the first one of the segment on
         first_channel = Signal(channel_bits(self._config))
         left = Signal(max(len(new.channels), len(new.tokens)))  # bytes of a channel or a row
-        last, last_line, last_segment, move = Signal(), Signal(), Signal(), Signal()
+        last = Signal()
+        last_line = Signal()
+        last_segment = Signal()
+        move = Signal()
         m.d.comb += [
             self.i_order.ready.eq(~self.busy),
             self.o_places.valid.eq(self.busy),

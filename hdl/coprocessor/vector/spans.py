@@ -57,7 +57,8 @@ class TileSpans(wiring.Component):
         order = Signal.like(self.i_order.payload)
         address = Signal(ADDRESS_BITS)
         words = Signal.like(self.o_reads.payload.words)
-        send, sent = Signal(), Signal()
+        send = Signal()
+        sent = Signal()
         writes = order.target == Target.STORE
         m.d.comb += [
             self.o_reads.valid.eq(send & ~writes),

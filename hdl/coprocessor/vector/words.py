@@ -54,7 +54,8 @@ class WordRouter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         place, word = self.i_places.payload, self.i_words.payload
-        both, ready = Signal(), Signal()
+        both = Signal()
+        ready = Signal()
         m.d.comb += [
             both.eq(self.i_places.valid & self.i_words.valid),
             self.i_places.ready.eq(self.i_words.valid & ready),
@@ -80,7 +81,9 @@ class WordRouter(wiring.Component):
         """Compare both indices of a word with the number of rows. The last word may hold one index only."""
         place, word = self.i_places.payload, self.i_words.payload.as_value()
         rows = Mux(place.target == Target.CHECK_X, self.x_rows, self.y_rows)
-        low, high, checks = Signal(), Signal(), Signal()
+        low = Signal()
+        high = Signal()
+        checks = Signal()
         m.d.comb += [
             low.eq(word[:INDEX_BITS] >= rows),
             high.eq((word[INDEX_BITS:] >= rows) & ~(place.final & self.tokens[0])),

@@ -21,6 +21,7 @@ from thresher.spec.program import (
     offset_of,
     region_of,
 )
+from thresher.spec.spmm_config import WeightFormat
 
 from .bench import Bench, Result
 
@@ -33,7 +34,7 @@ REGION = 1 << 14
 def make_config(*, tile: int = 16, step: int = 8, max_channels: int = 20, max_tokens: int = 65535) -> CoprocessorConfig:
     """A small co-processor."""
     return CoprocessorConfig(
-        spmm=SpmmConfig(rows=1, lanes=tile, drain_lanes=step, max_columns=64, formats=("csr-delta",)),  # type: ignore[arg-type]
+        spmm=SpmmConfig(rows=1, lanes=tile, drain_lanes=step, max_columns=64, formats=(WeightFormat.CSR_DELTA,)),
         attention=preset("tiny"),
         vector=VectorConfig(lanes=8, max_channels=max_channels, max_tokens=max_tokens),
     )
@@ -76,8 +77,8 @@ class Author:
 
     def _segments(self, channels: int) -> int:
         """All channels, more than all, or a multiple of 8."""
-        words = self.rng.integers(1, max(1, ceil_div(channels, 8)) + 1)
-        return int(self.rng.choice([channels, channels + self.rng.integers(0, 20), 8 * words]))
+        words = int(self.rng.integers(1, max(1, ceil_div(channels, 8)) + 1))
+        return int(self.rng.choice([channels, channels + int(self.rng.integers(0, 20)), 8 * words]))
 
     def instruction(
         self,

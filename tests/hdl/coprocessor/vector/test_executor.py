@@ -35,7 +35,7 @@ def test_copies_and_sums_match_golden(name, seed, stall):
     author = Author(CONFIGS[name], seed)
     items = [author.instruction(COPY, x, z) for x in (TILES, ROWS, GATHER) for z in (TILES, ROWS)]
     items += [author.instruction(SUM, x) for x in (TILES, ROWS, GATHER)]
-    author.rng.shuffle(items)  # type: ignore[arg-type]
+    author.rng.shuffle(items)
     author.check(items, seed=seed, stall=stall)
 
 
@@ -82,7 +82,7 @@ def test_segments_match_golden():
         there = {"z_segment": segment, "z_segment_tokens": 18 + 2 * apart}
         for x, z in ((ROWS, TILES), (TILES, ROWS)):
             item = author.instruction(COPY, x, z, channels=channels, tokens=18, **here, **there)
-            items.append(dataclasses.replace(item, body=item.body | place))
+            items.append(dataclasses.replace(item, body={**item.body, **place}))
     author.check(items, seed=seed, stall=0.2)
 
 

@@ -38,26 +38,24 @@ def test_words_along_channels_and_tokens(tile, max_channels, stall):
     async def bench(ctx):
         nonlocal checked
         reads = []
-        before = np.zeros_like(expected, bool)
         for _ in range(600):
             enabled = random.random() >= stall
             ctx.set(dut.read.enable, enabled)
             read = spot(random, channels, tile)
             write = spot(random, channels, tile) if random.random() < 0.5 else None
-            touched = np.zeros_like(before)
+            touched = np.zeros_like(expected, bool)
             if write is not None:
                 touched[part(*write)] = True
-            # The words that are looked up in this cycle or the next one must not be written now.
+            # The words in the pipeline must not be written now.
             if touched[part(*read)].any() or any(touched[part(*place)].any() for place, _ in reads[-READ_CYCLES:]):
-                write, touched = None, np.zeros_like(before)
+                write, touched = None, np.zeros_like(expected, bool)
             for port, place in ((dut.read, read), (dut.write, write)):
                 if place is not None:
                     for name, value in zip(("by_row", "channel", "token"), place, strict=True):
                         ctx.set(getattr(port, name), value)
             ctx.set(dut.write.enable, write is not None)
-            if write is not None:
-                values = [random.randrange(256) for _ in range(8)]
-                ctx.set(dut.write.data, values)
+            values = [random.randrange(256) for _ in range(8)]
+            ctx.set(dut.write.data, values)
             if enabled:
                 reads.append((read, expected[part(*read)].copy()))
             await ctx.tick()
@@ -68,7 +66,6 @@ def test_words_along_channels_and_tokens(tile, max_channels, stall):
                 found = [ctx.get(dut.read.data[i]) for i in range(8)]
                 assert found == values_then.tolist(), f"seed {seed}: {place}"
                 checked += 1
-            before = touched
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
