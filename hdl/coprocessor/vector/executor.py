@@ -131,23 +131,27 @@ class VectorExecutor(wiring.Component):
         spans_have = Signal()
         places_have = Signal()
         current = Signal.like(orders.target)
-        stores, sums = orders.target == Target.STORE, orders.target == Target.SUM
+        # An order is offered from registers, one cycle after its request.
+        order = Signal.like(orders.order)
+        offering = Signal()
+        m.d.sync += [order.eq(orders.order), offering.eq(offer & ~accepted)]
+        stores, sums = order.target == Target.STORE, order.target == Target.SUM
         m.d.comb += [
-            spans.i_order.payload.eq(orders.order),
-            places.i_order.payload.eq(orders.order),
-            spans.i_order.valid.eq(offer & ~spans_took & ~sums & (~stores | places_took)),
-            places.i_order.valid.eq(offer & ~places_took & idle),
+            spans.i_order.payload.eq(order),
+            places.i_order.payload.eq(order),
+            spans.i_order.valid.eq(offering & ~spans_took & ~sums & (~stores | places_took)),
+            places.i_order.valid.eq(offering & ~places_took & idle),
             spans_have.eq(spans_took | sums | (spans.i_order.valid & spans.i_order.ready)),
             places_have.eq(places_took | (places.i_order.valid & places.i_order.ready)),
-            accepted.eq(offer & spans_have & places_have),
+            accepted.eq(offering & spans_have & places_have),
             orders.taken.eq(accepted),
         ]
         m.d.sync += [
-            spans_took.eq(offer & spans_have & ~accepted),
-            places_took.eq(offer & places_have & ~accepted),
+            spans_took.eq(offering & spans_have & ~accepted),
+            places_took.eq(offering & places_have & ~accepted),
         ]
         with m.If(places.i_order.valid & places.i_order.ready):
-            m.d.sync += current.eq(orders.target)
+            m.d.sync += current.eq(order.target)
         return offer, accepted, current
 
     def _write_tiles(
