@@ -31,7 +31,8 @@ class TileOrders(wiring.Component):
     order : Out(order_layout)
         The order for this target in the current tile.
     taken : In(1)
-        Asserted when the order is taken: its tensor goes on to the next tile.
+        Asserted when the order is taken, at least one cycle after its target is given: its tensor goes on to the next
+        tile.
     next_tile : In(1)
         Asserted to go on to the next tile.
     first_tile, last_tile : Out(1)
@@ -124,14 +125,16 @@ class TileOrders(wiring.Component):
     def _go_on(self, m: Module) -> None:
         """Move the address of a tensor to its next tile. Only whole tiles have a next one."""
         item, order, tile = self.item, self.order, self._config.tile
+        place = Signal(ADDRESS_BITS)
         step = Signal(ADDRESS_BITS)
         address = Signal(ADDRESS_BITS)
+        m.d.sync += [place.eq(order.address), step.eq(0)]
         with m.Switch(order.layout):
             with m.Case(Layout.TILES):
-                m.d.comb += step.eq(item.channels << index_bits(tile))
+                m.d.sync += step.eq(item.channels << index_bits(tile))
             with m.Case(Layout.ROWS):
-                m.d.comb += step.eq(order.words << index_bits(tile * WORD_BYTES))
-        m.d.comb += address.eq(order.address + step)
+                m.d.sync += step.eq(order.words << index_bits(tile * WORD_BYTES))
+        m.d.comb += address.eq(place + step)
         with m.If(self.taken), m.Switch(self.target):
             with m.Case(Target.X):
                 m.d.sync += [item.x.eq(address), item.x_index.eq(item.x_index + tile * INDEX_BYTES)]
