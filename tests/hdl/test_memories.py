@@ -16,6 +16,7 @@ from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
 from .configs import compact, tiny
 from .coprocessor.movers import check, random_job, run_job
+from .coprocessor.vector.instructions import COPY, GATHER, NORMALISE, ROWS, SUM, TILES, Author, make_config
 from .vector.norms import check_norms, norm_job
 
 
@@ -83,4 +84,15 @@ def test_readers_and_writers_use_no_word_that_is_being_written(poisoned, stall):
     seed = 5
     job = random_job(np.random.default_rng(seed), readers=1, writers=1, count=8)
     check(job, run_job(job, seed=seed, stall=stall), seed)
+    assert poisoned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.4)])
+def test_vector_executor_uses_no_word_that_is_being_written(poisoned, seed, stall):
+    """Also with a single channel, where tiles and passes follow each other closely."""
+    author = Author(make_config(tile=8, max_channels=9), seed)
+    items = [author.instruction(COPY, GATHER, ROWS), author.instruction(NORMALISE, TILES, TILES)]
+    items += [author.instruction(kind, ROWS, channels=1, tokens=19) for kind in (COPY, SUM, NORMALISE)]
+    author.check(items, seed=seed, stall=stall)
     assert poisoned

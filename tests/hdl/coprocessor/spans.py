@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 from amaranth import Value
 from thresher.golden.memory import Memory
-from thresher.spec.program import WORD_BYTES
+from thresher.spec.program import WORD_BYTES, Instruction, Opcode
 
 
 async def until(ctx, condition, value):
@@ -59,5 +59,30 @@ def writer(memory: Memory, spans, words, written, *, seed: int, stall: float):
             ctx.set(written.valid, 1)
             await until(ctx, written.ready, written.ready)
             ctx.set(written.valid, 0)
+
+    return serve
+
+
+def sequencer(dut, unit: Opcode, layout, instructions: list[Instruction], *, seed: int, stall: float):
+    """Background test bench: sends each instruction when its unit has completed as many as it waits for."""
+    random = Random(seed)
+
+    async def serve(ctx):
+        completed = dut.o_completed
+        done = 0
+        for item in instructions:
+            beat = layout.const({name: item.body.get(name, 0) for name in layout.members})
+            sending = False
+            while True:
+                if not sending and done >= item.waits.get(unit, 0) and random.random() >= stall:
+                    ctx.set(dut.i_instruction.payload, beat)
+                    ctx.set(dut.i_instruction.valid, 1)
+                    sending = True
+                ends = completed.valid & completed.ready
+                _, _, ended, taken = await ctx.tick().sample(ends, dut.i_instruction.ready)
+                done += ended
+                if sending and taken:
+                    ctx.set(dut.i_instruction.valid, 0)
+                    break
 
     return serve

@@ -1,7 +1,6 @@
 """Products whose operands and results lie in memory, compared with the golden model."""
 
 import dataclasses
-from random import Random
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from thresher.spec import CoprocessorConfig, SpmmError, coprocessor_preset
 from thresher.spec.program import Instruction, Opcode, Region
 
 from ....programs import RandomProgram
-from ..spans import reader, writer
+from ..spans import reader, sequencer, writer
 
 TINY = coprocessor_preset("tiny")
 CONFIGS = {
@@ -30,31 +29,6 @@ def products(config: CoprocessorConfig, seed: int, length: int) -> RandomProgram
     return RandomProgram(config, np.random.default_rng(seed), length=length, kinds=["product"], most=24)
 
 
-def sequencer(dut: ProductExecutor, instructions: list[Instruction], *, seed: int, stall: float):
-    """Background test bench: sends each instruction when as many products are complete as it waits for."""
-    random, layout = Random(seed), instruction_layout()
-
-    async def serve(ctx):
-        completed = dut.o_completed
-        done = 0
-        for item in instructions:
-            beat = layout.const({name: item.body.get(name, 0) for name in layout.members})
-            sending = False
-            while True:
-                if not sending and done >= item.waits.get(Opcode.PRODUCT, 0) and random.random() >= stall:
-                    ctx.set(dut.i_instruction.payload, beat)
-                    ctx.set(dut.i_instruction.valid, 1)
-                    sending = True
-                ends = completed.valid & completed.ready
-                _, _, ended, taken = await ctx.tick().sample(ends, dut.i_instruction.ready)
-                done += ended
-                if sending and taken:
-                    ctx.set(dut.i_instruction.valid, 0)
-                    break
-
-    return serve
-
-
 def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, seed: int, stall: float):
     """Execute instructions on the hardware. Returns their errors and the cycles in which they end."""
     dut = ProductExecutor(config)
@@ -62,7 +36,7 @@ def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, s
         reader(memory, dut.o_spans[i], dut.i_words[i], seed=seed + i, stall=stall) for i in range(len(dut.o_spans))
     ]
     processes.append(writer(memory, dut.o_result_spans, dut.o_results, dut.i_written, seed=seed, stall=stall))
-    processes.append(sequencer(dut, instructions, seed=seed, stall=stall))
+    processes.append(sequencer(dut, Opcode.PRODUCT, instruction_layout(), instructions, seed=seed, stall=stall))
     found = run_streams(
         dut,
         {},

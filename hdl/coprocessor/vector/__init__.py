@@ -1,0 +1,1 @@
+"""Executor of VECTOR instructions."""
