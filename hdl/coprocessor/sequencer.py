@@ -1,0 +1,247 @@
+"""Sequencer: reads a program, and gives each unit its instructions in order."""
+
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ...spec.program import BODY_FIELDS, HEADER_FIELDS, INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode
+from ..lib.streams import StreamFIFO, StreamRegister, struct_layout
+from .memory_streams import ADDRESS_BITS, span_layout, word_layout
+from .product.assembler import Assembler
+
+__all__ = ["Sequencer", "body_layout", "completion_layout", "finish_layout", "program_layout"]
+
+INSTRUCTION_WORDS = INSTRUCTION_BYTES // WORD_BYTES
+COUNT_BITS = 16
+"""Of the number of an instruction, and of the instructions that a unit has completed."""
+QUEUE_DEPTH = 8
+"""Instructions that wait for a unit. Those of other units go on until a queue is full."""
+UNDER_WAY = 16
+"""Instructions of a unit that have begun and are not complete."""
+DETAIL_BITS = 4
+"""Of the error of a unit that rejects an instruction."""
+
+
+def program_layout() -> data.StructLayout:
+    """A program: its address, and its number of instructions."""
+    return data.StructLayout({"address": ADDRESS_BITS, "instructions": COUNT_BITS})
+
+
+def header_layout() -> data.StructLayout:
+    """Fields that all instructions have."""
+    return struct_layout(dict(HEADER_FIELDS))
+
+
+def body_layout(opcode: Opcode) -> data.StructLayout:
+    """Fields of an instruction of a unit."""
+    return struct_layout(dict(BODY_FIELDS[opcode]))
+
+
+def completion_layout() -> data.StructLayout:
+    """The end of an instruction: ``COMMAND`` or ``ADDRESS`` with the unit's error, or ``NONE``."""
+    return data.StructLayout({"code": FaultCode, "detail": DETAIL_BITS})
+
+
+def finish_layout() -> data.StructLayout:
+    """The end of a program: ``NONE``, or a fault and the instruction that it belongs to."""
+    return data.StructLayout(
+        {"code": FaultCode, "detail": DETAIL_BITS, "instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]}
+    )
+
+
+class Sequencer(wiring.Component):
+    """Executes a program.
+
+    Instructions are read ahead. Each goes to the queue of its unit, and leaves it when the units have completed as
+    many instructions as it waits for. END waits at the head of the program.
+
+    Members
+    -------
+    i_program : In(stream(program_layout))
+        Accepted with the end of the program.
+    o_spans : Out(stream(span_layout))
+        The program.
+    i_words : In(stream(word_layout))
+    o_product, o_attention, o_vector : Out(stream(body_layout))
+    i_product, i_attention, i_vector : In(stream(completion_layout))
+        One per instruction, in order.
+    o_finish : Out(stream(finish_layout))
+        One per program. After a fault, only a reset helps.
+    """
+
+    def __init__(self):
+        members: dict = {
+            "i_program": In(stream.Signature(program_layout())),
+            "o_spans": Out(stream.Signature(span_layout())),
+            "i_words": In(stream.Signature(word_layout())),
+            "o_finish": Out(stream.Signature(finish_layout())),
+        }
+        for unit in UNITS:
+            members[f"o_{unit.name.lower()}"] = Out(stream.Signature(body_layout(unit)))
+            members[f"i_{unit.name.lower()}"] = In(stream.Signature(completion_layout()))
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.instructions = instructions = Assembler(most=INSTRUCTION_WORDS)
+        m.submodules.head = head = StreamRegister(INSTRUCTION_BYTES * 8)
+        connect(m, flipped(self.i_words), instructions.i_words)
+        m.d.comb += [
+            head.i.valid.eq(instructions.o_beats.valid),
+            head.i.payload.eq(Value.cast(instructions.o_beats.payload)),
+            instructions.o_beats.ready.eq(head.i.ready),
+        ]
+        counts = {unit: Signal(COUNT_BITS, name=f"completed_{unit.name.lower()}") for unit in UNITS}
+        finish = self.o_finish
+        fault = Signal(finish_layout())
+        self._fetch(m, instructions)
+        entrances = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
+        ended = self._dispatch(m, head.o, entrances, counts, fault)
+        told = Signal()  # the fault
+        faulty = (fault.code != FaultCode.NONE) & ~told
+        m.d.comb += [finish.valid.eq(ended | faulty), finish.payload.eq(fault)]
+        with m.If(faulty & finish.ready):
+            m.d.sync += told.eq(1)
+        return m
+
+    def _fetch(self, m: Module, instructions: Assembler) -> None:
+        """Ask for the whole program at once; the reader reads ahead as far as it has room."""
+        program = self.i_program.payload
+        asked = Signal()
+        assembled = Signal()
+        beats = instructions.i_beats
+        m.d.comb += [
+            self.o_spans.valid.eq(self.i_program.valid & ~asked),
+            self.o_spans.payload.address.eq(program.address),
+            self.o_spans.payload.words.eq(program.instructions * INSTRUCTION_WORDS),
+            beats.valid.eq(self.i_program.valid & ~assembled),
+            beats.payload.count.eq(program.instructions),
+            beats.payload.words.eq(INSTRUCTION_WORDS),
+            beats.payload.last_words.eq(INSTRUCTION_WORDS),
+            self.i_program.ready.eq(self.o_finish.valid & self.o_finish.ready),
+        ]
+        with m.If(self.o_spans.valid & self.o_spans.ready):
+            m.d.sync += asked.eq(1)
+        with m.If(beats.ready):
+            m.d.sync += assembled.eq(1)
+        with m.If(self.i_program.ready):
+            m.d.sync += [asked.eq(0), assembled.eq(0)]
+
+    def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault):
+        """Queue of a unit: each instruction leaves it when it may begin. Returns the entrance."""
+        name = unit.name.lower()
+        body = body_layout(unit)
+        queued = data.StructLayout({"number": COUNT_BITS, "header": header_layout(), "body": body})
+        m.submodules[f"{name}_queue"] = queue = StreamFIFO(queued, depth=QUEUE_DEPTH)
+        begun = data.StructLayout({"number": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
+        m.submodules[f"{name}_under_way"] = under_way = StreamFIFO(begun, depth=UNDER_WAY)
+        waiting = queue.o.payload
+        out = getattr(self, f"o_{name}")
+        end = getattr(self, f"i_{name}")
+        # The comparison is a register; counts only grow, so it holds for the instruction that it was made for.
+        may_begin = Signal(name=f"{name}_may_begin")
+        begins = Signal(name=f"{name}_begins")
+        m.d.sync += may_begin.eq(queue.o.valid & ~begins & _satisfied(waiting.header, counts))
+        m.d.comb += [
+            out.valid.eq(may_begin & under_way.i.ready),
+            out.payload.eq(waiting.body),
+            begins.eq(out.valid & out.ready),
+            queue.o.ready.eq(begins),
+            under_way.i.valid.eq(begins),
+            under_way.i.payload.number.eq(waiting.number),
+            under_way.i.payload.tag.eq(waiting.header.tag),
+            end.ready.eq(under_way.o.valid),
+            under_way.o.ready.eq(end.valid),
+        ]
+        with m.If(end.valid & end.ready):
+            m.d.sync += counts[unit].eq(counts[unit] + 1)
+            with m.If((end.payload.code != FaultCode.NONE) & (fault.code == FaultCode.NONE)):
+                m.d.sync += [
+                    fault.code.eq(end.payload.code),
+                    fault.detail.eq(end.payload.detail),
+                    fault.instruction.eq(under_way.o.payload.number),
+                    fault.tag.eq(under_way.o.payload.tag),
+                ]
+        return queue.i
+
+    def _dispatch(self, m: Module, head, entrances, counts: dict[Opcode, Signal], fault) -> Signal:
+        """Look at one instruction at a time, and give it to its unit. END waits here. Returns whether it has ended."""
+        number = Signal(COUNT_BITS)
+        item = Signal(INSTRUCTION_BYTES * 8)
+        header = data.View(header_layout(), item[: header_layout().size])
+        rest = item[header_layout().size :]
+        ended = Signal()
+        illegal = Signal()
+        taken = Signal()
+        wrong = {
+            opcode: (header.flags != 0) | rest[struct_layout(dict(fields)).size :].any()
+            for opcode, fields in BODY_FIELDS.items()
+        }
+        m.d.comb += illegal.eq(1)
+        with m.Switch(header.opcode):
+            for opcode, applies in wrong.items():
+                with m.Case(opcode):
+                    m.d.comb += illegal.eq(applies)
+        with m.Switch(header.opcode):
+            for unit, entrance in entrances.items():
+                with m.Case(unit):
+                    m.d.comb += taken.eq(entrance.ready)
+        for entrance in entrances.values():
+            m.d.comb += [
+                entrance.payload.number.eq(number),
+                entrance.payload.header.eq(header),
+                Value.cast(entrance.payload.body).eq(rest),
+            ]
+        with m.FSM(name="dispatch"):
+            with m.State("NEXT"):
+                m.d.sync += item.eq(head.payload)
+                with m.If(self.i_program.valid & (number == self.i_program.payload.instructions)):
+                    _raise(m, fault, FaultCode.LENGTH, number, 0)
+                    m.next = "STOP"
+                with m.Else():
+                    m.d.comb += head.ready.eq(1)
+                    with m.If(head.valid):
+                        m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(illegal):
+                    _raise(m, fault, FaultCode.OPCODE, number, header.tag)
+                    m.next = "STOP"
+                with m.Elif(header.opcode == Opcode.END):
+                    m.next = "END"
+                with m.Else():
+                    m.next = "GIVE"
+            with m.State("GIVE"):
+                for unit, entrance in entrances.items():
+                    m.d.comb += entrance.valid.eq(header.opcode == unit)
+                with m.If(taken):
+                    m.d.sync += number.eq(number + 1)
+                    m.next = "NEXT"
+            with m.State("END"), m.If(_satisfied(header, counts) & (fault.code == FaultCode.NONE)):
+                m.d.sync += number.eq(number + 1)
+                m.next = "REST"
+            with m.State("REST"):
+                # What follows END is dropped.
+                with m.If(number == self.i_program.payload.instructions):
+                    m.next = "FINISH"
+                with m.Else():
+                    m.d.comb += head.ready.eq(1)
+                    m.d.sync += number.eq(number + head.valid)
+            with m.State("FINISH"):
+                m.d.comb += ended.eq(1)
+                with m.If(self.o_finish.ready):
+                    m.d.sync += [number.eq(0), *(count.eq(0) for count in counts.values())]
+                    m.next = "NEXT"
+            with m.State("STOP"):
+                pass
+        return ended
+
+
+def _satisfied(header, counts: dict[Opcode, Signal]) -> Value:
+    """Whether the units have completed as many instructions as an instruction waits for."""
+    return Cat(counts[unit] >= header[f"wait_{unit.name.lower()}"] for unit in UNITS).all()
+
+
+def _raise(m: Module, fault, code: FaultCode, number, tag) -> None:
+    """Record a fault of the program, unless there is one already."""
+    with m.If(fault.code == FaultCode.NONE):
+        m.d.sync += [fault.code.eq(code), fault.detail.eq(0), fault.instruction.eq(number), fault.tag.eq(tag)]
