@@ -15,7 +15,15 @@ from baseline import BASELINES, read
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "figures.md"
-RECORDS = ("figures", "attention", "spmm", "synth", "accuracy", "pruning")
+RECORDS = ("figures", "attention", "spmm", "synth", "accuracy", "encoder", "pruning")
+SETTINGS = {
+    "fp32": "FP32",
+    "int8": "attention alone in INT8",
+    "integer": "all in integers",
+    "integer_pruned": "all in integers, attention pruned",
+    "random_mask": "the same, random mask",
+}
+"""Settings of an evaluation of a whole encoder."""
 
 
 def page() -> str:
@@ -26,7 +34,7 @@ def page() -> str:
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
     records = {name: read(BASELINES / f"{name}.json") for name in RECORDS}
-    return environment.get_template("page.md.jinja").render(records)
+    return environment.get_template("page.md.jinja").render(records, settings=SETTINGS)
 
 
 def main() -> int:
