@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from thresher.golden.machine import Machine
 from thresher.golden.memory import Memory
-from thresher.spec import SpmmConfig, VectorConfig, preset
+from thresher.spec import SpmmConfig, VectorConfig, coprocessor_preset
 from thresher.spec.coprocessor_config import CoprocessorConfig
 from thresher.spec.formats import ceil_div
 from thresher.spec.memory import INDEX_BYTES, PARAMETER_BYTES, operand, row_bytes, tensor_spans, whole_words
@@ -35,7 +35,7 @@ def make_config(*, tile: int = 16, step: int = 8, max_channels: int = 20, max_to
     """A small co-processor."""
     return CoprocessorConfig(
         spmm=SpmmConfig(rows=1, lanes=tile, drain_lanes=step, max_columns=64, formats=(WeightFormat.CSR_DELTA,)),
-        attention=preset("tiny"),
+        attention=coprocessor_preset("tiny").attention,
         vector=VectorConfig(lanes=8, max_channels=max_channels, max_tokens=max_tokens),
     )
 
