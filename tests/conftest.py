@@ -22,11 +22,24 @@ def _writes_stay_out_of_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+UNITS = {"attention", "spmm", "vector", "coprocessor", "link"}
+
+
+def _simulates_a_unit(item: pytest.Item) -> bool:
+    """Whether a test runs the hardware of a unit for long. Each unit has a short run, ``test_few_…``, for every day."""
+    folders = item.path.relative_to(item.config.rootpath).parts
+    return folders[:2] == ("tests", "hdl") and folders[2] in UNITS and not item.name.startswith("test_few_")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]):
     """Let each worker start with its share of the slow tests, so that all workers finish at nearly the same time.
 
     At first pytest-xdist gives each worker one contiguous part of the list.
     """
+    for item in items:
+        if _simulates_a_unit(item):
+            item.add_marker(pytest.mark.slow)
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow") is not None]
     fast = [item for item in items if item.get_closest_marker("slow") is None]

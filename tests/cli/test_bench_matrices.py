@@ -42,6 +42,7 @@ def bench_file(path: Path, *options: object) -> dict:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pattern.smtx", "sparse.mtx", "pattern.mtx", "dense.mtx"])
 def test_a_matrix_file_keeps_its_pattern(matrix_files, name):
     told = bench_file(matrix_files[name])

@@ -37,6 +37,7 @@ def test_table_and_choice(data):
     assert "none of these is 50 times as fast; the best is" in out_of_reach
 
 
+@pytest.mark.slow
 def test_choice_on_hardware(model, tmp_path):
     """The smallest hardware and model; the cycle model is within a tenth of it."""
     path = tmp_path / "letters.tsv"
