@@ -1,4 +1,4 @@
-"""Messages about options. Fields have names of Python elsewhere, and those of options on the command line."""
+"""Messages about options. Errors name a field as in Python; on the command line it has the name of its option."""
 
 import inspect
 from collections.abc import Callable

@@ -144,7 +144,7 @@ def _changed(config: Config, file: Path | None) -> Config:
         text = json.dumps(fields)
     try:
         return type(config).from_json(text)
-    except ConfigError as error:  # its fields are those of the file, not options
+    except ConfigError as error:  # it names a field of the file, not an option
         raise InputError(f"{str(file)!r}: {error}") from None
 
 

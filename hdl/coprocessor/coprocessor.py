@@ -1,11 +1,10 @@
 """The co-processor: units, sequencer and memory port."""
 
-from amaranth import Module, Mux
+from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.coprocessor_config import CoprocessorConfig
-from ...spec.program import FaultCode
 from .arbiter import Arbiter
 from .attention.executor import AttentionExecutor
 from .memory_streams import MemoryPort, fault_layout, regions_layout
@@ -77,22 +76,9 @@ class Coprocessor(wiring.Component):
             (vector.o_write_spans, vector.o_words, vector.i_done),
         ]
         self._connect_memory(m, reads, writes)
-        for name, unit in (("product", product), ("attention", attention)):
-            ending, wanted = unit.o_completed, getattr(sequencer, f"i_{name}")
+        for name, unit in (("product", product), ("attention", attention), ("vector", vector)):
             connect(m, getattr(sequencer, f"o_{name}"), unit.i_instruction)
-            m.d.comb += [
-                wanted.valid.eq(ending.valid),
-                ending.ready.eq(wanted.ready),
-                wanted.payload.code.eq(Mux(ending.payload == 0, FaultCode.NONE, FaultCode.COMMAND)),
-                wanted.payload.detail.eq(ending.payload),
-            ]
-        connect(m, sequencer.o_vector, vector.i_instruction)
-        m.d.comb += [
-            sequencer.i_vector.valid.eq(vector.o_completed.valid),
-            vector.o_completed.ready.eq(sequencer.i_vector.ready),
-            sequencer.i_vector.payload.code.eq(vector.o_completed.payload.error),
-            sequencer.i_vector.payload.detail.eq(vector.o_completed.payload.detail),
-        ]
+            connect(m, unit.o_completed, getattr(sequencer, f"i_{name}"))
         return m
 
     def _connect_memory(self, m: Module, reads, writes) -> None:

@@ -8,8 +8,9 @@ from ...spec.program import BODY_FIELDS, HEADER_FIELDS, INSTRUCTION_BYTES, UNITS
 from ..lib.streams import StreamFIFO, StreamRegister, struct_layout
 from .memory_streams import ADDRESS_BITS, span_layout, word_layout
 from .product.assembler import Assembler
+from .program_streams import completion_layout, instruction_layout
 
-__all__ = ["Sequencer", "body_layout", "completion_layout", "finish_layout", "program_layout"]
+__all__ = ["Sequencer", "finish_layout", "program_layout"]
 
 INSTRUCTION_WORDS = INSTRUCTION_BYTES // WORD_BYTES
 COUNT_BITS = 16
@@ -18,8 +19,6 @@ QUEUE_DEPTH = 8
 """Instructions that wait for a unit. Those of other units go on until a queue is full."""
 UNDER_WAY = 16
 """Instructions of a unit that have begun and are not complete."""
-DETAIL_BITS = 4
-"""Of the error of a unit that rejects an instruction."""
 
 
 def program_layout() -> data.StructLayout:
@@ -32,21 +31,9 @@ def header_layout() -> data.StructLayout:
     return struct_layout(dict(HEADER_FIELDS))
 
 
-def body_layout(opcode: Opcode) -> data.StructLayout:
-    """Fields of an instruction of a unit."""
-    return struct_layout(dict(BODY_FIELDS[opcode]))
-
-
-def completion_layout() -> data.StructLayout:
-    """The end of an instruction: ``COMMAND`` or ``ADDRESS`` with the unit's error, or ``NONE``."""
-    return data.StructLayout({"code": FaultCode, "detail": DETAIL_BITS})
-
-
 def finish_layout() -> data.StructLayout:
-    """The end of a program: ``NONE``, or a fault and the instruction that it belongs to."""
-    return data.StructLayout(
-        {"code": FaultCode, "detail": DETAIL_BITS, "instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]}
-    )
+    """The end of a program: how an instruction ended, and which one, if it is a fault."""
+    return data.StructLayout({**completion_layout().members, "instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
 
 
 class Sequencer(wiring.Component):
@@ -62,7 +49,7 @@ class Sequencer(wiring.Component):
     o_spans : Out(stream(span_layout))
         The program.
     i_words : In(stream(word_layout))
-    o_product, o_attention, o_vector : Out(stream(body_layout))
+    o_product, o_attention, o_vector : Out(stream(instruction_layout))
     i_product, i_attention, i_vector : In(stream(completion_layout))
         One per instruction, in order.
     o_finish : Out(stream(finish_layout))
@@ -77,7 +64,7 @@ class Sequencer(wiring.Component):
             "o_finish": Out(stream.Signature(finish_layout())),
         }
         for unit in UNITS:
-            members[f"o_{unit.name.lower()}"] = Out(stream.Signature(body_layout(unit)))
+            members[f"o_{unit.name.lower()}"] = Out(stream.Signature(instruction_layout(unit)))
             members[f"i_{unit.name.lower()}"] = In(stream.Signature(completion_layout()))
         super().__init__(members)
 
@@ -98,7 +85,7 @@ class Sequencer(wiring.Component):
         entrances = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
         ended = self._dispatch(m, head.o, entrances, counts, fault)
         told = Signal()  # the fault
-        faulty = (fault.code != FaultCode.NONE) & ~told
+        faulty = (fault.error != FaultCode.NONE) & ~told
         m.d.comb += [finish.valid.eq(ended | faulty), finish.payload.eq(fault)]
         with m.If(faulty & finish.ready):
             m.d.sync += told.eq(1)
@@ -130,7 +117,7 @@ class Sequencer(wiring.Component):
     def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault):
         """Queue of a unit: each instruction leaves it when it may begin. Returns the entrance."""
         name = unit.name.lower()
-        body = body_layout(unit)
+        body = instruction_layout(unit)
         queued = data.StructLayout({"number": COUNT_BITS, "header": header_layout(), "body": body})
         m.submodules[f"{name}_queue"] = queue = StreamFIFO(queued, depth=QUEUE_DEPTH)
         begun = data.StructLayout({"number": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
@@ -155,9 +142,9 @@ class Sequencer(wiring.Component):
         ]
         with m.If(end.valid & end.ready):
             m.d.sync += counts[unit].eq(counts[unit] + 1)
-            with m.If((end.payload.code != FaultCode.NONE) & (fault.code == FaultCode.NONE)):
+            with m.If((end.payload.error != FaultCode.NONE) & (fault.error == FaultCode.NONE)):
                 m.d.sync += [
-                    fault.code.eq(end.payload.code),
+                    fault.error.eq(end.payload.error),
                     fault.detail.eq(end.payload.detail),
                     fault.instruction.eq(under_way.o.payload.number),
                     fault.tag.eq(under_way.o.payload.tag),
@@ -216,7 +203,7 @@ class Sequencer(wiring.Component):
                 with m.If(taken):
                     m.d.sync += number.eq(number + 1)
                     m.next = "NEXT"
-            with m.State("END"), m.If(_satisfied(header, counts) & (fault.code == FaultCode.NONE)):
+            with m.State("END"), m.If(_satisfied(header, counts) & (fault.error == FaultCode.NONE)):
                 m.d.sync += number.eq(number + 1)
                 m.next = "REST"
             with m.State("REST"):
@@ -243,5 +230,5 @@ def _satisfied(header, counts: dict[Opcode, Signal]) -> Value:
 
 def _raise(m: Module, fault, code: FaultCode, number, tag) -> None:
     """Record a fault of the program, unless there is one already."""
-    with m.If(fault.code == FaultCode.NONE):
-        m.d.sync += [fault.code.eq(code), fault.detail.eq(0), fault.instruction.eq(number), fault.tag.eq(tag)]
+    with m.If(fault.error == FaultCode.NONE):
+        m.d.sync += [fault.error.eq(code), fault.detail.eq(0), fault.instruction.eq(number), fault.tag.eq(tag)]

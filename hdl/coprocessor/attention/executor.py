@@ -6,20 +6,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.formats import unsigned_bits
-from ....spec.program import ATTENTION_FIELDS, WORD_BYTES, AttentionError
+from ....spec.program import ATTENTION_FIELDS, WORD_BYTES, AttentionError, Opcode
 from ...lib.pipeline import index_bits
-from ...lib.streams import HalfBuffer, StreamFIFO, struct_layout
+from ...lib.streams import HalfBuffer, StreamFIFO
 from ..memory_streams import span_layout, word_layout
+from ..program_streams import completion_layout, instruction_layout, rejection_code
 from .head_runner import HEADS_AHEAD, HeadRunner, head_job_layout
 
-__all__ = ["AttentionExecutor", "instruction_layout"]
+__all__ = ["AttentionExecutor"]
 
 ERROR_BITS = unsigned_bits(max(AttentionError))
-
-
-def instruction_layout() -> data.StructLayout:
-    """Fields of ATTENTION."""
-    return struct_layout(dict(ATTENTION_FIELDS))
 
 
 def dealt_layout(cores: int) -> data.StructLayout:
@@ -45,9 +41,9 @@ class AttentionExecutor(wiring.Component):
     o_result_spans : Out(stream(span_layout)) × cores
     o_results : Out(stream(word_layout)) × cores
     i_written : In(stream(1)) × cores
-    o_completed : Out(stream)
-        One :class:`~thresher.spec.program.AttentionError` per instruction, when the memory holds the results of all
-        heads, or the instruction is rejected. A rejected instruction reads and writes nothing.
+    o_completed : Out(stream(completion_layout))
+        One per instruction, when the memory holds the results of all heads, or the instruction is rejected with an
+        :class:`~thresher.spec.program.AttentionError`. A rejected instruction reads and writes nothing.
     """
 
     def __init__(self, config: CoprocessorConfig):
@@ -55,13 +51,13 @@ class AttentionExecutor(wiring.Component):
         cores = config.cores
         super().__init__(
             {
-                "i_instruction": In(stream.Signature(instruction_layout())),
+                "i_instruction": In(stream.Signature(instruction_layout(Opcode.ATTENTION))),
                 "o_spans": Out(stream.Signature(span_layout())).array(cores),
                 "i_words": In(stream.Signature(word_layout())).array(cores),
                 "o_result_spans": Out(stream.Signature(span_layout())).array(cores),
                 "o_results": Out(stream.Signature(word_layout())).array(cores),
                 "i_written": In(stream.Signature(1)).array(cores),
-                "o_completed": Out(stream.Signature(ERROR_BITS)),
+                "o_completed": Out(stream.Signature(completion_layout())),
             }
         )
 
@@ -111,7 +107,7 @@ class AttentionExecutor(wiring.Component):
 
     def _deal(self, m: Module, entrances, dealt) -> None:
         """Accept an instruction, check it, and give a head to a free core in each step."""
-        instruction = Signal(instruction_layout())
+        instruction = Signal(instruction_layout(Opcode.ATTENTION))
         job = Signal(head_job_layout(self._config.attention))
         heads = Signal(ATTENTION_FIELDS["heads"][0])
         words = Signal(unsigned_bits(self._config.attention.max_head_dim // WORD_BYTES + 1))
@@ -172,7 +168,8 @@ class AttentionExecutor(wiring.Component):
         rejected = head.error != AttentionError.NONE
         told = Signal()  # the completion of this head is offered or not needed
         m.d.comb += [
-            self.o_completed.payload.eq(head.error),
+            self.o_completed.payload.error.eq(rejection_code(head.error)),
+            self.o_completed.payload.detail.eq(head.error),
             self.o_completed.valid.eq(dealt.valid & (rejected | (ended & head.last))),
             told.eq(Mux(rejected | head.last, self.o_completed.ready, 1)),
             dealt.ready.eq((rejected | ended) & told),

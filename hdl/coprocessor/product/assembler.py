@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ....spec.formats import unsigned_bits
 from ..memory_streams import word_layout
-from .tile_spans import SIZE_BITS
+from .tensor_tiles import SIZE_BITS
 
 __all__ = ["Assembler", "beats_layout"]
 

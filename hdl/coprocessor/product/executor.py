@@ -8,27 +8,23 @@ from amaranth.utils import exact_log2
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.formats import unsigned_bits
 from ....spec.memory import TABLE_BYTES
-from ....spec.program import PRODUCT_FIELDS, WORD_BYTES
+from ....spec.program import WORD_BYTES, Opcode
 from ....spec.spmm_command import SpmmError
-from ...lib.streams import StreamFIFO, nonzero, struct_layout
+from ...lib.streams import StreamFIFO, nonzero
 from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
 from ...spmm.product_streams import command_layout
 from ..memory_streams import ADDRESS_BITS, join, span_layout, word_layout
+from ..program_streams import completion_layout, instruction_layout, rejection_code
 from .assembler import Assembler
 from .serialiser import Serialiser
 from .settings import Settings
-from .tile_spans import SIZE_BITS, TileSpans
+from .tensor_tiles import SIZE_BITS, TensorTiles
 from .weight_words import WeightWords
 
-__all__ = ["ProductExecutor", "instruction_layout"]
+__all__ = ["ProductExecutor"]
 
 INPUTS, SETTINGS, TABLE, WEIGHTS = range(4)
 """What is read. The words of the row engines come last."""
-
-
-def instruction_layout() -> data.StructLayout:
-    """Fields of PRODUCT."""
-    return struct_layout(dict(PRODUCT_FIELDS))
 
 
 ERROR_BITS = unsigned_bits(max(SpmmError))
@@ -62,9 +58,9 @@ class ProductExecutor(wiring.Component):
     o_results : Out(stream(word_layout))
     i_written : In(stream(1))
         One per span of Y, when the memory holds its words.
-    o_completed : Out(stream(3 bits))
-        One :class:`~thresher.spec.spmm_command.SpmmError` per instruction, when the memory holds Y or the instruction
-        is rejected. A rejected instruction reads and writes nothing.
+    o_completed : Out(stream(completion_layout))
+        One per instruction, when the memory holds Y, or the instruction is rejected with an
+        :class:`~thresher.spec.spmm_command.SpmmError`. A rejected instruction reads and writes nothing.
     """
 
     def __init__(self, config: CoprocessorConfig):
@@ -72,13 +68,13 @@ class ProductExecutor(wiring.Component):
         readers = WEIGHTS + config.spmm.rows
         super().__init__(
             {
-                "i_instruction": In(stream.Signature(instruction_layout())),
+                "i_instruction": In(stream.Signature(instruction_layout(Opcode.PRODUCT))),
                 "o_spans": Out(stream.Signature(span_layout())).array(readers),
                 "i_words": In(stream.Signature(word_layout())).array(readers),
                 "o_result_spans": Out(stream.Signature(span_layout())),
                 "o_results": Out(stream.Signature(word_layout())),
                 "i_written": In(stream.Signature(1)),
-                "o_completed": Out(stream.Signature(ERROR_BITS)),
+                "o_completed": Out(stream.Signature(completion_layout())),
             }
         )
 
@@ -86,7 +82,7 @@ class ProductExecutor(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.engine = engine = Spmm(config.spmm)
-        instruction = Signal(instruction_layout())
+        instruction = Signal(instruction_layout(Opcode.PRODUCT))
         command = Signal(command_layout(config.spmm))
         passes = Signal(SIZE_BITS)
         m.d.sync += passes.eq((instruction.tokens + (config.tile - 1)) >> exact_log2(config.tile))
@@ -117,7 +113,7 @@ class ProductExecutor(wiring.Component):
     def _inputs(self, m: Module, engine, instruction):
         """X, tile by tile: beats of a channel's tokens."""
         words = self._config.tile // WORD_BYTES
-        m.submodules.input_spans = spans = TileSpans(self._config)
+        m.submodules.input_spans = spans = TensorTiles(self._config)
         m.submodules.inputs = inputs = Assembler(most=words)
         self._read(m, INPUTS, spans.o_spans, inputs.i_words)
         tile = spans.o_tiles.payload
@@ -160,7 +156,7 @@ class ProductExecutor(wiring.Component):
 
     def _results(self, m: Module, engine, instruction):
         m.submodules.results = results = Serialiser(word_layout(), parts=self._config.tile_step // WORD_BYTES)
-        m.submodules.result_spans = spans = TileSpans(self._config)
+        m.submodules.result_spans = spans = TensorTiles(self._config)
         join(m, engine.o_data, results.i)
         connect(m, results.o, flipped(self.o_results))
         connect(m, spans.o_spans, flipped(self.o_result_spans))
@@ -175,7 +171,11 @@ class ProductExecutor(wiring.Component):
         # Tiles may be written before the statistics come.
         taken = Signal()
         written = nonzero(m, init=0, limit=(1 << SIZE_BITS) - 1, up=self.i_written.valid, down=taken, name="written")
-        m.d.comb += [self.o_completed.payload.eq(queue.o.payload.error), self.i_written.ready.eq(1)]
+        m.d.comb += [self.i_written.ready.eq(1)]
+        m.d.comb += [
+            self.o_completed.payload.error.eq(rejection_code(queue.o.payload.error)),
+            self.o_completed.payload.detail.eq(queue.o.payload.error),
+        ]
         with m.FSM(name="ending"):
             with m.State("WAIT"):
                 m.d.sync += tiles.eq(queue.o.payload.tiles)

@@ -11,7 +11,7 @@ from ....spec.spmm_config import SpmmConfig
 from ...spmm.product_streams import rows_layout
 from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
 from .assembler import Assembler
-from .tile_spans import SIZE_BITS
+from .tensor_tiles import SIZE_BITS
 
 __all__ = ["Settings", "settings_job_layout"]
 

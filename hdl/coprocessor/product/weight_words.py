@@ -13,7 +13,7 @@ from ....spec.weight_words import engine_word_shape
 from ...lib.streams import StreamRegister
 from ...spmm.product_streams import weights_layout
 from ..memory_streams import ADDRESS_BITS, WORD_BITS, span_layout, word_layout
-from .tile_spans import SIZE_BITS
+from .tensor_tiles import SIZE_BITS
 
 __all__ = ["WeightWords", "words_job_layout"]
 

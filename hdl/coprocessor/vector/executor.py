@@ -6,16 +6,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.memory import INDEX_BYTES
-from ....spec.program import WORD_BYTES, FaultCode, Layout, VectorOperation
+from ....spec.program import WORD_BYTES, FaultCode, Layout, Opcode, VectorOperation
 from ...lib.streams import StreamFIFO
 from ..memory_streams import span_layout, word_layout
+from ..program_streams import completion_layout, instruction_layout
 from .field_check import FieldCheck
 from .normaliser import Normaliser
 from .places import TilePlaces
 from .spans import TileSpans
 from .tile_orders import TileOrders
 from .tile_reader import TileReader
-from .tile_streams import Target, completion_layout, instruction_layout, spot_members
+from .tile_streams import Target, spot_members
 from .token_sums import TokenSums
 from .words import WordRouter
 
@@ -63,7 +64,7 @@ class VectorExecutor(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i_instruction": In(stream.Signature(instruction_layout())),
+                "i_instruction": In(stream.Signature(instruction_layout(Opcode.VECTOR))),
                 "o_read_spans": Out(stream.Signature(span_layout())),
                 "i_words": In(stream.Signature(word_layout())),
                 "o_write_spans": Out(stream.Signature(span_layout())),

@@ -5,10 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ....spec.coprocessor_config import CoprocessorConfig
-from ....spec.program import WORD_BYTES, FaultCode, Layout, VectorOperation
+from ....spec.program import WORD_BYTES, FaultCode, Layout, Opcode, VectorOperation
 from ....spec.vector import MAX_TOKENS, NORM_SHIFT_BITS
 from ....spec.vector_command import VectorError
-from .tile_streams import completion_layout, instruction_layout
+from ..program_streams import completion_layout, instruction_layout
 
 __all__ = ["FieldCheck"]
 
@@ -24,7 +24,7 @@ class FieldCheck(wiring.Component):
 
     def __init__(self, config: CoprocessorConfig):
         self._config = config
-        super().__init__({"item": In(instruction_layout()), "result": Out(completion_layout())})
+        super().__init__({"item": In(instruction_layout(Opcode.VECTOR)), "result": Out(completion_layout())})
 
     def elaborate(self, platform):
         m = Module()

@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.formats import unsigned_bits
 from ....spec.memory import INDEX_BYTES
-from ....spec.program import WORD_BYTES, Layout, VectorOperation
+from ....spec.program import WORD_BYTES, Layout, Opcode, VectorOperation
 from ...lib.pipeline import index_bits
 from ..memory_streams import ADDRESS_BITS
-from .tile_streams import Target, instruction_layout, order_layout
+from ..program_streams import instruction_layout
+from .tile_streams import Target, order_layout
 
 __all__ = ["TileOrders"]
 
@@ -44,9 +45,9 @@ class TileOrders(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "instruction": In(instruction_layout()),
+                "instruction": In(instruction_layout(Opcode.VECTOR)),
                 "load": In(1),
-                "item": Out(instruction_layout()),
+                "item": Out(instruction_layout(Opcode.VECTOR)),
                 "target": In(unsigned_bits(max(Target))),
                 "order": Out(order_layout(config)),
                 "taken": In(1),

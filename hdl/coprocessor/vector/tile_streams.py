@@ -8,18 +8,14 @@ from amaranth.lib.wiring import Out
 
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.formats import ceil_div, unsigned_bits
-from ....spec.program import VECTOR_FIELDS, WORD_BYTES, FaultCode, Layout
-from ....spec.vector_command import VectorError
+from ....spec.program import VECTOR_FIELDS, WORD_BYTES, Layout
 from ...lib.pipeline import index_bits
-from ...lib.streams import struct_layout
 from ..memory_streams import ADDRESS_BITS, word_layout
 
 __all__ = [
     "Target",
     "TileWrite",
     "channel_bits",
-    "completion_layout",
-    "instruction_layout",
     "operands_layout",
     "order_layout",
     "padded_channels",
@@ -52,16 +48,6 @@ class Target(IntEnum):
     """Words of the tile of x, to be summed. They use no memory outside."""
     STORE = 7
     """Words of a tile, to be written."""
-
-
-def instruction_layout() -> data.StructLayout:
-    """The fields of a VECTOR instruction."""
-    return struct_layout(dict(VECTOR_FIELDS))
-
-
-def completion_layout() -> data.StructLayout:
-    """How an instruction ended: a :class:`~thresher.spec.program.FaultCode`, and the vector unit's error or 0."""
-    return data.StructLayout({"error": unsigned_bits(max(FaultCode)), "detail": unsigned_bits(max(VectorError))})
 
 
 def padded_channels(config: CoprocessorConfig) -> int:

@@ -5,6 +5,7 @@ from random import Random
 import numpy as np
 from amaranth import Value
 from thresher.golden.memory import Memory
+from thresher.hdl.coprocessor.program_streams import instruction_layout
 from thresher.spec.program import WORD_BYTES, Instruction, Opcode
 
 
@@ -63,9 +64,9 @@ def writer(memory: Memory, spans, words, written, *, seed: int, stall: float):
     return serve
 
 
-def sequencer(dut, unit: Opcode, layout, instructions: list[Instruction], *, seed: int, stall: float):
+def sequencer(dut, unit: Opcode, instructions: list[Instruction], *, seed: int, stall: float):
     """Background test bench: sends each instruction when its unit has completed as many as it waits for."""
-    random = Random(seed)
+    random, layout = Random(seed), instruction_layout(unit)
 
     async def serve(ctx):
         completed = dut.o_completed

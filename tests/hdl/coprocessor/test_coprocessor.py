@@ -68,7 +68,7 @@ def test_programs_match_golden(cores, stall, seed):
     assert Machine(config, expected).run(program.data).fault is None
     regions = with_program(program.memory().regions, program.data)
     finish, _ = run(config, regions, program.data, seed=seed, stall=stall)
-    assert finish["code"] == FaultCode.NONE
+    assert finish["error"] == FaultCode.NONE
     for region in (Region.SCRATCH, Region.OUTPUT, Region.CONSTANTS):
         assert np.array_equal(regions[region], expected.regions[region]), f"seed {seed}"
 
@@ -93,8 +93,8 @@ def test_ends_and_faults(program, codes):
     regions = with_program({region: np.arange(256).astype(np.uint8) for region in Region}, program)
     before = {region: data.copy() for region, data in regions.items()}
     finish, _ = run(SMALL, regions, program, seed=1, stall=0.0)
-    assert finish["code"] in codes
-    if finish["code"] == FaultCode.COMMAND:
+    assert finish["error"] in codes
+    if finish["error"] == FaultCode.COMMAND:
         assert (finish["instruction"], finish["tag"]) == (0, 9)
     for region in Region:
         assert np.array_equal(regions[region], before[region])

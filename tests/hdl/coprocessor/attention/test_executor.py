@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.golden.machine import Machine
-from thresher.hdl.coprocessor.attention.executor import AttentionExecutor, instruction_layout
+from thresher.hdl.coprocessor.attention.executor import AttentionExecutor
 from thresher.sim.testbench import run_streams
 from thresher.spec import coprocessor_preset
-from thresher.spec.program import AttentionError, Instruction, Opcode, Region
+from thresher.spec.program import AttentionError, FaultCode, Instruction, Opcode, Region
 
 from ....programs import RandomProgram
 from ..spans import reader, sequencer, writer
@@ -24,7 +24,7 @@ def heads(config, seed: int, length: int) -> RandomProgram:
 def run(config, instructions: list[Instruction], memory, *, seed: int, stall: float):
     """Execute instructions on the hardware. Returns their errors and the cycles in which they end."""
     dut = AttentionExecutor(config)
-    processes: list = [sequencer(dut, Opcode.ATTENTION, instruction_layout(), instructions, seed=seed, stall=stall)]
+    processes: list = [sequencer(dut, Opcode.ATTENTION, instructions, seed=seed, stall=stall)]
     for core in range(config.cores):
         processes += [
             reader(memory, dut.o_spans[core], dut.i_words[core], seed=seed + core, stall=stall),
@@ -46,7 +46,9 @@ def run(config, instructions: list[Instruction], memory, *, seed: int, stall: fl
         processes=processes,
         max_cycles=30_000,
     )
-    return found.values["o_completed"], found.cycles["o_completed"]
+    ends = found.values["o_completed"]
+    assert all(end["error"] == (FaultCode.COMMAND if end["detail"] else FaultCode.NONE) for end in ends)
+    return [end["detail"] for end in ends], found.cycles["o_completed"]
 
 
 @pytest.mark.slow

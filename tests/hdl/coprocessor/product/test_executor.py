@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.golden.machine import Machine
-from thresher.hdl.coprocessor.product.executor import ProductExecutor, instruction_layout
+from thresher.hdl.coprocessor.product.executor import ProductExecutor
 from thresher.sim.testbench import run_streams
 from thresher.spec import CoprocessorConfig, SpmmError, coprocessor_preset
-from thresher.spec.program import Instruction, Opcode, Region
+from thresher.spec.program import FaultCode, Instruction, Opcode, Region
 
 from ....programs import RandomProgram
 from ..spans import reader, sequencer, writer
@@ -36,7 +36,7 @@ def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, s
         reader(memory, dut.o_spans[i], dut.i_words[i], seed=seed + i, stall=stall) for i in range(len(dut.o_spans))
     ]
     processes.append(writer(memory, dut.o_result_spans, dut.o_results, dut.i_written, seed=seed, stall=stall))
-    processes.append(sequencer(dut, Opcode.PRODUCT, instruction_layout(), instructions, seed=seed, stall=stall))
+    processes.append(sequencer(dut, Opcode.PRODUCT, instructions, seed=seed, stall=stall))
     found = run_streams(
         dut,
         {},
@@ -46,7 +46,9 @@ def run(config: CoprocessorConfig, instructions: list[Instruction], memory, *, s
         processes=processes,
         max_cycles=20_000,
     )
-    return found.values["o_completed"], found.cycles["o_completed"]
+    ends = found.values["o_completed"]
+    assert all(end["error"] == (FaultCode.COMMAND if end["detail"] else FaultCode.NONE) for end in ends)
+    return [end["detail"] for end in ends], found.cycles["o_completed"]
 
 
 @pytest.mark.slow

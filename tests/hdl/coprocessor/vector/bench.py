@@ -10,11 +10,20 @@ import numpy as np
 from amaranth import Value
 from amaranth.sim import Simulator
 from thresher.hdl.coprocessor.memory_streams import span_layout
+from thresher.hdl.coprocessor.program_streams import completion_layout, instruction_layout
 from thresher.hdl.coprocessor.vector.executor import VectorExecutor
-from thresher.hdl.coprocessor.vector.tile_streams import completion_layout, instruction_layout
 from thresher.sim.bridge import pack, unpack
 from thresher.spec.coprocessor_config import CoprocessorConfig
-from thresher.spec.program import READ_ONLY, VECTOR_FIELDS, WORD_BYTES, Instruction, Region, offset_of, region_of
+from thresher.spec.program import (
+    READ_ONLY,
+    VECTOR_FIELDS,
+    WORD_BYTES,
+    Instruction,
+    Opcode,
+    Region,
+    offset_of,
+    region_of,
+)
 
 Regions = dict[Region, np.ndarray]
 
@@ -114,7 +123,7 @@ class Bench:
     async def _send_instructions(self, ctx) -> None:
         for item in self.items:
             fields = dict.fromkeys(VECTOR_FIELDS, 0) | dict(item.body)
-            await self._send(ctx, self.dut.i_instruction, pack(instruction_layout(), fields))
+            await self._send(ctx, self.dut.i_instruction, pack(instruction_layout(Opcode.VECTOR), fields))
             self.began, self.spans, self.written, self.done = self.cycle, [0, 0], 0, 0
 
     async def _send_words(self, ctx) -> None:

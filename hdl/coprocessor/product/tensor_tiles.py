@@ -10,7 +10,7 @@ from ....spec.formats import unsigned_bits
 from ....spec.program import PRODUCT_FIELDS, WORD_BYTES
 from ..memory_streams import ADDRESS_BITS, span_layout
 
-__all__ = ["TileSpans", "tensor_layout", "tile_layout"]
+__all__ = ["TensorTiles", "tensor_layout", "tile_layout"]
 
 SIZE_BITS = PRODUCT_FIELDS["rows"][0]
 """Bits of the sizes of a tensor."""
@@ -26,7 +26,7 @@ def tile_layout(config: CoprocessorConfig) -> data.StructLayout:
     return data.StructLayout({"channels": SIZE_BITS, "words": unsigned_bits(config.tile // WORD_BYTES), "last": 1})
 
 
-class TileSpans(wiring.Component):
+class TensorTiles(wiring.Component):
     """Divides a tensor into tiles, and gives the span of each.
 
     Parameters
