@@ -1,7 +1,6 @@
 """Memories of a unit, and the block memories that they take on a chip.
 
-The Yosys pass ``memory_libmap`` maps each memory to the cells with the lowest cost. The costs here are the
-same.
+The Yosys pass ``memory_libmap`` maps each memory to the cells with the lowest cost. The costs are the same here.
 
 The results equal 158 of the 160 counts in ``measured.json``. One result differs by one block. The other result is for a
 unit that was synthesised block by block, where less is shared. On iCE40 a result may be one block too high if some bits
