@@ -79,6 +79,9 @@ WeightSparsity = Annotated[
     float | None,
     typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (co-processor)."),
 ]
+Cores = Annotated[
+    int | None, typer.Option("--cores", min=1, max=8, help="Attention cores, in place of the preset's (co-processor).")
+]
 Rho = Annotated[
     float,
     typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks, 0 those above the mean, near 1 the fewest."),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..runtime.evaluate import EvaluationReport
     from ..runtime.pick import SparsityPick
 
-__all__ = ["answers", "bands", "bench", "policy_of", "timed"]
+__all__ = ["answers", "bands", "bench", "policy_of", "shortened", "timed"]
 
 SHOWN = 60
 """Characters of a sentence in a table."""
@@ -35,7 +35,7 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     names += ["dense cycles", "speedup"] if dense else []
     table = make_table(*names, right=2)
     for i, answer in enumerate(result.sentences):
-        row = [_shortened(text, SHOWN // 2 if pairs else SHOWN) for text in (answer.text, answer.text_pair) if text]
+        row = [shortened(text, SHOWN // 2 if pairs else SHOWN) for text in (answer.text, answer.text_pair) if text]
         if answer.score is None:
             row += [
                 str(answer.label),
@@ -82,7 +82,7 @@ def _answer_columns(result: "Answers") -> list[str]:
     return ["score" if result.activation == "identity" else f"score ({result.activation})", "FP32"]
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -1,17 +1,22 @@
 """``thresher run``: classify or score texts on the golden model, on simulated hardware or on a board."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..spec import ConfigError, InputError
+from ..spec import ConfigError, InputError, WeightFormat
 from ..spec.link import DEFAULT_BAUD
-from . import options, progress, report
+from . import options, progress, report, whole_report
 from .frame import app, command, print_json, require_bit_exact
-from .settings import configuration
+from .settings import configuration, coprocessor_configuration, whole_encoder
 from .terminal import decoded, say
+
+if TYPE_CHECKING:
+    from ..model.tokenizer import Text
+    from ..runtime.coprocessor import WholeEncoder
 
 __all__ = ["run"]
 
@@ -23,6 +28,13 @@ class BackendName(StrEnum):
     RTL = "rtl"
 
 
+class RunUnit(StrEnum):
+    """What is on the hardware."""
+
+    ATTENTION = "attention"
+    COPROCESSOR = "coprocessor"
+
+
 @command(app, "run")
 def run(
     text: Annotated[list[str], typer.Option("--text", help="Text to classify or score; may be given several times.")],
@@ -30,6 +42,9 @@ def run(
         list[str] | None, typer.Option("--text-pair", help="Second text of a pair; as many as --text, in their order.")
     ] = None,
     model: options.Model = "default",
+    unit: Annotated[
+        RunUnit, typer.Option("--unit", help="What is on the hardware: attention, or the whole encoder.")
+    ] = (RunUnit.ATTENTION),
     backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
         BackendName.GOLDEN
     ),
@@ -38,6 +53,10 @@ def run(
     config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
     tau: options.Tau = 0.0,
+    cores: options.Cores = None,
+    weights: options.PackedFile = None,
+    weight_format: options.EncoderFormat = WeightFormat.DENSE,
+    weight_sparsity: options.WeightSparsity = None,
     truncate: options.Truncate = False,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
@@ -50,7 +69,7 @@ def run(
     ] = DEFAULT_BAUD,
     as_json: options.Json = False,
 ) -> None:
-    """Classify or score texts with a trained model: attention on the golden model, simulated hardware or a board."""
+    """Classify, score or embed texts with a trained model, its attention or its whole encoder on the hardware."""
     from ..runtime.answers import answer
 
     if text_pair and len(text_pair) != len(text):
@@ -59,10 +78,21 @@ def run(
         raise ConfigError("backend", backend.value, "do not give it with --device")
     text, text_pair = list(map(decoded, text)), list(map(decoded, text_pair or ()))
     clock = report.timed()
+    texts = list(zip(text, text_pair, strict=True)) if text_pair else text
+    if unit is RunUnit.COPROCESSOR:
+        if device is not None:
+            raise ConfigError("device", device, "boards run attention only, leave out --unit coprocessor")
+        config = coprocessor_configuration(preset, policy, config_file, cores=cores)
+        whole = whole_encoder(config, weights=weights, weight_format=weight_format, weight_sparsity=weight_sparsity)
+        _run_whole(model, texts, whole, backend, rho=rho, tau=tau, truncate=truncate, trace=trace, as_json=as_json)
+        return
+    for name, value in (("cores", cores), ("weights", weights), ("weight_sparsity", weight_sparsity)):
+        if value is not None:
+            raise ConfigError(name, str(value), "give it with --unit coprocessor")
     with progress.steps() as steps:
         result = answer(
             model,
-            list(zip(text, text_pair, strict=True)) if text_pair else text,
+            texts,
             config=configuration(preset, policy, config_file),
             backend=backend.value if device is None else "device",
             rho=rho,
@@ -79,4 +109,30 @@ def run(
         report.answers(result, seconds=clock())
         if trace is not None:
             say(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
+    require_bit_exact(result.bit_exact)
+
+
+def _run_whole(
+    model: str,
+    texts: "Sequence[Text]",
+    whole: "WholeEncoder",
+    backend: BackendName,
+    *,
+    rho: float,
+    tau: float,
+    truncate: bool,
+    trace: Path | None,
+    as_json: bool,
+) -> None:
+    from ..runtime.whole_answers import answer_whole
+
+    clock = report.timed()
+    with progress.steps() as steps:
+        result = answer_whole(
+            model, texts, whole=whole, backend=backend, rho=rho, tau=tau, truncate=truncate, trace=trace, steps=steps
+        )
+    if as_json:
+        print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
+    else:
+        whole_report.show(result, seconds=clock())
     require_bit_exact(result.bit_exact)

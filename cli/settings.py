@@ -1,5 +1,6 @@
 """Configurations from the options of the command line."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,10 +61,13 @@ def spmm_configuration(name: str, file: Path | None = None) -> SpmmConfig:
     return _changed(spmm_preset(name), file)
 
 
-def coprocessor_configuration(name: str, policy: str, file: Path | None = None) -> CoprocessorConfig:
-    """A co-processor's preset under a policy. The fields of a JSON file replace its own; raises as
+def coprocessor_configuration(
+    name: str, policy: str, file: Path | None = None, *, cores: int | None = None
+) -> CoprocessorConfig:
+    """A co-processor's preset under a policy. The fields of a JSON file, and ``cores``, replace its own; raises as
     :func:`configuration`."""
-    return _changed(coprocessor_preset(name, policy=policy), file)
+    config = _changed(coprocessor_preset(name, policy=policy), file)
+    return config if cores is None else dataclasses.replace(config, cores=cores)
 
 
 def whole_encoder(

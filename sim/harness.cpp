@@ -5,8 +5,10 @@
 //   INPUT_STREAMS(X)          X(index, name, width) for every stream that the component takes from
 //   OUTPUT_STREAMS(X)         X(index, name, width) for every stream that it gives to
 //   PLAIN_INPUTS(X)           X(index, name, width) for the inputs that belong to no stream
+//   PROBES(X)                 X(index, name, width) for the outputs of up to 64 bits that belong to no stream
 //                             (names as Verilator spells them: ___05F is a double underscore)
-//   INPUTS, OUTPUTS, PLAINS   how many there are of each
+//   INPUTS, OUTPUTS, PLAINS, PROBE_COUNT   how many there are of each
+//   MEMORY_READ, …            only for a component with a port `memory`: numbers of its streams
 //   TRACE_CLASS, TRACE_HEADER only in builds that trace
 
 #include <cstdint>
@@ -15,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "memory.h"
 #include "ports.h"
 #include "verilated.h"
 #ifdef TRACE_CLASS
@@ -82,6 +85,26 @@ struct Stream {
     bool stalls() { return stall_below && random.next() < stall_below; }
 };
 
+// Counts in how many cycles each bit of an output is asserted, and records the cycles in which some bits are.
+struct Probe {
+    uint64_t ones[64] = {};
+    uint64_t mask = 0;  // of the bits whose cycles are recorded
+    std::vector<uint64_t> cycles, values;
+
+    void sample(uint64_t value, uint64_t cycle) {
+        for (uint64_t rest = value; rest; rest &= rest - 1) ++ones[__builtin_ctzll(rest)];
+        if (value & mask) {
+            cycles.push_back(cycle);
+            values.push_back(value & mask);
+        }
+    }
+    void clear() {
+        std::memset(ones, 0, sizeof ones);
+        cycles.clear();
+        values.clear();
+    }
+};
+
 constexpr unsigned at_least_one(unsigned n) { return n ? n : 1; }
 
 struct Simulation {
@@ -94,6 +117,9 @@ struct Simulation {
     uint64_t half_cycles = 0;
     Stream inputs[at_least_one(INPUTS)];
     Stream outputs[at_least_one(OUTPUTS)];
+    Probe probes[at_least_one(PROBE_COUNT)];
+    bool probing = false;
+    Memory memory;
     std::string error;
 
     explicit Simulation(const char* trace_path) {
@@ -159,6 +185,8 @@ struct Simulation {
             half_cycle(true);
         }
         set_reset(*top, false, 0);
+        for (auto& probe : probes) probe.clear();
+        memory.reset();
         cycle = 0;
         error.clear();
     }
@@ -208,15 +236,21 @@ struct Simulation {
             for (unsigned i = 0; i < OUTPUTS; ++i) missing |= outputs[i].stamps.size() < targets[i];
             if (!missing) return 0;
             if (n == limit) return 1;
+            serve_memory();
 #define X(i, name, width) offer(inputs[i], top->name##___05Fvalid, top->name##___05Fpayload);
             INPUT_STREAMS(X)
 #undef X
-#define X(i, name, width)                                                                             \
-    outputs[i].asserted = outputs[i].stamps.size() < targets[i] && !outputs[i].stalls();              \
+#define X(i, name, width)                                                                  \
+    outputs[i].asserted = wanted(i, targets[i]) && !outputs[i].stalls();                   \
     top->name##___05Fready = outputs[i].asserted;
             OUTPUT_STREAMS(X)
 #undef X
             half_cycle(false);
+            if (probing) {
+#define X(i, name, width) probes[i].sample(uint64_t(top->name), cycle);
+                PROBES(X)
+#undef X
+            }
             bool sound = true;
 #define X(i, name, width) const bool taken##i = inputs[i].asserted && top->name##___05Fready;
             INPUT_STREAMS(X)
@@ -229,10 +263,53 @@ struct Simulation {
     if (taken##i) accepted(inputs[i], top->name##___05Fvalid);
             INPUT_STREAMS(X)
 #undef X
+            fill_memory();
             ++cycle;
-            if (!sound) return 2;
+            if (!sound || !error.empty()) return 2;
         }
     }
+
+#ifdef MEMORY_READ
+    // The memory is one more end of the streams of its port: it pushes what it answers and takes what it gets.
+    void serve_memory() {
+        memory.begin(cycle, outputs[MEMORY_WRITE_DATA].held);
+        Stream& words = inputs[MEMORY_READ_DATA];
+        if (words.beats.empty() && memory.can_read()) {
+            words.beats.resize(3);
+            memory.read(words.beats.data());
+        }
+        Stream& ends = inputs[MEMORY_WRITTEN];
+        if (ends.beats.empty() && memory.written_due()) ends.beats.push_back(memory.written());
+    }
+
+    bool wanted(unsigned index, uint64_t target) {
+        if (index == MEMORY_READ || index == MEMORY_WRITE) return true;
+        if (index == MEMORY_WRITE_DATA) return memory.can_write();
+        return outputs[index].stamps.size() < target;
+    }
+
+    void fill_memory() {
+        drain(MEMORY_READ, [this](const uint32_t* beat) { memory.accept_read(beat); });
+        drain(MEMORY_WRITE, [this](const uint32_t* beat) { memory.accept_write(beat); });
+        drain(MEMORY_WRITE_DATA, [this](const uint32_t* beat) { memory.accept_word(beat); });
+        inputs[MEMORY_READ_DATA].stamps.clear();
+        inputs[MEMORY_WRITTEN].stamps.clear();
+        if (error.empty() && !memory.error.empty()) error = "memory: " + memory.error;
+    }
+
+    template <class Accept>
+    void drain(unsigned index, Accept accept) {
+        Stream& s = outputs[index];
+        if (s.stamps.empty()) return;
+        accept(s.beats.data());  // one per cycle
+        s.beats.clear();
+        s.stamps.clear();
+    }
+#else
+    void serve_memory() {}
+    void fill_memory() {}
+    bool wanted(unsigned index, uint64_t target) { return outputs[index].stamps.size() < target; }
+#endif
 };
 
 Stream& stream_of(Simulation* s, int output, unsigned index) { return output ? s->outputs[index] : s->inputs[index]; }
@@ -285,5 +362,49 @@ void thresher_take(Simulation* s, int output, unsigned index, uint32_t* words, u
         std::memcpy(words, stream.beats.data(), stream.beats.size() * sizeof(uint32_t));
         stream.beats.clear();
     }
+}
+
+// The caller owns the bytes, which must outlive the simulation. A latency between `least` and `most` cycles is chosen
+// for each burst.
+void thresher_memory(Simulation* s, uint8_t* bytes, uint64_t size, uint64_t rate, uint64_t least, uint64_t most,
+                     uint64_t seed) {
+    s->memory.bytes = bytes;
+    s->memory.size = size;
+    s->memory.rate = rate;
+    s->memory.least = least;
+    s->memory.most = most;
+    s->memory.seed(seed);
+}
+
+void thresher_memory_errors(Simulation* s, uint64_t start, uint64_t end) {
+    s->memory.error_start = start;
+    s->memory.error_end = end;
+}
+
+// Words read and written since reset, and whether nothing is outstanding.
+void thresher_memory_state(const Simulation* s, uint64_t* state) {
+    state[0] = s->memory.words_read;
+    state[1] = s->memory.words_written;
+    state[2] = s->memory.idle();
+}
+
+// Count the asserted bits of an output, and record the cycles in which a bit of `mask` is asserted.
+void thresher_probe(Simulation* s, unsigned index, uint64_t mask) {
+    s->probing = true;
+    s->probes[index].mask = mask;
+}
+
+void thresher_ones(const Simulation* s, unsigned index, uint64_t* ones) {
+    std::memcpy(ones, s->probes[index].ones, sizeof s->probes[index].ones);
+}
+
+uint64_t thresher_events(const Simulation* s, unsigned index) { return s->probes[index].cycles.size(); }
+
+// Hands over the recorded cycles, and forgets them and the counts.
+void thresher_take_events(Simulation* s, unsigned index, uint64_t* cycles, uint64_t* values) {
+    Probe& probe = s->probes[index];
+    std::memcpy(cycles, probe.cycles.data(), probe.cycles.size() * sizeof(uint64_t));
+    std::memcpy(values, probe.values.data(), probe.values.size() * sizeof(uint64_t));
+    probe.clear();
 }
 }

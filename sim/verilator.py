@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from amaranth.lib import wiring
+from numpy.typing import NDArray
 
 from ..hdl.emit import StreamPort, interface
 from ..spec.errors import SimulationError
+from ..spec.program import WORD_BYTES
 from .bridge import pack, pack_beats, unpack_beats, words_of
-from .build import TRACES, Design, Progress, build_library, design_verilog
+from .build import PROBE_BITS, TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError
 
 __all__ = ["Transfers", "VerilatorSimulator"]
@@ -61,6 +63,13 @@ def _load(path: Path) -> ctypes.CDLL:
         "thresher_run": ([handle, _UINT64, ctypes.c_uint64], flag),
         "thresher_transfers": ([handle, flag, index], ctypes.c_uint64),
         "thresher_take": ([handle, flag, index, _UINT32, _UINT64], None),
+        "thresher_memory": ([handle, ctypes.POINTER(ctypes.c_uint8), *5 * [ctypes.c_uint64]], None),
+        "thresher_memory_errors": ([handle, ctypes.c_uint64, ctypes.c_uint64], None),
+        "thresher_memory_state": ([handle, _UINT64], None),
+        "thresher_probe": ([handle, index, ctypes.c_uint64], None),
+        "thresher_ones": ([handle, index, _UINT64], None),
+        "thresher_events": ([handle, index], ctypes.c_uint64),
+        "thresher_take_events": ([handle, index, _UINT64, _UINT64], None),
     }
     for name, (arguments, result) in signatures.items():
         function = getattr(library, name)
@@ -127,6 +136,8 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
         self._inputs = [port for port in streams.values() if port.direction == "in"]
         self._outputs = [port for port in streams.values() if port.direction == "out"]
         self._plain = [port for port in plain.values() if port.direction == "in"]
+        self._probes = [port for port in plain.values() if port.direction == "out" and port.width <= PROBE_BITS]
+        self._memory: np.ndarray | None = None
         self._seed = seed
         self._handle = self._library.thresher_new(os.fsencode(trace) if trace is not None else None)
         self.set_stall(stall, seed=seed)
@@ -178,6 +189,76 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
         bits = pack(port.shape, value, path=name)
         words = np.frombuffer(bits.to_bytes(4 * words_of(port.width), "little"), "<u4").astype(np.uint32)
         self._library.thresher_set(self._handle, names.index(name), words.ctypes.data_as(_UINT32))
+
+    def set_memory(
+        self,
+        data: NDArray[np.uint8],
+        *,
+        rate: int = 2 * WORD_BYTES,
+        latency: tuple[int, int] = (1, 1),
+        errors: range = range(0),
+        seed: int = 0,
+    ) -> None:
+        """Set the memory behind the port ``memory`` of the component.
+
+        Parameters
+        ----------
+        data : (n,) uint8
+            Contents; read and written in place.
+        rate : int
+            Most bytes read and written per cycle, 1…16.
+        latency : (int, int)
+            Least and most cycles from a burst, or its last word, to the answer. Random for each burst.
+        errors : range of int
+            Addresses of words that cannot be read or written.
+        seed : int
+            Seed of the latencies.
+        """
+        if not 1 <= rate <= 2 * WORD_BYTES:
+            raise ValueError(f"rate must be from 1 to {2 * WORD_BYTES} bytes per cycle, not {rate}")
+        assert data.flags.c_contiguous
+        self._memory = data  # the library uses its bytes
+        pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        self._library.thresher_memory(self._handle, pointer, len(data), rate, *latency, seed)
+        self._library.thresher_memory_errors(self._handle, errors.start, errors.stop)
+
+    @property
+    def memory_state(self) -> tuple[int, int, bool]:
+        """Words read and written since reset, and whether nothing is outstanding."""
+        state = np.zeros(3, np.uint64)
+        self._library.thresher_memory_state(self._handle, state.ctypes.data_as(_UINT64))
+        read, written, idle = state.tolist()
+        return read, written, bool(idle)
+
+    def probe(self, name: str, *, mask: int = 0) -> None:
+        """Observe a plain output: count its asserted bits, and record the cycles in which a bit of ``mask`` is one."""
+        self._library.thresher_probe(self._handle, self._probe_index(name), mask)
+
+    def take_probe(self, name: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+        """What a probe has seen since the last call or reset.
+
+        Returns
+        -------
+        ones : (64,) uint64
+            Cycles in which each bit was asserted.
+        cycles, values : (n,) uint64
+            Recorded cycles, and the bits of the mask in them.
+        """
+        index = self._probe_index(name)
+        ones = np.zeros(PROBE_BITS, np.uint64)
+        self._library.thresher_ones(self._handle, index, ones.ctypes.data_as(_UINT64))
+        count = self._library.thresher_events(self._handle, index)
+        cycles, values = np.empty(count, np.uint64), np.empty(count, np.uint64)
+        self._library.thresher_take_events(
+            self._handle, index, cycles.ctypes.data_as(_UINT64), values.ctypes.data_as(_UINT64)
+        )
+        return ones, cycles, values
+
+    def _probe_index(self, name: str) -> int:
+        names = [port.name for port in self._probes]
+        if name not in names:
+            raise ValueError(f"{name!r} is not a plain output of the component, of at most {PROBE_BITS} bits")
+        return names.index(name)
 
     def run(self, inputs: Mapping[str, Any], counts: Mapping[str, int], *, max_cycles: int = 10_000_000) -> Transfers:
         """Queue payloads for input streams and run until each output stream has given its count.

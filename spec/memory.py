@@ -1,19 +1,22 @@
 """Sizes of what a program's instructions read and write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .coprocessor_config import CoprocessorConfig
 from .formats import ceil_div
-from .program import VECTOR_FIELDS, WORD_BYTES, Instruction, Layout
+from .program import VECTOR_FIELDS, WORD_BYTES, Instruction, Layout, Region, address
 
 __all__ = [
     "INDEX_BYTES",
     "PARAMETER_BYTES",
+    "REGION_ALIGNMENT",
     "SETTING_BYTES",
     "SUM_BYTES",
     "TABLE_BYTES",
+    "MemoryMap",
     "Place",
+    "memory_map",
     "operand",
     "row_bytes",
     "tensor_spans",
@@ -36,6 +39,51 @@ INDEX_BYTES = 4
 """Of an index of the layout GATHER."""
 SUM_BYTES = 8
 """Of the sum of a channel."""
+
+
+REGION_ALIGNMENT = 128
+"""The place of a region is a multiple of this number of bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryMap:
+    """Where a program and its regions lie in the memory.
+
+    Attributes
+    ----------
+    bases, sizes : dict of Region to int
+        In bytes.
+    program : int
+        Address of the program, in the region CONSTANTS, behind the constants.
+    size : int
+        Bytes of the memory in use, from the first region to the end of the last.
+    """
+
+    bases: dict[Region, int]
+    sizes: dict[Region, int]
+    program: int
+    size: int
+
+
+def memory_map(sizes: Mapping[Region, int], *, program_bytes: int, base: int = 0) -> MemoryMap:
+    """Place all regions one after another.
+
+    Parameters
+    ----------
+    sizes : dict of Region to int
+        Bytes of each region; CONSTANTS without the program.
+    program_bytes : int
+    base : int
+        Where the memory begins, a multiple of :data:`REGION_ALIGNMENT`.
+    """
+    sizes = {region: whole_words(sizes[region]) for region in Region}
+    program = address(Region.CONSTANTS, sizes[Region.CONSTANTS])
+    sizes[Region.CONSTANTS] += program_bytes
+    bases, start = {}, base
+    for region in Region:
+        bases[region] = start
+        start += ceil_div(sizes[region], REGION_ALIGNMENT) * REGION_ALIGNMENT
+    return MemoryMap(bases=bases, sizes=sizes, program=program, size=start - base)
 
 
 def whole_words(size: int) -> int:

@@ -8,6 +8,7 @@ from ...spec.program import FaultCode
 from ..lib.streams import StreamFIFO, StreamRegister
 from .gate import BurstGate, pick, requester_bits
 from .memory_streams import (
+    BLOCK_SHIFT,
     MemoryPort,
     ReaderPort,
     WriterPort,
@@ -98,17 +99,19 @@ class Arbiter(wiring.Component):
                         self.fault.valid.eq(1),
                         self.fault.write.eq(write),
                         self.fault.requester.eq(event.requester),
+                        self.fault.address.eq(event.block << BLOCK_SHIFT),
                         self.fault.code.eq(code),
                     ]
         return m
 
     def _order(self, m: Module, issued, *, ended, name: str):
-        """The requester of the oldest burst. ``ended`` is asserted when the burst ends."""
-        order = StreamFIFO(issued.requester.shape(), depth=self._outstanding, counted=True)
-        m.submodules[name] = order
+        """Requester and block of the oldest burst. ``ended`` is asserted when the burst ends."""
+        layout = data.StructLayout({"requester": issued.requester.shape(), "block": issued.block.shape()})
+        m.submodules[name] = order = StreamFIFO(layout, depth=self._outstanding, counted=True)
         m.d.comb += [
             order.i.valid.eq(issued.valid),
-            order.i.payload.eq(issued.requester),
+            order.i.payload.requester.eq(issued.requester),
+            order.i.payload.block.eq(issued.block),
             order.o.ready.eq(ended),
         ]
         return order.o.payload
@@ -116,29 +119,34 @@ class Arbiter(wiring.Component):
     def _return_words(self, m: Module, gate: BurstGate):
         """Give each word to its reader, through a register. Returns errors."""
         beat = self.port.read_data
-        reader = self._order(m, gate.issued, ended=gate.done, name="read_order")
+        burst = self._order(m, gate.issued, ended=gate.done, name="read_order")
         held = Signal(word_layout())
         error = Signal.like(gate.outside, name="read_error")
         m.d.comb += [beat.ready.eq(1), gate.done.eq(beat.valid & beat.payload.last)]
         m.d.sync += [
             held.eq(beat.payload.data),
             error.valid.eq(beat.valid & beat.payload.error),
-            error.requester.eq(reader),
+            error.requester.eq(burst.requester),
+            error.block.eq(burst.block),
         ]
         for i, each in enumerate(self.readers):
-            m.d.sync += each.words.valid.eq(beat.valid & (reader == i))
+            m.d.sync += each.words.valid.eq(beat.valid & (burst.requester == i))
             m.d.comb += each.words.payload.eq(held)
         return error
 
     def _return_acknowledgements(self, m: Module, gate: BurstGate):
         """Tell each writer when its bursts are written. Returns errors."""
         written = self.port.written
-        writer = self._order(m, gate.issued, ended=gate.done, name="written_order")
+        burst = self._order(m, gate.issued, ended=gate.done, name="written_order")
         error = Signal.like(gate.outside, name="write_error")
         m.d.comb += [written.ready.eq(1), gate.done.eq(written.valid)]
-        m.d.sync += [error.valid.eq(written.valid & written.payload), error.requester.eq(writer)]
+        m.d.sync += [
+            error.valid.eq(written.valid & written.payload),
+            error.requester.eq(burst.requester),
+            error.block.eq(burst.block),
+        ]
         for i, each in enumerate(self.writers):
-            m.d.sync += each.written.eq(written.valid & (writer == i))
+            m.d.sync += each.written.eq(written.valid & (burst.requester == i))
         return error
 
     def _send_words(self, m: Module, issued):

@@ -1,100 +1,91 @@
-"""The co-processor: units, sequencer and memory port."""
+"""The co-processor without registers and bus."""
 
-from amaranth import Module
+from amaranth import Cat, Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.coprocessor_config import CoprocessorConfig
-from .arbiter import Arbiter
-from .attention.executor import AttentionExecutor
-from .memory_streams import MemoryPort, fault_layout, regions_layout
-from .product.executor import ProductExecutor
-from .reader import Reader
-from .sequencer import Sequencer, finish_layout, program_layout
-from .vector.executor import VectorExecutor
-from .writer import Writer
+from .execution import Execution
+from .memory_streams import MemoryPort, regions_layout
+from .program_streams import activity_layout, finish_layout, program_layout
+from .supervisor import WATCHDOG_BITS, Supervisor
 
-__all__ = ["Coprocessor"]
+__all__ = ["Coprocessor", "coprocessor_signature"]
 
 
-class Coprocessor(wiring.Component):
-    """Executes programs on a memory.
-
-        i_program ── sequencer ──┬── product executor ────┐
-                         │       ├── attention executor ──┼── readers, writers ── arbiter ── memory
-                         │       └── vector executor ─────┘                          │
-                         └───────────────────────────────── reader ──────────────────┘
-
-    Parameters
-    ----------
-    config : CoprocessorConfig
+def coprocessor_signature() -> wiring.Signature:
+    """Members of a co-processor. They do not depend on its configuration.
 
     Members
     -------
     regions : In(regions_layout)
-        Place and size of each region. They may change only while no program runs.
+        Place and size of each region. They may change only while ``ready`` is asserted.
+    watchdog : In(32)
+        Most cycles between completed instructions, or 0 for no limit.
+    abort_program : In(1)
+        Ends the program that runs.
+    ready : Out(1)
+        No program runs, and the memory owes nothing.
     i_program : In(stream(program_layout))
+        Accepted with its end.
     o_finish : Out(stream(finish_layout))
-        One per program. After a fault, the co-processor must be reset.
+        One per program. No program leaves anything to the next one but the bytes of the memory.
+    activity : Out(activity_layout)
     memory : Out(MemoryPort)
-    memory_fault : Out(fault_layout)
-        The first fault of the memory since reset.
+    """
+    return wiring.Signature(
+        {
+            "regions": In(regions_layout()),
+            "watchdog": In(WATCHDOG_BITS),
+            "abort_program": In(1),
+            "ready": Out(1),
+            "i_program": In(stream.Signature(program_layout())),
+            "o_finish": Out(stream.Signature(finish_layout())),
+            "activity": Out(activity_layout()),
+            "memory": Out(MemoryPort()),
+        }
+    )
+
+
+class Coprocessor(wiring.Component):
+    """Executes programs on a memory, one after another.
+
+        i_program ── supervisor ── execution ── memory
+                         │             │
+                      o_finish      activity
+
+    Parameters
+    ----------
+    config : CoprocessorConfig
     """
 
     def __init__(self, config: CoprocessorConfig):
         self._config = config
-        self._readers = 1 + 3 + config.spmm.rows + config.cores + 1
-        self._writers = 1 + config.cores + 1
-        super().__init__(
-            {
-                "regions": In(regions_layout()),
-                "i_program": In(stream.Signature(program_layout())),
-                "o_finish": Out(stream.Signature(finish_layout())),
-                "memory": Out(MemoryPort()),
-                "memory_fault": Out(fault_layout(readers=self._readers, writers=self._writers)),
-            }
-        )
+        super().__init__(coprocessor_signature())
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
-        m.submodules.sequencer = sequencer = Sequencer()
-        m.submodules.product = product = ProductExecutor(config)
-        m.submodules.attention = attention = AttentionExecutor(config)
-        m.submodules.vector = vector = VectorExecutor(config)
-        connect(m, flipped(self.i_program), sequencer.i_program)
-        connect(m, sequencer.o_finish, flipped(self.o_finish))
-        reads = [
-            (sequencer.o_spans, sequencer.i_words),
-            *zip(product.o_spans, product.i_words, strict=True),
-            *zip(attention.o_spans, attention.i_words, strict=True),
-            (vector.o_read_spans, vector.i_words),
+        m.submodules.supervisor = supervisor = Supervisor()
+        execution = Execution(self._config)
+        m.submodules.execution = ResetInserter(supervisor.reset)(execution)
+        connect(m, flipped(self.i_program), supervisor.i_program)
+        connect(m, supervisor.o_finish, flipped(self.o_finish))
+        connect(m, supervisor.o_program, execution.i_program)
+        connect(m, execution.memory, flipped(self.memory))
+        completes = [unit.completes for unit in (self.activity.product, self.activity.attention, self.activity.vector)]
+        m.d.comb += [
+            supervisor.watchdog.eq(self.watchdog),
+            supervisor.abort.eq(self.abort_program),
+            self.ready.eq(supervisor.ready),
+            supervisor.i_finish.valid.eq(execution.o_finish.valid),
+            supervisor.i_finish.payload.eq(execution.o_finish.payload),
+            supervisor.memory_fault.eq(execution.memory_fault),
+            supervisor.number.eq(execution.number),
+            supervisor.oldest.eq(execution.oldest),
+            supervisor.completes.eq(Cat(completes).any()),
+            supervisor.idle.eq(execution.idle),
+            execution.regions.eq(self.regions),
+            execution.stop.eq(supervisor.stop),
+            self.activity.eq(execution.activity),
         ]
-        writes = [
-            (product.o_result_spans, product.o_results, product.i_written),
-            *zip(attention.o_result_spans, attention.o_results, attention.i_written, strict=True),
-            (vector.o_write_spans, vector.o_words, vector.i_done),
-        ]
-        self._connect_memory(m, reads, writes)
-        for name, unit in (("product", product), ("attention", attention), ("vector", vector)):
-            connect(m, getattr(sequencer, f"o_{name}"), unit.i_instruction)
-            connect(m, unit.o_completed, getattr(sequencer, f"i_{name}"))
         return m
-
-    def _connect_memory(self, m: Module, reads, writes) -> None:
-        """Give each stream of operands a reader, each stream of results a writer, and join them."""
-        m.submodules.arbiter = arbiter = Arbiter(readers=len(reads), writers=len(writes))
-        assert (len(reads), len(writes)) == (self._readers, self._writers)
-        for index, (spans, words) in enumerate(reads):
-            m.submodules[f"reader_{index}"] = reader = Reader()
-            connect(m, spans, reader.i_spans)
-            connect(m, reader.o_words, words)
-            connect(m, reader.port, arbiter.readers[index])
-        for index, (spans, words, done) in enumerate(writes):
-            m.submodules[f"writer_{index}"] = writer = Writer()
-            connect(m, spans, writer.i_spans)
-            connect(m, words, writer.i_words)
-            connect(m, writer.o_done, done)
-            connect(m, writer.port, arbiter.writers[index])
-        connect(m, arbiter.port, flipped(self.memory))
-        m.d.comb += [arbiter.regions.eq(self.regions), self.memory_fault.eq(arbiter.fault), arbiter.stop.eq(0)]

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ...spec.program import READ_ONLY, REGION_SHIFT, Region
 from ..lib.pipeline import index_bits
 from ..lib.streams import StreamFIFO, nonzero
-from .memory_streams import BLOCK_SHIFT, WORD_SHIFT, burst_layout, regions_layout
+from .memory_streams import ADDRESS_BITS, BLOCK_SHIFT, WORD_SHIFT, burst_layout, regions_layout
 
 __all__ = ["BurstGate", "pick", "requester_bits"]
 
@@ -27,6 +27,16 @@ def pick(number, values: Sequence):
             pairs = (level[i : i + 2] for i in range(0, len(level), 2))
             level = [Mux(bit, *reversed(pair)) if len(pair) == 2 else pair[0] for pair in pairs]
     return level[0]
+
+
+def failed_layout(requesters: int) -> data.StructLayout:
+    """A burst that fails, if ``valid``: its requester, and the block of the program's address in which it lies."""
+    return data.StructLayout({"valid": 1, "requester": requester_bits(requesters), "block": ADDRESS_BITS - BLOCK_SHIFT})
+
+
+def issued_layout(requesters: int) -> data.StructLayout:
+    """A burst that is issued, if ``valid``: as in :func:`failed_layout`, and its number of words."""
+    return data.StructLayout({**failed_layout(requesters).members, "words": burst_layout()["words"].shape})
 
 
 class BurstGate(wiring.Component):
@@ -56,10 +66,10 @@ class BurstGate(wiring.Component):
         Asserted for one cycle when a burst that was issued is complete.
     o : Out(stream(burst_layout))
         Addresses of the memory.
-    issued : Out
-        ``valid`` for one cycle when a burst is issued, with its ``requester`` and its ``words``.
-    outside : Out
-        ``valid`` for one cycle when a burst fails the check, with its ``requester``.
+    issued : Out(issued_layout)
+        ``valid`` for one cycle when a burst is issued.
+    outside : Out(failed_layout)
+        ``valid`` for one cycle when a burst fails the check.
     idle : Out(1)
         No burst is in the gate, and none is outstanding.
     """
@@ -68,7 +78,6 @@ class BurstGate(wiring.Component):
         self._requesters = requesters
         self._write = write
         self._outstanding = outstanding
-        number = requester_bits(requesters)
         super().__init__(
             {
                 "bursts": In(stream.Signature(burst_layout())).array(requesters),
@@ -77,10 +86,8 @@ class BurstGate(wiring.Component):
                 "drop": In(1),
                 "done": In(1),
                 "o": Out(stream.Signature(burst_layout())),
-                "issued": Out(
-                    data.StructLayout({"valid": 1, "requester": number, "words": burst_layout()["words"].shape})
-                ),
-                "outside": Out(data.StructLayout({"valid": 1, "requester": number})),
+                "issued": Out(issued_layout(requesters)),
+                "outside": Out(failed_layout(requesters)),
                 "idle": Out(1),
             }
         )
@@ -94,6 +101,7 @@ class BurstGate(wiring.Component):
         valid = Signal(3)
         requesters = [Signal.like(requester, name=f"requester_{i + 1}") for i in range(3)]
         parts = [Signal(burst_layout(), name=f"burst_{i + 1}") for i in range(3)]
+        blocks = [Signal(ADDRESS_BITS - BLOCK_SHIFT, name=f"block_{i + 1}") for i in range(2)]  # of the program
         m.d.sync += valid.eq(Cat(chosen, valid))
         for source, target in zip((requester, *requesters), requesters, strict=False):
             m.d.sync += target.eq(source)
@@ -115,7 +123,12 @@ class BurstGate(wiring.Component):
             parts[1].words.eq(parts[0].words),
         ]
         outside = Signal()
-        m.d.sync += [outside.eq(forbidden | (end > limit)), parts[2].eq(parts[1])]
+        m.d.sync += [
+            outside.eq(forbidden | (end > limit)),
+            parts[2].eq(parts[1]),
+            blocks[0].eq(parts[0].address[BLOCK_SHIFT:]),
+            blocks[1].eq(blocks[0]),
+        ]
         issue = Signal()
         m.d.comb += [
             issue.eq(valid[2] & ~outside & ~self.drop),
@@ -123,9 +136,11 @@ class BurstGate(wiring.Component):
             queue.i.payload.eq(parts[2]),
             self.issued.valid.eq(issue),
             self.issued.requester.eq(requesters[2]),
+            self.issued.block.eq(blocks[1]),
             self.issued.words.eq(parts[2].words),
             self.outside.valid.eq(valid[2] & outside),
             self.outside.requester.eq(requesters[2]),
+            self.outside.block.eq(blocks[1]),
         ]
         depth = self._outstanding
         some = nonzero(m, init=0, limit=depth, up=issue, down=self.done, name="some")

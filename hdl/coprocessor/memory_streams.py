@@ -73,13 +73,17 @@ def read_beat_layout() -> data.StructLayout:
 
 
 def fault_layout(*, readers: int, writers: int) -> data.StructLayout:
-    """The first fault. ``requester`` is the number of a writer if ``write`` is asserted, otherwise of a reader."""
+    """The first fault. ``requester`` is the number of a writer if ``write`` is asserted, otherwise of a reader.
+
+    ``address`` is that of the program, of the aligned block in which the burst lies.
+    """
     return data.StructLayout(
         {
             "valid": 1,
             "write": 1,
             "requester": max(1, index_bits(max(readers, writers))),
             "code": unsigned_bits(max(FaultCode)),
+            "address": ADDRESS_BITS,
         }
     )
 
@@ -165,6 +169,9 @@ class MemoryPort(wiring.Signature):
                 "written": In(stream.Signature(1)),
             }
         )
+
+    def __eq__(self, other: object) -> bool:  # Amaranth compares signatures of subclasses by identity
+        return type(self) is type(other)
 
 
 def join(m: Module, source, target) -> None:

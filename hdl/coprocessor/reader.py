@@ -27,6 +27,8 @@ class Reader(wiring.Component):
     -------
     i_spans : In(stream(span_layout))
     o_words : Out(stream(word_layout))
+    waits : Out(1)
+        Words are asked for, and none has come.
     port : Out(ReaderPort)
         ``bursts.valid`` is a register.
     """
@@ -37,6 +39,7 @@ class Reader(wiring.Component):
             {
                 "i_spans": In(stream.Signature(span_layout())),
                 "o_words": Out(stream.Signature(word_layout())),
+                "waits": Out(1),
                 "port": Out(ReaderPort()),
             }
         )
@@ -55,6 +58,7 @@ class Reader(wiring.Component):
             asked.eq(bursts.valid & bursts.ready),
             bursts.payload.eq(part.payload.burst),
             part.ready.eq(asked),
+            self.waits.eq((used != 0) & ~queue.o.valid),
             queue.i.valid.eq(self.port.words.valid),
             queue.i.payload.eq(self.port.words.payload),
         ]

@@ -6,34 +6,30 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.program import BODY_FIELDS, HEADER_FIELDS, INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode
 from ..lib.streams import StreamFIFO, StreamRegister, struct_layout
-from .memory_streams import ADDRESS_BITS, span_layout, word_layout
+from .memory_streams import span_layout, word_layout
 from .product.assembler import Assembler
-from .program_streams import completion_layout, instruction_layout
+from .program_streams import (
+    COUNT_BITS,
+    activity_layout,
+    completion_layout,
+    finish_layout,
+    instruction_layout,
+    oldest_layout,
+    program_layout,
+)
 
-__all__ = ["Sequencer", "finish_layout", "program_layout"]
+__all__ = ["Sequencer"]
 
 INSTRUCTION_WORDS = INSTRUCTION_BYTES // WORD_BYTES
-COUNT_BITS = 16
-"""Of the number of an instruction, and of the instructions that a unit has completed."""
 QUEUE_DEPTH = 8
 """Instructions that wait for a unit. Those of other units go on until a queue is full."""
 UNDER_WAY = 16
 """Instructions of a unit that have begun and are not complete."""
 
 
-def program_layout() -> data.StructLayout:
-    """A program: its address, and its number of instructions."""
-    return data.StructLayout({"address": ADDRESS_BITS, "instructions": COUNT_BITS})
-
-
 def header_layout() -> data.StructLayout:
     """Fields that all instructions have."""
     return struct_layout(dict(HEADER_FIELDS))
-
-
-def finish_layout() -> data.StructLayout:
-    """The end of a program: how an instruction ended, and which one, if it is a fault."""
-    return data.StructLayout({**completion_layout().members, "instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
 
 
 class Sequencer(wiring.Component):
@@ -54,6 +50,11 @@ class Sequencer(wiring.Component):
         One per instruction, in order.
     o_finish : Out(stream(finish_layout))
         One per program. After a fault, only a reset helps.
+    number : Out(16)
+        Of the instruction that the sequencer looks at.
+    oldest : Out(oldest_layout)
+    activity : Out(activity_layout)
+        Without ``starved``.
     """
 
     def __init__(self):
@@ -62,6 +63,9 @@ class Sequencer(wiring.Component):
             "o_spans": Out(stream.Signature(span_layout())),
             "i_words": In(stream.Signature(word_layout())),
             "o_finish": Out(stream.Signature(finish_layout())),
+            "number": Out(COUNT_BITS),
+            "oldest": Out(oldest_layout()),
+            "activity": Out(activity_layout()),
         }
         for unit in UNITS:
             members[f"o_{unit.name.lower()}"] = Out(stream.Signature(instruction_layout(unit)))
@@ -120,7 +124,7 @@ class Sequencer(wiring.Component):
         body = instruction_layout(unit)
         queued = data.StructLayout({"number": COUNT_BITS, "header": header_layout(), "body": body})
         m.submodules[f"{name}_queue"] = queue = StreamFIFO(queued, depth=QUEUE_DEPTH)
-        begun = data.StructLayout({"number": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
+        begun = data.StructLayout({"instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
         m.submodules[f"{name}_under_way"] = under_way = StreamFIFO(begun, depth=UNDER_WAY)
         waiting = queue.o.payload
         out = getattr(self, f"o_{name}")
@@ -135,25 +139,37 @@ class Sequencer(wiring.Component):
             begins.eq(out.valid & out.ready),
             queue.o.ready.eq(begins),
             under_way.i.valid.eq(begins),
-            under_way.i.payload.number.eq(waiting.number),
+            under_way.i.payload.instruction.eq(waiting.number),
             under_way.i.payload.tag.eq(waiting.header.tag),
             end.ready.eq(under_way.o.valid),
             under_way.o.ready.eq(end.valid),
         ]
-        with m.If(end.valid & end.ready):
+        oldest, activity = self.oldest[name], self.activity[name]
+        completes = end.valid & end.ready
+        m.d.comb += [
+            oldest.valid.eq(under_way.o.valid),
+            oldest.instruction.eq(under_way.o.payload.instruction),
+            oldest.tag.eq(under_way.o.payload.tag),
+            activity.begins.eq(begins),
+            activity.completes.eq(completes),
+            activity.busy.eq(under_way.o.valid),
+            activity.waiting.eq(queue.o.valid & ~under_way.o.valid),
+        ]
+        with m.If(completes):
             m.d.sync += counts[unit].eq(counts[unit] + 1)
             with m.If((end.payload.error != FaultCode.NONE) & (fault.error == FaultCode.NONE)):
                 m.d.sync += [
                     fault.error.eq(end.payload.error),
                     fault.detail.eq(end.payload.detail),
-                    fault.instruction.eq(under_way.o.payload.number),
+                    fault.unit.eq(unit),
+                    fault.instruction.eq(under_way.o.payload.instruction),
                     fault.tag.eq(under_way.o.payload.tag),
                 ]
         return queue.i
 
     def _dispatch(self, m: Module, head, entrances, counts: dict[Opcode, Signal], fault) -> Signal:
         """Look at one instruction at a time, and give it to its unit. END waits here. Returns whether it has ended."""
-        number = Signal(COUNT_BITS)
+        number = self.number
         item = Signal(INSTRUCTION_BYTES * 8)
         header = data.View(header_layout(), item[: header_layout().size])
         rest = item[header_layout().size :]

@@ -43,6 +43,8 @@ class EncoderProgram:
         Of the encoder's output.
     classes : int
         Of the classifier, or 0 for an encoder that gives embeddings.
+    sums : bool
+        Embeddings are sums over the tokens of a text. Otherwise they are its first token.
     weight_macs : int
         Multiplications by weights that are not 0, for all tokens.
     """
@@ -54,6 +56,7 @@ class EncoderProgram:
     spaces: dict[Region, Space]
     channels: int
     classes: int
+    sums: bool
     weight_macs: int
 
     @property
@@ -85,18 +88,19 @@ class EncoderProgram:
 
         Returns
         -------
-        (classes, texts) int8, or (C, texts) int64
-            As :func:`~thresher.golden.encoder.class_scores` and :func:`~thresher.golden.encoder.token_sums`.
+        (classes, texts) or (C, texts) int8, or (C, texts) int64
+            Class scores, the first token of each text, or sums over its tokens, as
+            :func:`~thresher.golden.encoder.class_scores` and :func:`~thresher.golden.encoder.token_sums`.
         """
         (_, start, size), *_ = self.spaces[Region.OUTPUT].names
-        if self.classes:
+        if not self.sums:
             place = Place(layout=Layout.TILES, address=start)
-            return read_tensor(self.config, memory, place, self.classes, len(self.lengths))
+            return read_tensor(self.config, memory, place, self.classes or self.channels, len(self.lengths))
         return memory.read(start, size).view("<i8").reshape(len(self.lengths), self.channels).T
 
 
 def encoder_program(
-    config: CoprocessorConfig, constants: Constants, lengths: Sequence[int], commands: Commands
+    config: CoprocessorConfig, constants: Constants, lengths: Sequence[int], commands: Commands, *, sums: bool = True
 ) -> EncoderProgram:
     """Program for some texts, whose tokens lie side by side without padding.
 
@@ -107,6 +111,8 @@ def encoder_program(
     lengths : sequence of int
         Tokens of each text.
     commands : Commands
+    sums : bool
+        Without a classifier, give sums over the tokens of each text, not its first token.
 
     Raises
     ------
@@ -119,7 +125,7 @@ def encoder_program(
     most = min(config.spmm.max_tokens, config.vector.max_tokens)
     if sum(lengths) > most:
         raise InputError(f"the texts have {sum(lengths)} tokens together, but at most {most} fit: use fewer texts")
-    return _Writer(config, constants, tuple(lengths), commands).write()
+    return _Writer(config, constants, tuple(lengths), commands, sums=sums).write()
 
 
 class _Writer:
@@ -129,11 +135,20 @@ class _Writer:
     those of its neighbours between them.
     """
 
-    def __init__(self, config: CoprocessorConfig, constants: Constants, lengths: tuple[int, ...], commands: Commands):
+    def __init__(
+        self,
+        config: CoprocessorConfig,
+        constants: Constants,
+        lengths: tuple[int, ...],
+        commands: Commands,
+        *,
+        sums: bool,
+    ):
         self._config = config
         self._constants = constants
         self._lengths = lengths
         self._commands = commands
+        self._sums = sums and not constants.classifier
         self._tokens = sum(lengths)
         self._builder = Builder(config)
         self._spaces = {region: Space(region) for region in (Region.SCRATCH, Region.INPUT, Region.OUTPUT)}
@@ -153,8 +168,11 @@ class _Writer:
             self._feed_forward(number, layer, last=number == len(constants.layers) - 1)
         if constants.classifier:
             self._classify(firsts)
-        else:
+        elif self._sums:
             self._sum()
+        else:
+            bytes_needed = tiles_bytes(self._config, self._channels, len(self._lengths))
+            self._first_tokens("first tokens", firsts, self._spaces[Region.OUTPUT].allocate("first", bytes_needed))
         builder.end()
         return EncoderProgram(
             config=self._config,
@@ -164,6 +182,7 @@ class _Writer:
             spaces=self._spaces,
             channels=self._channels,
             classes=constants.classifier[-1].rows if constants.classifier else 0,
+            sums=self._sums,
             weight_macs=self._macs,
         )
 
@@ -344,19 +363,7 @@ class _Writer:
     def _classify(self, firsts: int) -> None:
         texts, channels = len(self._lengths), self._channels
         x = self._scratch("first tokens", channels, texts)
-        self._vector(
-            "classifier",
-            VectorOperation.COPY,
-            {
-                "channels": channels,
-                "tokens": texts,
-                "x_layout": Layout.GATHER,
-                "x": self._final,
-                "x_rows": self._tokens,
-                "x_index": firsts,
-                "z": x,
-            },
-        )
+        self._first_tokens("classifier", firsts, x)
         *first, last = self._constants.classifier
         for number, product in enumerate(first):
             y = self._scratch(f"classifier {number}", product.rows, texts)
@@ -364,6 +371,22 @@ class _Writer:
             x = y
         scores = self._spaces[Region.OUTPUT].allocate("scores", tiles_bytes(self._config, last.rows, texts))
         self._product("classifier", last, x, scores, texts)
+
+    def _first_tokens(self, name: str, firsts: int, target: int) -> None:
+        """The first token of each text, as a tensor in the layout TILES."""
+        self._vector(
+            name,
+            VectorOperation.COPY,
+            {
+                "channels": self._channels,
+                "tokens": len(self._lengths),
+                "x_layout": Layout.GATHER,
+                "x": self._final,
+                "x_rows": self._tokens,
+                "x_index": firsts,
+                "z": target,
+            },
+        )
 
     def _sum(self) -> None:
         channels = self._channels

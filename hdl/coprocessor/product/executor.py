@@ -61,6 +61,8 @@ class ProductExecutor(wiring.Component):
     o_completed : Out(stream(completion_layout))
         One per instruction, when the memory holds Y, or the instruction is rejected with an
         :class:`~thresher.spec.spmm_command.SpmmError`. A rejected instruction reads and writes nothing.
+    works : Out(1)
+        A row engine takes a weight word.
     """
 
     def __init__(self, config: CoprocessorConfig):
@@ -75,6 +77,7 @@ class ProductExecutor(wiring.Component):
                 "o_results": Out(stream.Signature(word_layout())),
                 "i_written": In(stream.Signature(1)),
                 "o_completed": Out(stream.Signature(completion_layout())),
+                "works": Out(1),
             }
         )
 
@@ -93,6 +96,7 @@ class ProductExecutor(wiring.Component):
             *self._weights(m, engine, instruction, passes),
             self._results(m, engine, instruction),
         ]
+        m.d.comb += self.works.eq(Cat(each.valid & each.ready for each in engine.i_weights).any())
         table = self._table(m, engine, instruction)
         error = Signal(ERROR_BITS)
         ending = self._ending(m, engine, passes, error)

@@ -5,96 +5,177 @@ import dataclasses
 import numpy as np
 import pytest
 from thresher.golden.machine import Machine
-from thresher.hdl.coprocessor.coprocessor import Coprocessor
-from thresher.sim.memory import SimulatedMemory
-from thresher.sim.testbench import run_streams
-from thresher.spec import CoprocessorConfig, coprocessor_preset
+from thresher.sim.coprocessor import CoprocessorRun, CoprocessorSimulator
+from thresher.spec import coprocessor_preset
 from thresher.spec.program import FaultCode, Instruction, Opcode, Region, address
 
 from ...programs import RandomProgram
 
 TINY = coprocessor_preset("tiny")
-SMALL = dataclasses.replace(
-    TINY,
-    attention=dataclasses.replace(TINY.attention, max_length=12, max_head_dim=16),
-    vector=dataclasses.replace(TINY.vector, max_channels=48),
-)
-ALIGNMENT = 128
-LENGTH = 4
+LENGTH = 8
+END = Instruction(opcode=Opcode.END).encode()
+LIMIT = 2_000_000
+NEVER = (1 << 40, 1 << 40)
+"""Latency of a memory that does not answer."""
 
 
-def run(config: CoprocessorConfig, regions: dict[Region, np.ndarray], program: bytes, *, seed: int, stall: float):
-    """Execute a program. Returns how it finishes, and its cycles; the regions change."""
-    places, start = {}, ALIGNMENT
-    for region in Region:
-        places[region] = start
-        start += -(-len(regions[region]) // ALIGNMENT) * ALIGNMENT
-    data = np.zeros(start, np.uint8)
-    for region, place in places.items():
-        data[place : place + len(regions[region])] = regions[region]
-    dut = Coprocessor(config)
-    memory = SimulatedMemory(dut.memory, data, latency=(1, 20) if stall else 1, stall=stall, seed=seed)
-    offset = len(regions[Region.INPUT]) - len(program)
-    found = run_streams(
-        dut,
-        {"i_program": [{"address": address(Region.INPUT, offset), "instructions": len(program) // 64}]},
-        {"o_finish": 1},
-        seed=seed,
-        stall={"o_finish": stall},
-        processes=[memory.serve],
-        settings={
-            "regions": {
-                region.name.lower(): {"base": places[region], "size": len(regions[region])} for region in Region
-            }
-        },
-        max_cycles=60_000,
-    )
-    for region, place in places.items():
-        regions[region][:] = data[place : place + len(regions[region])]
-    return found.values["o_finish"][0], found.cycles["o_finish"][0]
+@pytest.fixture(scope="module", params=[1, 2], ids=["one core", "two cores"])
+def simulator(request):
+    with CoprocessorSimulator(dataclasses.replace(TINY, cores=request.param), stall=0.2, seed=request.param) as found:
+        yield found
 
 
-def with_program(regions: dict[Region, np.ndarray], program: bytes) -> dict[Region, np.ndarray]:
-    """The program lies at the end of the region INPUT."""
-    return {**regions, Region.INPUT: np.concatenate([regions[Region.INPUT], np.frombuffer(program, np.uint8)])}
+@pytest.fixture
+def fresh(simulator):
+    """The simulator after a reset, with no stalls and a memory that answers fast."""
+    simulator.reset()
+    return simulator
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("cores", "stall", "seed"), [(1, 0.0, 1), (2, 0.3, 2)])
-def test_programs_match_golden(cores, stall, seed):
-    config = dataclasses.replace(SMALL, cores=cores)
-    program = RandomProgram(config, np.random.default_rng(seed), length=LENGTH, most=8)
+def check(simulator: CoprocessorSimulator, seed: int, **settings) -> CoprocessorRun:
+    """Run a random program. Every byte of the memory is compared, so no result depends on the hardware."""
+    config = simulator.config
+    program = RandomProgram(config, np.random.default_rng(seed), length=LENGTH)
     expected = program.memory()
     assert Machine(config, expected).run(program.data).fault is None
-    regions = with_program(program.memory().regions, program.data)
-    finish, _ = run(config, regions, program.data, seed=seed, stall=stall)
-    assert finish["error"] == FaultCode.NONE
-    for region in (Region.SCRATCH, Region.OUTPUT, Region.CONSTANTS):
-        assert np.array_equal(regions[region], expected.regions[region]), f"seed {seed}"
-
-
-END = Instruction(opcode=Opcode.END).encode()
+    run = simulator.run(program.memory().regions, program.data, max_cycles=LIMIT, **settings)
+    assert run.finish.error is FaultCode.NONE, f"seed {seed}: {run.finish}"
+    for region in Region:
+        assert np.array_equal(run.regions[region], expected.regions[region]), f"seed {seed}, {region.name}"
+    return run
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_random_programs_match_golden(simulator, part):
+    """With stalls, and a latency of its own for each burst."""
+    for seed in range(10 * part, 10 * part + 10):
+        check(simulator, seed, latency=(1, 1 + seed))
+
+
+def test_few_programs_match_golden(fresh):
+    for seed in range(3):
+        check(fresh, 1000 + seed, latency=(1, 40))
+
+
+def some_regions() -> dict[Region, np.ndarray]:
+    return {region: np.arange(256).astype(np.uint8) for region in Region}
+
+
+def copy(**changes: int) -> bytes:
+    """A legal copy of 8 channels of 8 tokens from INPUT to OUTPUT, or with other fields."""
+    body = {"channels": 8, "tokens": 8, "x": address(Region.INPUT, 0), "z": address(Region.OUTPUT, 0)}
+    return Instruction(opcode=Opcode.VECTOR, tag=9, body=body | changes).encode()
+
+
+WAITING = Instruction(opcode=Opcode.END, waits={Opcode.VECTOR: 1}).encode()
+
+
 @pytest.mark.parametrize(
-    ("program", "codes"),
+    ("program", "settings", "code", "unit"),
     [
-        (END, {FaultCode.NONE}),
-        (END + bytes(64), {FaultCode.NONE}),
-        (bytes(64) + END, {FaultCode.OPCODE}),
-        (Instruction(opcode=Opcode.VECTOR, tag=9).encode() + END, {FaultCode.COMMAND}),
-        # The unit's fault or that of the program, whichever comes first.
-        (Instruction(opcode=Opcode.PRODUCT, tag=9).encode(), {FaultCode.COMMAND, FaultCode.LENGTH}),
+        (bytes(64) + END, {}, FaultCode.OPCODE, None),
+        (copy(channels=0) + WAITING, {}, FaultCode.COMMAND, Opcode.VECTOR),
+        (copy(), {}, FaultCode.LENGTH, None),
+        (copy(x=address(Region.INPUT, 256)) + WAITING, {}, FaultCode.ADDRESS, Opcode.VECTOR),
+        (copy(z=address(Region.OUTPUT, 200)) + WAITING, {}, FaultCode.ADDRESS, Opcode.VECTOR),
+        (copy(z=address(Region.INPUT, 0)) + WAITING, {}, FaultCode.ADDRESS, Opcode.VECTOR),
+        (copy() + WAITING, {"errors": address(Region.INPUT, 16)}, FaultCode.BUS, Opcode.VECTOR),
+        (copy() + WAITING, {"errors": address(Region.OUTPUT, 16)}, FaultCode.BUS, Opcode.VECTOR),
+        (copy() + WAITING, {"latency": NEVER, "watchdog": 500}, FaultCode.WATCHDOG, None),
+        (copy() + WAITING, {"latency": (300, 300), "watchdog": 500}, FaultCode.WATCHDOG, Opcode.VECTOR),
     ],
-    ids=["end", "rest", "opcode", "command", "length"],
+    ids=[
+        "opcode",
+        "command",
+        "length",
+        "read outside",
+        "write outside",
+        "read-only",
+        "read error",
+        "write error",
+        "program never comes",
+        "operands come late",
+    ],
 )
-def test_ends_and_faults(program, codes):
-    regions = with_program({region: np.arange(256).astype(np.uint8) for region in Region}, program)
-    before = {region: data.copy() for region, data in regions.items()}
-    finish, _ = run(SMALL, regions, program, seed=1, stall=0.0)
-    assert finish["error"] in codes
-    if finish["error"] == FaultCode.COMMAND:
-        assert (finish["instruction"], finish["tag"]) == (0, 9)
+def test_faults(fresh, program, settings, code, unit):
+    """A fault is told, nothing but OUTPUT and SCRATCH changes, and the next program is right."""
+    before = some_regions()
+    run = fresh.run(before, program, max_cycles=LIMIT, **settings)
+    finish = run.finish
+    assert (finish.error, finish.unit) == (code, unit)
+    assert (finish.instruction, finish.tag) == ((0, 9) if unit else (int(code is FaultCode.LENGTH), 0))
+    for region in (Region.CONSTANTS, Region.INPUT):
+        assert np.array_equal(run.regions[region], before[region])
+    if settings.get("latency") != NEVER:
+        check(fresh, 7)
+
+
+def test_fault_of_the_memory_names_its_block(fresh):
+    run = fresh.run(some_regions(), copy() + WAITING, errors=address(Region.OUTPUT, 16), max_cycles=LIMIT)
+    assert run.finish.address == address(Region.OUTPUT, 0)
+    run = fresh.run(some_regions(), copy(x=address(Region.INPUT, 1024)) + WAITING, max_cycles=LIMIT)
+    assert run.finish.address == address(Region.INPUT, 1024)
+
+
+SHARES = [0.0, 0.01, 0.1, 0.3, 0.6, 0.95]
+"""Parts of a program's cycles after which something happens to it."""
+
+
+def start_some(simulator: CoprocessorSimulator, share: float) -> None:
+    """Run a program for a share of its cycles."""
+    cycles = check(simulator, 3).cycles
+    program = RandomProgram(simulator.config, np.random.default_rng(3), length=LENGTH)
+    simulator.start(program.memory().regions, program.data)
+    simulator.advance(int(share * cycles))
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_abort_in_the_middle(fresh, share):
+    start_some(fresh, share)
+    fresh.abort()
+    assert fresh.finish(max_cycles=LIMIT).finish.error is FaultCode.ABORT
+    check(fresh, 3)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_reset_in_the_middle(fresh, share):
+    start_some(fresh, share)
+    fresh.reset()
+    check(fresh, 3)
+
+
+def test_what_follows_the_end_is_dropped(fresh):
+    before = some_regions()
+    run = fresh.run(before, END + bytes(64), max_cycles=LIMIT)
+    assert run.finish.error is FaultCode.NONE
     for region in Region:
-        assert np.array_equal(regions[region], before[region])
+        assert np.array_equal(run.regions[region], before[region])
+
+
+def test_times_of_units(fresh):
+    """Units begin and end each of their instructions once, in order, and are busy as long as these run."""
+    program = RandomProgram(fresh.config, np.random.default_rng(5), length=LENGTH)
+    run = fresh.run(program.memory().regions, program.data, max_cycles=LIMIT)
+    for unit, times in run.units.items():
+        own = [item for item in program.builder.program if item.opcode is unit]
+        assert len(times.begins) == len(times.ends) == len(own)
+        assert (times.begins < times.ends).all()
+        assert (np.diff(times.ends) > 0).all()
+        covered = set()
+        for begin, end in zip(times.begins.tolist(), times.ends.tolist(), strict=True):
+            covered.update(range(begin, end))
+        assert times.busy == len(covered)
+        assert times.starved <= times.busy <= run.cycles
+        assert times.waiting <= run.cycles - times.busy
+    assert run.bytes_read > len(program.data)
+
+
+def test_a_slow_memory_takes_longer_and_gives_the_same(fresh):
+    program = RandomProgram(fresh.config, np.random.default_rng(11), length=LENGTH)
+    fast, slow = (
+        fresh.run(program.memory().regions, program.data, max_cycles=LIMIT, latency=(each, each)) for each in (1, 200)
+    )
+    assert slow.cycles > fast.cycles
+    for region in Region:
+        assert np.array_equal(slow.regions[region], fast.regions[region])
