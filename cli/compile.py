@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..spec import InputError, WeightFormat
+from ..spec import WeightFormat
 from . import options, progress
 from .frame import app, command, print_json
 from .settings import coprocessor_configuration, whole_encoder
@@ -23,9 +23,7 @@ def compile_encoder(
         Path, typer.Option("--output", "-o", help="Folder for program, memory image, listing and description.")
     ],
     model: options.Model = "default",
-    lengths: Annotated[
-        str, typer.Option("--lengths", help="Tokens of each text of a run, such as 25,25,9. They are not padded.")
-    ] = "32",
+    lengths: options.Lengths = "32",
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
     policy: options.Policy = options.THRESHER,
@@ -48,7 +46,7 @@ def compile_encoder(
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
     )
-    counts = _counts(lengths)
+    counts = options.lengths_of(lengths)
     with progress.steps() as steps:
         steps.tell("loading")
         result = compile_model(
@@ -66,15 +64,6 @@ def compile_encoder(
         print_json(result.to_dict())
     else:
         _show(result)
-
-
-def _counts(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"--lengths must be numbers of tokens separated by commas, such as 25,9, not {text!r}"
-        ) from None
 
 
 def _show(result: "CompileReport") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..spec import POLICIES, PRESETS, WeightFormat
+from ..spec import POLICIES, PRESETS, InputError, WeightFormat
 from ..synth.devices import DEVICES
 
 # Any: type checkers do not accept an enumeration that is made at run time. All units have presets of the same names.
@@ -79,6 +79,9 @@ WeightSparsity = Annotated[
     float | None,
     typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (co-processor)."),
 ]
+Lengths = Annotated[
+    str, typer.Option("--lengths", help="Tokens of each text of a run, such as 25,25,9. They are not padded.")
+]
 Cores = Annotated[
     int | None, typer.Option("--cores", min=1, max=8, help="Attention cores, in place of the preset's (co-processor).")
 ]
@@ -103,3 +106,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 
 EDGE, THRESHER, LFE5U_85F = PresetName("edge"), PolicyName("thresher"), DeviceName("lfe5u-85f")
 DEFAULT_RHO = 0.5
+
+
+def lengths_of(text: str) -> list[int]:
+    """The numbers of ``--lengths``.
+
+    Raises
+    ------
+    InputError
+        They are no numbers.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            f"--lengths must be numbers of tokens separated by commas, such as 25,9, not {text!r}"
+        ) from None

@@ -11,6 +11,7 @@ from ..golden.machine import Machine
 from ..golden.memory import Memory
 from ..model.compiler import Constants, EncoderProgram
 from ..sim.coprocessor import CoprocessorRun, CoprocessorSimulator
+from ..sim.verilator import OnCycle
 from ..spec.errors import SimulationError
 from ..spec.program import UNITS, FaultCode, Opcode, Region
 from .report import Report
@@ -119,9 +120,19 @@ def regions_of(constants: Constants, program: EncoderProgram, texts: Sequence[Te
 
 
 def run_program(
-    constants: Constants, program: EncoderProgram, texts: Sequence[Text], simulator: CoprocessorSimulator | None
+    constants: Constants,
+    program: EncoderProgram,
+    texts: Sequence[Text],
+    simulator: CoprocessorSimulator | None,
+    *,
+    on_cycle: OnCycle | None = None,
 ) -> ProgramRun:
     """Run a program on the golden model, and on a simulator if there is one.
+
+    Parameters
+    ----------
+    on_cycle
+        See :meth:`~thresher.sim.coprocessor.CoprocessorSimulator.finish`.
 
     Raises
     ------
@@ -137,7 +148,7 @@ def run_program(
     outputs = program.output(golden).T
     if simulator is None:
         return ProgramRun(outputs=outputs, hardware=None, intervals=(), bit_exact=None)
-    run = simulator.run(regions, program.data)
+    run = simulator.run(regions, program.data, on_cycle=on_cycle)
     if run.finish.error is not FaultCode.NONE:
         raise SimulationError(f"the hardware stopped: {fault_text(program, run)}")
     return ProgramRun(

@@ -14,7 +14,7 @@ from ..spec.errors import SimulationError
 from ..spec.memory import memory_map
 from ..spec.program import INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode, Region, offset_of, region_of
 from .build import Design
-from .verilator import VerilatorSimulator
+from .verilator import OnCycle, VerilatorSimulator
 
 __all__ = ["CoprocessorRun", "CoprocessorSimulator", "Finish", "UnitTimes", "coprocessor_design"]
 
@@ -22,6 +22,8 @@ Bytes = NDArray[np.uint8]
 
 WATCHDOG = 1 << 22
 """Cycles. Longer than any instruction takes, and far shorter than a simulation that a user waits for."""
+
+MAX_CYCLES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +141,13 @@ class CoprocessorSimulator:
         regions: Mapping[Region, Bytes],
         program: bytes,
         *,
-        max_cycles: int = 1 << 30,
+        max_cycles: int = MAX_CYCLES,
+        on_cycle: OnCycle | None = None,
         **settings: Any,
     ) -> CoprocessorRun:
         """Run a program to its end: :meth:`start` and :meth:`finish`."""
         self.start(regions, program, **settings)
-        return self.finish(max_cycles=max_cycles)
+        return self.finish(max_cycles=max_cycles, on_cycle=on_cycle)
 
     def start(
         self,
@@ -204,8 +207,14 @@ class CoprocessorSimulator:
         """Abort the program that runs."""
         self._simulator.set("abort_program", 1)
 
-    def finish(self, *, max_cycles: int = 1 << 30) -> CoprocessorRun:
+    def finish(self, *, max_cycles: int = MAX_CYCLES, on_cycle: OnCycle | None = None) -> CoprocessorRun:
         """Wait for the end of the program.
+
+        Parameters
+        ----------
+        max_cycles : int
+        on_cycle : function of an int, optional
+            Called with the cycles since the program began, every few thousand cycles.
 
         Raises
         ------
@@ -214,7 +223,8 @@ class CoprocessorSimulator:
             ``max_cycles``. The simulator must be reset.
         """
         simulator = self._simulator
-        transfers = simulator.run({}, {"o_finish": 1}, max_cycles=max_cycles)
+        tell = None if on_cycle is None else lambda cycle: on_cycle(cycle - self._begin)
+        transfers = simulator.run({}, {"o_finish": 1}, max_cycles=max_cycles, on_cycle=tell)
         read, written, idle = simulator.memory_state
         finish = _finish(transfers.values["o_finish"][0])
         if not idle and finish.error is FaultCode.NONE:

@@ -3,7 +3,7 @@
 import ctypes
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,12 @@ from .bridge import pack, pack_beats, unpack_beats, words_of
 from .build import PROBE_BITS, TRACES, Design, Progress, build_library, design_verilog
 from .toolchain import ToolError
 
-__all__ = ["Transfers", "VerilatorSimulator"]
+__all__ = ["OnCycle", "Transfers", "VerilatorSimulator"]
 
 SLICE = 2_000
 """Cycles after which the simulator returns to Python, so that a signal can end it within a second or two."""
+
+OnCycle = Callable[[int], None]
 
 _UINT32 = ctypes.POINTER(ctypes.c_uint32)
 _UINT64 = ctypes.POINTER(ctypes.c_uint64)
@@ -260,7 +262,14 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
             raise ValueError(f"{name!r} is not a plain output of the component, of at most {PROBE_BITS} bits")
         return names.index(name)
 
-    def run(self, inputs: Mapping[str, Any], counts: Mapping[str, int], *, max_cycles: int = 10_000_000) -> Transfers:
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        counts: Mapping[str, int],
+        *,
+        max_cycles: int = 10_000_000,
+        on_cycle: OnCycle | None = None,
+    ) -> Transfers:
         """Queue payloads for input streams and run until each output stream has given its count.
 
         Payloads that the component has not taken by then stay queued. Output streams that have given their count, or
@@ -275,6 +284,8 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
             Number of payloads to take from each output stream.
         max_cycles : int
             Longest run.
+        on_cycle : function of an int, optional
+            Called with the cycle, every few thousand cycles.
 
         Raises
         ------
@@ -290,7 +301,7 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
         for name, count in counts.items():
             targets[self._index(self._outputs, name)] = count
         self._push(inputs)
-        status = self._advance(targets, max_cycles)
+        status = self._advance(targets, max_cycles, on_cycle)
         if status == _LIMIT and any(counts.values()):
             missing = self._missing(targets)
             raise SimulationError(f"after {max_cycles} cycles, seed {self._seed}: too few payloads from {missing}")
@@ -327,12 +338,14 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
         for index, beats in zip(indices, packed, strict=True):
             self._library.thresher_push(self._handle, index, beats.ctypes.data_as(_UINT32), len(beats))
 
-    def _advance(self, targets: np.ndarray, cycles: int) -> int:
+    def _advance(self, targets: np.ndarray, cycles: int, on_cycle: OnCycle | None = None) -> int:
         """Run until the outputs reach their targets, at most for ``cycles``. Return the status of the harness."""
         status = _LIMIT
         while cycles > 0 and status == _LIMIT:
             status = self._library.thresher_run(self._handle, targets.ctypes.data_as(_UINT64), min(cycles, SLICE))
             cycles -= SLICE
+            if on_cycle is not None:
+                on_cycle(self.cycle)
         if status == _BROKEN:
             error = self._library.thresher_error(self._handle).decode().replace("___05F", "__")
             raise SimulationError(f"cycle {self.cycle - 1}, seed {self._seed}: stream {error}")

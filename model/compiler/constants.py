@@ -19,7 +19,7 @@ from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
 from ...spec.memory import row_bytes
 from ...spec.program import Region
-from ...spec.schedule import row_steps
+from ...spec.schedule import row_steps, schedule
 from ...spec.spmm_command import FORMAT_CODES, Activation
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from .builder import Space
@@ -39,12 +39,15 @@ class ProductPlace:
     body : dict of str to int
     macs : int
         Weights that are not 0, which are multiplied for every token.
+    steps : int
+        Cycles of a pass of the product engine: those of its busiest row engine.
     """
 
     rows: int
     columns: int
     body: dict[str, int]
     macs: int
+    steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +167,14 @@ class _Writer:
         }
         if product.table is not None:
             body |= {"table": self.add(f"{name}.table", product.table.view(np.uint8)), "load_table": 1}
+        steps = row_steps(config, packed.format, packed.lengths.tolist(), spread=False)
+        engines = schedule(config, steps, spread=False)
         return ProductPlace(
-            rows=packed.rows, columns=packed.columns, body=body, macs=int(np.count_nonzero(packed.values))
+            rows=packed.rows,
+            columns=packed.columns,
+            body=body,
+            macs=int(np.count_nonzero(packed.values)),
+            steps=int(np.bincount(engines, weights=steps).max()),
         )
 
 

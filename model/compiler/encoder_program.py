@@ -47,6 +47,8 @@ class EncoderProgram:
         Embeddings are sums over the tokens of a text. Otherwise they are its first token.
     weight_macs : int
         Multiplications by weights that are not 0, for all tokens.
+    steps : dict of int to int
+        Cycles of a pass of the product engine, by the address of the weights.
     """
 
     config: CoprocessorConfig
@@ -58,6 +60,7 @@ class EncoderProgram:
     classes: int
     sums: bool
     weight_macs: int
+    steps: dict[int, int]
 
     @property
     def data(self) -> bytes:
@@ -154,6 +157,7 @@ class _Writer:
         self._spaces = {region: Space(region) for region in (Region.SCRATCH, Region.INPUT, Region.OUTPUT)}
         self._channels = constants.layers[-1].output_norm.channels
         self._macs = 0
+        self._steps: dict[int, int] = {}
         tile = config.tile
         self._tiles = [(start, min(tile, self._tokens - start)) for start in range(0, self._tokens, tile)]
 
@@ -184,6 +188,7 @@ class _Writer:
             classes=constants.classifier[-1].rows if constants.classifier else 0,
             sums=self._sums,
             weight_macs=self._macs,
+            steps=self._steps,
         )
 
     # -- memory --------------------------------------------------------------------------------
@@ -226,6 +231,7 @@ class _Writer:
 
     def _product(self, name: str, product: ProductPlace, x: int, y: int, tokens: int) -> None:
         self._macs += product.macs * tokens
+        self._steps[product.body["weights"]] = product.steps
         body = {"x": x, "y": y, "rows": product.rows, "columns": product.columns, "tokens": tokens, **product.body}
         self._builder.append(Opcode.PRODUCT, name, body)
 

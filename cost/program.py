@@ -1,0 +1,91 @@
+"""Cycles of a co-processor for a program, without running it."""
+
+from collections.abc import Mapping, Sequence
+
+from ..spec.coprocessor_config import CoprocessorConfig
+from ..spec.formats import ceil_div
+from ..spec.memory import SETTING_BYTES, row_bytes
+from ..spec.program import UNITS, WORD_BYTES, Instruction, Opcode, VectorOperation
+from .attention import HeadWork
+
+__all__ = ["program_cycles"]
+
+# Cycles, found on RTL. Each comment names the two ends.
+START = 30  # from the beginning of the program to its first instruction, and from its last one to its end
+ISSUE = 2  # from the end of an instruction to the beginning of one that waits for it
+TO_STEPS = 75  # from the beginning of a product, when X is loaded, to its first step
+TO_WRITTEN = 95  # from the last step of a product to its end
+NEXT_STEPS = 10  # between the steps of two products
+MOVE = 60  # vector unit: from the beginning to the first word, and from the last word to the end
+HEAD = 120  # attention: the same
+NORMALISED = 5.35  # cycles per channel of eight tokens: X and Y twice, and the parameters
+
+
+def program_cycles(
+    config: CoprocessorConfig,
+    instructions: Sequence[Instruction],
+    steps: Mapping[int, int],
+    *,
+    rate: int = WORD_BYTES,
+    latency: int = 16,
+) -> int:
+    """Follow the instructions from threshold to threshold.
+
+    The product engine loads the operands of a product during the one before. The other units take one instruction at a
+    time. Units that use the memory at the same time do not slow each other down here.
+
+    Parameters
+    ----------
+    config : CoprocessorConfig
+    instructions : sequence of Instruction
+    steps : dict of int to int
+        Cycles of a pass of the product engine, by the address of the weights: those of its busiest row engine.
+    rate, latency : int
+        Bytes per cycle, and cycles, of the memory.
+    """
+    ends: dict[Opcode, list[float]] = {unit: [START] for unit in UNITS}  # after no instruction, one, two …
+    steps_end = 0.0
+    for item in instructions:
+        begin = max(ends[unit][count] for unit, count in {**dict.fromkeys(UNITS, 0), **item.waits}.items()) + ISSUE
+        if item.opcode is Opcode.END:
+            return round(begin + START)
+        if item.opcode is Opcode.PRODUCT:
+            tile = config.tile * item.columns / rate
+            passes = ceil_div(item.tokens, config.tile)
+            read = item.segment * config.spmm.rows + item.rows * SETTING_BYTES + config.tile * item.columns
+            work = passes * max(steps[item.weights], read / rate)
+            first = max(begin + latency + tile + TO_STEPS, steps_end + NEXT_STEPS)
+            steps_end = first + work
+            end = steps_end + latency + TO_WRITTEN
+        else:
+            begin = max(begin, ends[item.opcode][-1])
+            cycles = _vector(config, item) if item.opcode is Opcode.VECTOR else _attention(config, item)
+            end = begin + latency + cycles
+        ends[item.opcode].append(max(end, ends[item.opcode][-1]))
+    raise ValueError("the program has no END")
+
+
+def _vector(config: CoprocessorConfig, item: Instruction) -> float:
+    groups = ceil_div(item.tokens, config.vector.lanes)
+    words = item.channels * groups
+    match item.operation:
+        case VectorOperation.NORMALISE:
+            return NORMALISED * words + MOVE
+        case VectorOperation.COPY:
+            return 2 * words + MOVE
+    return words + item.channels + MOVE
+
+
+def _attention(config: CoprocessorConfig, item: Instruction) -> float:
+    """Nothing is pruned."""
+    blocks = ceil_div(item.query_length, config.attention.block) * ceil_div(item.key_length, config.attention.block)
+    head = HeadWork(
+        config=config.attention,
+        query_length=item.query_length,
+        key_length=item.key_length,
+        head_dim=item.head_dim,
+        kept_blocks=blocks,
+    )
+    words = (item.query_length + 2 * item.key_length) * row_bytes(item.head_dim) // WORD_BYTES
+    rounds = ceil_div(item.heads, config.cores)
+    return (rounds - 1) * max(head.cycles, words * min(config.cores, item.heads)) + head.alone + HEAD
