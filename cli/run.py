@@ -86,7 +86,13 @@ def run(
         whole = whole_encoder(config, weights=weights, weight_format=weight_format, weight_sparsity=weight_sparsity)
         _run_whole(model, texts, whole, backend, rho=rho, tau=tau, truncate=truncate, trace=trace, as_json=as_json)
         return
-    for name, value in (("cores", cores), ("weights", weights), ("weight_sparsity", weight_sparsity)):
+    pruned = None if weight_format is WeightFormat.DENSE else weight_format
+    for name, value in (
+        ("cores", cores),
+        ("weights", weights),
+        ("format", pruned),
+        ("weight_sparsity", weight_sparsity),
+    ):
         if value is not None:
             raise ConfigError(name, str(value), "give it with --unit coprocessor")
     with progress.steps() as steps:
@@ -107,8 +113,7 @@ def run(
         print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
     else:
         report.answers(result, seconds=clock())
-        if trace is not None:
-            say(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")
+        _tell_waveforms(trace)
     require_bit_exact(result.bit_exact)
 
 
@@ -135,4 +140,10 @@ def _run_whole(
         print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
     else:
         whole_report.show(result, seconds=clock())
+        _tell_waveforms(trace)
     require_bit_exact(result.bit_exact)
+
+
+def _tell_waveforms(trace: Path | None) -> None:
+    if trace is not None:
+        say(f"waveforms: {trace} (open with `gtkwave {trace}` or `surfer {trace}`)")

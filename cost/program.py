@@ -32,16 +32,17 @@ def program_cycles(
     """Follow the instructions from threshold to threshold.
 
     The product engine loads the operands of a product during the one before. The other units take one instruction at a
-    time. Units that use the memory at the same time do not slow each other down here.
+    time. The estimate ignores that units slow each other down when they use the memory at the same time, and it does
+    not know how many blocks of the attention are pruned.
 
     Parameters
     ----------
     config : CoprocessorConfig
     instructions : sequence of Instruction
     steps : dict of int to int
-        Cycles of a pass of the product engine, by the address of the weights: those of its busiest row engine.
+        Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
     rate, latency : int
-        Bytes per cycle, and cycles, of the memory.
+        Bytes that the memory moves per cycle, and cycles until it answers.
     """
     ends: dict[Opcode, list[float]] = {unit: [START] for unit in UNITS}  # after no instruction, one, two …
     steps_end = 0.0
@@ -77,7 +78,7 @@ def _vector(config: CoprocessorConfig, item: Instruction) -> float:
 
 
 def _attention(config: CoprocessorConfig, item: Instruction) -> float:
-    """Nothing is pruned."""
+    """Cycles of a run of heads, with nothing pruned."""
     blocks = ceil_div(item.query_length, config.attention.block) * ceil_div(item.key_length, config.attention.block)
     head = HeadWork(
         config=config.attention,

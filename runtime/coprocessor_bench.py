@@ -42,7 +42,7 @@ class CoprocessorBench(Report):
     estimate : int
         ``cycles`` by :func:`~thresher.cost.program.program_cycles`.
     bit_exact : bool
-        Whether the memory is that of the golden model after all runs, byte for byte.
+        Whether hardware and golden model leave the same bytes in the memory, in all runs.
     intervals : tuple of Interval
         When each instruction ran.
     """
@@ -122,22 +122,23 @@ def bench_coprocessor(
     encoders = [whole] if whole.pruning is None else [whole, dense]
     random = np.random.default_rng(seed)
     ids = [random.integers(0, model.config.vocab_size, (1, length)) for length in lengths]
-    runs, estimates = [], []
+    jobs = []
+    for encoder in encoders:
+        what = encoder.pruning or "all weights"
+        steps.tell(f"quantising, {what}")
+        coprocessor = encoder.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
+        constants = constants_of(encoder, coprocessor, group=1)
+        program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)
+        texts = [text for each in ids for text in coprocessor.integer.texts(model.encoder, each)]
+        estimate = program_cycles(encoder.config, program.instructions, program.steps, rate=rate, latency=latency)
+        jobs.append((what, constants, program, texts, estimate))
+    runs = []
     with CoprocessorSimulator(
         whole.config, rate=rate, latency=(latency, latency), on_progress=steps.announce
     ) as simulator:
-        for encoder in encoders:
-            what = encoder.pruning or "all weights"
-            steps.tell(f"quantising, {what}")
-            coprocessor = encoder.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
-            constants = constants_of(encoder, coprocessor, group=1)
-            program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)
-            texts = [text for each in ids for text in coprocessor.integer.texts(model.encoder, each)]
-            estimate = program_cycles(encoder.config, program.instructions, program.steps, rate=rate, latency=latency)
-            estimates.append(estimate)
+        for what, constants, program, texts, estimate in jobs:
             steps.tell(f"simulating, {what}, about {estimate:,} cycles")
-            count = partial(_count, steps, estimate)
-            runs.append(run_program(constants, program, texts, simulator, on_cycle=count))
+            runs.append(run_program(constants, program, texts, simulator, on_cycle=partial(_count, steps, estimate)))
     first, last = runs[0].hardware, runs[-1].hardware
     assert first is not None
     assert last is not None
@@ -152,7 +153,7 @@ def bench_coprocessor(
         seed=seed,
         program=first,
         dense_cycles=last.cycles,
-        estimate=estimates[0],
+        estimate=jobs[0][-1],
         bit_exact=all(run.bit_exact for run in runs),
         intervals=runs[0].intervals,
     )

@@ -47,7 +47,7 @@ class WholeAnswer(Report):
     embedding : tuple of float, or None
         Of a model that gives embeddings.
     similarity : float or None
-        Cosine of the embedding and that of FP32.
+        Cosine similarity of the embedding to FP32's.
     fp32_label, fp32_confidence, fp32_score
         The same in float32.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,16 @@ from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import SimulationError
 from ..spec.memory import memory_map
 from ..spec.program import INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode, Region, offset_of, region_of
+from .batch import UnitSimulator
 from .build import Design
-from .verilator import OnCycle, VerilatorSimulator
+from .verilator import OnCycle
 
 __all__ = ["CoprocessorRun", "CoprocessorSimulator", "Finish", "UnitTimes", "coprocessor_design"]
 
 Bytes = NDArray[np.uint8]
 
-WATCHDOG = 1 << 22
-"""Cycles. Longer than any instruction takes, and far shorter than a simulation that a user waits for."""
+WATCHDOG = 1 << 28
+"""Cycles. Longer than a product of 3072 × 768 weights and 512 tokens on the preset ``tiny``, with a slow memory."""
 
 MAX_CYCLES = 1 << 30
 
@@ -87,7 +88,7 @@ def coprocessor_design(config: CoprocessorConfig) -> Design:
     )
 
 
-class CoprocessorSimulator:
+class CoprocessorSimulator(UnitSimulator):
     """Simulator of a co-processor and its memory, under Verilator.
 
     Parameters
@@ -117,24 +118,10 @@ class CoprocessorSimulator:
     ):
         self.config = config
         self._rate, self._latency, self._seed = rate, latency, seed
-        self._simulator = VerilatorSimulator(coprocessor_design(config), stall=stall, seed=seed, **settings)
+        super().__init__(coprocessor_design(config), stall=stall, seed=seed, **settings)
         self._bits = _activity_bits()
         events = (bit for unit in UNITS for bit in (self._bits[unit, "begins"], self._bits[unit, "completes"]))
         self._simulator.probe("activity", mask=sum(1 << bit for bit in events))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the simulation and complete the trace."""
-        self._simulator.close()
-
-    def reset(self) -> None:
-        """Reset the co-processor and set the cycle count to 0."""
-        self._simulator.reset()
 
     def run(
         self,

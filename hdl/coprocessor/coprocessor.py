@@ -25,11 +25,11 @@ def coprocessor_signature() -> wiring.Signature:
     abort_program : In(1)
         Ends the program that runs.
     ready : Out(1)
-        No program runs, and the memory owes nothing.
+        No program runs, and no burst is outstanding.
     i_program : In(stream(program_layout))
         Accepted with its end.
     o_finish : Out(stream(finish_layout))
-        One per program. No program leaves anything to the next one but the bytes of the memory.
+        One per program. After it, only the bytes of the memory are left for the next program.
     activity : Out(activity_layout)
     memory : Out(MemoryPort)
     """

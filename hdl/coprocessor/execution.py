@@ -31,7 +31,8 @@ NO_UNIT = 0
 
 
 def memory_fault_layout() -> data.StructLayout:
-    """A fault of the memory, if ``valid``; the other fields are those of the end of a program."""
+    """A fault of the memory, if ``valid``: its :class:`~thresher.spec.program.FaultCode`, the unit that asked, and the
+    address of the block."""
     return data.StructLayout(
         {"valid": 1, "code": unsigned_bits(max(FaultCode)), "unit": UNIT_BITS, "address": ADDRESS_BITS}
     )
@@ -61,7 +62,7 @@ class Execution(wiring.Component):
     stop : In(1)
         No further burst begins.
     idle : Out(1)
-        The memory owes nothing. After a fault or ``stop``, a reset is allowed only then.
+        No burst is outstanding. After a fault or ``stop``, a reset is allowed only then.
     number : Out(16)
     oldest : Out(oldest_layout)
         See :class:`~thresher.hdl.coprocessor.sequencer.Sequencer`.

@@ -75,7 +75,7 @@ def read_beat_layout() -> data.StructLayout:
 def fault_layout(*, readers: int, writers: int) -> data.StructLayout:
     """The first fault. ``requester`` is the number of a writer if ``write`` is asserted, otherwise of a reader.
 
-    ``address`` is that of the program, of the aligned block in which the burst lies.
+    ``address`` is the program's address of the 128-byte block in which the burst lies.
     """
     return data.StructLayout(
         {

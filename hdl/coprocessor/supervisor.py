@@ -14,11 +14,13 @@ WATCHDOG_BITS = 32
 
 
 class Supervisor(wiring.Component):
-    """Gives a program to the execution, and resets the execution when the program has ended in any way.
+    """Gives a program to the execution, and resets the execution after the program.
 
-    After the end, no new burst begins. When the memory owes nothing, the execution is reset, and the end is told. If
-    the memory does not answer until the watchdog runs out once more, the end is told before; the next program begins
-    only after the memory has answered.
+    A program ends by END, by a fault, or by ``abort``. Then no new burst begins. When no burst is outstanding, the
+    supervisor resets the execution and reports the end at ``o_finish``.
+
+    If the memory still does not answer, and the watchdog expires a second time, the end is reported at once. The next
+    program waits until the memory has answered.
 
     Members
     -------
@@ -31,7 +33,7 @@ class Supervisor(wiring.Component):
     abort : In(1)
         Ends the program that runs.
     ready : Out(1)
-        No program runs, and the memory owes nothing.
+        No program runs, and no burst is outstanding.
     o_program : Out(stream(program_layout))
     i_finish : In
         ``valid`` and ``payload``; never accepted, because a reset follows.
@@ -41,7 +43,7 @@ class Supervisor(wiring.Component):
     completes : In(1)
         A unit completes an instruction.
     idle : In(1)
-        The memory owes nothing.
+        No burst is outstanding.
     stop, reset : Out(1)
         Of the execution.
     """
@@ -64,8 +66,8 @@ class Supervisor(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         finish = Signal(finish_layout())
-        told = Signal()  # the end of the program
-        clean = Signal()  # the execution has been reset since
+        reported = Signal()  # the end of the program has been reported
+        clean = Signal()  # the execution has been reset since the program ended
         counting = Signal()
         expired = self._count(m, counting)
         m.d.comb += [
@@ -76,7 +78,7 @@ class Supervisor(wiring.Component):
         with m.FSM(name="program"):
             with m.State("IDLE"):
                 m.d.comb += self.ready.eq(1)
-                m.d.sync += [told.eq(0), clean.eq(0)]
+                m.d.sync += [reported.eq(0), clean.eq(0)]
                 with m.If(self.i_program.valid):
                     m.next = "RUN"
             with m.State("RUN"):
@@ -87,20 +89,20 @@ class Supervisor(wiring.Component):
                 with m.Else():
                     m.d.comb += counting.eq(1)
             with m.State("DRAIN"):
-                m.d.comb += [self.stop.eq(1), counting.eq(~told)]
+                m.d.comb += [self.stop.eq(1), counting.eq(~reported)]
                 with m.If(self.idle):
                     m.next = "RESET"
                 with m.Elif(expired):
-                    m.next = "TELL"
+                    m.next = "REPORT"
             with m.State("RESET"):
                 m.d.comb += self.reset.eq(1)
                 m.d.sync += clean.eq(1)
-                m.next = "TELL"
-                with m.If(told):
+                m.next = "REPORT"
+                with m.If(reported):
                     m.next = "IDLE"
-            with m.State("TELL"):
+            with m.State("REPORT"):
                 m.d.comb += [self.stop.eq(1), self.o_finish.valid.eq(1)]
-                m.d.sync += told.eq(1)
+                m.d.sync += reported.eq(1)
                 with m.If(self.o_finish.ready):
                     m.next = "DRAIN"
                     with m.If(clean):
@@ -108,7 +110,7 @@ class Supervisor(wiring.Component):
         return m
 
     def _count(self, m: Module, counting: Signal) -> Signal:
-        """Whether the watchdog has run out since ``counting`` was last low, or an instruction was completed."""
+        """Whether the watchdog has expired. It starts again with ``counting``, and with each completed instruction."""
         cycles = Signal(WATCHDOG_BITS)
         expired = Signal()
         with m.If(counting & ~self.completes):

@@ -40,7 +40,7 @@ class ProductPlace:
     macs : int
         Weights that are not 0, which are multiplied for every token.
     steps : int
-        Cycles of a pass of the product engine: those of its busiest row engine.
+        Cycles that the busiest row engine needs for one tile of tokens.
     """
 
     rows: int

@@ -48,7 +48,7 @@ class EncoderProgram:
     weight_macs : int
         Multiplications by weights that are not 0, for all tokens.
     steps : dict of int to int
-        Cycles of a pass of the product engine, by the address of the weights.
+        Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
     """
 
     config: CoprocessorConfig

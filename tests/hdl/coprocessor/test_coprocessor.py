@@ -15,11 +15,16 @@ TINY = coprocessor_preset("tiny")
 LENGTH = 8
 END = Instruction(opcode=Opcode.END).encode()
 LIMIT = 2_000_000
+RATE = 8
+"""Bytes that the memory moves per cycle."""
 NEVER = (1 << 40, 1 << 40)
 """Latency of a memory that does not answer."""
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one core", "two cores"])
+CORES = [pytest.param(1, id="one core"), pytest.param(2, id="two cores", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=CORES)
 def simulator(request):
     with CoprocessorSimulator(dataclasses.replace(TINY, cores=request.param), stall=0.2, seed=request.param) as found:
         yield found
@@ -27,7 +32,7 @@ def simulator(request):
 
 @pytest.fixture
 def fresh(simulator):
-    """The simulator after a reset, with no stalls and a memory that answers fast."""
+    """The simulator after a reset."""
     simulator.reset()
     return simulator
 
@@ -42,6 +47,7 @@ def check(simulator: CoprocessorSimulator, seed: int, **settings) -> Coprocessor
     assert run.finish.error is FaultCode.NONE, f"seed {seed}: {run.finish}"
     for region in Region:
         assert np.array_equal(run.regions[region], expected.regions[region]), f"seed {seed}, {region.name}"
+    assert (run.bytes_read + run.bytes_written) <= RATE * run.cycles
     return run
 
 
@@ -99,7 +105,7 @@ WAITING = Instruction(opcode=Opcode.END, waits={Opcode.VECTOR: 1}).encode()
     ],
 )
 def test_faults(fresh, program, settings, code, unit):
-    """A fault is told, nothing but OUTPUT and SCRATCH changes, and the next program is right."""
+    """The fault is reported, no read-only region changes, and the next program gives the right result."""
     before = some_regions()
     run = fresh.run(before, program, max_cycles=LIMIT, **settings)
     finish = run.finish

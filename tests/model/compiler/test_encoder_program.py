@@ -46,22 +46,27 @@ def commands_of(config: CoprocessorConfig, integer: IntegerEncoder):
     return commands
 
 
-def expected(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text]) -> np.ndarray:
-    """What the golden encoder gives."""
-    encoder = integer.golden
+def hidden_states(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text]) -> list[np.ndarray]:
+    """(C, N) of each text by the golden encoder."""
 
     def attend(heads):
         outputs = [attention_head(config.attention, *head).output for head in heads]
         return [output for output in outputs if output is not None]
 
-    hidden = encode(config.spmm, encoder, texts, commands=commands_of(config, integer), attend=attend)
+    return encode(config.spmm, integer.golden, texts, commands=commands_of(config, integer), attend=attend)
+
+
+def expected(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text]) -> np.ndarray:
+    """What the golden encoder gives."""
+    encoder = integer.golden
+    hidden = hidden_states(config, integer, texts)
     return class_scores(config.spmm, encoder, hidden) if encoder.classifier else token_sums(hidden)
 
 
-def found(config, integer, texts, *, order=None, **settings) -> np.ndarray:
+def found(config, integer, texts, *, order=None, sums=True, **settings) -> np.ndarray:
     """What the compiled program gives."""
     constants = encoder_constants(config, integer.golden, **settings)
-    program = encoder_program(config, constants, [len(text) for text in texts], commands_of(config, integer))
+    program = encoder_program(config, constants, [len(text) for text in texts], commands_of(config, integer), sums=sums)
     check_order(config, program.instructions)
     rng = np.random.default_rng(3)
     memory = Memory(
@@ -91,6 +96,17 @@ def test_the_program_gives_what_the_encoder_gives(integer, lengths, classifier):
     texts = some_texts(integer.golden, lengths)
     order = np.random.default_rng(len(lengths))
     assert np.array_equal(found(CONFIG, integer, texts, order=order), expected(CONFIG, integer, texts))
+
+
+@pytest.mark.slow
+def test_first_tokens(integer):
+    """What models with CLS pooling make their embeddings of."""
+    integer = without_classifier(integer)
+    texts = some_texts(integer.golden, [5, 13, 2])
+    hidden = hidden_states(CONFIG, integer, texts)
+    result = found(CONFIG, integer, texts, sums=False)
+    assert result.dtype == np.int8
+    assert np.array_equal(result, np.stack([each[:, 0] for each in hidden], axis=1))
 
 
 @pytest.mark.slow

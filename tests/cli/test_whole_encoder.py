@@ -1,0 +1,132 @@
+"""``run --unit coprocessor`` and ``bench coprocessor``: a whole encoder on the golden model and on hardware."""
+
+import json
+
+import numpy as np
+import pytest
+from thresher.model.load import calibration_sentences
+from thresher.runtime.backends import GoldenBackend
+from thresher.runtime.coprocessor import WholeEncoder, integer_outputs
+from thresher.runtime.whole_answers import packed_runs
+from thresher.spec import coprocessor_preset
+
+from ..model.conftest import default_model, make_model
+from ..runtime.test_evaluate import embedder
+from .runner import invoke, refused
+
+__all__ = ["default_model", "embedder", "make_model"]
+
+TEXTS = ["a warm and funny film", "cold , slow and utterly pointless"]
+TINY = coprocessor_preset("tiny")
+
+
+def told(*arguments: object) -> dict:
+    result = invoke(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def run(*arguments: object, texts: list[str] = TEXTS) -> dict:
+    options = [word for text in texts for word in ("--text", text)]
+    return told("run", "--unit", "coprocessor", "--preset", "tiny", *options, *arguments)
+
+
+def test_the_program_gives_what_the_golden_encoder_gives(default_model):
+    """The command compiles a program. The golden encoder computes the same without one."""
+    whole = WholeEncoder(config=TINY)
+    coprocessor = whole.coprocessor(default_model, calibration_sentences(), method="min-max", percentile=99.99)
+    for answer in run("--rho", 0.3)["answers"]:
+        ids = np.array([default_model.encode(answer["text"]).ids])
+        scores, _ = integer_outputs(
+            default_model, coprocessor, ids, config=TINY.attention, backend=GoldenBackend(), rho=0.3
+        )
+        shares = np.exp(scores[0]) / np.exp(scores[0]).sum()
+        assert answer["label"] == default_model.config.labels[int(shares.argmax())]
+        assert answer["confidence"] == pytest.approx(float(shares.max()), abs=1e-6)
+
+
+def test_embeddings(embedder):
+    (answer,) = run("--model", embedder.folder, texts=["a film"])["answers"]
+    assert answer["label"] is None
+    assert np.linalg.norm(answer["embedding"]) == pytest.approx(1, abs=1e-5)
+    assert answer["similarity"] > 0.9
+
+
+@pytest.mark.slow
+def test_hardware():
+    """Two texts in one run, and each alone, give the same answers; the hardware leaves the golden model's memory."""
+    together = run("--backend", "rtl")
+    assert together["bit_exact"] is True
+    (program,) = together["programs"]
+    assert program["lengths"] == [answer["tokens"] for answer in together["answers"]]
+    assert program["cycles"] > program["units"]["product"]["busy"] > 0
+    assert together["answers"] == run()["answers"]
+    for text, answer in zip(TEXTS, together["answers"], strict=True):
+        assert run(texts=[text])["answers"] == [answer]
+
+
+@pytest.mark.slow
+def test_bench(tmp_path):
+    picture = tmp_path / "timeline.png"
+    options = ["--lengths", "9,3", "--format", "csr-delta", "--weight-sparsity", 0.75, "--picture", picture]
+    found = told("bench", "coprocessor", "--preset", "tiny", *options)
+    assert found["bit_exact"] is True
+    assert found["multipliers"] == TINY.spmm.multipliers
+    assert found["utilisation"] == pytest.approx(found["weight_macs"] / (found["multipliers"] * found["cycles"]))
+    assert found["speedup"] == pytest.approx(found["dense_cycles"] / found["cycles"])
+    assert found["speedup"] > 2
+    assert found["error"] == pytest.approx(found["estimate"] / found["cycles"] - 1)
+    assert abs(found["error"]) < 0.15
+    assert found["sentences_per_megacycle"] == pytest.approx(2e6 / found["cycles"])
+    for unit in found["units"].values():
+        assert unit["starved"] <= unit["busy"] <= found["cycles"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_slower_memory_takes_longer():
+    options = ["bench", "coprocessor", "--preset", "tiny", "--lengths", "5"]
+    fast = told(*options)
+    slow = told(*options, "--memory-bytes-per-cycle", 1, "--memory-latency", 100)
+    assert slow["cycles"] > fast["cycles"]
+    assert slow["cycles"] >= slow["bytes_read"] + slow["bytes_written"]
+    assert slow["bit_exact"] is fast["bit_exact"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cores", 2], "cores"),
+        (["--format", "csr"], "format"),
+        (["--weight-sparsity", 0.5], "weight-sparsity"),
+        (["--weights", "w.safetensors"], "weights"),
+        (["--unit", "coprocessor", "--device", "/dev/null"], "boards run attention only"),
+        (["--unit", "coprocessor", "--trace", "wave.vcd"], "--backend rtl"),
+        (["--unit", "coprocessor", "--rho", 3], "rho"),
+    ],
+    ids=str,
+)
+def test_run_refuses(options, message):
+    assert message in refused("run", "--text", "a film", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lengths", "two"], "--lengths must be numbers"),
+        (["--lengths", "65"], "from 1 to 64 tokens"),
+        (["--lengths", "0"], "from 1 to 64 tokens"),
+        (["--picture", "a.jpg"], "must end in .png"),
+        (["--weight-sparsity", 0.5], "--format"),
+    ],
+    ids=str,
+)
+def test_bench_refuses(options, message):
+    assert message in refused("bench", "coprocessor", "--preset", "tiny", *options)
+
+
+def test_texts_are_packed_in_their_order():
+    most = min(TINY.spmm.max_tokens, TINY.vector.max_tokens)
+    assert packed_runs(TINY, []) == []
+    assert packed_runs(TINY, [3, most - 3]) == [[0, 1]]
+    assert packed_runs(TINY, [3, most - 2, 1, 1]) == [[0], [1, 2, 3]]
