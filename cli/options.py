@@ -79,6 +79,9 @@ WeightSparsity = Annotated[
     float | None,
     typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (co-processor)."),
 ]
+WeightBits = Annotated[
+    int, typer.Option("--weight-bits", help="Bits of the weights of the products, 8 or 4 (co-processor).")
+]
 Rho = Annotated[
     float,
     typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks, 0 those above the mean, near 1 the fewest."),
