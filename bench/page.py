@@ -22,6 +22,8 @@ SETTINGS = {
     "integer": "all in integers",
     "integer_pruned": "all in integers, attention pruned",
     "random_mask": "the same, random mask",
+    "integer_4_bits": "all in integers, weights of 4 bits",
+    "integer_4_bits_pruned": "the same, attention pruned",
 }
 """Settings of an evaluation of a whole encoder."""
 

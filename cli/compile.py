@@ -33,6 +33,7 @@ def compile_encoder(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_bits: options.WeightBits = 8,
     calibration: options.Calibration = None,
     as_json: options.Json = False,
 ) -> None:
@@ -45,6 +46,7 @@ def compile_encoder(
         weights=weights,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
+        weight_bits=weight_bits,
     )
     counts = options.lengths_of(lengths)
     with progress.steps() as steps:
@@ -72,6 +74,8 @@ def _show(result: "CompileReport") -> None:
     console.print(f"{result.model}: {len(result.lengths)} {texts}, {sum(result.lengths)} tokens")
     if result.weights is not None:
         console.print(f"weights: {result.weights}")
+    if result.weight_bits != 8:
+        console.print(f"bits of a weight: {result.weight_bits}")
     console.print(f"{result.instructions} instructions, {result.weight_macs:,} multiplications by weights")
     console.print("the program ends, and its result does not depend on the order of execution: proved\n")
     table = make_table("region", "bytes", right=1)

@@ -79,6 +79,7 @@ def evaluate(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_bits: options.WeightBits = 8,
     worker_count: options.Jobs = 2,
     as_json: options.Json = False,
 ) -> None:
@@ -93,10 +94,13 @@ def evaluate(
             weights=weights,
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
+            weight_bits=weight_bits,
             per_channel=not per_tensor,
         )
-    elif per_tensor or weights is not None or weight_format is not WeightFormat.DENSE or weight_sparsity is not None:
-        raise InputError("--weights, --format, --weight-sparsity and --per-tensor need --unit coprocessor")
+    elif per_tensor or (weights, weight_format, weight_sparsity, weight_bits) != (None, WeightFormat.DENSE, None, 8):
+        raise InputError(
+            "--weights, --format, --weight-sparsity, --weight-bits and --per-tensor need --unit coprocessor"
+        )
     with progress.steps() as steps:
         steps.tell("loading")
         config = configuration(preset, policy, config_file) if whole is None else whole.config.attention
@@ -135,6 +139,8 @@ def _show(result: "EvaluationReport") -> None:
     console.print(f"calibrated with {source}")
     if result.weights is not None:
         console.print(f"weights: {result.weights}")
+    if result.weight_bits not in (None, 8):
+        console.print(f"bits of a weight: {result.weight_bits}")
     if result.truncated:
         console.print(f"truncated texts: {result.truncated}")
     if result.activation is not None:

@@ -85,6 +85,9 @@ Lengths = Annotated[
 Cores = Annotated[
     int | None, typer.Option("--cores", min=1, max=8, help="Attention cores, in place of the preset's (co-processor).")
 ]
+WeightBits = Annotated[
+    int, typer.Option("--weight-bits", help="Bits of the weights of the products, 8 or 4 (co-processor).")
+]
 Rho = Annotated[
     float,
     typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks, 0 those above the mean, near 1 the fewest."),

@@ -76,6 +76,7 @@ def whole_encoder(
     weights: Path | None,
     weight_format: WeightFormat,
     weight_sparsity: float | None,
+    weight_bits: int = 8,
     per_channel: bool = True,
 ) -> "WholeEncoder":
     """How an encoder is put into integers.
@@ -83,7 +84,7 @@ def whole_encoder(
     Raises
     ------
     ConfigError
-        The options contradict each other.
+        The options contradict each other, or weights cannot have so many bits.
     """
     from ..runtime.coprocessor import WholeEncoder
 
@@ -97,6 +98,7 @@ def whole_encoder(
         weight_sparsity=weight_sparsity,
         packed=weights,
         per_channel=per_channel,
+        weight_bits=weight_bits,
     )
 
 

@@ -24,6 +24,7 @@ from ..spec.program import (
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmCommand, SpmmError
 from ..spec.spmm_config import WeightFormat
 from ..spec.vector_command import VectorCommand, VectorError
+from ..spec.weight_words import WEIGHT_BITS
 from .attention.core import attention_head
 from .lib.integer import Int8
 from .memory import AddressError, Memory, read_tensor, write_tensor
@@ -197,7 +198,7 @@ class Machine:
             rows=item.rows,
             columns=item.columns,
             tokens=item.tokens,
-            format=item.format,
+            format=item.format if item.weight_bits < len(WEIGHT_BITS) else len(FORMAT_CODES),
             activation=item.activation,
             load_table=item.load_table,
         )
@@ -208,7 +209,14 @@ class Machine:
         settings = read_settings(memory, item.settings, item.rows)
         weight_format = {code: name for name, code in FORMAT_CODES.items()}[item.format]
         weights = read_matrix(
-            config.spmm, memory, item.weights, item.segment, settings, WeightFormat(weight_format), item.columns
+            config.spmm,
+            memory,
+            item.weights,
+            item.segment,
+            settings,
+            WeightFormat(weight_format),
+            item.columns,
+            weight_bits=WEIGHT_BITS[item.weight_bits],
         )
         if item.load_table:
             self._table = memory.read(item.table, TABLE_BYTES).view(np.int8)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.errors import InputError
-from ..spec.formats import ceil_div
-from ..spec.memory import SETTING_BYTES, whole_words, word_bytes
+from ..spec.formats import INT8_BITS, ceil_div
+from ..spec.memory import SETTING_BYTES, filled_words, parts_of_word
 from ..spec.program import WORD_BYTES
 from ..spec.schedule import row_steps, schedule
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from ..spec.weight_words import WordShape, engine_word_shape, word_shape
+from ..spec.weight_words import WordShape, stored_word_shape, word_shape
 from .lib.integer import Int64
 from .memory import Memory
 from .spmm.packing import PackedWeights, index_type, structure
@@ -63,7 +63,13 @@ class MatrixBytes:
 
 
 def matrix_bytes(
-    config: SpmmConfig, packed: PackedWeights, bias: Int64, multiplier: Int64, shift: Int64
+    config: SpmmConfig,
+    packed: PackedWeights,
+    bias: Int64,
+    multiplier: Int64,
+    shift: Int64,
+    *,
+    weight_bits: int = INT8_BITS,
 ) -> MatrixBytes:
     """Bytes of a weight matrix, with its rows dealt to the engines.
 
@@ -72,6 +78,13 @@ def matrix_bytes(
     packed : PackedWeights
         In a format of the engine.
     bias, multiplier, shift : (M,) int64
+    weight_bits : int
+        8, or 4 for weights from −8 to 7. Deltas of the format csr-delta must then have 4 bits, too.
+
+    Raises
+    ------
+    InputError
+        A weight or a delta does not fit 4 bits.
     """
     engines = np.array(
         schedule(config, row_steps(config, packed.format, packed.lengths.tolist(), spread=False), spread=False)
@@ -85,15 +98,17 @@ def matrix_bytes(
         "engine": engines,
     }.items():
         settings[name] = numbers
-    shape = engine_word_shape(config, packed.format)
+    shape = stored_word_shape(config, packed.format, weight_bits)
+    _check_fits(shape, packed)
     words = _encode(shape, packed)
     owners = np.repeat(engines, packed.lengths)
-    parts = [words[owners == engine] for engine in range(config.rows)]
-    segment = WORD_BYTES + whole_words(max(part.size for part in parts))
+    counts = [int(np.count_nonzero(owners == engine)) for engine in range(config.rows)]
+    parts = [_join(shape, words[owners == engine]) for engine in range(config.rows)]
+    segment = WORD_BYTES + max(part.size for part in parts)
     data = np.zeros((config.rows, segment), np.uint8)
-    for row, part in zip(data, parts, strict=True):
-        row[:WORD_BYTES] = np.array([len(part), ceil_div(part.size, WORD_BYTES)], "<u4").view(np.uint8)
-        row[WORD_BYTES : WORD_BYTES + part.size] = part.ravel()
+    for row, count, part in zip(data, counts, parts, strict=True):
+        row[:WORD_BYTES] = np.array([count, part.size // WORD_BYTES], "<u4").view(np.uint8)
+        row[WORD_BYTES : WORD_BYTES + part.size] = part
     return MatrixBytes(settings=settings.view(np.uint8), words=data.ravel(), segment=segment)
 
 
@@ -117,8 +132,10 @@ def read_matrix(
     settings: RowSettings,
     weight_format: WeightFormat,
     columns: int,
+    *,
+    weight_bits: int = INT8_BITS,
 ) -> PackedWeights:
-    """The weight words that the engines take, in the order of the rows.
+    """The weight words that the engines take, in the order of the rows. ``weight_bits`` is 8 or 4.
 
     Raises
     ------
@@ -129,20 +146,19 @@ def read_matrix(
     """
     if (settings.length > columns).any():
         raise InputError(f"a row must have from 0 to {columns} weight words, not {settings.length.max()}")
-    shape = engine_word_shape(config, weight_format)
-    size = word_bytes(shape.bits)
-    words = np.zeros((int(settings.length.sum()), size), np.uint8)
+    shape = stored_word_shape(config, weight_format, weight_bits)
+    words = np.zeros((int(settings.length.sum()), shape.bits), np.uint8)
     owners = np.repeat(settings.engine, settings.length)
     for engine in range(config.rows):
         start = place + engine * segment
         count, filled = memory.read(start, WORD_BYTES).view("<u4").tolist()
         expected = int(np.count_nonzero(owners == engine))
-        if (count, filled) != (expected, ceil_div(expected * size, WORD_BYTES)):
+        if (count, filled) != (expected, filled_words(shape.bits, expected)):
             raise InputError(
                 f"engine {engine} must have {expected} weight words, as its rows say, not {count} in {filled} words of "
                 "memory"
             )
-        words[owners == engine] = memory.read(start + WORD_BYTES, count * size).reshape(-1, size)
+        words[owners == engine] = _divide(shape, memory.read(start + WORD_BYTES, filled * WORD_BYTES), count)
     values, indices = _decode(shape, words)
     used = structure(weight_format, banks=config.banks, kept=config.kept, group=config.group)
     own_shape = word_shape(weight_format, columns=columns, **used)
@@ -161,22 +177,63 @@ def read_matrix(
     )
 
 
+def _check_fits(shape: WordShape, packed: PackedWeights) -> None:
+    """Check that values and indices have no more bits than those of a stored word."""
+    values, indices = packed.values.astype(np.int64), packed.indices.astype(np.int64)
+    bound = 1 << (shape.value_bits - 1)
+    if values.size and not (-bound <= values.min() and values.max() < bound):
+        raise InputError(
+            f"weights must be from {-bound} to {bound - 1} to be stored with {shape.value_bits} bits, not from "
+            f"{values.min()} to {values.max()}"
+        )
+    if (indices >> shape.index_bits).any():
+        raise InputError(f"an index has more than {shape.index_bits} bits: pack the weights with deltas of 4 bits")
+
+
 def _encode(shape: WordShape, packed: PackedWeights) -> Bytes:
-    """(words, bytes): values in the lowest bits, then the indices."""
-    count = len(packed.values)
-    words = np.zeros((count, word_bytes(shape.bits)), np.uint8)
-    words[:, : shape.values] = packed.values.view(np.uint8)
-    planes = packed.indices.astype(np.int64)[:, :, None] >> np.arange(shape.index_bits) & 1
-    bits = np.packbits(
-        planes.reshape(count, shape.values * shape.index_bits).astype(np.uint8), axis=1, bitorder="little"
-    )
-    words[:, shape.values : shape.values + bits.shape[1]] = bits
-    return words
+    """(words, bits) of weight words: values in the lowest bits, then the indices."""
+    return np.concatenate([_bits(packed.values, shape.value_bits), _bits(packed.indices, shape.index_bits)], axis=1)
+
+
+def _bits(numbers: NDArray[np.integer], bits: int) -> Bytes:
+    """(words, V) numbers as (words, V·bits) bits."""
+    planes = numbers.astype(np.int32)[:, :, None] >> np.arange(bits, dtype=np.int32) & 1
+    return planes.astype(np.uint8).reshape(len(numbers), numbers.shape[1] * bits)
 
 
 def _decode(shape: WordShape, words: Bytes) -> tuple[NDArray[np.int8], Int64]:
-    count = len(words)
-    values = np.ascontiguousarray(words[:, : shape.values]).view(np.int8)
-    planes = np.unpackbits(words[:, shape.values :], axis=1, bitorder="little")[:, : shape.values * shape.index_bits]
-    planes = planes.reshape(count, shape.values, shape.index_bits).astype(np.int64)
-    return values, planes @ (np.int64(1) << np.arange(shape.index_bits, dtype=np.int64))
+    """Values and indices of (words, bits)."""
+    split = shape.values * shape.value_bits
+    values = _numbers(words[:, :split], shape.values, shape.value_bits)
+    values -= values >> (shape.value_bits - 1) << shape.value_bits
+    return values.astype(np.int8), _numbers(words[:, split:], shape.values, shape.index_bits)
+
+
+def _numbers(planes: Bytes, values: int, bits: int) -> Int64:
+    """(words, V·bits) bits as (words, V) unsigned numbers."""
+    planes = planes.reshape(len(planes), values, bits)
+    return planes.astype(np.int64) @ (np.int64(1) << np.arange(bits, dtype=np.int64))
+
+
+def _join(shape: WordShape, words: Bytes) -> Bytes:
+    """Bytes of (words, bits): as many in a word of the memory as fit, or one in several."""
+    parts, width = _places(shape)
+    places = ceil_div(len(words), parts)
+    bits = np.zeros((places * parts, shape.bits), np.uint8)
+    bits[: len(words)] = words
+    whole = np.zeros((places, width), np.uint8)
+    whole[:, : parts * shape.bits] = bits.reshape(places, parts * shape.bits)
+    return np.packbits(whole, axis=1, bitorder="little").ravel()
+
+
+def _divide(shape: WordShape, data: Bytes, count: int) -> Bytes:
+    """(``count``, bits) from their bytes."""
+    parts, width = _places(shape)
+    whole = np.unpackbits(data, bitorder="little").reshape(-1, width)
+    return whole[:, : parts * shape.bits].reshape(-1, shape.bits)[:count]
+
+
+def _places(shape: WordShape) -> tuple[int, int]:
+    """Weight words that lie together in whole words of the memory, and the bits of these."""
+    parts = parts_of_word(shape.bits) or 1
+    return parts, 8 * WORD_BYTES * filled_words(shape.bits, parts)

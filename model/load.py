@@ -100,6 +100,7 @@ class Model:
         method: Method = "min-max",
         percentile: float = 99.99,
         per_channel: bool = True,
+        weight_bits: int = 8,
     ) -> IntegerEncoder:
         """The whole encoder in integers, from these sentences or pairs; see
         :func:`~thresher.model.integer.encoder.integer_encoder`.
@@ -111,7 +112,13 @@ class Model:
         """
         ids, types = self._batches(sentences)
         return integer_encoder(
-            encoder or self.encoder, ids, types=types, method=method, percentile=percentile, per_channel=per_channel
+            encoder or self.encoder,
+            ids,
+            types=types,
+            method=method,
+            percentile=percentile,
+            per_channel=per_channel,
+            weight_bits=weight_bits,
         )
 
     def _batches(self, sentences: Sequence[Text]) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:

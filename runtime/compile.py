@@ -49,6 +49,7 @@ class CompileReport(Report):
     folder: Path
     model: str
     weights: str | None
+    weight_bits: int
     lengths: tuple[int, ...]
     instructions: int
     weight_macs: int
@@ -157,6 +158,7 @@ def compile_model(
         "version": VERSION,
         "model": str(model.folder),
         "weights": whole.pruning,
+        "weight_bits": whole.weight_bits,
         "configuration": json.loads(whole.config.to_json()),
         "hash": whole.config.hash(),
         "lengths": list(lengths),
@@ -174,6 +176,7 @@ def compile_model(
         folder=folder,
         model=str(model.folder),
         weights=whole.pruning,
+        weight_bits=whole.weight_bits,
         lengths=tuple(lengths),
         instructions=len(program.instructions),
         weight_macs=program.weight_macs,

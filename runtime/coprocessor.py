@@ -22,10 +22,13 @@ from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
+from ..spec.base import check_one_of
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import ConfigError, InputError
+from ..spec.formats import INT8_BITS
 from ..spec.heads import Head
 from ..spec.spmm_config import SpmmConfig, WeightFormat
+from ..spec.weight_words import WEIGHT_BITS
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
@@ -59,8 +62,13 @@ class WholeEncoder:
         Pattern and share of pruned weights; see :func:`~thresher.model.pack.prune_matrices`.
     packed : Path, optional
         File of packed weights, in place of pruning.
-    per_channel : bool
+    per_channel, weight_bits : bool, int
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
+
+    Raises
+    ------
+    ConfigError
+        Weights cannot have so many bits.
     """
 
     config: CoprocessorConfig
@@ -68,6 +76,10 @@ class WholeEncoder:
     weight_sparsity: Sparsity | None = None
     packed: Path | None = None
     per_channel: bool = True
+    weight_bits: int = INT8_BITS
+
+    def __post_init__(self):
+        check_one_of("weight_bits", self.weight_bits, WEIGHT_BITS)
 
     @property
     def pruning(self) -> str | None:
@@ -120,7 +132,12 @@ class WholeEncoder:
         elif self.weight_format is not WeightFormat.DENSE:
             encoder = self._pruned(encoder)
         integer = model.quantise(
-            sentences, encoder=encoder, method=method, percentile=percentile, per_channel=self.per_channel
+            sentences,
+            encoder=encoder,
+            method=method,
+            percentile=percentile,
+            per_channel=self.per_channel,
+            weight_bits=self.weight_bits,
         )
         return Coprocessor(integer=integer, engine=self.config.spmm)
 

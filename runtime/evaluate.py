@@ -66,6 +66,8 @@ class EvaluationReport(Report):
         Whether the activations of a whole encoder have units by channel.
     weights : str or None
         How the weights of a whole encoder are pruned.
+    weight_bits : int or None
+        Bits of the weights of a whole encoder's products.
     results : dict
         ``fp32`` and ``int8`` (attention alone, pruning off); of the attention ``pruned`` and, on request,
         ``random_mask``; of the whole encoder ``integer`` (pruning of attention off), ``integer_pruned`` and, on
@@ -92,6 +94,7 @@ class EvaluationReport(Report):
     calibration_sentences: int
     calibration_per_channel: bool
     weights: str | None
+    weight_bits: int | None
     policy: dict[str, str]
     rho: float
     tau: float
@@ -293,6 +296,7 @@ def evaluate(
         calibration_sentences=used.sentences,
         calibration_per_channel=whole is not None and whole.per_channel,
         weights=None if whole is None else whole.pruning,
+        weight_bits=None if whole is None else whole.weight_bits,
         policy=config.policy,
         rho=rho,
         tau=tau,

@@ -16,14 +16,15 @@ __all__ = [
     "TABLE_BYTES",
     "MemoryMap",
     "Place",
+    "filled_words",
     "memory_map",
     "operand",
+    "parts_of_word",
     "row_bytes",
     "tensor_spans",
     "tile_widths",
     "tiles_bytes",
     "whole_words",
-    "word_bytes",
 ]
 
 Span = tuple[int, int]
@@ -108,10 +109,19 @@ def row_bytes(channels: int) -> int:
     return whole_words(channels)
 
 
-def word_bytes(bits: int) -> int:
-    """Bytes of a weight word of this many bits in memory: a power of two up to 8, or whole words of the memory."""
-    size = ceil_div(bits, 8)
-    return 1 << (size - 1).bit_length() if size <= WORD_BYTES else whole_words(size)
+def parts_of_word(bits: int) -> int:
+    """Weight words of this many bits that a word of the memory holds; 0 if one takes several words of the memory."""
+    return 8 * WORD_BYTES // bits
+
+
+def filled_words(bits: int, count: int) -> int:
+    """Words of the memory that ``count`` weight words of this many bits fill.
+
+    A word of the memory holds as many weight words as fit, the first in the lowest bits. A wider weight word takes
+    whole words of the memory.
+    """
+    parts = parts_of_word(bits)
+    return ceil_div(count, parts) if parts else count * ceil_div(bits, 8 * WORD_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,14 +171,15 @@ PRODUCT_FIELDS: Fields = {
     "format": (8, False),
     "activation": (8, False),
     "load_table": (8, False),
+    "weight_bits": (8, False),
 }
 """A product; see :class:`~thresher.spec.spmm_command.SpmmCommand`.
 
 ``x`` and ``y`` are the addresses of X and Y in the layout TILES. ``settings`` is that of the settings of the rows of W,
 16 bytes each: bias (32 bits), multiplier (16), shift (8), zeros (8), length (32), engine (32). ``weights`` is the
 address of the weight words of engine 0; those of engine e lie e · ``segment`` bytes behind. The words of an engine
-begin with their number (32 bits), and the number of words of the memory that they fill (32 bits). ``table`` is the
-address of the activation table, 256 bytes, for −128…127.
+begin with their number (32 bits), and the number of words of the memory that they fill (32 bits). ``weight_bits`` is 0
+for weights of 8 bits and 1 for weights of 4. ``table`` is the address of the activation table, 256 bytes, for −128…127.
 """
 
 ATTENTION_FIELDS: Fields = {

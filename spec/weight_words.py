@@ -18,6 +18,10 @@ may be shorter or empty. See Cao et al., "Efficient and Effective Sparse LSTM on
 
 Unused places of a word, for example in a group with fewer than ``kept`` values, hold the value 0 and the lowest free
 indices.
+
+In the memory of a co-processor, weights from −8 to 7 may be stored with 4 bits. Their words have indices as wide as
+those of the engine, except in the format ``csr-delta``: its deltas then have 4 bits, too, and no escape. A larger gap
+takes words of the value 0, each of which moves the position by up to 16 columns.
 """
 
 from dataclasses import dataclass
@@ -25,27 +29,42 @@ from dataclasses import dataclass
 from .formats import INT8_BITS, ceil_div, unsigned_bits
 from .spmm_config import SpmmConfig, WeightFormat
 
-__all__ = ["DELTA_BITS", "ESCAPE", "WordShape", "engine_word_shape", "stream_bytes", "word_shape"]
+__all__ = [
+    "DELTA_BITS",
+    "ESCAPE",
+    "NARROW_DELTA_BITS",
+    "WEIGHT_BITS",
+    "WordShape",
+    "engine_word_shape",
+    "stored_word_shape",
+    "stream_bytes",
+    "word_shape",
+]
 
 DELTA_BITS = 8
 ESCAPE = (1 << DELTA_BITS) - 1
 """Delta that skips 255 columns and has no value."""
+NARROW_DELTA_BITS = 4
+"""Of a delta beside a weight of 4 bits. None of these deltas is an escape."""
+WEIGHT_BITS = (INT8_BITS, 4)
+"""Bits of a stored weight, in the order of the codes of the field ``weight_bits`` of PRODUCT."""
 
 
 @dataclass(frozen=True)
 class WordShape:
-    """Layout of a weight word: ``values`` INT8 numbers in the lowest bits, then an unsigned index for each of them.
+    """Layout of a weight word: ``values`` signed numbers in the lowest bits, then an unsigned index for each of them.
 
-    An index has ``index_bits`` bits.
+    A value has ``value_bits`` bits, an index ``index_bits``.
     """
 
     values: int
     index_bits: int
+    value_bits: int = INT8_BITS
 
     @property
     def bits(self) -> int:
         """Bits of a word."""
-        return self.values * (INT8_BITS + self.index_bits)
+        return self.values * (self.value_bits + self.index_bits)
 
 
 def word_shape(
@@ -73,6 +92,15 @@ def engine_word_shape(config: SpmmConfig, weight_format: WeightFormat) -> WordSh
     return word_shape(
         weight_format, columns=config.max_columns, banks=config.banks, kept=config.kept, group=config.group
     )
+
+
+def stored_word_shape(config: SpmmConfig, weight_format: WeightFormat, weight_bits: int = INT8_BITS) -> WordShape:
+    """Layout of the words of an engine in the memory, with weights of 8 or 4 bits."""
+    shape = engine_word_shape(config, weight_format)
+    if weight_bits == INT8_BITS:
+        return shape
+    index_bits = NARROW_DELTA_BITS if weight_format is WeightFormat.CSR_DELTA else shape.index_bits
+    return WordShape(shape.values, index_bits, weight_bits)
 
 
 def stream_bytes(config: SpmmConfig) -> int:

@@ -11,6 +11,7 @@ from thresher.spec import Activation, CoprocessorConfig
 from thresher.spec.memory import PARAMETER_BYTES, row_bytes, tiles_bytes
 from thresher.spec.program import WORD_BYTES, Layout, Opcode, Region, VectorOperation
 from thresher.spec.spmm_command import FORMAT_CODES
+from thresher.spec.weight_words import WEIGHT_BITS
 
 SLOTS = 4
 """Buffers in the scratch region that the instructions of a program choose from."""
@@ -82,18 +83,28 @@ class RandomProgram:
     def _product(self) -> None:
         rng, config = self._rng, self.config.spmm
         rows = int(rng.integers(1, self._channels + 1))
-        weights = rng.integers(-128, 128, (rows, self._channels), np.int8)
+        code = int(rng.integers(len(WEIGHT_BITS)))
+        bound = 1 << (WEIGHT_BITS[code] - 1)
+        weights = rng.integers(-bound, bound, (rows, self._channels)).astype(np.int8)
         weights[rng.random(weights.shape) < 0.5] = 0
         weight_format = config.formats[rng.integers(len(config.formats))]
         if weight_format == "nm":
             weights[:, np.arange(self._channels) % config.group >= config.kept] = 0
-        packed = pack(weights, weight_format, banks=config.banks, kept=config.kept, group=config.group)
+        packed = pack(
+            weights,
+            weight_format,
+            banks=config.banks,
+            kept=config.kept,
+            group=config.group,
+            delta_bits=WEIGHT_BITS[code],
+        )
         image = matrix_bytes(
             config,
             packed,
             bias=rng.integers(-1000, 1000, rows),
             multiplier=rng.integers(1 << 15, 1 << 16, rows),
             shift=rng.integers(8, 18, rows),
+            weight_bits=WEIGHT_BITS[code],
         )
         table = rng.integers(-128, 128, 256, np.int8)
         x, y = self._two_slots()
@@ -113,6 +124,7 @@ class RandomProgram:
                 "format": FORMAT_CODES[weight_format],
                 "activation": int(rng.choice(list(Activation))),
                 "load_table": 1,
+                "weight_bits": code,
             },
         )
 

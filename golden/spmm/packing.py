@@ -12,7 +12,7 @@ from ...spec.errors import InputError
 from ...spec.formats import ceil_div
 from ...spec.spmm_command import FORMAT_CODES
 from ...spec.spmm_config import WeightFormat
-from ...spec.weight_words import WordShape, word_shape
+from ...spec.weight_words import DELTA_BITS, NARROW_DELTA_BITS, WordShape, word_shape
 from ..lib.integer import Int8, Int64
 from .front_ends import bbs, csr, csr_delta, dense, nm
 from .matrices import Entries, Words, canonical, find_first
@@ -191,6 +191,7 @@ def pack(
     banks: int = 1,
     kept: int = 2,
     group: int = 4,
+    delta_bits: int = DELTA_BITS,
 ) -> PackedWeights:
     """Pack a weight matrix.
 
@@ -205,6 +206,9 @@ def pack(
         Number of banks in the bank-balanced format. Other formats ignore it.
     kept, group : int
         N and M of the N:M format. Other formats ignore them.
+    delta_bits : int
+        8, or 4 for words whose weights are stored with 4 bits: bits of a delta of the format csr-delta. Other formats
+        ignore it.
 
     Raises
     ------
@@ -212,14 +216,15 @@ def pack(
         The matrix is malformed (see :func:`~thresher.golden.spmm.matrices.canonical`), or a group of the N:M format
         has too many weights. The message says where.
     ConfigError
-        The format is unknown, or no engine can have these ``banks``, ``kept`` or ``group``.
+        The format is unknown, no engine can have these ``banks``, ``kept`` or ``group``, or no delta has so many bits.
     """
+    check_one_of("delta_bits", delta_bits, (NARROW_DELTA_BITS, DELTA_BITS))
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     used = structure(weight_format, banks=banks, kept=kept, group=group)
     _check_structure(weight_format, banks=banks, kept=kept, group=group)
     matrix = canonical(weights)
     rows, columns = matrix.shape
-    words = _encode(matrix, weight_format, banks=banks, kept=kept, group=group)
+    words = _encode(matrix, weight_format, banks=banks, kept=kept, group=group, delta_bits=delta_bits)
     shape = word_shape(weight_format, columns=columns, **used)
     return PackedWeights(
         format=weight_format,
@@ -261,12 +266,14 @@ def unpack(packed: PackedWeights) -> sparse.csr_array:
     return _decode(packed).to_csr()
 
 
-def _encode(matrix: Entries, weight_format: WeightFormat, *, banks: int, kept: int, group: int) -> Words:
+def _encode(
+    matrix: Entries, weight_format: WeightFormat, *, banks: int, kept: int, group: int, delta_bits: int
+) -> Words:
     match weight_format:
         case WeightFormat.CSR:
             return csr.encode(matrix)
         case WeightFormat.CSR_DELTA:
-            return csr_delta.encode(matrix)
+            return csr_delta.encode(matrix, delta_bits)
         case WeightFormat.BBS:
             return bbs.encode(matrix, banks)
         case WeightFormat.NM:

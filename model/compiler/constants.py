@@ -17,11 +17,12 @@ from ...golden.weight_memory import matrix_bytes
 from ...spec.base import check_range
 from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
-from ...spec.memory import row_bytes
+from ...spec.memory import filled_words, row_bytes
 from ...spec.program import Region
 from ...spec.schedule import row_steps, schedule
 from ...spec.spmm_command import FORMAT_CODES, Activation
 from ...spec.spmm_config import SpmmConfig, WeightFormat
+from ...spec.weight_words import WEIGHT_BITS, stored_word_shape
 from .builder import Space
 
 __all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "encoder_constants"]
@@ -151,19 +152,20 @@ class _Writer:
 
     def product(self, name: str, product: Product) -> ProductPlace:
         config = self._config.spmm
-        packed = _packed(config, product.weights, self._format)
+        packed, weight_bits = _packed(config, product.weights, self._format)
         if packed.rows > config.max_rows or packed.columns > config.max_columns:
             raise InputError(
                 f"{name} has {packed.rows} rows and {packed.columns} columns, but the engine takes at most "
                 f"{config.max_rows} and {config.max_columns}: choose a larger preset"
             )
-        image = matrix_bytes(config, packed, product.bias, product.multiplier, product.shift)
+        image = matrix_bytes(config, packed, product.bias, product.multiplier, product.shift, weight_bits=weight_bits)
         body = {
             "settings": self.add(f"{name}.settings", image.settings),
             "weights": self.add(f"{name}.weights", image.words),
             "segment": image.segment,
             "format": FORMAT_CODES[packed.format],
             "activation": int(Activation.NONE if product.table is None else Activation.TABLE),
+            "weight_bits": WEIGHT_BITS.index(weight_bits),
         }
         if product.table is not None:
             body |= {"table": self.add(f"{name}.table", product.table.view(np.uint8)), "load_table": 1}
@@ -178,21 +180,31 @@ class _Writer:
         )
 
 
-def _packed(config: SpmmConfig, weights: Weights, weight_format: WeightFormat | None) -> PackedWeights:
-    """Pack in a format, or in the one with the least cycles, and of those with the fewest bytes."""
+def _packed(config: SpmmConfig, weights: Weights, weight_format: WeightFormat | None) -> tuple[PackedWeights, int]:
+    """Pack in a format, or in any, such that cycles times bytes are fewest. 4 bits are possible if all weights fit.
+
+    Returns
+    -------
+    packed : PackedWeights
+    weight_bits : int
+    """
     matrix = unpack(weights) if isinstance(weights, PackedWeights) else weights
+    values = canonical(matrix).values.astype(int)
+    lowest, highest = values.min(initial=0), values.max(initial=0)
     candidates = []
     for item in config.formats if weight_format is None else (weight_format,):
-        try:
-            candidates.append(pack(matrix, item, banks=config.banks, kept=config.kept, group=config.group))
-        except InputError:
-            if weight_format is not None:
-                raise
-
-    def cost(packed: PackedWeights) -> tuple[int, int]:
-        return sum(row_steps(config, packed.format, packed.lengths.tolist(), spread=False)), packed.bytes
-
-    return min(candidates, key=cost)
+        for bits in (bits for bits in WEIGHT_BITS if -1 << (bits - 1) <= lowest and highest < 1 << (bits - 1)):
+            try:
+                packed = pack(matrix, item, banks=config.banks, kept=config.kept, group=config.group, delta_bits=bits)
+            except InputError:
+                if weight_format is not None:
+                    raise
+            else:
+                cycles = sum(row_steps(config, item, packed.lengths.tolist(), spread=False))
+                words = filled_words(stored_word_shape(config, item, bits).bits, len(packed.values))
+                candidates.append((cycles * words, packed, bits))
+    _, packed, bits = min(candidates, key=lambda candidate: candidate[0])
+    return packed, bits
 
 
 def _dense(weights: Weights) -> Int8:

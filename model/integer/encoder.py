@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from ...golden.encoder import Encoder as GoldenEncoder
 from ...golden.encoder import EncoderLayer, Product, Text
+from ...spec.base import check_one_of
 from ...spec.errors import InputError
-from ...spec.formats import INT8_MAX
+from ...spec.formats import INT8_BITS, INT8_MAX
+from ...spec.weight_words import WEIGHT_BITS
 from ..encoder import Encoder, Layer, Linear
 from ..quantise import AttentionScales, LayerScales
 from ..ranges import Method
@@ -113,6 +115,7 @@ def _layer(
     scales: LayerScales,
     x: ChannelUnits,
     output: ChannelUnits,
+    weight_bits: int,
 ) -> EncoderLayer:
     channels = len(x.exponents)
     parts = (layer.query, layer.key, layer.value)
@@ -120,10 +123,14 @@ def _layer(
         Linear(np.concatenate([part.weight for part in parts]), np.concatenate([part.bias for part in parts])),
         columns=x.scales,
         rows=np.repeat([scales.q, scales.k, scales.v], channels),
+        weight_bits=weight_bits,
     )
     attention_sum = residual(x, bounds.channels(number, "attention_output"))
     attention_output = integer_product(
-        layer.attention_output, columns=np.full(channels, scales.o), rows=attention_sum.y_scales
+        layer.attention_output,
+        columns=np.full(channels, scales.o),
+        rows=attention_sum.y_scales,
+        weight_bits=weight_bits,
     )
     added = bounds.channels(number, "output")
     middle = bounds.units(number, "attention_norm", layer.intermediate.weight, added)
@@ -138,6 +145,7 @@ def _layer(
         low=low,
         high=high,
         classes=CLASSES if bounds.per_channel else 1,
+        weight_bits=weight_bits,
     )
     return EncoderLayer(
         projections=projections,
@@ -149,7 +157,7 @@ def _layer(
     )
 
 
-def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[str, Any]:
+def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits, weight_bits: int) -> dict[str, Any]:
     """Words, places, the LayerNorm of their sum, and the projection to the units of the first layer's input."""
     places = encoder.positions
     if encoder.types is not None:
@@ -158,7 +166,9 @@ def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[s
     output, projection = first, None
     if encoder.projection is not None:
         output = bounds.units(0, "embedding_norm", encoder.projection.weight)
-        projection = integer_product(encoder.projection, columns=output.scales, rows=first.scales)
+        projection = integer_product(
+            encoder.projection, columns=output.scales, rows=first.scales, weight_bits=weight_bits
+        )
     return {
         "words": round_int8(encoder.words, word_scales),
         "places": round_int8(places, sums.y_scales),
@@ -167,7 +177,9 @@ def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[s
     }
 
 
-def _classifier(encoder: Encoder, bounds: _Bounds, x: ChannelUnits) -> tuple[tuple[Product, ...], float]:
+def _classifier(
+    encoder: Encoder, bounds: _Bounds, x: ChannelUnits, weight_bits: int
+) -> tuple[tuple[Product, ...], float]:
     """Products of the classification head, and the value of one unit of a score."""
     number = len(encoder.layers)
     low, high = bounds.ends(number, "pooled")
@@ -181,6 +193,7 @@ def _classifier(encoder: Encoder, bounds: _Bounds, x: ChannelUnits) -> tuple[tup
         low=low,
         high=high,
         classes=1,
+        weight_bits=weight_bits,
     )
     return (*first, second), scale
 
@@ -193,6 +206,7 @@ def integer_encoder(
     method: Method = "min-max",
     percentile: float = 99.99,
     per_channel: bool = True,
+    weight_bits: int = INT8_BITS,
 ) -> IntegerEncoder:
     """Quantise all of an encoder after training.
 
@@ -210,15 +224,18 @@ def integer_encoder(
     per_channel : bool
         Whether the units of activations differ by powers of two from channel to channel, and GELU has a table for each
         of two classes of channels. Otherwise every tensor has one unit and one table, for comparison.
+    weight_bits : int
+        Bits of the weights of all products, 8 or 4. Embeddings have 8 bits: a text uses few of their rows.
 
     Raises
     ------
     ConfigError
-        Method or percentile is not allowed.
+        Method, percentile or number of bits is not allowed.
     InputError
         There is no sentence, the encoder adds a bias to its attention scores, or numbers do not fit the hardware's
         formats.
     """
+    check_one_of("weight_bits", weight_bits, WEIGHT_BITS)
     if encoder.score_bias is not None:
         raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
     bounds = _Bounds(
@@ -227,17 +244,17 @@ def integer_encoder(
     units = [_input_units(encoder, bounds, layer) for layer in range(len(encoder.layers) + 1)]
     scales = [_attention_scales(bounds, layer) for layer in range(len(encoder.layers))]
     layers = [
-        _layer(layer, number, bounds, encoder.activation, scales[number], units[number], units[number + 1])
+        _layer(layer, number, bounds, encoder.activation, scales[number], units[number], units[number + 1], weight_bits)
         for number, layer in enumerate(encoder.layers)
     ]
     last = units[-1]
     classifier, output_scale = (), last.unit
     if encoder.config.labels:
-        classifier, output_scale = _classifier(encoder, bounds, last)
+        classifier, output_scale = _classifier(encoder, bounds, last, weight_bits)
     return IntegerEncoder(
         golden=GoldenEncoder(
             heads=encoder.config.num_attention_heads,
-            **_embedding(encoder, bounds, units[0]),
+            **_embedding(encoder, bounds, units[0], weight_bits),
             layers=tuple(layers),
             classifier=classifier,
             output_shift=last.exponents,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...golden.encoder import Product
-from ...spec.formats import INT8_MAX, INT8_MIN
+from ...spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from ...spec.tables import activation_table
 from ..encoder import Linear
 from .linear import integer_product
@@ -78,6 +78,7 @@ def feed_forward(
     low: Float64,
     high: Float64,
     classes: int,
+    weight_bits: int = INT8_BITS,
 ) -> tuple[tuple[Product, ...], Product]:
     """Products of two dense layers with an activation between them.
 
@@ -95,6 +96,8 @@ def feed_forward(
         Range of each channel between the layers, before the activation.
     classes : int
         Most classes.
+    weight_bits : int
+        See :func:`~thresher.model.integer.linear.quantised_rows`.
 
     Returns
     -------
@@ -120,10 +123,18 @@ def feed_forward(
         )
         part = Linear(first.weight[group], first.bias[group])
         units = np.full(len(group), input_scale)
-        products.append(integer_product(part, columns=columns, rows=units, row_zero=input_zero, table=table))
+        products.append(
+            integer_product(
+                part, columns=columns, rows=units, row_zero=input_zero, table=table, weight_bits=weight_bits
+            )
+        )
         scales.append(np.full(len(group), output_scale))
         zeros.append(np.full(len(group), output_zero))
     ordered = Linear(second.weight[:, np.concatenate(groups)], second.bias)
     return tuple(products), integer_product(
-        ordered, columns=np.concatenate(scales), rows=rows, column_zero=np.concatenate(zeros)
+        ordered,
+        columns=np.concatenate(scales),
+        rows=rows,
+        column_zero=np.concatenate(zeros),
+        weight_bits=weight_bits,
     )

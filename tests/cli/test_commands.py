@@ -434,7 +434,8 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--per-tensor"], "--weight-sparsity and --per-tensor need --unit coprocessor"),
+        (["--per-tensor"], "--weight-bits and --per-tensor need --unit coprocessor"),
+        (["--weight-bits", 4], "need --unit coprocessor"),
         (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
         (["--unit", "coprocessor", "--weight-sparsity", 0.5], "--weight-sparsity=0.5 is not allowed: name the pattern"),
         (["--unit", "coprocessor", "--format", "csr"], "--weight-sparsity must be given for csr weights"),

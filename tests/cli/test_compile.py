@@ -55,6 +55,16 @@ def test_pruned_weights_are_smaller(tmp_path):
     assert pruned["weights"] == "csr-delta 0.75"
 
 
+@pytest.mark.slow
+def test_weights_of_four_bits_are_smaller(tmp_path):
+    wide = compiled(tmp_path / "wide", "--lengths", "4")
+    narrow = compiled(tmp_path / "narrow", "--lengths", "4", "--weight-bits", 4)
+    assert (wide["weight_bits"], narrow["weight_bits"]) == (8, 4)
+    assert json.loads((tmp_path / "narrow" / "encoder.json").read_text())["weight_bits"] == 4
+    assert "weight_bits=1" in (tmp_path / "narrow" / "listing.txt").read_text()
+    assert narrow["regions"]["CONSTANTS"] < wide["regions"]["CONSTANTS"] - 120_000
+
+
 def test_the_table(tmp_path):
     result = invoke("compile", "-o", tmp_path, "--preset", "tiny", "--lengths", "4")
     assert result.exit_code == 0, result.stderr
@@ -73,6 +83,7 @@ def test_the_table(tmp_path):
         (["--group", 3], "group=3"),
         (["--rho", 2], "rho"),
         (["--weight-sparsity", 0.5], "--format"),
+        (["--weight-bits", 5], "--weight-bits=5 is not allowed: must be one of 8, 4"),
         (["--weights", "missing.safetensors"], "missing.safetensors"),
     ],
 )

@@ -13,7 +13,7 @@ from thresher.runtime.backends import GoldenBackend
 from thresher.runtime.coprocessor import Coprocessor, WholeEncoder, integer_outputs
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.passes import Setting, run_settings
-from thresher.spec import InputError, WeightFormat, coprocessor_preset, preset, spmm_preset
+from thresher.spec import ConfigError, InputError, WeightFormat, coprocessor_preset, preset, spmm_preset
 
 from .test_evaluate import embedder, sst2, stsb
 
@@ -109,6 +109,29 @@ def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
     a, b = (np.asarray(each.integer.golden.layers[1].projections.weights) for each in (from_file, other))
     assert np.mean((a != 0) != (b != 0)) < 0.01
     assert np.abs(a.astype(int) - b).max() <= 2
+
+
+def test_weights_of_four_bits(default_model, sst2, tmp_path):
+    whole = WholeEncoder(config=CONFIG, weight_bits=4)
+    report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, limit=2, jobs=1)
+    assert report.weight_bits == 4
+    path = tmp_path / "weights.safetensors"
+    write_packed(path, pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5))
+    for settings in ({}, {"packed": path}, {"weight_format": WeightFormat.NM}):
+        whole = WholeEncoder(config=CONFIG, weight_bits=4, **settings)
+        golden = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer.golden
+        products = [product for layer in golden.layers for product in (layer.projections, *layer.intermediate)]
+        for product in (*products, *golden.classifier):
+            weights = np.asarray(product.weights)
+            assert -8 <= weights.min() <= weights.max() <= 7
+        share = (np.asarray(golden.layers[0].projections.weights) == 0).mean()
+        assert share >= (0.5 if settings else 0.05)
+        assert np.abs(golden.words).max() > 100
+
+
+def test_an_impossible_number_of_bits_is_refused():
+    with pytest.raises(ConfigError, match="weight_bits=6"):
+        WholeEncoder(config=CONFIG, weight_bits=6)
 
 
 def test_an_engine_that_is_too_small(default_model):

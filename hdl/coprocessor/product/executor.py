@@ -10,6 +10,7 @@ from ....spec.formats import unsigned_bits
 from ....spec.memory import TABLE_BYTES
 from ....spec.program import WORD_BYTES, Opcode
 from ....spec.spmm_command import SpmmError
+from ....spec.weight_words import WEIGHT_BITS
 from ...lib.streams import StreamFIFO, nonzero
 from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
 from ...spmm.product_streams import command_layout
@@ -144,8 +145,9 @@ class ProductExecutor(wiring.Component):
             m.submodules[f"weights_{index}"] = weights = WeightWords(self._config.spmm)
             self._read(m, WEIGHTS + index, weights.o_spans, weights.i_words)
             connect(m, weights.o_weights, engine.i_weights[index])
-            code = instruction.format[: len(weights.i_job.payload.format)]
-            entrances.append(self._queue(m, f"weight_jobs_{index}", weights.i_job, address, code, passes))
+            job = weights.i_job.payload
+            codes = (instruction.format[: len(job.format)], instruction.weight_bits[: len(job.weight_bits)])
+            entrances.append(self._queue(m, f"weight_jobs_{index}", weights.i_job, address, *codes, passes))
             following = Signal(ADDRESS_BITS, name=f"weights_of_{index + 1}")
             m.d.sync += following.eq(address + instruction.segment)
             address = following
@@ -220,6 +222,9 @@ class ProductExecutor(wiring.Component):
                 m.d.comb += command[name].eq(value.any())
             else:
                 m.d.comb += command[name].eq(Mux(value[bits:].any(), instead, value))
+        # No engine has a front end for weights of another width.
+        with m.If(instruction.weight_bits >= len(WEIGHT_BITS)):
+            m.d.comb += command.format.eq((1 << len(command.format)) - 1)
         good = error == SpmmError.NONE
         # Sums over the addresses of all row engines take a cycle each.
         wait = Signal(range(self._config.spmm.rows + 2))

@@ -1,15 +1,15 @@
 """Weight words of one row engine: from the memory to the engine's stream."""
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ....spec.formats import ceil_div, unsigned_bits
-from ....spec.memory import word_bytes
+from ....spec.formats import INT8_BITS, unsigned_bits
+from ....spec.memory import filled_words, parts_of_word
 from ....spec.program import WORD_BYTES
 from ....spec.spmm_command import FORMAT_CODES
 from ....spec.spmm_config import SpmmConfig
-from ....spec.weight_words import engine_word_shape
+from ....spec.weight_words import WEIGHT_BITS, WordShape, engine_word_shape, stored_word_shape
 from ...lib.streams import StreamRegister
 from ...spmm.product_streams import weights_layout
 from ..memory_streams import ADDRESS_BITS, WORD_BITS, span_layout, word_layout
@@ -22,14 +22,24 @@ COUNT_BITS = 32
 
 
 def words_job_layout() -> data.StructLayout:
-    """Weight words at an address, in a format, which the engine takes ``passes`` times."""
+    """Weight words at an address, in a format, which the engine takes ``passes`` times.
+
+    ``weight_bits`` is a code; see :data:`~thresher.spec.weight_words.WEIGHT_BITS`.
+    """
     return data.StructLayout(
-        {"address": ADDRESS_BITS, "format": unsigned_bits(len(FORMAT_CODES) - 1), "passes": SIZE_BITS}
+        {
+            "address": ADDRESS_BITS,
+            "format": unsigned_bits(len(FORMAT_CODES) - 1),
+            "weight_bits": unsigned_bits(len(WEIGHT_BITS) - 1),
+            "passes": SIZE_BITS,
+        }
     )
 
 
 class WeightWords(wiring.Component):
     """Reads the weight words of a product, once per pass, and divides words of the memory into weight words.
+
+    Weights of 4 bits leave with 8 bits, so that the engine does not know their width.
 
     Parameters
     ----------
@@ -110,34 +120,39 @@ class WeightWords(wiring.Component):
     def _divide(self, m: Module, count: Signal, reading: Signal) -> Signal:
         """Divide words into weight words. Returns whether the last one of a pass leaves."""
         config, job = self._config, self.i_job.payload
-        sizes = {FORMAT_CODES[item]: word_bytes(engine_word_shape(config, item).bits) for item in config.formats}
-        most = ceil_div(max(sizes.values()), WORD_BYTES)
+        kinds = {
+            (FORMAT_CODES[item], code): (stored_word_shape(config, item, bits), engine_word_shape(config, item))
+            for item in config.formats
+            for code, bits in enumerate(WEIGHT_BITS)
+        }
+        sizes = [stored.bits for stored, _ in kinds.values()]
+        most = max(filled_words(bits, 1) for bits in sizes)
         m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
         wiring.connect(m, register.o, wiring.flipped(self.o_weights))
         # ``held`` has ``level`` words. It is full with one, or with all that a wide weight word takes.
         held = Signal(WORD_BITS * most)
         level = Signal(range(most + 1))
         needed = Signal.like(level)
-        parts = Signal(range(WORD_BYTES))  # weight words that have left the word
+        parts = Signal(range(max(1, *map(parts_of_word, sizes))))  # weight words that have left the word
         last_part = Signal()
         full = Signal()
         give = Signal()
         last = Signal()
         given = Signal(COUNT_BITS)
         shift = Signal(WORD_BITS)
-        m.d.comb += [needed.eq(1), last_part.eq(1), shift.eq(held)]
-        with m.Switch(job.format):
-            for code, size in sizes.items():
-                with m.Case(code):
-                    if size > WORD_BYTES:
-                        m.d.comb += needed.eq(size // WORD_BYTES)
-                    elif size < WORD_BYTES:
-                        m.d.comb += last_part.eq(parts == WORD_BYTES // size - 1)
-                        m.d.comb += shift.eq(held[8 * size : WORD_BITS])
+        weights = Value.cast(register.i.payload)
+        m.d.comb += [needed.eq(1), last_part.eq(1), shift.eq(held), weights.eq(held)]
+        with m.Switch(Cat(job.weight_bits, job.format)):
+            for (weight_format, code), (stored, wanted) in kinds.items():
+                with m.Case(weight_format << len(job.weight_bits) | code):
+                    m.d.comb += needed.eq(filled_words(stored.bits, 1))
+                    m.d.comb += weights[: wanted.bits].eq(_widened(held, stored, wanted))
+                    if parts_of_word(stored.bits) > 1:
+                        m.d.comb += last_part.eq(parts == parts_of_word(stored.bits) - 1)
+                        m.d.comb += shift.eq(held[stored.bits : WORD_BITS])
         m.d.comb += [
             full.eq(level == needed),
             register.i.valid.eq(full & reading),
-            register.i.payload.eq(held),
             give.eq(register.i.valid & register.i.ready),
             last.eq(given == count - 1),
         ]
@@ -157,3 +172,18 @@ class WeightWords(wiring.Component):
             with m.If(fills & (Mux(empties, 0, level) == place)):
                 m.d.sync += held[WORD_BITS * place : WORD_BITS * (place + 1)].eq(Value.cast(self.i_words.payload))
         return give & last
+
+
+def _widened(held: Signal, stored: WordShape, wanted: WordShape) -> Value:
+    """The lowest weight word, with values of 8 bits and the engine's indices."""
+    split = stored.values * stored.value_bits
+    values = held[:split]
+    if stored.value_bits < INT8_BITS:
+        sign = INT8_BITS - stored.value_bits
+        numbers = [values.word_select(index, stored.value_bits) for index in range(stored.values)]
+        values = Cat(Cat(number, number[-1].replicate(sign)) for number in numbers)
+    indices = held[split : stored.bits]
+    if stored.index_bits < wanted.index_bits:
+        zeros = Const(0, wanted.index_bits - stored.index_bits)
+        indices = Cat(Cat(indices.word_select(index, stored.index_bits), zeros) for index in range(stored.values))
+    return Cat(values, indices)

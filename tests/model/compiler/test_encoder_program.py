@@ -125,6 +125,24 @@ def test_formats(integer, weight_format):
     assert np.array_equal(result, expected(CONFIG, integer, texts))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("weight_format", [None, WeightFormat.CSR_DELTA, WeightFormat.BBS])
+def test_weights_of_four_bits(default_model, weight_format):
+    narrow = default_model.quantise(calibration_sentences()[:20], weight_bits=4)
+    texts = some_texts(narrow.golden, [9])
+    result = found(CONFIG, narrow, texts, weight_format=weight_format)
+    assert np.array_equal(result, expected(CONFIG, narrow, texts))
+
+
+def test_weights_of_four_bits_take_half_the_bytes(default_model, integer):
+    narrow = default_model.quantise(calibration_sentences()[:4], weight_bits=4)
+    sizes = []
+    for each in (integer, narrow):
+        constants = encoder_constants(CONFIG, each.golden)
+        sizes.append(sum(size for name, _, size in constants.space.names if name.endswith(".weights")))
+    assert sizes[1] < 0.55 * sizes[0]
+
+
 def narrow_heads(integer: IntegerEncoder, heads: int) -> IntegerEncoder:
     """The same weights, cut into more heads."""
     return dataclasses.replace(integer, golden=dataclasses.replace(integer.golden, heads=heads))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from thresher.golden.vector.layer_norm import add_and_normalise
 from thresher.model.encoder import LayerNorm, Linear
-from thresher.model.integer.linear import integer_norm, integer_product, round_int8
+from thresher.model.integer.linear import CLIPS, integer_norm, integer_product, quantised_rows, round_int8
 from thresher.model.integer.units import ChannelUnits, Residual
 from thresher.spec import InputError, spmm_preset
 
@@ -54,6 +54,43 @@ def test_a_bias_beyond_all_results_is_refused():
 def test_rounding_to_int8():
     x = np.array([0.0, 0.5, 1.5, -0.5, 1000, -1000])
     assert round_int8(x, np.ones(6)).tolist() == [0, 0, 2, 0, 127, -127]
+
+
+def test_rows_of_four_bits_have_the_least_squared_error():
+    weights = RNG.normal(size=(9, 200))
+    weights[3] = 0
+    weights[4, 0] = 40  # clipped
+    least = np.full(9, 1e-3)
+    found, scales = quantised_rows(weights, least, 4)
+    assert (found.dtype, found.min(), found.max()) == (np.int8, -8, 7)
+    assert (found[3] == 0).all()
+    assert scales[3] == 1e-3
+    assert found[4, 0] == 7
+    assert scales[4] < 40 / 7
+    for row, values, scale in zip(weights, found, scales, strict=True):
+        error = np.square(values * scale - row).sum()
+        for clip in CLIPS:
+            tried = max(np.abs(row).max() * clip / 7, 1e-3)
+            other = np.clip(np.rint(row / tried), -8, 7) * tried
+            assert error <= np.square(other - row).sum()
+
+
+def test_rows_of_eight_bits_clip_nothing():
+    weights = RNG.normal(size=(5, 30))
+    found, scales = quantised_rows(weights, np.full(5, 1e-9), 8)
+    assert scales == pytest.approx(np.abs(weights).max(axis=1) / 127)
+    assert np.abs(found).max(axis=1).tolist() == [127] * 5
+
+
+def test_a_product_of_four_bits_is_close_to_float():
+    layer, columns = linear(20, 300), np.ldexp(1.0, RNG.integers(-8, -4, 300))
+    q = RNG.integers(-128, 128, (300, 9)).astype(np.int8)
+    wanted = layer((q.T * columns).astype(np.float32)).T
+    rows = np.abs(wanted).max(axis=1) / 127
+    product = integer_product(layer, columns=columns, rows=rows, weight_bits=4)
+    assert np.abs(np.asarray(product.weights)).max() <= 8
+    found = product(spmm_preset("edge"), q) * rows[:, None]
+    assert np.square(found - wanted).sum() < 0.02 * np.square(wanted).sum()
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.3])
