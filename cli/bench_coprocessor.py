@@ -29,6 +29,7 @@ def bench_coprocessor(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_bits: options.WeightBits = 8,
     rho: options.Rho = -1.0,
     tau: options.Tau = 0.0,
     rate: Annotated[
@@ -49,7 +50,13 @@ def bench_coprocessor(
 
     counts = options.lengths_of(lengths)
     config = coprocessor_configuration(preset, policy, config_file, cores=cores)
-    whole = whole_encoder(config, weights=weights, weight_format=weight_format, weight_sparsity=weight_sparsity)
+    whole = whole_encoder(
+        config,
+        weights=weights,
+        weight_format=weight_format,
+        weight_sparsity=weight_sparsity,
+        weight_bits=weight_bits,
+    )
     if picture is not None:
         if picture.suffix.lower() != ".png":
             raise ConfigError("picture", str(picture), "must end in .png")
@@ -82,7 +89,7 @@ def bench_coprocessor(
 
 def _show(result: "CoprocessorBench", *, seconds: float, picture: Path | None) -> None:
     console = make_console()
-    console.print(f"{result.model}, {result.weights or 'all weights'}")
+    console.print(f"{result.model}, {result.weights or 'all weights'}, {result.weight_bits} bits each")
     console.print(f"memory: {result.memory_bytes_per_cycle} bytes per cycle, {result.memory_latency} cycles of latency")
     whole_report.show_program(console, result.program)
     console.print(f"estimate: {result.estimate:,} cycles ({result.error:+.1%})")

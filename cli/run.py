@@ -57,6 +57,7 @@ def run(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_bits: options.WeightBits = 8,
     truncate: options.Truncate = False,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
@@ -83,7 +84,13 @@ def run(
         if device is not None:
             raise ConfigError("device", device, "boards run attention only, leave out --unit coprocessor")
         config = coprocessor_configuration(preset, policy, config_file, cores=cores)
-        whole = whole_encoder(config, weights=weights, weight_format=weight_format, weight_sparsity=weight_sparsity)
+        whole = whole_encoder(
+            config,
+            weights=weights,
+            weight_format=weight_format,
+            weight_sparsity=weight_sparsity,
+            weight_bits=weight_bits,
+        )
         _run_whole(model, texts, whole, backend, rho=rho, tau=tau, truncate=truncate, trace=trace, as_json=as_json)
         return
     pruned = None if weight_format is WeightFormat.DENSE else weight_format
@@ -92,6 +99,7 @@ def run(
         ("weights", weights),
         ("format", pruned),
         ("weight_sparsity", weight_sparsity),
+        ("weight_bits", None if weight_bits == 8 else weight_bits),
     ):
         if value is not None:
             raise ConfigError(name, str(value), "give it with --unit coprocessor")

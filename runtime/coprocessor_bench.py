@@ -32,6 +32,8 @@ class CoprocessorBench(Report):
     model : str
     weights : str or None
         How the weights are pruned.
+    weight_bits : int
+        Bits of each weight, in all runs.
     configuration : CoprocessorConfig
     memory_bytes_per_cycle, memory_latency : int
         Of the simulated memory, which reads and writes together at most so many bytes.
@@ -52,6 +54,7 @@ class CoprocessorBench(Report):
 
     model: str
     weights: str | None
+    weight_bits: int
     configuration: CoprocessorConfig
     memory_bytes_per_cycle: int
     memory_latency: int
@@ -145,6 +148,7 @@ def bench_coprocessor(
     return CoprocessorBench(
         model=str(model.folder),
         weights=whole.pruning,
+        weight_bits=whole.weight_bits,
         configuration=whole.config,
         memory_bytes_per_cycle=rate,
         memory_latency=latency,

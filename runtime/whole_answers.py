@@ -75,6 +75,7 @@ class WholeAnswers(Report):
     backend : "golden" or "rtl"
     weights : str or None
         How the weights are pruned.
+    weight_bits : int
     activation : ScoreActivation or None
         Makes the scores of a model with one output.
     answers : tuple of WholeAnswer
@@ -91,6 +92,7 @@ class WholeAnswers(Report):
     backend: str
     configuration: CoprocessorConfig
     weights: str | None
+    weight_bits: int
     rho: float
     tau: float
     activation: ScoreActivation | None
@@ -180,6 +182,7 @@ def answer_whole(
         backend=backend,
         configuration=whole.config,
         weights=whole.pruning,
+        weight_bits=whole.weight_bits,
         rho=rho,
         tau=tau,
         activation=model.activation,

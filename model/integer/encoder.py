@@ -18,8 +18,10 @@ from ..encoder import Encoder, Layer, Linear
 from ..quantise import AttentionScales, LayerScales
 from ..ranges import Method
 from .feed_forward import Function, feed_forward
-from .linear import integer_norm, integer_product, round_int8
+from .linear import integer_norm, integer_product
+from .moments import Moments
 from .observed import Observed, observe
+from .rounding import largest_weight, round_int8
 from .units import ChannelUnits, Float64, channel_units, pair_units, residual
 
 __all__ = ["IntegerEncoder", "integer_encoder"]
@@ -63,12 +65,12 @@ class IntegerEncoder:
 
 
 class _Bounds:
-    """Bounds of the tensors of an encoder, by one method."""
+    """Bounds of the tensors of an encoder, by one method, and what else depends on calibration."""
 
-    def __init__(self, observed: Observed, method: Method, percentile: float, per_channel: bool):
+    def __init__(self, observed: Observed, method: Method, percentile: float, per_channel: bool, weight_bits: int):
         self._observed, self._percentile = observed, percentile
         self._method: Method = method
-        self.per_channel, self.sentences = per_channel, observed.sentences
+        self.per_channel, self.sentences, self.weight_bits = per_channel, observed.sentences, weight_bits
 
     def channels(self, layer: int, tensor: str) -> Float64:
         """(C,) bound of each channel."""
@@ -83,8 +85,19 @@ class _Bounds:
     def units(
         self, layer: int, tensor: str, readers: NDArray[np.floating], added: Float64 | None = None
     ) -> ChannelUnits:
-        """Units of a tensor; see :func:`~thresher.model.integer.units.channel_units`."""
-        return channel_units(self.channels(layer, tensor), self._observed.ranges[layer, tensor].moments, readers, added)
+        """Units of a tensor that products read; see :func:`~thresher.model.integer.units.channel_units`."""
+        squares = self._observed.ranges[layer, tensor].moments
+        largest = largest_weight(self.weight_bits)
+        return channel_units(self.channels(layer, tensor), squares, readers, added, largest_weight=largest)
+
+    def sum_units(self, layer: int, tensor: str) -> ChannelUnits:
+        """Units of a tensor whose tokens are added up."""
+        bounds, squares = self.channels(layer, tensor), self._observed.ranges[layer, tensor].moments
+        return channel_units(bounds, squares, np.eye(len(bounds)))
+
+    def inputs(self, layer: int, tensor: str) -> Moments | None:
+        """Moments of the input of a product, which weights of 4 bits need."""
+        return None if self.weight_bits == INT8_BITS else self._observed.inputs[layer, tensor]
 
     def ends(self, layer: int, tensor: str) -> tuple[Float64, Float64]:
         """(C,) smallest and largest value of each channel, within the bounds."""
@@ -95,8 +108,9 @@ class _Bounds:
 def _input_units(encoder: Encoder, bounds: _Bounds, number: int) -> ChannelUnits:
     """Units of the input of a layer; those of the last layer's output for the number of layers."""
     if number == len(encoder.layers):
-        head = encoder.head_dense.weight if encoder.config.labels else np.eye(encoder.config.hidden_size)
-        return bounds.units(number - 1, "output_norm", head)
+        if encoder.config.labels:
+            return bounds.units(number - 1, "output_norm", encoder.head_dense.weight)
+        return bounds.sum_units(number - 1, "output_norm")
     layer = encoder.layers[number]
     readers = np.concatenate([layer.query.weight, layer.key.weight, layer.value.weight])
     return bounds.units(number, "input", readers, bounds.channels(number, "attention_output"))
@@ -115,7 +129,6 @@ def _layer(
     scales: LayerScales,
     x: ChannelUnits,
     output: ChannelUnits,
-    weight_bits: int,
 ) -> EncoderLayer:
     channels = len(x.exponents)
     parts = (layer.query, layer.key, layer.value)
@@ -123,14 +136,16 @@ def _layer(
         Linear(np.concatenate([part.weight for part in parts]), np.concatenate([part.bias for part in parts])),
         columns=x.scales,
         rows=np.repeat([scales.q, scales.k, scales.v], channels),
-        weight_bits=weight_bits,
+        weight_bits=bounds.weight_bits,
+        inputs=bounds.inputs(number, "input"),
     )
     attention_sum = residual(x, bounds.channels(number, "attention_output"))
     attention_output = integer_product(
         layer.attention_output,
         columns=np.full(channels, scales.o),
         rows=attention_sum.y_scales,
-        weight_bits=weight_bits,
+        weight_bits=bounds.weight_bits,
+        inputs=bounds.inputs(number, "context"),
     )
     added = bounds.channels(number, "output")
     middle = bounds.units(number, "attention_norm", layer.intermediate.weight, added)
@@ -145,7 +160,8 @@ def _layer(
         low=low,
         high=high,
         classes=CLASSES if bounds.per_channel else 1,
-        weight_bits=weight_bits,
+        weight_bits=bounds.weight_bits,
+        inputs=(bounds.inputs(number, "attention_norm"), bounds.inputs(number, "intermediate")),
     )
     return EncoderLayer(
         projections=projections,
@@ -157,7 +173,7 @@ def _layer(
     )
 
 
-def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits, weight_bits: int) -> dict[str, Any]:
+def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[str, Any]:
     """Words, places, the LayerNorm of their sum, and the projection to the units of the first layer's input."""
     places = encoder.positions
     if encoder.types is not None:
@@ -167,7 +183,11 @@ def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits, weight_bi
     if encoder.projection is not None:
         output = bounds.units(0, "embedding_norm", encoder.projection.weight)
         projection = integer_product(
-            encoder.projection, columns=output.scales, rows=first.scales, weight_bits=weight_bits
+            encoder.projection,
+            columns=output.scales,
+            rows=first.scales,
+            weight_bits=bounds.weight_bits,
+            inputs=bounds.inputs(0, "embedding_norm"),
         )
     return {
         "words": round_int8(encoder.words, word_scales),
@@ -177,9 +197,7 @@ def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits, weight_bi
     }
 
 
-def _classifier(
-    encoder: Encoder, bounds: _Bounds, x: ChannelUnits, weight_bits: int
-) -> tuple[tuple[Product, ...], float]:
+def _classifier(encoder: Encoder, bounds: _Bounds, x: ChannelUnits) -> tuple[tuple[Product, ...], float]:
     """Products of the classification head, and the value of one unit of a score."""
     number = len(encoder.layers)
     low, high = bounds.ends(number, "pooled")
@@ -193,7 +211,8 @@ def _classifier(
         low=low,
         high=high,
         classes=1,
-        weight_bits=weight_bits,
+        weight_bits=bounds.weight_bits,
+        inputs=(bounds.inputs(number - 1, "output_norm"), bounds.inputs(number, "pooled")),
     )
     return (*first, second), scale
 
@@ -238,23 +257,22 @@ def integer_encoder(
     check_one_of("weight_bits", weight_bits, WEIGHT_BITS)
     if encoder.score_bias is not None:
         raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
-    bounds = _Bounds(
-        observe(encoder, batches, types=types, histograms=method != "min-max"), method, percentile, per_channel
-    )
+    observed = observe(encoder, batches, types=types, histograms=method != "min-max", moments=weight_bits != INT8_BITS)
+    bounds = _Bounds(observed, method, percentile, per_channel, weight_bits)
     units = [_input_units(encoder, bounds, layer) for layer in range(len(encoder.layers) + 1)]
     scales = [_attention_scales(bounds, layer) for layer in range(len(encoder.layers))]
     layers = [
-        _layer(layer, number, bounds, encoder.activation, scales[number], units[number], units[number + 1], weight_bits)
+        _layer(layer, number, bounds, encoder.activation, scales[number], units[number], units[number + 1])
         for number, layer in enumerate(encoder.layers)
     ]
     last = units[-1]
     classifier, output_scale = (), last.unit
     if encoder.config.labels:
-        classifier, output_scale = _classifier(encoder, bounds, last, weight_bits)
+        classifier, output_scale = _classifier(encoder, bounds, last)
     return IntegerEncoder(
         golden=GoldenEncoder(
             heads=encoder.config.num_attention_heads,
-            **_embedding(encoder, bounds, units[0], weight_bits),
+            **_embedding(encoder, bounds, units[0]),
             layers=tuple(layers),
             classifier=classifier,
             output_shift=last.exponents,

@@ -13,6 +13,7 @@ from ...spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from ...spec.tables import activation_table
 from ..encoder import Linear
 from .linear import integer_product
+from .moments import Moments
 from .units import Float64
 
 __all__ = ["Function", "channel_classes", "feed_forward", "flat_ends"]
@@ -79,6 +80,7 @@ def feed_forward(
     high: Float64,
     classes: int,
     weight_bits: int = INT8_BITS,
+    inputs: tuple[Moments | None, Moments | None] = (None, None),
 ) -> tuple[tuple[Product, ...], Product]:
     """Products of two dense layers with an activation between them.
 
@@ -97,7 +99,9 @@ def feed_forward(
     classes : int
         Most classes.
     weight_bits : int
-        See :func:`~thresher.model.integer.linear.quantised_rows`.
+        8 or 4.
+    inputs : two Moments, optional
+        Of the inputs of each dense layer; see :func:`~thresher.model.integer.linear.integer_product`.
 
     Returns
     -------
@@ -125,16 +129,24 @@ def feed_forward(
         units = np.full(len(group), input_scale)
         products.append(
             integer_product(
-                part, columns=columns, rows=units, row_zero=input_zero, table=table, weight_bits=weight_bits
+                part,
+                columns=columns,
+                rows=units,
+                row_zero=input_zero,
+                table=table,
+                weight_bits=weight_bits,
+                inputs=inputs[0],
             )
         )
         scales.append(np.full(len(group), output_scale))
         zeros.append(np.full(len(group), output_zero))
-    ordered = Linear(second.weight[:, np.concatenate(groups)], second.bias)
+    order = np.concatenate(groups)
+    ordered = Linear(second.weight[:, order], second.bias)
     return tuple(products), integer_product(
         ordered,
         columns=np.concatenate(scales),
         rows=rows,
         column_zero=np.concatenate(zeros),
         weight_bits=weight_bits,
+        inputs=None if inputs[1] is None else inputs[1].ordered(order),
     )

@@ -8,63 +8,19 @@ from numpy.typing import NDArray
 from ...golden.encoder import Product
 from ...golden.vector.layer_norm import LayerNorm as IntegerLayerNorm
 from ...spec.errors import InputError
-from ...spec.formats import BIAS_BITS, INT8_BITS, INT8_MAX
+from ...spec.formats import BIAS_BITS, INT8_BITS
 from ...spec.spmm_command import row_scaling
 from ...spec.vector import EPSILON_BITS, GAIN_BITS, NORM_BIAS_BITS, NORM_FRACTION, NORM_SHIFT_BITS
 from ..encoder import LayerNorm, Linear
+from .moments import Moments
+from .rounding import quantised_rows
 from .units import ChannelUnits, Float64, Residual
 
-__all__ = ["integer_norm", "integer_product", "quantised_rows", "round_int8"]
+__all__ = ["integer_norm", "integer_product"]
 
 SMALLEST_SCALE = 2.0**-23
 """Of a row of W, relative to the scale of its result. The row of a pruned output may be all zeros; its bias then still
 reaches every result with 32 bits."""
-
-CLIPS = tuple(share / 32 for share in range(32, 7, -1))
-"""Clips of a row's weights that are tried if they have few bits, relative to its largest magnitude."""
-
-
-def round_int8(x: NDArray[np.floating], scales: Float64) -> NDArray[np.int8]:
-    """round(x / scales), halves to even, clipped to −127…127."""
-    return np.clip(np.rint(x / scales), -INT8_MAX, INT8_MAX).astype(np.int8)
-
-
-def quantised_rows(weights: Float64, least: Float64, weight_bits: int) -> tuple[NDArray[np.int8], Float64]:
-    """Weights as integers, with a symmetric scale per row, and rounded to nearest.
-
-    With 8 bits, a row's largest magnitude becomes 127. Fewer bits clip the row's largest weights: of the scales that
-    :data:`CLIPS` give, the one with the least sum of squared errors is taken.
-
-    Parameters
-    ----------
-    weights : (M, K) float64
-    least : (M,) float64
-        Smallest scale of each row.
-    weight_bits : int
-
-    Returns
-    -------
-    quantised : (M, K) int8
-        −127…127 with 8 bits, −8…7 with 4.
-    scales : (M,) float64
-        Real value of one unit of each row.
-    """
-    peaks = np.abs(weights).max(axis=1)
-    if weight_bits == INT8_BITS:
-        scales = np.maximum(peaks / INT8_MAX, least)
-        return round_int8(weights, scales[:, None]), scales
-    bound = 1 << (weight_bits - 1)
-
-    def rounded(scales: Float64) -> Float64:
-        return np.clip(np.rint(weights / scales[:, None]), -bound, bound - 1)
-
-    scales, errors = np.ones(len(weights)), np.full(len(weights), np.inf)
-    for clip in CLIPS:
-        tried = np.maximum(peaks * clip / (bound - 1), least)
-        found = np.square(rounded(tried) * tried[:, None] - weights).sum(axis=1)
-        scales = np.where(found < errors, tried, scales)
-        errors = np.minimum(found, errors)
-    return rounded(scales).astype(np.int8), scales
 
 
 def integer_product(
@@ -76,6 +32,7 @@ def integer_product(
     row_zero: int = 0,
     table: Sequence[int] | None = None,
     weight_bits: int = INT8_BITS,
+    inputs: Moments | None = None,
 ) -> Product:
     """A dense layer as a product of the SpMM engine.
 
@@ -93,7 +50,10 @@ def integer_product(
     table : 256 integers, optional
         Activation.
     weight_bits : int
-        See :func:`quantised_rows`.
+        8 or 4.
+    inputs : Moments, optional
+        Of the real inputs. Weights of 4 bits are rounded so that these have small errors, and the bias contains the
+        mean error.
 
     Raises
     ------
@@ -101,9 +61,14 @@ def integer_product(
         A bias is too large for 32 bits.
     """
     folded = linear.weight.astype(np.float64) * columns
-    weights, scales = quantised_rows(folded, SMALLEST_SCALE * rows, weight_bits)
+    moments = None if inputs is None else inputs.in_units(columns)
+    covariance = None if moments is None else moments.covariance
+    weights, scales = quantised_rows(folded, SMALLEST_SCALE * rows, weight_bits, covariance)
+    real_bias = linear.bias.astype(np.float64)
+    if moments is not None:
+        real_bias += (folded - weights * scales[:, None]) @ moments.mean
     zeros = weights.astype(np.int64) * column_zero
-    bias = np.rint((linear.bias + row_zero * rows) / scales).astype(np.int64) - zeros.sum(axis=1)
+    bias = np.rint((real_bias + row_zero * rows) / scales).astype(np.int64) - zeros.sum(axis=1)
     if np.abs(bias).max() >= 1 << (BIAS_BITS - 1):
         raise InputError("a bias is too large for the weights of its row: calibrate with other sentences")
     multiplier, shift = np.array([row_scaling(scale) for scale in scales / rows]).T

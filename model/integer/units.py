@@ -60,7 +60,12 @@ def _exponents(bounds: Float64, unit: float, largest: int) -> Int64:
 
 
 def channel_units(
-    bounds: Float64, moments: Float64, readers: NDArray[np.floating], added: Float64 | None = None
+    bounds: Float64,
+    moments: Float64,
+    readers: NDArray[np.floating],
+    added: Float64 | None = None,
+    *,
+    largest_weight: int = INT8_MAX,
 ) -> ChannelUnits:
     """Units of a tensor x for which the products W·x have the least estimated error.
 
@@ -79,6 +84,8 @@ def channel_units(
         W of all products together.
     added : (C,) float64, optional
         Bounds of a tensor that is added to this one in a residual sum. The sum must reach them, too.
+    largest_weight : int
+        Integer that the largest weight of a row becomes.
     """
     top = bounds.max() / INT8_MAX
     least = top * 0.5**LARGEST_EXPONENT
@@ -90,7 +97,7 @@ def channel_units(
 
     def error(units: ChannelUnits) -> float:
         scales = units.scales
-        row_units = (magnitudes * scales).max(axis=1) / INT8_MAX
+        row_units = (magnitudes * scales).max(axis=1) / largest_weight
         return float((importance * scales**2).sum() + np.square(row_units).sum() * (moments / scales**2).sum())
 
     candidates = [

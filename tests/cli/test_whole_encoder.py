@@ -100,6 +100,8 @@ def test_a_slower_memory_takes_longer():
         (["--format", "csr"], "format"),
         (["--weight-sparsity", 0.5], "weight-sparsity"),
         (["--weights", "w.safetensors"], "weights"),
+        (["--weight-bits", 4], "weight-bits"),
+        (["--unit", "coprocessor", "--weight-bits", 5], "weight-bits"),
         (["--unit", "coprocessor", "--device", "/dev/null"], "boards run attention only"),
         (["--unit", "coprocessor", "--trace", "wave.vcd"], "--backend rtl"),
         (["--unit", "coprocessor", "--rho", 3], "rho"),
@@ -118,6 +120,7 @@ def test_run_refuses(options, message):
         (["--lengths", "0"], "from 1 to 64 tokens"),
         (["--picture", "a.jpg"], "must end in .png"),
         (["--weight-sparsity", 0.5], "--format"),
+        (["--weight-bits", 3], "weight-bits"),
     ],
     ids=str,
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from thresher.golden.vector.layer_norm import add_and_normalise
 from thresher.model.encoder import LayerNorm, Linear
-from thresher.model.integer.linear import CLIPS, integer_norm, integer_product, quantised_rows, round_int8
+from thresher.model.integer.linear import integer_norm, integer_product
+from thresher.model.integer.rounding import CLIPS, quantised_rows, round_int8
 from thresher.model.integer.units import ChannelUnits, Residual
 from thresher.spec import InputError, spmm_preset
 
