@@ -11,7 +11,7 @@ __all__ = ["largest_weight", "quantised_rows", "round_int8"]
 CLIPS = tuple(share / 32 for share in range(32, 7, -1))
 """Clips of a row's weights that are tried if they have 4 bits, relative to its largest magnitude."""
 
-DAMPING = 0.1
+DAMPING = 0.3
 """Variance that is added to every input of a product, relative to their mean variance. Few calibration sentences do not
 determine the covariance; with this, rounding relies less on it."""
 
