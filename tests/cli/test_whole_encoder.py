@@ -93,6 +93,17 @@ def test_a_slower_memory_takes_longer():
     assert slow["bit_exact"] is fast["bit_exact"] is True
 
 
+@pytest.mark.slow
+def test_weights_of_four_bits_are_faster_with_a_slow_memory():
+    options = ["bench", "coprocessor", "--preset", "tiny", "--lengths", "5", "--memory-bytes-per-cycle", 1]
+    wide = told(*options)
+    narrow = told(*options, "--weight-bits", 4)
+    assert (wide["weight_bits"], narrow["weight_bits"]) == (8, 4)
+    assert narrow["cycles"] < 0.7 * wide["cycles"]
+    assert narrow["bytes_read"] < 0.7 * wide["bytes_read"]
+    assert wide["bit_exact"] is narrow["bit_exact"] is True
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

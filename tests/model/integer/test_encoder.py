@@ -62,6 +62,12 @@ def test_default_model_is_close_to_float(default_model, integer, batches):
     assert error_on(default_model, integer, batches[:8]) < 0.05
 
 
+@pytest.mark.slow
+def test_weights_of_four_bits_are_close_to_float(default_model, batches):
+    narrow = integer_encoder(default_model.encoder, batches, weight_bits=4)
+    assert error_on(default_model, narrow, batches[:8]) < 0.15
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_every_method_is_usable(make_model, method, per_channel):
@@ -75,11 +81,12 @@ def test_every_method_is_usable(make_model, method, per_channel):
 
 
 @pytest.mark.parametrize("model_type", sorted(set(FAMILIES) - {"mpnet"}))
-def test_families_are_close_to_float(model_type, tmp_path):
+@pytest.mark.parametrize("weight_bits", [8, 4])
+def test_families_are_close_to_float(model_type, weight_bits, tmp_path):
     name = CLASSIFIERS[model_type]
     model = load_model(write_case(tmp_path / "model", name))
     ids, types = references.inputs(CASES[name])
-    integer = integer_encoder(model.encoder, [ids])
+    integer = integer_encoder(model.encoder, [ids], weight_bits=weight_bits)
     found, wanted = outputs(model, integer, ids, types), model.encoder.logits(ids, types=types)
     assert not np.array_equal(found, wanted)
     assert found == pytest.approx(wanted, abs=0.2 * float(np.abs(wanted).max()))
@@ -110,5 +117,7 @@ def test_a_score_bias_is_refused(tmp_path):
 def test_bad_settings(default_model):
     with pytest.raises(ConfigError, match="method"):
         integer_encoder(default_model.encoder, [np.array([[1, 2]])], method="best")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ConfigError, match="weight_bits"):
+        integer_encoder(default_model.encoder, [np.array([[1, 2]])], weight_bits=5)
     with pytest.raises(InputError, match="no calibration sentence"):
         integer_encoder(default_model.encoder, [])

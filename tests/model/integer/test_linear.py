@@ -5,7 +5,7 @@ import pytest
 from thresher.golden.vector.layer_norm import add_and_normalise
 from thresher.model.encoder import LayerNorm, Linear
 from thresher.model.integer.linear import integer_norm, integer_product
-from thresher.model.integer.rounding import CLIPS, quantised_rows, round_int8
+from thresher.model.integer.moments import MomentSums
 from thresher.model.integer.units import ChannelUnits, Residual
 from thresher.spec import InputError, spmm_preset
 
@@ -52,37 +52,6 @@ def test_a_bias_beyond_all_results_is_refused():
         integer_product(layer, columns=np.ones(4), rows=np.array([0.01]))
 
 
-def test_rounding_to_int8():
-    x = np.array([0.0, 0.5, 1.5, -0.5, 1000, -1000])
-    assert round_int8(x, np.ones(6)).tolist() == [0, 0, 2, 0, 127, -127]
-
-
-def test_rows_of_four_bits_have_the_least_squared_error():
-    weights = RNG.normal(size=(9, 200))
-    weights[3] = 0
-    weights[4, 0] = 40  # clipped
-    least = np.full(9, 1e-3)
-    found, scales = quantised_rows(weights, least, 4)
-    assert (found.dtype, found.min(), found.max()) == (np.int8, -8, 7)
-    assert (found[3] == 0).all()
-    assert scales[3] == 1e-3
-    assert found[4, 0] == 7
-    assert scales[4] < 40 / 7
-    for row, values, scale in zip(weights, found, scales, strict=True):
-        error = np.square(values * scale - row).sum()
-        for clip in CLIPS:
-            tried = max(np.abs(row).max() * clip / 7, 1e-3)
-            other = np.clip(np.rint(row / tried), -8, 7) * tried
-            assert error <= np.square(other - row).sum()
-
-
-def test_rows_of_eight_bits_clip_nothing():
-    weights = RNG.normal(size=(5, 30))
-    found, scales = quantised_rows(weights, np.full(5, 1e-9), 8)
-    assert scales == pytest.approx(np.abs(weights).max(axis=1) / 127)
-    assert np.abs(found).max(axis=1).tolist() == [127] * 5
-
-
 def test_a_product_of_four_bits_is_close_to_float():
     layer, columns = linear(20, 300), np.ldexp(1.0, RNG.integers(-8, -4, 300))
     q = RNG.integers(-128, 128, (300, 9)).astype(np.int8)
@@ -92,6 +61,28 @@ def test_a_product_of_four_bits_is_close_to_float():
     assert np.abs(np.asarray(product.weights)).max() <= 8
     found = product(spmm_preset("edge"), q) * rows[:, None]
     assert np.square(found - wanted).sum() < 0.02 * np.square(wanted).sum()
+
+
+@pytest.mark.parametrize("pruned", [0, 0.5])
+def test_moments_of_the_input_make_four_bits_more_exact(pruned):
+    """Correlated inputs with a mean: rounding takes up the errors of other weights, and the bias their mean."""
+    layer, columns = linear(20, 120), np.ldexp(1.0, RNG.integers(-8, -4, 120))
+    weight = np.where(RNG.random(layer.weight.shape) < pruned, 0, layer.weight)
+    layer = Linear(weight.astype(np.float32), layer.bias)
+    mixed = RNG.normal(size=(120, 15)) @ RNG.normal(size=(15, 500)) + RNG.normal(size=(120, 1)) * 4
+    q = np.clip(np.rint(mixed * 8), -128, 127).astype(np.int8)
+    zeros = RNG.integers(-9, 9, 120)
+    real = (q - zeros[:, None]).T * columns
+    wanted = layer(real.astype(np.float32)).T
+    rows = np.abs(wanted).max(axis=1) / 127
+    sums = MomentSums(120)
+    sums.observe(real)
+    errors = []
+    for inputs in (None, sums.moments()):
+        product = integer_product(layer, columns=columns, rows=rows, column_zero=zeros, weight_bits=4, inputs=inputs)
+        assert not np.asarray(product.weights)[layer.weight == 0].any()
+        errors.append(np.square(product(spmm_preset("edge"), q) * rows[:, None] - wanted).mean())
+    assert errors[1] < 0.3 * errors[0]
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-5, 0.3])

@@ -48,3 +48,11 @@ def test_weights_of_an_outlier_keep_the_units_together():
     fine = channel_units(ranges, np.square(ranges / 4), np.ones((10, 100)))
     found = channel_units(ranges, np.square(ranges / 4), readers)
     assert found.scales[1] > fine.scales[1]
+
+
+def test_coarse_weights_keep_the_units_together():
+    """Weights of 4 bits lose more by unequal columns than the inputs gain by finer units."""
+    ranges = np.geomspace(1, 40, 100)
+    readers = np.random.default_rng(0).normal(size=(10, 100))
+    fine, coarse = (channel_units(ranges, np.square(ranges / 4), readers, largest_weight=n) for n in (127, 7))
+    assert np.ptp(coarse.exponents) < np.ptp(fine.exponents)
