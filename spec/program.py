@@ -97,6 +97,8 @@ class FaultCode(IntEnum):
     """The bus answers with an error."""
     WATCHDOG = 6
     """No unit completed an instruction in time."""
+    ABORT = 7
+    """The host stopped the program."""
 
 
 class AttentionError(IntEnum):
