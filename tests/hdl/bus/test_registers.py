@@ -129,6 +129,8 @@ def test_a_program_is_offered_until_its_end():
         await host.end()
         assert host.get(host.control.program.valid) == 0
         assert await host.fields("STATUS") == {"busy": 0, "idle": 1, "finished": 1, "fault": 0}
+        assert await host.start()
+        assert await host.fields("STATUS") == {"busy": 1, "idle": 0, "finished": 0, "fault": 0}
 
     simulate(test)
 
