@@ -1,0 +1,1 @@
+"""The co-processor's registers, and its ports to buses."""
