@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.program import UNITS, FaultCode, Region
 from ...spec.registers import BY_NAME, REGISTER_BYTES, REGISTERS, SPACE_BYTES, Access, Field, Register, hash_words
-from ..coprocessor.control_streams import ControlSignature
+from ..coprocessor.control import control_signature
 from ..lib.pipeline import index_bits
 
 __all__ = ["RegisterFile", "RegisterPort"]
@@ -81,7 +81,7 @@ class RegisterFile(wiring.Component):
     Members
     -------
     port : In(RegisterPort)
-    control : Out(ControlSignature)
+    control : In(control_signature)
     interrupt : Out(1)
         Asserted while an enabled event is pending.
     """
@@ -95,7 +95,7 @@ class RegisterFile(wiring.Component):
             for register in REGISTERS
             for field in register.fields
         }
-        super().__init__({"port": In(RegisterPort()), "control": Out(ControlSignature()), "interrupt": Out(1)})
+        super().__init__({"port": In(RegisterPort()), "control": In(control_signature()), "interrupt": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -183,11 +183,11 @@ class RegisterFile(wiring.Component):
         control, value = self.control, self._values
         m.d.comb += [
             control.watchdog.eq(value["WATCHDOG.cycles"]),
-            control.program.valid.eq(value["STATUS.busy"]),
-            control.program.payload.address.eq(self._word(BY_NAME["PROGRAM_ADDRESS"])),
-            control.program.payload.instructions.eq(value["PROGRAM_INSTRUCTIONS.count"]),
-            control.finish.ready.eq(1),
-            value["STATUS.idle"].eq(control.idle & ~value["STATUS.busy"]),
+            control.i_program.valid.eq(value["STATUS.busy"]),
+            control.i_program.payload.address.eq(self._word(BY_NAME["PROGRAM_ADDRESS"])),
+            control.i_program.payload.instructions.eq(value["PROGRAM_INSTRUCTIONS.count"]),
+            control.o_finish.ready.eq(1),
+            value["STATUS.idle"].eq(control.ready & ~value["STATUS.busy"]),
             self.interrupt.eq(
                 value["INTERRUPT_PENDING.finished"] & value["INTERRUPT_ENABLE.finished"]
                 | value["INTERRUPT_PENDING.fault"] & value["INTERRUPT_ENABLE.fault"]
@@ -202,7 +202,7 @@ class RegisterFile(wiring.Component):
 
     def _run(self, m: Module) -> None:
         """Follow a program from its start to its end."""
-        value, finish, abort = self._values, self.control.finish, self.control.abort
+        value, finish, abort = self._values, self.control.o_finish, self.control.abort_program
         busy = value["STATUS.busy"]
         end = finish.payload
         with m.If(value["CONTROL.start"]):

@@ -53,9 +53,9 @@ class Rules:
 async def begin(dut: Any, *, seed: int, pauses: dict[str, float]) -> tuple[Any, Rules]:
     """Reset, with a co-processor that is idle."""
     Clock(dut.clk, PERIOD_NS, "ns").start()
-    for name, handle in (("idle", 1), ("finish__valid", 0), ("finish__payload", 0), ("activity", 0)):
+    for name, handle in (("ready", 1), ("o_finish__valid", 0), ("o_finish__payload", 0), ("activity", 0)):
         getattr(dut, f"control__{name}").value = handle
-    dut.control__program__ready.value = 0
+    dut.control__i_program__ready.value = 0
     dut.rst.value = 1
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "bus_"), dut.clk, dut.rst)
     ends = (master.write_if, master.read_if)
@@ -136,16 +136,16 @@ async def program_runs(dut: Any) -> None:
     await write("INTERRUPT_ENABLE", 3)
     await write("CONTROL", 1)
     await FallingEdge(dut.clk)
-    assert dut.control__program__valid.value == 1
+    assert dut.control__i_program__valid.value == 1
     for register in (each for each in REGISTERS if each.needs_idle):
         refused = await master.write(register.offset, bytes(4))
         assert refused.resp == AxiResp.SLVERR
     assert (await read("PROGRAM_INSTRUCTIONS"))["count"] == 7
     assert dut.interrupt.value == 0
     await FallingEdge(dut.clk)
-    dut.control__finish__valid.value = 1
+    dut.control__o_finish__valid.value = 1
     await FallingEdge(dut.clk)
-    dut.control__finish__valid.value = 0
+    dut.control__o_finish__valid.value = 0
     assert dut.interrupt.value == 1
     assert await read("STATUS") == {"busy": 0, "idle": 1, "finished": 1, "fault": 0}
     await write("INTERRUPT_PENDING", 1)

@@ -57,13 +57,13 @@ class Bench:
 
     def finish(self, **payload: int) -> None:
         """End the program in this cycle. The caller ticks and withdraws the end."""
-        self.ctx.set(self.control.finish.valid, 1)
-        self.ctx.set(self.control.finish.payload, payload)
+        self.ctx.set(self.control.o_finish.valid, 1)
+        self.ctx.set(self.control.o_finish.payload, payload)
 
     async def end(self, **payload: int) -> None:
         self.finish(**payload)
         await self.tick()
-        self.ctx.set(self.control.finish.valid, 0)
+        self.ctx.set(self.control.o_finish.valid, 0)
 
     def get(self, signal: Any) -> int:
         return self.ctx.get(Value.cast(signal))
@@ -75,7 +75,7 @@ def simulate(test: Callable[[Bench], Awaitable[None]]) -> None:
 
     async def bench(ctx):
         host = Bench(ctx, dut)
-        ctx.set(dut.control.idle, 1)
+        ctx.set(dut.control.ready, 1)
         assert await host.write("PROGRAM_INSTRUCTIONS", 1)
         await test(host)
 

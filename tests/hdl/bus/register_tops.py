@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from thresher.hdl.bus.axi4_lite import Axi4LiteSignature, Axi4LiteSlave
 from thresher.hdl.bus.registers import RegisterFile
 from thresher.hdl.bus.wishbone_slave import WishboneSlave, WishboneSlaveSignature
-from thresher.hdl.coprocessor.control_streams import ControlSignature
+from thresher.hdl.coprocessor.control import control_signature
 
 from .register_bench import HASH
 
@@ -18,7 +18,7 @@ class RegistersOnBus(wiring.Component):
 
     def __init__(self, bus: str):
         signature, self._slave = BUSES[bus]
-        super().__init__({"bus": In(signature()), "control": Out(ControlSignature()), "interrupt": Out(1)})
+        super().__init__({"bus": In(signature()), "control": In(control_signature()), "interrupt": Out(1)})
 
     def elaborate(self, platform):
         m = Module()

@@ -101,7 +101,7 @@ class Host:
         simulator.add_clock(1e-6)
 
         async def settings(ctx):
-            ctx.set(self.dut.control.idle, 1)
+            ctx.set(self.dut.control.ready, 1)
 
         simulator.add_testbench(settings)
         for name in CHANNELS:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 from amaranth import Shape
 from thresher.hdl.bus.registers import FINISH_FIELDS, UNIT_EVENTS
-from thresher.hdl.coprocessor.sequencer import finish_layout
+from thresher.hdl.coprocessor.program_streams import finish_layout
 from thresher.spec.program import UNITS, FaultCode, Region
 from thresher.spec.registers import BY_NAME, REGISTERS, SPACE_BYTES, Access, hash_words
 
@@ -106,7 +106,7 @@ def test_settings_reach_the_coprocessor():
             await host.write(name, word)
         await host.start()
         control = host.control
-        program = control.program
+        program = control.i_program
         assert host.get(program.valid) == 1
         assert host.get(program.payload.address) == words["PROGRAM_ADDRESS"] & 0xFFFF_FFF8
         assert host.get(program.payload.instructions) == words["PROGRAM_INSTRUCTIONS"] & 0xFFFF
@@ -121,13 +121,13 @@ def test_settings_reach_the_coprocessor():
 
 def test_a_program_is_offered_until_its_end():
     async def test(host: Bench):
-        assert host.get(host.control.program.valid) == 0
+        assert host.get(host.control.i_program.valid) == 0
         assert await host.start()
         for _ in range(20):
-            assert host.get(host.control.program.valid) == 1
+            assert host.get(host.control.i_program.valid) == 1
             assert await host.fields("STATUS") == {"busy": 1, "idle": 0, "finished": 0, "fault": 0}
         await host.end()
-        assert host.get(host.control.program.valid) == 0
+        assert host.get(host.control.i_program.valid) == 0
         assert await host.fields("STATUS") == {"busy": 0, "idle": 1, "finished": 1, "fault": 0}
         assert await host.start()
         assert await host.fields("STATUS") == {"busy": 1, "idle": 0, "finished": 0, "fault": 0}
@@ -144,20 +144,20 @@ def test_settings_and_starts_are_refused_unless_idle(reason):
         if reason == "busy":
             await host.start()
         else:
-            host.ctx.set(host.control.idle, 0)
+            host.ctx.set(host.control.ready, 0)
         for name in SETTINGS:
             assert not await host.write(name, 0x7654_3210)
         assert not await host.start()
         assert {name: await host.read(name) for name in SETTINGS} == before
         if reason == "busy":
             await host.end()
-            assert host.get(host.control.program.valid) == 0
+            assert host.get(host.control.i_program.valid) == 0
             assert (await host.fields("STATUS"))["finished"] == 1
         else:
             assert await host.fields("STATUS") == {"busy": 0, "idle": 0, "finished": 0, "fault": 0}
-            host.ctx.set(host.control.idle, 1)
+            host.ctx.set(host.control.ready, 1)
             await host.tick(2)
-            assert host.get(host.control.program.valid) == 0
+            assert host.get(host.control.i_program.valid) == 0
         assert await host.start()
 
     simulate(test)
@@ -167,7 +167,7 @@ def test_a_program_without_instructions_is_refused():
     async def test(host: Bench):
         assert await host.write("PROGRAM_INSTRUCTIONS", 0)
         assert not await host.start()
-        assert host.get(host.control.program.valid) == 0
+        assert host.get(host.control.i_program.valid) == 0
 
     simulate(test)
 
@@ -175,9 +175,9 @@ def test_a_program_without_instructions_is_refused():
 def test_a_start_needs_its_byte():
     async def test(host: Bench):
         assert await host.write("CONTROL", 1, mask=0b1110)
-        assert host.get(host.control.program.valid) == 0
+        assert host.get(host.control.i_program.valid) == 0
         assert await host.write("CONTROL", 0)
-        assert host.get(host.control.program.valid) == 0
+        assert host.get(host.control.i_program.valid) == 0
         assert await host.read("CONTROL") == 0
 
     simulate(test)
@@ -187,20 +187,20 @@ def test_an_abort_lasts_until_the_end():
     async def test(host: Bench):
         abort = BY_NAME["CONTROL"].encode(abort=1)
         assert await host.write("CONTROL", abort)
-        assert host.get(host.control.abort) == 0  # no program runs
+        assert host.get(host.control.abort_program) == 0  # no program runs
         await host.start()
         await host.tick(3)
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
         assert await host.write("CONTROL", abort)
         assert not await host.write("CONTROL", abort | 1)
         for _ in range(5):
-            assert host.get(host.control.abort) == 1
+            assert host.get(host.control.abort_program) == 1
             await host.tick()
         await host.end(error=FaultCode.ABORT)
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
         assert (await host.fields("FAULT"))["code"] == FaultCode.ABORT
         await host.start()
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
 
     simulate(test)
 
@@ -210,9 +210,9 @@ def test_an_abort_in_the_last_cycle_does_not_stop_the_next_program():
         await host.start()
         host.finish()
         await host.write("CONTROL", BY_NAME["CONTROL"].encode(abort=1))
-        host.ctx.set(host.control.finish.valid, 0)
+        host.ctx.set(host.control.o_finish.valid, 0)
         assert await host.start()
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
 
     simulate(test)
 
@@ -281,7 +281,7 @@ def test_an_event_wins_over_a_clear_in_the_same_cycle(event, error, pending):
         await host.start()
         host.finish(error=error)
         await host.write("INTERRUPT_PENDING", 0b11)
-        host.ctx.set(host.control.finish.valid, 0)
+        host.ctx.set(host.control.o_finish.valid, 0)
         assert await host.read("INTERRUPT_PENDING") == bit
         await host.write("INTERRUPT_PENDING", bit)
         assert await host.read("INTERRUPT_PENDING") == 0
@@ -317,7 +317,7 @@ def test_counters_count_while_a_program_runs():
             counts = await play(host, cycles)
             host.finish()
             last = await play(host, 1)
-            host.ctx.set(host.control.finish.valid, 0)
+            host.ctx.set(host.control.o_finish.valid, 0)
             await play(host, 9)
             wanted = {name: count + last[name] for name, count in counts.items()}
             assert {name: await host.read(name) for name in wanted} == wanted

@@ -15,7 +15,7 @@ def simulate(test) -> None:
     simulator.add_clock(1e-6)
 
     async def bench(ctx):
-        ctx.set(dut.control.idle, 1)
+        ctx.set(dut.control.ready, 1)
         await test(ctx, dut.bus)
 
     simulator.add_testbench(bench)

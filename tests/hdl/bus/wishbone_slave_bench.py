@@ -35,9 +35,9 @@ async def random_transfers_in_cycles(dut: Any, seed: int) -> None:
     """Several transfers while ``cyc`` stays asserted, with and without pauses between them."""
     random = Random(seed)
     Clock(dut.clk, PERIOD_NS, "ns").start()
-    for name, value in (("idle", 1), ("finish__valid", 0), ("finish__payload", 0), ("activity", 0)):
+    for name, value in (("ready", 1), ("o_finish__valid", 0), ("o_finish__payload", 0), ("activity", 0)):
         getattr(dut, f"control__{name}").value = value
-    dut.control__program__ready.value = 0
+    dut.control__i_program__ready.value = 0
     master = WishboneMaster(dut, "bus_", dut.clk, timeout=50, signals_dict=SIGNALS)
     dut.rst.value = 1
     for _ in range(3):
