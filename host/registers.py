@@ -87,6 +87,10 @@ class Registers:
         DeviceError
             It is not, or it does not answer. The message says what to do.
         """
+        self.greet_hash(hash_words(config.hash()))
+
+    def greet_hash(self, wanted: tuple[int, int]) -> None:
+        """:meth:`greet` with the values of the registers HASH_LOW and HASH_HIGH."""
         found = self.read("IDENTITY")
         if found != IDENTITY:
             raise DeviceError(
@@ -96,13 +100,17 @@ class Registers:
         if major != VERSION[0]:
             raise DeviceError(f"registers of version {major}: use the Thresher that made the hardware")
         words = self.read("HASH_LOW"), self.read("HASH_HIGH")
-        if words != hash_words(config.hash()):
-            low, high = words
-            digest = (low | high << 32).to_bytes(8, "little").hex()
+        if words != wanted:
             raise DeviceError(
-                f"the co-processor has configuration {digest}…, the program needs {config.hash()[:16]}…: "
+                f"the co-processor has configuration {_hex(words)}…, the program needs {_hex(wanted)}…: "
                 "compile the program for that configuration, or load other hardware"
             )
+
+
+def _hex(words: tuple[int, int]) -> str:
+    """First digits of the hash of a configuration."""
+    low, high = words
+    return (low | high << 32).to_bytes(8, "little").hex()
 
 
 def _register(name: str) -> Register:

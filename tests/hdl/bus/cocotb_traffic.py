@@ -33,11 +33,11 @@ class Values(dict[str, int]):
         return self[name]
 
 
-async def watch(dut: Any, prefix: str, names: Iterable[str], rules: Rules) -> None:
-    """Check the rules of a bus in every cycle."""
+async def watch(dut: Any, prefix: str, names: Iterable[str], rules: Rules, *, clock: Any = None) -> None:
+    """Check the rules of a bus in every cycle of a clock, by default ``clk``."""
     signals = {name: getattr(dut, f"{prefix}_{name}") for name in names}
     while True:
-        await FallingEdge(dut.clk)
+        await FallingEdge(clock or dut.clk)
         await ReadOnly()
         rules.observe(Values(signals))
 

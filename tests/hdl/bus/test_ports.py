@@ -4,7 +4,7 @@
 import pytest
 from amaranth.lib.wiring import In, Out
 from thresher.hdl.bus.axi4 import Axi4Signature
-from thresher.hdl.bus.ports import FlatInterface, flat_members
+from thresher.hdl.bus.ports import FlatInterface, axi_names, flat_members, wishbone_names
 from thresher.hdl.bus.wishbone import WishboneSignature
 from thresher.hdl.coprocessor.memory_streams import MemoryPort
 from thresher.hdl.emit import emit, ports
@@ -29,18 +29,20 @@ def test_names_in_verilog():
 
 
 def test_a_flipped_signature_has_the_other_directions():
-    members = flat_members("s_wb", WishboneSignature().flip())
-    assert (members["s_wb_adr"].flow, members["s_wb_ack"].flow) == (In, Out)
+    signature = WishboneSignature().flip()
+    members = flat_members(signature, wishbone_names("wbs", signature))
+    flows = {name: members[name].flow for name in ("wbs_adr_i", "wbs_dat_i", "wbs_dat_o", "wbs_ack_o")}
+    assert flows == {"wbs_adr_i": In, "wbs_dat_i": In, "wbs_dat_o": Out, "wbs_ack_o": Out}
 
 
 def test_a_flat_interface_has_the_ports_of_the_component():
     signature = Axi4Signature()
     top = Top()
-    flat = FlatInterface(top, "m_axi", signature)
+    flat = FlatInterface(top, signature, axi_names("m_axi", signature))
     assert signature.is_compliant(flat)
     assert all(getattr(flat, name) is getattr(top, f"m_axi_{name}") for name in signature.members)
 
 
 def test_nested_signatures_are_rejected():
     with pytest.raises(ValueError, match="read must be a port, not "):
-        flat_members("memory", MemoryPort())
+        flat_members(MemoryPort(), axi_names("memory", MemoryPort()))

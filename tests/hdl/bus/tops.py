@@ -7,7 +7,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 from thresher.hdl.bus.axi4 import Axi4Master, Axi4Signature
-from thresher.hdl.bus.ports import FlatInterface, flat_members
+from thresher.hdl.bus.ports import FlatInterface, axi_names, flat_members
 from thresher.hdl.bus.wishbone import WishboneMaster, WishboneSignature
 from thresher.hdl.coprocessor.memory_streams import MemoryPort
 
@@ -29,7 +29,7 @@ class Top(wiring.Component):
             self._masters[prefix] = (partial(WishboneMaster, burst=burst), "bus", WishboneSignature())
         members: dict[str, wiring.Member] = {}
         for prefix, (_, _, signature) in self._masters.items():
-            members |= {f"{prefix}_memory": In(MemoryPort()), **flat_members(prefix, signature)}
+            members |= {f"{prefix}_memory": In(MemoryPort()), **flat_members(signature, axi_names(prefix, signature))}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -37,5 +37,6 @@ class Top(wiring.Component):
         for prefix, (make, bus, signature) in self._masters.items():
             m.submodules[prefix] = master = make()
             connect(m, flipped(getattr(self, f"{prefix}_memory")), master.memory)
-            connect(m, getattr(master, bus), flipped(FlatInterface(self, prefix, signature)))
+            port = FlatInterface(self, signature, axi_names(prefix, signature))
+            connect(m, getattr(master, bus), flipped(port))
         return m
