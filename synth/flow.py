@@ -9,9 +9,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..hdl.emit import emit
+from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.files import OutputError, make_folder
 from ..spec.link import DEFAULT_BAUD
+from ..spec.spmm_config import SpmmConfig
 from ..spec.verilog_names import UnitConfig
 from .boards import Board
 from .boards.design import design

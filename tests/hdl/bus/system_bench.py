@@ -20,9 +20,9 @@ from thresher.host.port import DeviceError
 from thresher.spec import CoprocessorConfig
 from thresher.spec.program import FaultCode, Region
 
-from tests.hdl.bus.cocotb_traffic import pauses, watch
-from tests.hdl.bus.rules import Axi4Rules
-from tests.images import ImageRun, random_image
+from ...images import ImageRun, random_image
+from .cocotb_traffic import pauses, watch
+from .rules import Axi4Rules
 
 CONFIG = CoprocessorConfig.from_json(Path(os.environ["THRESHER_CONFIG"]).read_text("utf-8"))
 PERIOD_NS = 10
