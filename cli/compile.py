@@ -31,7 +31,7 @@ def compile_encoder(
     tau: options.Tau = 0.0,
     group: Annotated[
         int | None,
-        typer.Option("--group", help="Heads whose K and V are one product. Default: a quarter of the heads."),
+        typer.Option("--group", help="Heads whose K and V are one product. Default: a third of the heads."),
     ] = None,
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,

@@ -29,7 +29,7 @@ __all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "encoder_con
 
 Bytes = NDArray[np.uint8]
 
-GROUPS = 4
+GROUPS = 3
 """Groups of heads of a layer, unless another number of heads per group is given."""
 
 
@@ -255,7 +255,7 @@ def encoder_constants(
     weight_format : WeightFormat, optional
         Of all matrices. By default each takes the engine's format with the least cycles.
     group : int, optional
-        Heads whose K and V are one product, by default a quarter of the heads. Each product reads X again, but the
+        Heads whose K and V are one product, by default a third of the heads. Each product reads X again, but the
         heads of a group run during the products of the next one.
 
     Raises

@@ -299,10 +299,9 @@ class _Writer:
         start, tokens = self._tiles[tile]
         y = self._wide[tile % 2]
         x = self._tile(self._middle, self._channels, start)
-        places = np.cumsum([0, *(tiles_bytes(self._config, product.rows, tokens) for product in layer.intermediate)])
-        # The largest last: the next product's X loads meanwhile.
-        for product, place in sorted(zip(layer.intermediate, places, strict=False), key=lambda each: each[0].rows):
-            self._product(f"layer {number} intermediate", product, x, y + int(place), tokens)
+        for product in layer.intermediate:
+            self._product(f"layer {number} intermediate", product, x, y, tokens)
+            y += tiles_bytes(self._config, product.rows, tokens)
 
     def _layer_output(self, number: int, layer: LayerPlaces, tile: int, last: bool) -> None:
         name, channels = f"layer {number} output", self._channels
