@@ -23,11 +23,19 @@ class UnitName(StrEnum):
 
 
 class AnyUnitName(StrEnum):
-    """What hardware is generated, by commands that also take the vector unit."""
+    """What hardware is generated as Verilog."""
 
     ATTENTION = "attention"
     SPMM = "spmm"
     VECTOR = "vector"
+    COPROCESSOR = "coprocessor"
+
+
+class RunUnitName(StrEnum):
+    """What of a model is on the hardware."""
+
+    ATTENTION = "attention"
+    COPROCESSOR = "coprocessor"
 
 
 class TaskName(StrEnum):
@@ -41,7 +49,10 @@ Model = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
 Unit = Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")]
-AnyUnit = Annotated[AnyUnitName, typer.Option("--unit", help="Attention core, SpMM engine, or vector unit.")]
+AnyUnit = Annotated[
+    AnyUnitName,
+    typer.Option("--unit", help="A unit, or the co-processor of all units."),
+]
 Preset = Annotated[PresetName, typer.Option("--preset", help="Size of the hardware.")]
 Policy = Annotated[PolicyName, typer.Option("--policy", help="Rules of pruning and scoring.")]
 UnitPolicy = Annotated[

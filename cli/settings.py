@@ -42,7 +42,7 @@ __all__ = [
 DEFAULT_POLICY = "thresher"
 
 Config = TypeVar("Config", AttentionConfig, SpmmConfig, VectorConfig, CoprocessorConfig)
-AnyConfig = AttentionConfig | SpmmConfig | VectorConfig
+AnyConfig = AttentionConfig | SpmmConfig | VectorConfig | CoprocessorConfig
 
 
 def configuration(name: str, policy: str, file: Path | None = None) -> AttentionConfig:
@@ -107,22 +107,24 @@ def unit_configuration(
 ) -> AttentionConfig | SpmmConfig:
     """The configuration of attention core or SpMM engine; raises as :func:`any_configuration`."""
     config = any_configuration(preset_name, unit="spmm" if spmm else "attention", policy=policy, file=file)
-    assert not isinstance(config, VectorConfig)
+    assert isinstance(config, AttentionConfig | SpmmConfig)
     return config
 
 
 def any_configuration(preset_name: str, *, unit: str, policy: str | None = None, file: Path | None = None) -> AnyConfig:
-    """The configuration of a unit, "attention", "spmm" or "vector".
+    """The configuration of a unit, "attention", "spmm", "vector" or "coprocessor".
 
     Raises
     ------
     InputError
         As :func:`configuration`.
     ConfigError
-        Another unit than attention has a policy.
+        SpMM engine or vector unit have a policy.
     """
     if unit == "attention":
         return configuration(preset_name, policy or DEFAULT_POLICY, file)
+    if unit == "coprocessor":
+        return coprocessor_configuration(preset_name, policy or DEFAULT_POLICY, file)
     if policy is not None:
         name = {"spmm": "SpMM engine", "vector": "vector unit"}[unit]
         raise ConfigError("policy", str(policy), f"only attention has policies, leave it out for the {name}")
@@ -157,7 +159,7 @@ def _changed(config: Config, file: Path | None) -> Config:
 def preset_list() -> dict[str, Any]:
     """Presets of all units with their configurations, and the policies, as plain dictionaries."""
 
-    def entries(presets: Mapping[str, AnyConfig | CoprocessorConfig]) -> dict[str, Any]:
+    def entries(presets: Mapping[str, AnyConfig]) -> dict[str, Any]:
         return {
             name: {"multipliers": config.multipliers, "configuration": json.loads(config.to_json())}
             for name, config in presets.items()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..spec import ConfigError, ThresherError, VectorConfig
+from ..spec import AttentionConfig, ConfigError, SpmmConfig, ThresherError
 from ..spec.link import DEFAULT_BAUD
 from ..synth.boards import BOARDS, Board, board
 from ..synth.devices import Device, device
@@ -45,7 +45,8 @@ def synth(
     unit: Annotated[
         str,
         typer.Option(
-            "--unit", help="attention, spmm, vector, or a part of one, such as softmax. A wrong name lists all."
+            "--unit",
+            help="attention, spmm, vector, coprocessor, or a part of one, such as softmax. A wrong name lists all.",
         ),
     ] = ("attention"),
     preset: options.Preset = options.EDGE,
@@ -107,7 +108,7 @@ def synth(
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools, "keep_hierarchy": keep_hierarchy}
         common |= {"tell": steps.tell, "announce": steps.announce}
-        estimated = config if unit in WHOLE_UNITS and not isinstance(config, VectorConfig) else None
+        estimated = config if unit in WHOLE_UNITS and isinstance(config, AttentionConfig | SpmmConfig) else None
         if estimated is not None:
             common |= dict(zip(("speedup_75", "speedup_source"), speedup(estimated, PRUNED), strict=True))
         if isinstance(target, Board):
@@ -144,9 +145,10 @@ def _target(board_name: Any, device_name: Any, *, of_boards: dict[str, Any], spe
 
 
 def _configuration(unit: str, preset: str, policy: Any, file: Path | None) -> AnyConfig:
-    from ..synth.units import ATTENTION_UNITS, SPMM_UNITS, VECTOR_UNITS
+    from ..synth.units import ATTENTION_UNITS, COPROCESSOR_UNITS, SPMM_UNITS, VECTOR_UNITS
 
     parts = {"attention": ATTENTION_UNITS, "spmm": SPMM_UNITS, "vector": VECTOR_UNITS}
+    parts["coprocessor"] = COPROCESSOR_UNITS
     for whole, names in parts.items():
         if unit in names:
             return any_configuration(preset, unit=whole, policy=policy, file=file)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..spec.buses import Bus
 from ..spec.verilog_names import Reset
 from . import options, progress
 from .frame import app, command, print_json
@@ -25,31 +26,35 @@ def verilog(
         str | None,
         typer.Option("--prefix", help="Name of the top module and the files; starts the names of all other modules."),
     ] = None,
-    clock: Annotated[str, typer.Option("--clock", help="Name of the clock.")] = "clk",
-    reset: Annotated[Reset, typer.Option("--reset", help="Active level of the reset.")] = Reset.HIGH,
+    bus: Annotated[Bus | None, typer.Option("--bus", help="Bus of the ports (co-processor; default axi4).")] = None,
+    clock: Annotated[str | None, typer.Option("--clock", help="Name of the clock (usual name of the bus).")] = None,
+    reset: Annotated[
+        Reset | None, typer.Option("--reset", help="Active level of the reset (active-low with axi4).")
+    ] = None,
     reset_name: Annotated[
-        str | None, typer.Option("--reset-name", help="Name of the synchronous reset (rst; rst_n if active-low).")
+        str | None, typer.Option("--reset-name", help="Name of the synchronous reset (usual name of the bus).")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write standalone Verilog of a unit, and a JSON description of its ports."""
+    """Write standalone Verilog of a unit, a JSON description of its ports, and a FuseSoC core file."""
     from ..hdl.unit_files import write_verilog
 
     config = any_configuration(preset, unit=unit, policy=policy, file=config_file)
     with progress.steps() as steps:
         steps.tell("generating")
-        emitted = write_verilog(config, output, prefix=prefix, clock=clock, reset=reset, reset_name=reset_name)
+        emitted = write_verilog(config, output, bus=bus, prefix=prefix, clock=clock, reset=reset, reset_name=reset_name)
     written = [path.name for path in emitted.written]
     if as_json:
         print_json(
             {
                 "verilog": str(emitted.verilog),
                 "description": str(emitted.description),
+                "core": str(emitted.core),
                 "verilog_sha256": emitted.sha256,
                 "configuration_sha256": config.hash(),
                 "written": written,
             }
         )
         return
-    for path in (emitted.verilog, emitted.description):
+    for path in (emitted.verilog, emitted.description, emitted.core):
         say(f"{path}: {'written' if path.name in written else 'unchanged'}")

@@ -1,1 +1,1 @@
-"""Host side of a board with an accelerator: frames, the serial port, streams, and the attention core behind them."""
+"""Host side of an accelerator: frames, the serial port, streams, the attention core behind them, and registers."""

@@ -16,6 +16,7 @@ from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
 from ..spec.files import check_writable, write_whole
 from ..spec.hazards import check_order
+from ..spec.image import Image
 from ..spec.program import Region
 from .coprocessor import Coprocessor, WholeEncoder, output_scales
 from .report import Report
@@ -23,8 +24,8 @@ from .steps import Steps
 
 __all__ = ["CompileReport", "compile_model", "constants_of", "program_of"]
 
-FILES = ("constants.bin", "program.bin", "listing.txt", "encoder.json")
-VERSION = 1
+FILES = ("image.bin", "listing.txt", "encoder.json")
+VERSION = 2
 """Of the layout of encoder.json."""
 
 
@@ -42,7 +43,7 @@ class CompileReport(Report):
     weight_macs : int
         Multiplications by weights that are not 0, for all tokens.
     regions : dict of str to int
-        Bytes of each region of the memory.
+        Bytes of each region of the memory; CONSTANTS with the program.
     files : tuple of Path
     """
 
@@ -57,7 +58,7 @@ class CompileReport(Report):
     files: tuple[Path, ...]
 
 
-def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int) -> Constants:
+def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int | None = None) -> Constants:
     """Constants of an encoder, for programs of all lengths; see
     :func:`~thresher.model.compiler.constants.encoder_constants`."""
     golden = coprocessor.integer.golden
@@ -100,7 +101,7 @@ def compile_model(
     *,
     whole: WholeEncoder,
     lengths: Sequence[int],
-    group: int = 1,
+    group: int | None = None,
     rho: float = -1.0,
     tau: float = 0.0,
     calibration: Path | None = None,
@@ -108,7 +109,7 @@ def compile_model(
     percentile: float = 99.99,
     steps: Steps | None = None,
 ) -> CompileReport:
-    """Quantise a model, and write program, constants, listing and description.
+    """Quantise a model, and write the image for the memory, a listing and a description.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def compile_model(
         How the encoder is put into integers, and the hardware.
     lengths : sequence of int
         Tokens of each text of a run.
-    group : int
+    group : int, optional
         See :func:`~thresher.model.compiler.constants.encoder_constants`.
     rho, tau : float
         Block and head threshold of every head.
@@ -146,14 +147,17 @@ def compile_model(
     steps.tell("compiling")
     constants = constants_of(whole, coprocessor, group=group)
     program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)
-    regions = {"CONSTANTS": len(constants.data)} | {
-        region.name: space.size for region, space in sorted(program.spaces.items())
-    }
+    image = Image.join(
+        config_hash=whole.config.hash(),
+        constants=constants.data.tobytes(),
+        program=program.data,
+        sizes={region: space.size for region, space in program.spaces.items()},
+    )
     contents = {
-        "constants.bin": constants.data.tobytes(),
-        "program.bin": program.data,
+        "image.bin": image.encode(),
         "listing.txt": listing(program, constants).encode(),
     }
+    regions = {region.name: size for region, size in sorted(image.sizes.items())}
     description = {
         "version": VERSION,
         "model": str(model.folder),

@@ -81,7 +81,7 @@ class StreamMonitor(_StreamEnd):
             ready = not self.stalls()
             self.ready.value = int(ready)
             await ReadOnly()
-            payload = self.payload.value.to_unsigned() if self.valid.value == 1 else None
+            payload = int(self.payload.value) if self.valid.value == 1 else None
             if pending is not None:
                 where = f"{self.name}, cycle {self.now.cycle}, seed {self.seed}"
                 assert payload == pending, f"{where}: changed before ready"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from .bridge import pack_all, unpack
 from .build import TOP, Design, design_verilog, make_variables
 from .toolchain import ToolError, verilator_environment
 
-__all__ = ["cocotb_exchange", "run_cocotb"]
+__all__ = ["cocotb_exchange", "run_cocotb", "run_cocotb_module"]
 
 Statistics = TypeVar("Statistics")
 
@@ -104,14 +105,55 @@ def cocotb_exchange(
     files = {TASK_VARIABLE: build_dir / "task.json", ANSWER_VARIABLE: build_dir / "answer.json"}
     files[TASK_VARIABLE].write_text(json.dumps(task), encoding="utf-8")
     environment = {name: str(path) for name, path in files.items()}
-    _build_and_test(design_verilog(design), build_dir, seed=seed, environment=environment, waves=waves)
+    run_cocotb_module(
+        f"{__package__}.cocotb_exchange",
+        design_verilog(design),
+        build_dir=build_dir,
+        environment=environment,
+        waves=waves,
+        what=f"seed {seed}",
+    )
     answer = json.loads(files[ANSWER_VARIABLE].read_text("utf-8"))
     values = {name: [unpack(streams[name].shape, beat) for beat in beats] for name, beats in answer["beats"].items()}
     return values, answer["cycles"]
 
 
-def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Mapping[str, str], waves: bool) -> None:
-    """Run the test of :mod:`~thresher.sim.cocotb_exchange` on Verilog."""
+def run_cocotb_module(
+    module: str,
+    verilog: str,
+    *,
+    build_dir: Path,
+    what: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    waves: bool = False,
+) -> None:
+    """Run the cocotb tests of a Python module on Verilog.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module. The simulator's process imports it.
+    verilog : str
+        Its top module is ``dut``.
+    build_dir : Path
+        Folder for all files, as in :func:`cocotb_exchange`.
+    what : str
+        Names the run in the message of a failure: its seed, for example.
+    environment : dict, optional
+        Further environment variables of the simulator's process.
+    folder : Path, optional
+        Where to find ``module``, if it is not installed.
+    waves : bool
+        Write waveforms.
+
+    Raises
+    ------
+    AssertionError
+        A test fails.
+    ToolError
+        A tool is missing, or the simulator cannot be built.
+    """
     try:
         from cocotb_tools.check_results import get_results
         from cocotb_tools.runner import get_runner
@@ -121,13 +163,15 @@ def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Ma
     # The tests spend their time in Python, so that a model should compile fast rather than run fast.
     settings = make_variables(variables["CXX"]) | {"OPT_FAST": "-O0", "OPT_GLOBAL": "-O0"}
     variables["MAKEFLAGS"] = " ".join(f"{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
+    build_dir.mkdir(parents=True, exist_ok=True)
     source = build_dir / f"{TOP}.v"
     if not source.exists() or source.read_text("utf-8") != verilog:
         source.write_text(verilog, encoding="utf-8")
     results = build_dir / "results.xml"
     results.unlink(missing_ok=True)
-    # The runner passes the environment of this process on.
-    with mock.patch.dict(os.environ, variables):
+    path = [*sys.path, *([] if folder is None else [str(folder)])]
+    # The runner passes the environment and the path of this process on.
+    with mock.patch.dict(os.environ, variables), mock.patch.object(sys, "path", path):
         runner = get_runner("verilator")
         try:
             runner.build(
@@ -144,17 +188,17 @@ def _build_and_test(verilog: str, build_dir: Path, *, seed: int, environment: Ma
         # The runner exits if a test fails. The file of results says which.
         with contextlib.suppress(SystemExit):
             runner.test(
-                test_module=f"{__package__}.cocotb_exchange",
+                test_module=module,
                 hdl_toplevel=TOP,
                 hdl_toplevel_lang="verilog",
                 build_dir=build_dir,
                 test_dir=build_dir,
                 results_xml=str(results),
-                extra_env=environment,
+                extra_env=environment or {},
                 waves=waves,
                 log_file=build_dir / "test.log",
             )
     tests, failed = get_results(results) if results.exists() else (0, 0)
     if failed or not tests:
         end = "\n".join((build_dir / "test.log").read_text("utf-8", errors="replace").splitlines()[-40:])
-        raise AssertionError(f"{failed} of {tests} cocotb tests failed, seed {seed}:\n{end}")
+        raise AssertionError(f"{failed} of {tests} cocotb tests failed, {what}:\n{end}")

@@ -13,6 +13,8 @@ vector_config         configuration of a vector unit, and the widths that follow
 vector_command        command of a residual sum with LayerNorm
 coprocessor_config    configuration of a co-processor, made of those of its units
 program               instructions of a co-processor, and the regions of its memory
+registers             registers of a co-processor
+system_rdl            these registers as SystemRDL
 memory                sizes and places of what instructions use
 hazards               proof that the result of a program does not depend on the order of execution
 weight_words          layout of packed weights

@@ -1,16 +1,31 @@
 """Names in emitted Verilog that a user may choose, and the default name of a unit's top module."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from .attention_config import AttentionConfig
+from .base import Configuration
+from .coprocessor_config import CoprocessorConfig
 from .errors import ConfigError
-from .presets import POLICIES, PRESETS, SPMM_PRESETS, VECTOR_PRESETS, preset
+from .presets import (
+    COPROCESSOR_PRESETS,
+    POLICIES,
+    PRESETS,
+    SPMM_PRESETS,
+    VECTOR_PRESETS,
+    coprocessor_preset,
+    preset,
+)
 from .spmm_config import SpmmConfig
 from .vector_config import VectorConfig
 
-__all__ = ["DEFAULT_RESETS", "KEYWORDS", "LONGEST", "SEPARATOR", "ClockNames", "Reset", "check_prefix", "unit_name"]
+__all__ = ["KEYWORDS", "LONGEST", "SEPARATOR", "ClockNames", "Reset", "UnitConfig", "check_prefix", "unit_name"]
+
+UnitConfig = AttentionConfig | SpmmConfig | VectorConfig | CoprocessorConfig
+"""Configuration of a unit that can be a top module."""
 
 SEPARATOR = "__"
 """Stands between the prefix and the name of an inner module. No prefix contains it, and none ends in an underscore.
@@ -69,9 +84,6 @@ class Reset(StrEnum):
     LOW = "active-low"
 
 
-DEFAULT_RESETS = {Reset.HIGH: "rst", Reset.LOW: "rst_n"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClockNames:
     """Clock and synchronous reset of a top module.
@@ -92,7 +104,7 @@ class ClockNames:
 
     clock: str = "clk"
     reset: Reset = Reset.HIGH
-    reset_name: str = DEFAULT_RESETS[Reset.HIGH]
+    reset_name: str = "rst"
 
     def __post_init__(self):
         for field in ("clock", "reset_name"):
@@ -102,19 +114,26 @@ class ClockNames:
             raise ConfigError("reset_name", self.reset_name, "this is the name of the clock, choose another name")
 
 
-def unit_name(config: AttentionConfig | SpmmConfig | VectorConfig) -> str:
+def unit_name(config: UnitConfig) -> str:
     """Name of a configuration's top module, and the default prefix of all its modules.
 
     It is the unit and the preset (``attention_core_tiny``, ``spmm_edge``), with the policy if that is not the default
     (``attention_core_tiny_hdp``). A configuration that is no preset has the start of its hash instead.
     """
+    presets: Mapping[str, Configuration]
     match config:
         case AttentionConfig():
-            policies = {f"{name}_{policy}": preset(name, policy=policy) for policy in POLICIES for name in PRESETS}
-            unit, presets = "attention_core", PRESETS | policies
+            unit, presets = "attention_core", PRESETS | _policies(PRESETS, preset)
         case SpmmConfig():
             unit, presets = "spmm", SPMM_PRESETS
         case VectorConfig():
             unit, presets = "vector_unit", VECTOR_PRESETS
+        case CoprocessorConfig():
+            unit, presets = "coprocessor", COPROCESSOR_PRESETS | _policies(COPROCESSOR_PRESETS, coprocessor_preset)
     suffix = next((name for name, each in presets.items() if each == config), config.hash()[:HASH_DIGITS])
     return f"{unit}_{suffix}"
+
+
+def _policies(presets: Iterable[str], make: Callable[..., Any]) -> dict[str, Any]:
+    """Presets under each policy, by the name of both."""
+    return {f"{name}_{policy}": make(name, policy=policy) for policy in POLICIES for name in presets}

@@ -14,7 +14,7 @@ from ..spec.errors import ConfigError
 from ..spec.files import OutputError, make_folder
 from ..spec.link import DEFAULT_BAUD
 from ..spec.spmm_config import SpmmConfig
-from ..spec.vector_config import VectorConfig
+from ..spec.verilog_names import UnitConfig
 from .boards import Board
 from .boards.design import design
 from .devices import Device, Family
@@ -37,7 +37,7 @@ SUFFIXES = {Family.ECP5: "bit", Family.ICE40: "bin"}
 
 
 def measure(
-    config: AttentionConfig | SpmmConfig | VectorConfig,
+    config: UnitConfig,
     *,
     preset: str,
     unit: str,
@@ -98,7 +98,7 @@ def measure(
 
 
 def build(
-    config: AttentionConfig | SpmmConfig | VectorConfig,
+    config: UnitConfig,
     *,
     preset: str,
     unit: str,
@@ -137,7 +137,7 @@ def build(
     OutputError, SynthesisError
         As :func:`measure`.
     """
-    if unit not in WHOLE_UNITS or isinstance(config, VectorConfig):
+    if unit not in WHOLE_UNITS or not isinstance(config, AttentionConfig | SpmmConfig):
         raise ConfigError("unit", unit, "boards hold one of " + ", ".join(WHOLE_UNITS))
     device = device_of(board.device)
     packer = find(PACKERS[device.family], source) if place else None

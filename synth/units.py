@@ -15,6 +15,7 @@ from ..hdl.attention.normalise import make_normaliser
 from ..hdl.attention.predictor import make_predictor
 from ..hdl.attention.selection import make_sparsity_engine
 from ..hdl.attention.softmax import make_softmax
+from ..hdl.bus.system import CoprocessorSystem
 from ..hdl.spmm.collector import Collector
 from ..hdl.spmm.dispatcher import Dispatcher
 from ..hdl.spmm.drain import Drain
@@ -26,11 +27,14 @@ from ..hdl.vector.layer_norm import LayerNormLane
 from ..hdl.vector.reciprocal_root import ReciprocalRoots
 from ..hdl.vector.unit import VectorUnit
 from ..spec.attention_config import AttentionConfig
+from ..spec.buses import Bus
+from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig
 from ..spec.vector_config import VectorConfig
+from ..spec.verilog_names import UnitConfig
 
-__all__ = ["ATTENTION_UNITS", "SPMM_UNITS", "VECTOR_UNITS", "make"]
+__all__ = ["ATTENTION_UNITS", "COPROCESSOR_UNITS", "SPMM_UNITS", "VECTOR_UNITS", "make"]
 
 ATTENTION_UNITS: dict[str, Callable[[AttentionConfig], wiring.Component]] = {
     "attention": AttentionCore,
@@ -62,6 +66,19 @@ VECTOR_UNITS: dict[str, Callable[[VectorConfig], wiring.Component]] = {
     "reciprocal_roots": ReciprocalRoots,
 }
 """The vector unit and its parts, by their names on the command line."""
+
+COPROCESSOR_UNITS: dict[str, Callable[[CoprocessorConfig], wiring.Component]] = {
+    "coprocessor": lambda config: CoprocessorSystem(config, Bus.AXI4),
+}
+"""The co-processor on AXI4, by its name on the command line."""
+
+UNITS: dict[type, dict[str, Callable[[Any], wiring.Component]]] = {
+    AttentionConfig: ATTENTION_UNITS,
+    SpmmConfig: SPMM_UNITS,
+    VectorConfig: VECTOR_UNITS,
+    CoprocessorConfig: COPROCESSOR_UNITS,
+}
+"""All of them, by the kind of configuration."""
 
 TOPS = {"attention": "attention_core", "vector": "vector_unit"}
 """Top modules whose name differs from that of the unit."""
@@ -99,7 +116,7 @@ def _variable(signature: wiring.Signature, obj: Any) -> wiring.Signature:
     return wiring.Signature(members)
 
 
-def make(name: str, config: AttentionConfig | SpmmConfig | VectorConfig) -> tuple[str, Any]:
+def make(name: str, config: UnitConfig) -> tuple[str, Any]:
     """Name of the top module, and the component to emit.
 
     Raises
@@ -107,11 +124,7 @@ def make(name: str, config: AttentionConfig | SpmmConfig | VectorConfig) -> tupl
     ConfigError
         This kind of configuration has no such unit.
     """
-    if isinstance(config, AttentionConfig) and name in ATTENTION_UNITS:
-        return TOPS.get(name, name), _Top(ATTENTION_UNITS[name](config))
-    if isinstance(config, SpmmConfig) and name in SPMM_UNITS:
-        return name, _Top(SPMM_UNITS[name](config))
-    if isinstance(config, VectorConfig) and name in VECTOR_UNITS:
-        return TOPS.get(name, name), _Top(VECTOR_UNITS[name](config))
-    units = {AttentionConfig: ATTENTION_UNITS, SpmmConfig: SPMM_UNITS, VectorConfig: VECTOR_UNITS}[type(config)]
-    raise ConfigError("unit", name, "must be one of " + ", ".join(units))
+    units = UNITS[type(config)]
+    if name not in units:
+        raise ConfigError("unit", name, "must be one of " + ", ".join(units))
+    return TOPS.get(name, name), _Top(units[name](config))

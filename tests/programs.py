@@ -9,7 +9,7 @@ from thresher.golden.weight_memory import matrix_bytes
 from thresher.model.compiler.builder import Builder, Space
 from thresher.spec import Activation, CoprocessorConfig
 from thresher.spec.memory import PARAMETER_BYTES, row_bytes, tiles_bytes
-from thresher.spec.program import WORD_BYTES, Layout, Opcode, Region, VectorOperation
+from thresher.spec.program import WORD_BYTES, Layout, Opcode, Region, VectorOperation, address
 from thresher.spec.spmm_command import FORMAT_CODES
 from thresher.spec.weight_words import WEIGHT_BITS
 
@@ -26,7 +26,7 @@ class RandomProgram:
     config : CoprocessorConfig
     rng : Generator
     length : int
-        Instructions before END.
+        Instructions before the last ones, a copy to the region OUTPUT and END.
     kinds : sequence of str, optional
         Kinds of instructions to choose from, by default all.
     most : int
@@ -56,6 +56,7 @@ class RandomProgram:
         self.builder = Builder(config)
         for _ in range(length):
             getattr(self, f"_{kinds[int(rng.integers(len(kinds)))]}")()
+        self._output()
         self.builder.end()
         self.data = b"".join(item.encode() for item in self.builder.program)
         self._scratch = rng.integers(0, 256, scratch.size, np.uint8)
@@ -67,7 +68,7 @@ class RandomProgram:
                 Region.CONSTANTS: np.concatenate([np.zeros(0, np.uint8), *self._constants]),
                 Region.SCRATCH: self._scratch.copy(),
                 Region.INPUT: np.zeros(8, np.uint8),
-                Region.OUTPUT: np.zeros(8, np.uint8),
+                Region.OUTPUT: np.zeros(tiles_bytes(self.config, self._channels, self._tokens), np.uint8),
             }
         )
 
@@ -191,6 +192,10 @@ class RandomProgram:
         x, z = self._two_slots()
         body = {**self._sizes(VectorOperation.COPY), **self._places("x", x), **self._places("z", z)}
         self.builder.append(Opcode.VECTOR, "copy", body)
+
+    def _output(self) -> None:
+        body = {"x": self._slots[0], "z": address(Region.OUTPUT, 0)}
+        self.builder.append(Opcode.VECTOR, "output", {**self._sizes(VectorOperation.COPY), **body})
 
     def _normalise(self) -> None:
         rng = self._rng

@@ -1,50 +1,21 @@
 """The co-processor without registers and bus."""
 
 from amaranth import Cat, Module, ResetInserter
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect, flipped
 
 from ...spec.coprocessor_config import CoprocessorConfig
+from .control import control_signature
 from .execution import Execution
-from .memory_streams import MemoryPort, regions_layout
-from .program_streams import activity_layout, finish_layout, program_layout
-from .supervisor import WATCHDOG_BITS, Supervisor
+from .memory_streams import MemoryPort
+from .supervisor import Supervisor
 
 __all__ = ["Coprocessor", "coprocessor_signature"]
 
 
 def coprocessor_signature() -> wiring.Signature:
-    """Members of a co-processor. They do not depend on its configuration.
-
-    Members
-    -------
-    regions : In(regions_layout)
-        Place and size of each region. They may change only while ``ready`` is asserted.
-    watchdog : In(32)
-        Most cycles between completed instructions, or 0 for no limit.
-    abort_program : In(1)
-        Ends the program that runs.
-    ready : Out(1)
-        No program runs, and no burst is outstanding.
-    i_program : In(stream(program_layout))
-        Accepted with its end.
-    o_finish : Out(stream(finish_layout))
-        One per program. After it, only the bytes of the memory are left for the next program.
-    activity : Out(activity_layout)
-    memory : Out(MemoryPort)
-    """
-    return wiring.Signature(
-        {
-            "regions": In(regions_layout()),
-            "watchdog": In(WATCHDOG_BITS),
-            "abort_program": In(1),
-            "ready": Out(1),
-            "i_program": In(stream.Signature(program_layout())),
-            "o_finish": Out(stream.Signature(finish_layout())),
-            "activity": Out(activity_layout()),
-            "memory": Out(MemoryPort()),
-        }
-    )
+    """Members of :func:`~thresher.hdl.coprocessor.control.control_signature`, and ``memory``, an Out(MemoryPort)."""
+    return wiring.Signature({**control_signature().members, "memory": Out(MemoryPort())})
 
 
 class Coprocessor(wiring.Component):

@@ -140,6 +140,8 @@ class Execution(wiring.Component):
             moves = Cat(words.valid & words.ready for words in streams).any()
             waiting = Cat(wait for (owner, *_), wait in zip(reads, waits, strict=True) if owner == unit).any()
             m.d.comb += activity.starved.eq(activity.busy & waiting & ~works.get(unit, moves))
+        for name, words in (("word_read", arbiter.port.read_data), ("word_written", arbiter.port.write_data)):
+            m.d.comb += self.activity[name].eq(words.valid & words.ready)
         fault = arbiter.fault
         owners = [[owner for owner, *_ in requesters] for requesters in (reads, writes)]
         units = [pick(fault.requester, [Const(owner, UNIT_BITS) for owner in each]) for each in owners]

@@ -69,7 +69,7 @@ def oldest_layout() -> data.StructLayout:
 
 
 def activity_layout() -> data.StructLayout:
-    """What each unit does in a cycle, by the unit's name.
+    """What happens in a cycle. Each unit, by its name, has these bits:
 
     begins, completes
         An instruction does.
@@ -80,9 +80,11 @@ def activity_layout() -> data.StructLayout:
     starved
         The unit is busy and waits for words of the memory, and nothing moves: no word of its operands and results, or
         in the product engine no weight.
+
+    ``word_read`` and ``word_written`` are asserted if a word passes the memory port.
     """
     unit = data.StructLayout(dict.fromkeys(("begins", "completes", "busy", "waiting", "starved"), 1))
-    return data.StructLayout({each.name.lower(): unit for each in UNITS})
+    return data.StructLayout({**{each.name.lower(): unit for each in UNITS}, "word_read": 1, "word_written": 1})
 
 
 def rejection_code(detail: Value) -> Value:

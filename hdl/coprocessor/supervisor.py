@@ -5,12 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.program import UNITS, FaultCode
+from .control import WATCHDOG_BITS
 from .execution import memory_fault_layout
 from .program_streams import COUNT_BITS, finish_layout, oldest_layout, program_layout
 
-__all__ = ["WATCHDOG_BITS", "Supervisor"]
-
-WATCHDOG_BITS = 32
+__all__ = ["Supervisor"]
 
 
 class Supervisor(wiring.Component):

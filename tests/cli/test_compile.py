@@ -8,11 +8,12 @@ import pytest
 from thresher.golden.machine import Machine
 from thresher.golden.memory import Memory
 from thresher.spec import CoprocessorConfig
+from thresher.spec.image import Image
 from thresher.spec.program import Region
 
 from .runner import invoke, refused
 
-FILES = ["constants.bin", "encoder.json", "listing.txt", "program.bin"]
+FILES = ["encoder.json", "image.bin", "listing.txt"]
 
 
 def compiled(folder, *options: object) -> dict:
@@ -29,17 +30,17 @@ def test_compile(tmp_path):
     description = json.loads((folder / "encoder.json").read_text())
     for name, expected in description["sha256"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
-    program = (folder / "program.bin").read_bytes()
-    assert len(program) == 64 * told["instructions"]
-    assert (folder / "constants.bin").stat().st_size == told["regions"]["CONSTANTS"] > 1 << 20
+    image = Image.decode((folder / "image.bin").read_bytes())
+    assert image.instructions == told["instructions"]
+    assert len(image.data) == told["regions"]["CONSTANTS"] > 1 << 20
     assert (told["lengths"], told["weights"]) == ([5, 3], None)
 
     # The files are all that the golden model needs.
     config = CoprocessorConfig.from_json(json.dumps(description["configuration"]))
     assert config.hash() == description["hash"]
     regions = {region: np.zeros(description["regions"][region.name], np.uint8) for region in Region}
-    regions[Region.CONSTANTS] = np.fromfile(folder / "constants.bin", np.uint8)
-    outcome = Machine(config, Memory(regions=regions)).run(program)
+    regions[Region.CONSTANTS] = np.frombuffer(image.data, np.uint8)
+    outcome = Machine(config, Memory(regions=regions)).run(image.data[image.program :])
     assert outcome.fault is None
     (scores,) = description["output"]["places"]
     found = regions[Region.OUTPUT][scores["offset"] :][: scores["bytes"]].view(np.int8)

