@@ -33,6 +33,10 @@ def compile_encoder(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    host_embeddings: Annotated[
+        bool,
+        typer.Option("--host-embeddings", help="The host sends the embeddings of the tokens; the memory holds none."),
+    ] = False,
     calibration: options.Calibration = None,
     as_json: options.Json = False,
 ) -> None:
@@ -45,6 +49,7 @@ def compile_encoder(
         weights=weights,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
+        host_embeddings=host_embeddings,
     )
     counts = options.lengths_of(lengths)
     with progress.steps() as steps:

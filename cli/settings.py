@@ -77,6 +77,7 @@ def whole_encoder(
     weight_format: WeightFormat,
     weight_sparsity: float | None,
     per_channel: bool = True,
+    host_embeddings: bool = False,
 ) -> "WholeEncoder":
     """How an encoder is put into integers.
 
@@ -97,6 +98,7 @@ def whole_encoder(
         weight_sparsity=weight_sparsity,
         packed=weights,
         per_channel=per_channel,
+        host_embeddings=host_embeddings,
     )
 
 

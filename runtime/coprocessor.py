@@ -61,6 +61,8 @@ class WholeEncoder:
         File of packed weights, in place of pruning.
     per_channel : bool
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
+    host_embeddings : bool
+        See :func:`~thresher.model.compiler.constants.encoder_constants`.
     """
 
     config: CoprocessorConfig
@@ -68,6 +70,7 @@ class WholeEncoder:
     weight_sparsity: Sparsity | None = None
     packed: Path | None = None
     per_channel: bool = True
+    host_embeddings: bool = False
 
     @property
     def pruning(self) -> str | None:

@@ -24,7 +24,7 @@ from ...spec.spmm_command import FORMAT_CODES, Activation
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from .builder import Space
 
-__all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "encoder_constants"]
+__all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "RowsPlace", "encoder_constants", "padded_rows"]
 
 Bytes = NDArray[np.uint8]
 
@@ -101,8 +101,8 @@ class Constants:
         Heads of a layer.
     group : int
         Heads of a group.
-    words, places : RowsPlace
-        The embeddings.
+    words, places : RowsPlace or (rows, E) int8
+        The embeddings: where they lie, or the tables themselves if the host sends the rows of each token.
     embedding_norm, projection, layers, classifier
         As in :class:`~thresher.golden.encoder.Encoder`.
     """
@@ -112,12 +112,17 @@ class Constants:
     head_dim: int
     heads: int
     group: int
-    words: RowsPlace
-    places: RowsPlace
+    words: RowsPlace | Int8
+    places: RowsPlace | Int8
     embedding_norm: NormPlace
     projection: ProductPlace | None
     layers: tuple[LayerPlaces, ...]
     classifier: tuple[ProductPlace, ...]
+
+
+def padded_rows(x: Int8) -> Bytes:
+    """Rows one after another, each filled with zeros up to a whole word."""
+    return np.pad(x, ((0, 0), (0, row_bytes(x.shape[1]) - x.shape[1]))).view(np.uint8).ravel()
 
 
 class _Writer:
@@ -137,8 +142,7 @@ class _Writer:
         return self.space.allocate(name, len(data))
 
     def rows(self, name: str, x: Int8) -> RowsPlace:
-        place = self.add(name, np.pad(x, ((0, 0), (0, row_bytes(x.shape[1]) - x.shape[1]))).view(np.uint8).ravel())
-        return RowsPlace(address=place, rows=len(x))
+        return RowsPlace(address=self.add(name, padded_rows(x)), rows=len(x))
 
     def norm(self, name: str, norm: LayerNorm) -> NormPlace:
         parameters = np.zeros(norm.channels, PARAMETERS)
@@ -237,7 +241,12 @@ def _with_columns(product: Product, heads: int) -> Product:
 
 
 def encoder_constants(
-    config: CoprocessorConfig, encoder: Encoder, *, weight_format: WeightFormat | None = None, group: int = 1
+    config: CoprocessorConfig,
+    encoder: Encoder,
+    *,
+    weight_format: WeightFormat | None = None,
+    group: int = 1,
+    host_embeddings: bool = False,
 ) -> Constants:
     """Put an encoder into memory.
 
@@ -249,6 +258,8 @@ def encoder_constants(
         Of all matrices. By default each takes the engine's format with the least cycles.
     group : int
         Heads whose projections are one product.
+    host_embeddings : bool
+        The embeddings are not in the memory: the host sends the rows of each token in the region INPUT.
 
     Raises
     ------
@@ -264,7 +275,9 @@ def encoder_constants(
     groups: Sequence[NDArray[np.int64]] = [
         rows.ravel() for rows in np.split(_head_rows(encoder.heads, hidden), range(group, encoder.heads, group))
     ]
-    words, places = writer.rows("words", encoder.words), writer.rows("places", encoder.places)
+    words, places = encoder.words, encoder.places
+    if not host_embeddings:
+        words, places = writer.rows("words", words), writer.rows("places", places)
     embedding_norm = writer.norm("embedding.norm", encoder.embedding_norm)
     projection = None
     if encoder.projection is not None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...golden.encoder import Text
+from ...golden.lib.integer import Int8
 from ...golden.memory import Memory, read_tensor
 from ...spec.attention_command import HeadCommand
 from ...spec.coprocessor_config import CoprocessorConfig
@@ -15,7 +17,7 @@ from ...spec.errors import InputError
 from ...spec.memory import INDEX_BYTES, SUM_BYTES, Place, row_bytes, tiles_bytes
 from ...spec.program import Instruction, Layout, Opcode, Region, VectorOperation
 from .builder import Builder, Space
-from .constants import Constants, LayerPlaces, NormPlace, ProductPlace
+from .constants import Constants, LayerPlaces, NormPlace, ProductPlace, RowsPlace, padded_rows
 
 __all__ = ["EncoderProgram", "encoder_program"]
 
@@ -49,6 +51,8 @@ class EncoderProgram:
         Multiplications by weights that are not 0, for all tokens.
     steps : dict of int to int
         Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
+    tables : tuple of (rows, E) int8
+        Embeddings of words and places, if the host sends their rows.
     """
 
     config: CoprocessorConfig
@@ -61,6 +65,7 @@ class EncoderProgram:
     sums: bool
     weight_macs: int
     steps: dict[int, int]
+    tables: tuple[Int8, ...] = ()
 
     @property
     def data(self) -> bytes:
@@ -80,10 +85,13 @@ class EncoderProgram:
         ids = [number for text in texts for number in text.ids]
         places = [number for text in texts for number in text.places]
         firsts = np.cumsum([0, *self.lengths[:-1]])
+        indices = [np.array(numbers, "<u4").view(np.uint8) for numbers in (ids, places, firsts)]
+        rows = [padded_rows(table[numbers]) for table, numbers in zip(self.tables, (ids, places), strict=False)]
         data = np.zeros(self.spaces[Region.INPUT].size, np.uint8)
-        for (_, start, size), numbers in zip(self.spaces[Region.INPUT].names, (ids, places, firsts), strict=True):
+        contents = (*rows, *indices[len(rows) :])
+        for (_, start, size), content in zip(self.spaces[Region.INPUT].names, contents, strict=True):
             offset = start - (Region.INPUT << 30)
-            data[offset : offset + size] = np.array(numbers, "<u4").view(np.uint8)
+            data[offset : offset + size] = content
         return data
 
     def output(self, memory: Memory) -> NDArray[np.integer]:
@@ -131,6 +139,18 @@ def encoder_program(
     return _Writer(config, constants, tuple(lengths), commands, sums=sums).write()
 
 
+def _gathered(operand: str, table: RowsPlace, indices: int, start: int) -> dict[str, int]:
+    """An operand that is gathered from a table in the memory."""
+    fields = {"layout": Layout.GATHER, "rows": table.rows, "index": indices + start * INDEX_BYTES}
+    return {operand: table.address, **{f"{operand}_{name}": value for name, value in fields.items()}}
+
+
+def _sent(operand: str, rows: int, channels: int, tokens: int, start: int) -> dict[str, int]:
+    """An operand whose rows the host sends."""
+    place = {f"{operand}_layout": Layout.ROWS, operand: rows + start * row_bytes(channels)}
+    return place | {"segment": channels, "segment_tokens": tokens}
+
+
 class _Writer:
     """Writes a program layer by layer.
 
@@ -163,10 +183,10 @@ class _Writer:
 
     def write(self) -> EncoderProgram:
         constants, builder = self._constants, self._builder
-        ids, places = (self._input(name, self._tokens) for name in ("ids", "places"))
-        firsts = self._input("first tokens", len(self._lengths))
+        sources = self._embeddings()
+        firsts = self._input("first tokens", len(self._lengths), INDEX_BYTES)
         self._allocate()
-        self._embed(ids, places)
+        self._embed(sources)
         for number, layer in enumerate(constants.layers):
             self._attend(number, layer)
             self._feed_forward(number, layer, last=number == len(constants.layers) - 1)
@@ -189,12 +209,26 @@ class _Writer:
             sums=self._sums,
             weight_macs=self._macs,
             steps=self._steps,
+            tables=tuple(each for each in (constants.words, constants.places) if not isinstance(each, RowsPlace)),
         )
 
     # -- memory --------------------------------------------------------------------------------
 
-    def _input(self, name: str, count: int) -> int:
-        return self._spaces[Region.INPUT].allocate(name, count * INDEX_BYTES)
+    def _input(self, name: str, count: int, size: int) -> int:
+        return self._spaces[Region.INPUT].allocate(name, count * size)
+
+    def _embeddings(self) -> list[Callable[[int], dict[str, int]]]:
+        """Fields of the operands x and y of the first LayerNorm, from a first token on: words and places."""
+        sources: list[Callable[[int], dict[str, int]]] = []
+        for operand, name, index in (("x", "word", "ids"), ("y", "place", "places")):
+            table = self._constants.words if operand == "x" else self._constants.places
+            if isinstance(table, RowsPlace):
+                sources.append(partial(_gathered, operand, table, self._input(index, self._tokens, INDEX_BYTES)))
+            else:
+                channels = table.shape[1]
+                rows = self._input(f"{name} rows", self._tokens, row_bytes(channels))
+                sources.append(partial(_sent, operand, rows, channels, self._tokens))
+        return sources
 
     def _scratch(self, name: str, channels: int, tokens: int) -> int:
         """Address of a tensor in the layout TILES."""
@@ -242,27 +276,14 @@ class _Writer:
         body = {"channels": norm.channels, "tokens": tokens, **norm.body, **places}
         self._vector(name, VectorOperation.NORMALISE, body)
 
-    def _embed(self, ids: int, places: int) -> None:
+    def _embed(self, sources: Sequence[Callable[[int], dict[str, int]]]) -> None:
         constants = self._constants
         norm = constants.embedding_norm
         target = self._x if constants.projection is None else self._embedded
         for start, tokens in self._tiles:
-            self._normalise(
-                "embedding",
-                norm,
-                tokens,
-                {
-                    "x_layout": Layout.GATHER,
-                    "x": constants.words.address,
-                    "x_rows": constants.words.rows,
-                    "x_index": ids + start * INDEX_BYTES,
-                    "y_layout": Layout.GATHER,
-                    "y": constants.places.address,
-                    "y_rows": constants.places.rows,
-                    "y_index": places + start * INDEX_BYTES,
-                    "z": self._tile(target, norm.channels, start),
-                },
-            )
+            words, places = (source(start) for source in sources)
+            z = self._tile(target, norm.channels, start)
+            self._normalise("embedding", norm, tokens, {**words, **places, "z": z})
         if constants.projection is not None:
             self._product("embedding projection", constants.projection, target, self._x, self._tokens)
 
