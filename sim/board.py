@@ -17,6 +17,7 @@ from ..hdl.link.linked_core import linked_core
 from ..hdl.link.uart import Receiver, Transmitter
 from ..spec.attention_config import AttentionConfig
 from ..spec.link import LinkConfig
+from ..spec.on_chip_config import OnChipConfig
 from ..spec.spmm_config import SpmmConfig
 from .build import Design, Progress
 from .verilator import VerilatorSimulator
@@ -37,7 +38,7 @@ class OnLine(wiring.Component):
 
     Parameters
     ----------
-    config : AttentionConfig or SpmmConfig
+    config : AttentionConfig, SpmmConfig or OnChipConfig
     link : LinkConfig
 
     Members
@@ -50,7 +51,7 @@ class OnLine(wiring.Component):
 
     SIGNATURE = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
-    def __init__(self, config: AttentionConfig | SpmmConfig, link: LinkConfig):
+    def __init__(self, config: AttentionConfig | SpmmConfig | OnChipConfig, link: LinkConfig):
         self._config, self._link = config, link
         super().__init__(self.SIGNATURE)
 
@@ -73,7 +74,7 @@ class BoardSimulator(AbstractContextManager["BoardSimulator"]):
 
     Parameters
     ----------
-    config : AttentionConfig or SpmmConfig
+    config : AttentionConfig, SpmmConfig or OnChipConfig
     link : LinkConfig
     on_progress : function of a line of text, optional
         Called before a step that takes seconds.
@@ -88,7 +89,7 @@ class BoardSimulator(AbstractContextManager["BoardSimulator"]):
 
     def __init__(
         self,
-        config: AttentionConfig | SpmmConfig,
+        config: AttentionConfig | SpmmConfig | OnChipConfig,
         *,
         link: LinkConfig = SIMULATED_LINK,
         on_progress: Progress | None = None,
