@@ -30,9 +30,8 @@ def show(result: "WholeAnswers", *, seconds: float) -> None:
         show_program(console, program)
     if result.bit_exact is not None:
         console.print()
-        console.print(
-            f"bit-exact with golden: {'yes' if result.bit_exact else 'NO'} (every byte of the memory compared)"
-        )
+        what = "the results" if result.backend == "device" else "the memory"
+        console.print(f"bit-exact with golden: {'yes' if result.bit_exact else 'NO'} (every byte of {what} compared)")
     console.print(f"{seconds:.1f} s")
 
 
@@ -52,8 +51,9 @@ def show_program(console: Console, program: "ProgramReport") -> None:
     for name, unit in program.units.items():
         table.add_row(name, str(unit.instructions), f"{unit.busy:,}", f"{unit.waiting:,}", f"{unit.starved:,}")
     console.print(table)
-    console.print("cycles of each part (parts overlap):")
-    console.print("  " + ", ".join(f"{name} {cycles:,}" for name, cycles in program.layers.items()))
+    if program.layers:
+        console.print("cycles of each part (parts overlap):")
+        console.print("  " + ", ".join(f"{name} {cycles:,}" for name, cycles in program.layers.items()))
 
 
 def _columns(result: "WholeAnswers") -> list[str]:

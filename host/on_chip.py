@@ -1,7 +1,7 @@
 """A co-processor on a board, with its memory on the chip, over a link."""
 
 from contextlib import AbstractContextManager
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class _Accesses:
         self, access: Access, address: int, value: int, *, words: np.ndarray | None = None, count: int = 0
     ) -> tuple[np.ndarray, int]:
         """Returns the words that are read, and the value of the result."""
-        inputs = {"i_access": [{"access": int(access), "address": address, "value": value}]}
+        inputs: dict[str, Any] = {"i_access": [{"access": int(access), "address": address, "value": value}]}
         if words is not None:
             inputs["i_words"] = words
         found = self._streams.run(inputs, {"o_words": count})

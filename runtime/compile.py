@@ -23,7 +23,7 @@ from .coprocessor import Coprocessor, WholeEncoder, output_scales
 from .report import Report
 from .steps import Steps
 
-__all__ = ["CompileReport", "compile_model", "constants_of", "program_of"]
+__all__ = ["CompileReport", "compile_model", "constants_of", "image_of", "program_of"]
 
 FILES = ("image.bin", "listing.txt", "encoder.json")
 EMBEDDINGS = "embeddings.bin"
@@ -99,6 +99,16 @@ def program_of(
     return program
 
 
+def image_of(constants: Constants, program: EncoderProgram) -> Image:
+    """What a driver loads into the memory."""
+    return Image.join(
+        config_hash=program.config.hash(),
+        constants=constants.data.tobytes(),
+        program=program.data,
+        sizes={region: space.size for region, space in program.spaces.items()},
+    )
+
+
 def compile_model(
     model: Model,
     folder: Path,
@@ -152,12 +162,7 @@ def compile_model(
     steps.tell("compiling")
     constants = constants_of(whole, coprocessor, group=group)
     program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)
-    image = Image.join(
-        config_hash=whole.config.hash(),
-        constants=constants.data.tobytes(),
-        program=program.data,
-        sizes={region: space.size for region, space in program.spaces.items()},
-    )
+    image = image_of(constants, program)
     contents = {
         "image.bin": image.encode(),
         "listing.txt": listing(program, constants).encode(),

@@ -16,7 +16,10 @@ from ..spmm.engine import Spmm
 from .ports import ReadPorts, WritePorts, served
 from .server import Server
 
-__all__ = ["LinkedCore", "linked_core"]
+__all__ = ["LinkedCore", "LinkedUnit", "linked_core"]
+
+LinkedUnit = AttentionConfig | SpmmConfig | OnChipConfig
+"""Configuration of a core that can be behind a link."""
 
 
 class LinkedCore(wiring.Component):
@@ -77,7 +80,7 @@ class LinkedCore(wiring.Component):
         return m
 
 
-def linked_core(config: AttentionConfig | SpmmConfig | OnChipConfig, link: LinkConfig) -> LinkedCore:
+def linked_core(config: LinkedUnit, link: LinkConfig) -> LinkedCore:
     """The attention core, the SpMM engine or the co-processor of a configuration, behind a link.
 
     Raises
@@ -94,7 +97,7 @@ def linked_core(config: AttentionConfig | SpmmConfig | OnChipConfig, link: LinkC
     return LinkedCore(core, link, identity=identity(named, payload_bytes=link.payload_bytes))
 
 
-def _core(config: AttentionConfig | SpmmConfig | OnChipConfig) -> wiring.Component:
+def _core(config: LinkedUnit) -> wiring.Component:
     match config:
         case AttentionConfig():
             return AttentionCore(config)
