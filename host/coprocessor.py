@@ -133,7 +133,7 @@ class CoprocessorDriver:
         if base + size > 1 << ADDRESS_BITS:
             raise InputError(f"the memory must end below {1 << ADDRESS_BITS:#x}, not at {base + size:#x}")
         self.registers = Registers(registers)
-        self._memory, self._base, self._size, self._clock = memory, base, size, clock
+        self.memory, self._base, self._size, self._clock = memory, base, size, clock
         self._image: Image | None = None
         self._places: dict[Region, int] = {}
         self._data = b""  # what the region CONSTANTS holds
@@ -165,7 +165,7 @@ class CoprocessorDriver:
         same = _common(self._data, image.data)
         self._image, self._places, self._data = None, places.bases, b""
         if same < len(image.data):
-            self._memory.write(places.bases[Region.CONSTANTS] + same, image.data[same:])
+            self.memory.write(places.bases[Region.CONSTANTS] + same, image.data[same:])
         self._data = image.data
         for region in Region:
             self.registers.write(f"{region.name}_BASE", places.bases[region])
@@ -196,10 +196,10 @@ class CoprocessorDriver:
         image = self._loaded()
         if len(data) != image.sizes[Region.INPUT]:
             raise InputError(f"the input must have {image.sizes[Region.INPUT]} bytes, not {len(data)}")
-        self._memory.write(self._places[Region.INPUT], data)
+        self.memory.write(self._places[Region.INPUT], data)
         self.start()
         self.wait(seconds=seconds)
-        return self._memory.read(self._places[Region.OUTPUT], image.sizes[Region.OUTPUT])
+        return self.memory.read(self._places[Region.OUTPUT], image.sizes[Region.OUTPUT])
 
     def start(self) -> None:
         """Start the program.
