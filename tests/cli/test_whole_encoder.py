@@ -130,3 +130,4 @@ def test_texts_are_packed_in_their_order():
     assert packed_runs(TINY, []) == []
     assert packed_runs(TINY, [3, most - 3]) == [[0, 1]]
     assert packed_runs(TINY, [3, most - 2, 1, 1]) == [[0], [1, 2, 3]]
+    assert packed_runs(TINY, [3, 2, 4, 1, 6], lambda members: sum(members) <= 5) == [[0, 1], [2, 3], [4]]
