@@ -4,7 +4,7 @@ import signal
 
 from . import options, progress
 from .frame import app, command, print_json
-from .settings import unit_configuration
+from .settings import any_configuration, linked_configuration
 from .terminal import say
 
 __all__ = ["board"]
@@ -12,18 +12,18 @@ __all__ = ["board"]
 
 @command(app, "board")
 def board(
-    unit: options.Unit = options.UnitName.ATTENTION,
+    unit: options.LinkedUnit = options.LinkedUnitName.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.UnitPolicy = None,
     config_file: options.Config = None,
+    memory: options.Memory = None,
     as_json: options.Json = False,
 ) -> None:
     """Simulate a board with its serial line at a pseudo-terminal, until Ctrl-C."""
     from ..sim.board import BoardSimulator, BoardTerminal
 
-    config = unit_configuration(
-        preset.value, spmm=unit is options.UnitName.SPMM, policy=policy and policy.value, file=config_file
-    )
+    found = any_configuration(preset.value, unit=unit.value, policy=policy and policy.value, file=config_file)
+    config = linked_configuration(found, memory)
     with progress.steps() as steps:
         simulator = BoardSimulator(config, on_progress=steps.announce)
     with simulator, BoardTerminal(simulator) as terminal:

@@ -37,6 +37,10 @@ def compile_encoder(
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
     weight_bits: options.WeightBits = 8,
+    host_embeddings: Annotated[
+        bool,
+        typer.Option("--host-embeddings", help="The host sends the embeddings of the tokens; the memory holds none."),
+    ] = False,
     calibration: options.Calibration = None,
     as_json: options.Json = False,
 ) -> None:
@@ -50,6 +54,7 @@ def compile_encoder(
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
         weight_bits=weight_bits,
+        host_embeddings=host_embeddings,
     )
     counts = options.lengths_of(lengths)
     with progress.steps() as steps:

@@ -22,6 +22,14 @@ class UnitName(StrEnum):
     SPMM = "spmm"
 
 
+class LinkedUnitName(StrEnum):
+    """What a board holds."""
+
+    ATTENTION = "attention"
+    SPMM = "spmm"
+    COPROCESSOR = "coprocessor"
+
+
 class AnyUnitName(StrEnum):
     """What hardware is generated as Verilog."""
 
@@ -49,6 +57,9 @@ Model = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
 Unit = Annotated[UnitName, typer.Option("--unit", help="Attention core, or SpMM engine.")]
+LinkedUnit = Annotated[
+    LinkedUnitName, typer.Option("--unit", help="Attention core, SpMM engine, or the co-processor with its memory.")
+]
 AnyUnit = Annotated[
     AnyUnitName,
     typer.Option("--unit", help="A unit, or the co-processor of all units."),
@@ -92,6 +103,10 @@ WeightSparsity = Annotated[
 ]
 Lengths = Annotated[
     str, typer.Option("--lengths", help="Tokens of each text of a run, such as 25,25,9. They are not padded.")
+]
+Memory = Annotated[
+    int | None,
+    typer.Option("--memory", min=1, help="KiB of memory on the chip of a board, a multiple of 16 (co-processor)."),
 ]
 Cores = Annotated[
     int | None, typer.Option("--cores", min=1, max=8, help="Attention cores, in place of the preset's (co-processor).")

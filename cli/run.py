@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,8 +74,6 @@ def run(
     clock = report.timed()
     texts = list(zip(text, text_pair, strict=True)) if text_pair else text
     if unit is options.RunUnitName.COPROCESSOR:
-        if device is not None:
-            raise ConfigError("device", device, "boards run attention only, leave out --unit coprocessor")
         config = coprocessor_configuration(preset, policy, config_file, cores=cores)
         whole = whole_encoder(
             config,
@@ -83,8 +81,10 @@ def run(
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
             weight_bits=weight_bits,
+            host_embeddings=device is not None,
         )
-        _run_whole(model, texts, whole, backend, rho=rho, tau=tau, truncate=truncate, trace=trace, as_json=as_json)
+        settings = {"rho": rho, "tau": tau, "truncate": truncate, "trace": trace, "port": device, "baud": baud}
+        _run_whole(model, texts, whole, backend.value if device is None else "device", as_json=as_json, **settings)
         return
     pruned = None if weight_format is WeightFormat.DENSE else weight_format
     for name, value in (
@@ -122,21 +122,17 @@ def _run_whole(
     model: str,
     texts: "Sequence[Text]",
     whole: "WholeEncoder",
-    backend: BackendName,
+    backend: str,
     *,
-    rho: float,
-    tau: float,
-    truncate: bool,
     trace: Path | None,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     from ..runtime.whole_answers import answer_whole
 
     clock = report.timed()
     with progress.steps() as steps:
-        result = answer_whole(
-            model, texts, whole=whole, backend=backend, rho=rho, tau=tau, truncate=truncate, trace=trace, steps=steps
-        )
+        result = answer_whole(model, texts, whole=whole, backend=backend, trace=trace, steps=steps, **settings)
     if as_json:
         print_json(result.to_dict() | {"trace": None if trace is None else str(trace), "seconds": clock()})
     else:

@@ -24,8 +24,10 @@ from ..spec import (
     spmm_preset,
     vector_preset,
 )
+from ..spec.on_chip_config import DEFAULT_MEMORY_KIB, OnChipConfig
 
 if TYPE_CHECKING:
+    from ..hdl.link.linked_core import LinkedUnit
     from ..runtime.coprocessor import WholeEncoder
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "any_configuration",
     "configuration",
     "coprocessor_configuration",
+    "linked_configuration",
     "preset_list",
     "spmm_configuration",
     "unit_configuration",
@@ -78,6 +81,7 @@ def whole_encoder(
     weight_sparsity: float | None,
     weight_bits: int = 8,
     per_channel: bool = True,
+    host_embeddings: bool = False,
 ) -> "WholeEncoder":
     """How an encoder is put into integers.
 
@@ -99,6 +103,7 @@ def whole_encoder(
         packed=weights,
         per_channel=per_channel,
         weight_bits=weight_bits,
+        host_embeddings=host_embeddings,
     )
 
 
@@ -129,6 +134,23 @@ def any_configuration(preset_name: str, *, unit: str, policy: str | None = None,
         name = {"spmm": "SpMM engine", "vector": "vector unit"}[unit]
         raise ConfigError("policy", str(policy), f"only attention has policies, leave it out for the {name}")
     return spmm_configuration(preset_name, file) if unit == "spmm" else _changed(vector_preset(preset_name), file)
+
+
+def linked_configuration(config: AnyConfig, memory_kib: int | None) -> "LinkedUnit":
+    """The configuration of what a board holds: a co-processor has a memory.
+
+    Raises
+    ------
+    ConfigError
+        The size is illegal, there is a size without a co-processor, or boards do not hold this unit.
+    """
+    if isinstance(config, CoprocessorConfig):
+        return OnChipConfig(coprocessor=config, memory_kib=DEFAULT_MEMORY_KIB if memory_kib is None else memory_kib)
+    if memory_kib is not None:
+        raise ConfigError("memory", memory_kib, "only the co-processor has one, give --unit coprocessor")
+    if isinstance(config, VectorConfig):
+        raise ConfigError("unit", "vector", "boards hold attention, spmm or coprocessor")
+    return config
 
 
 def _changed(config: Config, file: Path | None) -> Config:

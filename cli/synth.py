@@ -14,7 +14,7 @@ from ..synth.tools import Source
 from . import options, progress
 from .frame import app, command, print_json
 from .report import bands
-from .settings import AnyConfig, any_configuration
+from .settings import AnyConfig, any_configuration, linked_configuration
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def synth(
     ] = None,
     board_name: Annotated[
         BoardName | None,
-        typer.Option("--board", help="Make the bitstream of a board: attention or spmm behind a serial link."),
+        typer.Option("--board", help="Make the bitstream of a board: attention, spmm or coprocessor behind a link."),
     ] = None,
     clock: Annotated[
         float | None, typer.Option("--clock", help="MHz of the core on a board; the board's default unless given.")
@@ -64,6 +64,7 @@ def synth(
     baud: Annotated[
         int | None, typer.Option("--baud", min=1, help=f"Bits per second on a board's serial line ({DEFAULT_BAUD}).")
     ] = None,
+    memory: options.Memory = None,
     slow: Annotated[bool, typer.Option("--allow-slow", help="Succeed even if the clock is not reached.")] = False,
     speed: Annotated[int | None, typer.Option("--speed", help="Speed grade; the slowest unless given.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs of nextpnr, seeds 1 to N.")] = 1,
@@ -100,8 +101,9 @@ def synth(
     from ..synth.measurement import WHOLE_UNITS
 
     config = _configuration(unit, preset.value, policy, config_file)
-    of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None}
+    of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None, "memory": memory}
     target = _target(board_name, device_name, of_boards=of_boards, speed=speed)
+    linked = linked_configuration(config, memory) if isinstance(target, Board) else None
     folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{target.name}"
     check_writable(folder / "report.html")
     with progress.steps() as steps:
@@ -111,10 +113,11 @@ def synth(
         estimated = config if unit in WHOLE_UNITS and isinstance(config, AttentionConfig | SpmmConfig) else None
         if estimated is not None:
             common |= dict(zip(("speedup_75", "speedup_source"), speedup(estimated, PRUNED), strict=True))
-        if isinstance(target, Board):
+        if isinstance(target, Board) and linked is not None:
             common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
-            measured = flow.build(config, board=target, **common)
+            measured = flow.build(linked, board=target, **common)
         else:
+            assert isinstance(target, Device)
             measured = flow.measure(config, device=target, speed=speed, **common)
         chip = target if isinstance(target, Device) else device(target.device)
         expected = sizes.compared(estimated, chip.fabric, measured.unit_counts) if estimated is not None else {}

@@ -46,8 +46,9 @@ def show(
         console.print(f"with all weights: {more:,} cycles; speedup by pruning ({result.weights}): {more / cycles:.2f}")
     if result.bit_exact is not None:
         exact = all(each.bit_exact for each in results)
+        what = "the results" if result.backend == "device" else "the memory"
         console.print()
-        console.print(f"bit-exact with golden: {'yes' if exact else 'NO'} (every byte of the memory compared)")
+        console.print(f"bit-exact with golden: {'yes' if exact else 'NO'} (every byte of {what} compared)")
     if picture is not None:
         say(f"picture of the units' work: {picture}")
     console.print(f"{seconds:.1f} s")
@@ -69,8 +70,9 @@ def show_program(console: Console, program: "ProgramReport") -> None:
     for name, unit in program.units.items():
         table.add_row(name, str(unit.instructions), f"{unit.busy:,}", f"{unit.waiting:,}", f"{unit.starved:,}")
     console.print(table)
-    console.print("cycles of each part (parts overlap):")
-    console.print("  " + ", ".join(f"{name} {cycles:,}" for name, cycles in program.layers.items()))
+    if program.layers:
+        console.print("cycles of each part (parts overlap):")
+        console.print("  " + ", ".join(f"{name} {cycles:,}" for name, cycles in program.layers.items()))
 
 
 def _columns(result: "WholeAnswers") -> list[str]:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from ..spec.errors import InputError
 from ..spec.image import Image
 from ..spec.memory import REGION_ALIGNMENT, memory_map
-from ..spec.program import FaultCode, Opcode, Region
+from ..spec.program import WORD_BYTES, FaultCode, Opcode, Region
 from ..spec.registers import REGISTERS, Access
 from .port import DeviceError
 from .registers import Registers, RegisterTransport
@@ -92,6 +94,13 @@ class FaultError(DeviceError):
         self.fault = fault
 
 
+def _common(first: bytes, second: bytes) -> int:
+    """Bytes of the whole words with which both begin."""
+    size = min(len(first), len(second))
+    differ = np.frombuffer(first, np.uint8, size) != np.frombuffer(second, np.uint8, size)
+    return (int(differ.argmax()) if differ.any() else size) // WORD_BYTES * WORD_BYTES
+
+
 class CoprocessorDriver:
     """Runs a compiled encoder on a co-processor.
 
@@ -124,12 +133,15 @@ class CoprocessorDriver:
         if base + size > 1 << ADDRESS_BITS:
             raise InputError(f"the memory must end below {1 << ADDRESS_BITS:#x}, not at {base + size:#x}")
         self.registers = Registers(registers)
-        self._memory, self._base, self._size, self._clock = memory, base, size, clock
+        self.memory, self._base, self._size, self._clock = memory, base, size, clock
         self._image: Image | None = None
         self._places: dict[Region, int] = {}
+        self._data = b""  # what the region CONSTANTS holds
 
     def load(self, content: bytes) -> None:
         """Load the image of an encoder. It stays until another one is loaded.
+
+        Bytes with which the image before began as well are not sent again: no program changes them.
 
         Parameters
         ----------
@@ -150,8 +162,11 @@ class CoprocessorDriver:
         self.registers.greet_hash(image.hash)
         if not self.registers.fields("STATUS")["idle"]:
             raise DeviceError("the co-processor is busy: wait for its program, or abort it")
-        self._image, self._places = None, places.bases
-        self._memory.write(places.bases[Region.CONSTANTS], image.data)
+        same = _common(self._data, image.data)
+        self._image, self._places, self._data = None, places.bases, b""
+        if same < len(image.data):
+            self.memory.write(places.bases[Region.CONSTANTS] + same, image.data[same:])
+        self._data = image.data
         for region in Region:
             self.registers.write(f"{region.name}_BASE", places.bases[region])
             self.registers.write(f"{region.name}_SIZE", places.sizes[region])
@@ -181,10 +196,10 @@ class CoprocessorDriver:
         image = self._loaded()
         if len(data) != image.sizes[Region.INPUT]:
             raise InputError(f"the input must have {image.sizes[Region.INPUT]} bytes, not {len(data)}")
-        self._memory.write(self._places[Region.INPUT], data)
+        self.memory.write(self._places[Region.INPUT], data)
         self.start()
         self.wait(seconds=seconds)
-        return self._memory.read(self._places[Region.OUTPUT], image.sizes[Region.OUTPUT])
+        return self.memory.read(self._places[Region.OUTPUT], image.sizes[Region.OUTPUT])
 
     def start(self) -> None:
         """Start the program.

@@ -3,10 +3,8 @@
 import time
 from contextlib import AbstractContextManager
 
-from ..spec.attention_config import AttentionConfig
-from ..spec.link import IDENTITY_BYTES, IDENTITY_PORT, VERSION, Operation, identity, kind
-from ..spec.presets import POLICIES, PRESETS, SPMM_PRESETS, preset
-from ..spec.spmm_config import SpmmConfig
+from ..spec.link import IDENTITY_BYTES, IDENTITY_PORT, VERSION, LinkedConfig, Operation, identity, kind
+from ..spec.presets import COPROCESSOR_PRESETS, POLICIES, PRESETS, SPMM_PRESETS, coprocessor_preset, preset
 from .frames import Reply, ReplyReader, request
 from .port import DeviceError, Port
 
@@ -25,7 +23,7 @@ NOISY = 1.0
 """Seconds to wait for this silence before the line is used without it."""
 LONGEST_PAYLOAD = 4095
 """Bytes of the longest payload of any link."""
-UNITS = {0: "the attention core", 1: "the SpMM engine"}
+UNITS = {0: "the attention core", 1: "the SpMM engine", 2: "the co-processor"}
 """Units by their number in an identity."""
 
 
@@ -55,7 +53,7 @@ class Link(AbstractContextManager["Link"]):
         """Close the port."""
         self._port.close()
 
-    def greet(self, config: AttentionConfig | SpmmConfig) -> None:
+    def greet(self, config: LinkedConfig) -> None:
         """Check that the board holds this configuration, and reset it.
 
         Raises
@@ -139,13 +137,20 @@ def _known(payload_bytes: int) -> dict[bytes, str]:
         for name in PRESETS
         for policy in POLICIES
     }
+    found |= {
+        identity(
+            coprocessor_preset(name, policy=policy), payload_bytes=payload_bytes
+        ): f"--unit coprocessor --preset {name} --policy {policy}"
+        for name in COPROCESSOR_PRESETS
+        for policy in POLICIES
+    }
     return found | {
         identity(config, payload_bytes=payload_bytes): f"--unit spmm --preset {name}"
         for name, config in SPMM_PRESETS.items()
     }
 
 
-def _difference(found: bytes, config: AttentionConfig | SpmmConfig, payload_bytes: int) -> str:
+def _difference(found: bytes, config: LinkedConfig, payload_bytes: int) -> str:
     """What the board holds instead of this configuration, and what to do."""
     wanted = identity(config, payload_bytes=payload_bytes)[1]
     if found[1] != wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..model.compiler import Constants, EncoderProgram, encoder_constants, encoder_program, listing
+from ..model.compiler import Constants, EncoderProgram, encoder_constants, encoder_program, listing, padded_rows
 from ..model.load import Model, calibration_sentences
 from ..model.ranges import Method
 from ..model.sentence import pools_sums
@@ -17,14 +17,17 @@ from ..spec.errors import InputError
 from ..spec.files import check_writable, write_whole
 from ..spec.hazards import check_order
 from ..spec.image import Image
+from ..spec.memory import row_bytes
 from ..spec.program import Region
 from .coprocessor import Coprocessor, WholeEncoder, output_scales
 from .report import Report
 from .steps import Steps
 
-__all__ = ["CompileReport", "compile_model", "constants_of", "program_of"]
+__all__ = ["CompileReport", "compile_model", "constants_of", "image_of", "program_of"]
 
 FILES = ("image.bin", "listing.txt", "encoder.json")
+EMBEDDINGS = "embeddings.bin"
+"""File of the embeddings, if the host sends their rows."""
 VERSION = 2
 """Of the layout of encoder.json."""
 
@@ -62,7 +65,9 @@ def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int | 
     """Constants of an encoder, for programs of all lengths; see
     :func:`~thresher.model.compiler.constants.encoder_constants`."""
     golden = coprocessor.integer.golden
-    return encoder_constants(whole.config, golden, weight_format=whole.stored_format, group=group)
+    return encoder_constants(
+        whole.config, golden, weight_format=whole.stored_format, group=group, host_embeddings=whole.host_embeddings
+    )
 
 
 def program_of(
@@ -95,6 +100,16 @@ def program_of(
     return program
 
 
+def image_of(constants: Constants, program: EncoderProgram) -> Image:
+    """What a driver loads into the memory."""
+    return Image.join(
+        config_hash=program.config.hash(),
+        constants=constants.data.tobytes(),
+        program=program.data,
+        sizes={region: space.size for region, space in program.spaces.items()},
+    )
+
+
 def compile_model(
     model: Model,
     folder: Path,
@@ -115,7 +130,7 @@ def compile_model(
     ----------
     model : Model
     folder : Path
-        Gets :data:`FILES`, all or none. It is made if necessary.
+        Gets :data:`FILES`, and :data:`EMBEDDINGS` if the host sends them; all or none. It is made if necessary.
     whole : WholeEncoder
         How the encoder is put into integers, and the hardware.
     lengths : sequence of int
@@ -139,7 +154,8 @@ def compile_model(
     longest = model.config.max_length
     if lengths and max(lengths) > longest:
         raise InputError(f"texts must have at most {longest} tokens for this model, not {max(lengths)}")
-    paths = {name: folder / name for name in FILES}
+    names = (*FILES, EMBEDDINGS) if whole.host_embeddings else FILES
+    paths = {name: folder / name for name in names}
     check_writable(*paths.values())
     steps.tell("quantising")
     sentences = calibration_sentences(calibration)
@@ -147,16 +163,13 @@ def compile_model(
     steps.tell("compiling")
     constants = constants_of(whole, coprocessor, group=group)
     program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)
-    image = Image.join(
-        config_hash=whole.config.hash(),
-        constants=constants.data.tobytes(),
-        program=program.data,
-        sizes={region: space.size for region, space in program.spaces.items()},
-    )
+    image = image_of(constants, program)
     contents = {
         "image.bin": image.encode(),
         "listing.txt": listing(program, constants).encode(),
     }
+    if whole.host_embeddings:
+        contents[EMBEDDINGS] = b"".join(padded_rows(table).tobytes() for table in program.tables)
     regions = {region.name: size for region, size in sorted(image.sizes.items())}
     description = {
         "version": VERSION,
@@ -170,6 +183,7 @@ def compile_model(
         "tau": tau,
         "regions": regions,
         "input": _names(program, Region.INPUT),
+        "embeddings": _tables(program),
         "output": _output(model, coprocessor, program),
         "tags": list(program.tags),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
@@ -193,6 +207,16 @@ def _names(program: EncoderProgram, region: Region) -> list[dict[str, Any]]:
     """What lies in a region: names, offsets and sizes in bytes."""
     base = region << 30
     return [{"name": name, "offset": start - base, "bytes": size} for name, start, size in program.spaces[region].names]
+
+
+def _tables(program: EncoderProgram) -> list[dict[str, Any]]:
+    """The tables in :data:`EMBEDDINGS`: names, offsets in bytes, rows, and bytes of a row."""
+    tables, offset = [], 0
+    for name, table in zip(("words", "places"), program.tables, strict=False):
+        rows, size = len(table), row_bytes(table.shape[1])
+        tables.append({"name": name, "offset": offset, "rows": rows, "row_bytes": size})
+        offset += rows * size
+    return tables
 
 
 def _output(model: Model, coprocessor: Coprocessor, program: EncoderProgram) -> dict[str, Any]:

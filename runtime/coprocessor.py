@@ -64,6 +64,8 @@ class WholeEncoder:
         File of packed weights, in place of pruning.
     per_channel, weight_bits : bool, int
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
+    host_embeddings : bool
+        See :func:`~thresher.model.compiler.constants.encoder_constants`.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class WholeEncoder:
     packed: Path | None = None
     per_channel: bool = True
     weight_bits: int = INT8_BITS
+    host_embeddings: bool = False
 
     def __post_init__(self):
         check_one_of("weight_bits", self.weight_bits, WEIGHT_BITS)

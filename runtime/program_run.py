@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from ..golden.encoder import Text
 from ..golden.machine import Machine
 from ..golden.memory import Memory
+from ..host.coprocessor import CoprocessorDriver
 from ..model.compiler import Constants, EncoderProgram
 from ..sim.coprocessor import CoprocessorRun, CoprocessorSimulator
 from ..sim.verilator import OnCycle
 from ..spec.errors import SimulationError
-from ..spec.program import UNITS, FaultCode, Opcode, Region
+from ..spec.program import UNITS, WORD_BYTES, FaultCode, Opcode, Region
+from .compile import image_of
 from .report import Report
 
-__all__ = ["Interval", "ProgramReport", "ProgramRun", "UnitCycles", "regions_of", "run_program"]
+__all__ = ["Interval", "ProgramReport", "ProgramRun", "UnitCycles", "regions_of", "run_on_board", "run_program"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ class ProgramReport(Report):
     units : dict
         Cycles of each unit.
     layers : dict
-        Cycles of each part of the encoder, from its first instruction to its last; parts overlap.
+        Cycles of each part of the encoder, from its first instruction to its last; parts overlap. Boards do not know
+        them.
     bytes_read, bytes_written : int
     """
 
@@ -100,7 +103,7 @@ class ProgramRun:
     intervals : tuple of Interval
         Of every instruction on the hardware.
     bit_exact : bool or None
-        Whether golden model and hardware leave the same bytes in every region.
+        Whether golden model and hardware leave the same bytes in every region, or on a board in the region OUTPUT.
     """
 
     outputs: NDArray[np.integer]
@@ -142,9 +145,7 @@ def run_program(
         The texts do not fit the program.
     """
     regions = regions_of(constants, program, texts)
-    golden = Memory(regions={region: data.copy() for region, data in regions.items()})
-    outcome = Machine(program.config, golden).run(program.data)
-    assert outcome.fault is None, outcome.fault
+    golden = _golden_memory(program, regions)
     outputs = program.output(golden).T
     if simulator is None:
         return ProgramRun(outputs=outputs, hardware=None, intervals=(), bit_exact=None)
@@ -157,6 +158,38 @@ def run_program(
         intervals=_intervals(program, run),
         bit_exact=all(np.array_equal(run.regions[region], golden.regions[region]) for region in Region),
     )
+
+
+def run_on_board(
+    constants: Constants, program: EncoderProgram, texts: Sequence[Text], driver: CoprocessorDriver
+) -> ProgramRun:
+    """Run a program on a board, and compare its results with those of the golden model.
+
+    Raises
+    ------
+    DeviceError
+        The board does not answer, or stops.
+    InputError
+        The board's memory is too small, or the texts do not fit the program.
+    """
+    regions = regions_of(constants, program, texts)
+    golden = _golden_memory(program, regions)
+    driver.load(image_of(constants, program).encode())
+    output = np.frombuffer(driver.run(regions[Region.INPUT].tobytes()), np.uint8)
+    return ProgramRun(
+        outputs=program.output(Memory(regions={**regions, Region.OUTPUT: output})).T,
+        hardware=_board_report(program, driver.counters()),
+        intervals=(),
+        bit_exact=np.array_equal(output, golden.regions[Region.OUTPUT]),
+    )
+
+
+def _golden_memory(program: EncoderProgram, regions: dict[Region, NDArray[np.uint8]]) -> Memory:
+    """The memory after a run on the golden model."""
+    memory = Memory(regions={region: data.copy() for region, data in regions.items()})
+    outcome = Machine(program.config, memory).run(program.data)
+    assert outcome.fault is None, outcome.fault
+    return memory
 
 
 def fault_text(program: EncoderProgram, run: CoprocessorRun) -> str:
@@ -200,4 +233,22 @@ def _report(program: EncoderProgram, run: CoprocessorRun) -> ProgramReport:
         },
         bytes_read=run.bytes_read,
         bytes_written=run.bytes_written,
+    )
+
+
+def _board_report(program: EncoderProgram, counters: dict[str, int]) -> ProgramReport:
+    def unit_cycles(unit: str) -> UnitCycles:
+        names = {"busy": "BUSY", "waiting": "WAITING", "starved": "STARVED", "instructions": "COMPLETED"}
+        return UnitCycles(**{field: counters[f"{unit}_{name}"] for field, name in names.items()})
+
+    return ProgramReport(
+        lengths=program.lengths,
+        instructions=len(program.instructions),
+        cycles=counters["CYCLES"],
+        multipliers=program.config.spmm.multipliers,
+        weight_macs=program.weight_macs,
+        units={unit.name.lower(): unit_cycles(unit.name) for unit in UNITS},
+        layers={},
+        bytes_read=counters["WORDS_READ"] * WORD_BYTES,
+        bytes_written=counters["WORDS_WRITTEN"] * WORD_BYTES,
     )

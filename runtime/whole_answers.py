@@ -1,13 +1,16 @@
 """Texts through a whole encoder in integers, on the golden model or on simulated hardware."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..host.on_chip import CoprocessorDevice
+from ..model.compiler import Constants, EncoderProgram
 from ..model.encoder import float_attention
 from ..model.load import Model, as_batch, as_types, load_model
 from ..model.score import ScoreActivation
@@ -16,12 +19,14 @@ from ..model.tokenizer import Text, Tokens
 from ..model.weights import Float32
 from ..sim.coprocessor import CoprocessorSimulator
 from ..spec.coprocessor_config import CoprocessorConfig
-from ..spec.errors import ConfigError
+from ..spec.errors import ConfigError, InputError
+from ..spec.link import DEFAULT_BAUD
+from ..spec.memory import memory_map
 from .attention import check_fits, check_setting
 from .classify import answer_of, calibration_for
-from .compile import constants_of, program_of
+from .compile import constants_of, image_of, program_of
 from .coprocessor import Coprocessor, WholeEncoder, output_scales
-from .program_run import ProgramReport, ProgramRun, run_program
+from .program_run import ProgramReport, ProgramRun, run_on_board, run_program
 from .report import Report
 from .steps import Steps
 from .texts import encode_texts
@@ -72,7 +77,7 @@ class WholeAnswers(Report):
 
     Attributes
     ----------
-    backend : "golden" or "rtl"
+    backend : "golden", "rtl" or "device"
     weights : str or None
         How the weights are pruned.
     weight_bits : int
@@ -82,7 +87,8 @@ class WholeAnswers(Report):
     programs : tuple of ProgramReport
         Runs of the hardware. Each takes as many texts as fit.
     bit_exact : bool or None
-        Whether hardware and golden model leave the same memory; ``None`` if only the golden model ran.
+        Whether hardware and golden model leave the same memory, on a board the same results; ``None`` if only the
+        golden model ran.
     runs : tuple of ProgramRun
     """
 
@@ -102,17 +108,25 @@ class WholeAnswers(Report):
     runs: tuple[ProgramRun, ...]
 
 
-def packed_runs(config: CoprocessorConfig, lengths: Sequence[int]) -> list[list[int]]:
-    """Numbers of the texts of each run, in their order: as many as fit into a run."""
+def packed_runs(
+    config: CoprocessorConfig, lengths: Sequence[int], fits: Callable[[list[int]], bool] = lambda lengths: True
+) -> list[list[int]]:
+    """Numbers of the texts of each run, in their order: as many as fit into a run.
+
+    Parameters
+    ----------
+    fits : function, optional
+        Whether texts of these lengths fit into the memory.
+    """
     most = min(config.spmm.max_tokens, config.vector.max_tokens)
     runs: list[list[int]] = []
-    room = 0
+    members: list[int] = []
     for number, length in enumerate(lengths):
-        if length > room:
+        members.append(length)
+        if not runs or sum(members) > most or (len(members) > 1 and not fits(members)):
             runs.append([])
-            room = most
+            members = [length]
         runs[-1].append(number)
-        room -= length
     return runs
 
 
@@ -126,23 +140,28 @@ def answer_whole(
     tau: float = 0.0,
     truncate: bool = False,
     trace: Path | None = None,
+    port: str | None = None,
+    baud: int = DEFAULT_BAUD,
     steps: Steps | None = None,
 ) -> WholeAnswers:
     """Answers to texts or pairs, several texts in one run.
 
     Parameters
     ----------
-    backend : "golden" or "rtl"
+    backend : "golden", "rtl" or "device"
     truncate : bool
         Truncate texts that are too long instead of raising an error.
     trace : Path, optional
         Waveforms of the simulated hardware.
+    port, baud
+        Serial port of the board, for "device".
 
     Raises
     ------
     ThresherError
-        Model, text, setting, hardware or tools are at fault; the message says what to do.
+        Model, text, setting, hardware, board or tools are at fault; the message says what to do.
     """
+    assert (backend == "device") == (port is not None)
     steps = steps or Steps()
     if trace is not None and backend != "rtl":
         raise ConfigError("trace", str(trace), "needs --backend rtl")
@@ -157,22 +176,29 @@ def answer_whole(
     check_setting(model.config, attention, coprocessor.integer.attention, rho=rho, tau=tau)
     steps.tell("compiling the program")
     constants = constants_of(whole, coprocessor)
-    groups = packed_runs(whole.config, [len(each) for each in tokens])
+    compiled = partial(program_of, model, coprocessor, constants, whole.config, rho=rho, tau=tau)
+    lengths = [len(each) for each in tokens]
     outputs: list[Float32] = []
     runs: list[ProgramRun] = []
     with contextlib.ExitStack() as stack:
-        simulator = None
+        simulator = device = None
+        if port is not None:
+            device = stack.enter_context(CoprocessorDevice.open(whole.config, port, baud=baud))
+            groups = _runs_on_board(whole.config, constants, compiled, lengths, device.memory_bytes)
+        else:
+            groups = packed_runs(whole.config, lengths)
         if backend == "rtl":
             simulator = CoprocessorSimulator(whole.config, trace=trace, on_progress=steps.announce)
             stack.enter_context(simulator)
         steps.tell("running")
         for group in groups:
             members = [tokens[number] for number in group]
-            program = program_of(
-                model, coprocessor, constants, whole.config, [len(each) for each in members], rho=rho, tau=tau
-            )
+            program = compiled([len(each) for each in members])
             inputs = [_golden_text(model, coprocessor, each) for each in members]
-            run = run_program(constants, program, inputs, simulator)
+            if device is not None:
+                run = run_on_board(constants, program, inputs, device.driver)
+            else:
+                run = run_program(constants, program, inputs, simulator)
             runs.append(run)
             outputs += real_outputs(model, coprocessor, run.outputs, [len(each) for each in members])
             steps.count(len(outputs), len(texts))
@@ -191,6 +217,32 @@ def answer_whole(
         bit_exact=None if backend == "golden" else all(exact),
         runs=tuple(runs),
     )
+
+
+def _runs_on_board(
+    config: CoprocessorConfig,
+    constants: Constants,
+    compiled: Callable[[list[int]], EncoderProgram],
+    lengths: list[int],
+    memory_bytes: int,
+) -> list[list[int]]:
+    """Runs that fit into the memory of a board.
+
+    Raises
+    ------
+    InputError
+        A text is too long for it.
+    """
+
+    def needed(members: list[int]) -> int:
+        return memory_map(image_of(constants, compiled(members)).sizes, program_bytes=0).size
+
+    if lengths and (most := needed([max(lengths)])) > memory_bytes:
+        raise InputError(
+            f"a text of {max(lengths)} tokens needs {most} bytes of memory, the board has {memory_bytes}: prune more "
+            "weights, or give shorter texts"
+        )
+    return packed_runs(config, lengths, lambda members: needed(members) <= memory_bytes)
 
 
 def _golden_text(model: Model, coprocessor: Coprocessor, tokens: Tokens):

@@ -13,11 +13,9 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..hdl.link.linked_core import linked_core
+from ..hdl.link.linked_core import LinkedUnit, linked_core
 from ..hdl.link.uart import Receiver, Transmitter
-from ..spec.attention_config import AttentionConfig
 from ..spec.link import LinkConfig
-from ..spec.spmm_config import SpmmConfig
 from .build import Design, Progress
 from .verilator import VerilatorSimulator
 
@@ -37,7 +35,7 @@ class OnLine(wiring.Component):
 
     Parameters
     ----------
-    config : AttentionConfig or SpmmConfig
+    config : AttentionConfig, SpmmConfig or OnChipConfig
     link : LinkConfig
 
     Members
@@ -50,7 +48,7 @@ class OnLine(wiring.Component):
 
     SIGNATURE = wiring.Signature({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
-    def __init__(self, config: AttentionConfig | SpmmConfig, link: LinkConfig):
+    def __init__(self, config: LinkedUnit, link: LinkConfig):
         self._config, self._link = config, link
         super().__init__(self.SIGNATURE)
 
@@ -73,7 +71,7 @@ class BoardSimulator(AbstractContextManager["BoardSimulator"]):
 
     Parameters
     ----------
-    config : AttentionConfig or SpmmConfig
+    config : AttentionConfig, SpmmConfig or OnChipConfig
     link : LinkConfig
     on_progress : function of a line of text, optional
         Called before a step that takes seconds.
@@ -88,7 +86,7 @@ class BoardSimulator(AbstractContextManager["BoardSimulator"]):
 
     def __init__(
         self,
-        config: AttentionConfig | SpmmConfig,
+        config: LinkedUnit,
         *,
         link: LinkConfig = SIMULATED_LINK,
         on_progress: Progress | None = None,

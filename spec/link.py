@@ -28,6 +28,7 @@ from enum import IntEnum
 
 from .attention_config import AttentionConfig
 from .base import Configuration, check_one_of, check_range, powers_of_two
+from .coprocessor_config import CoprocessorConfig
 from .errors import ConfigError
 from .formats import ceil_div
 from .spmm_config import SpmmConfig
@@ -45,8 +46,10 @@ __all__ = [
     "PORT_BITS",
     "SYNC_REPLY",
     "SYNC_REQUEST",
+    "UNIT_NUMBERS",
     "VERSION",
     "LinkConfig",
+    "LinkedConfig",
     "Operation",
     "beat_bytes",
     "clocks_per_bit",
@@ -57,6 +60,11 @@ __all__ = [
 
 VERSION = 1
 """Version of this protocol."""
+
+LinkedConfig = AttentionConfig | SpmmConfig | CoprocessorConfig
+"""Configuration of what a link leads to."""
+UNIT_NUMBERS = {AttentionConfig: 0, SpmmConfig: 1, CoprocessorConfig: 2}
+"""Number of each unit in an identity."""
 
 SYNC_REQUEST = b"\xa5\x5a"
 SYNC_REPLY = b"\xa5\xc3"
@@ -110,23 +118,22 @@ def beat_bytes(width: int) -> int:
     return ceil_div(width, 8)
 
 
-def identity(config: AttentionConfig | SpmmConfig, *, payload_bytes: int) -> bytes:
+def identity(config: LinkedConfig, *, payload_bytes: int) -> bytes:
     """Bytes that identify the hardware of a configuration.
 
     Parameters
     ----------
-    config : AttentionConfig or SpmmConfig
+    config : AttentionConfig, SpmmConfig or CoprocessorConfig
     payload_bytes : int
         That of :class:`LinkConfig`.
 
     Returns
     -------
     bytes
-        :data:`VERSION` (1 byte), the unit (1 byte; 0: attention core, 1: SpMM engine), ``payload_bytes`` (2 bytes), and
-        the first 12 bytes of the configuration's hash.
+        :data:`VERSION` (1 byte), the unit (1 byte; 0: attention core, 1: SpMM engine, 2: co-processor),
+        ``payload_bytes`` (2 bytes), and the first 12 bytes of the configuration's hash.
     """
-    unit = 0 if isinstance(config, AttentionConfig) else 1
-    head = bytes([VERSION, unit]) + payload_bytes.to_bytes(COUNT_BYTES, "little")
+    head = bytes([VERSION, UNIT_NUMBERS[type(config)]]) + payload_bytes.to_bytes(COUNT_BYTES, "little")
     return head + bytes.fromhex(config.hash())[: IDENTITY_BYTES - len(head)]
 
 

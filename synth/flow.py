@@ -9,17 +9,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..hdl.emit import emit
-from ..spec.attention_config import AttentionConfig
+from ..hdl.link.linked_core import LinkedUnit
 from ..spec.errors import ConfigError
 from ..spec.files import OutputError, make_folder
 from ..spec.link import DEFAULT_BAUD
-from ..spec.spmm_config import SpmmConfig
 from ..spec.verilog_names import UnitConfig
 from .boards import Board
 from .boards.design import design
 from .devices import Device, Family
 from .devices import device as device_of
-from .measurement import CORE, WHOLE_UNITS, Fit, Measurement, OnBoard
+from .measurement import BOARD_UNITS, CORE, Fit, Measurement, OnBoard
 from .netlist import Resources, blocks, read_cells, scopes_of, total
 from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told
 from .timing import Route, read_report
@@ -98,7 +97,7 @@ def measure(
 
 
 def build(
-    config: UnitConfig,
+    config: LinkedUnit,
     *,
     preset: str,
     unit: str,
@@ -137,8 +136,8 @@ def build(
     OutputError, SynthesisError
         As :func:`measure`.
     """
-    if unit not in WHOLE_UNITS or not isinstance(config, AttentionConfig | SpmmConfig):
-        raise ConfigError("unit", unit, "boards hold one of " + ", ".join(WHOLE_UNITS))
+    if unit not in BOARD_UNITS:
+        raise ConfigError("unit", unit, "boards hold one of " + ", ".join(BOARD_UNITS))
     device = device_of(board.device)
     packer = find(PACKERS[device.family], source) if place else None
     yosys, placer = _tools(device, source, place=place)

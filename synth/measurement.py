@@ -9,10 +9,12 @@ from typing import Any
 from .netlist import Block, Resources, total
 from .timing import Route, Segment, by_block
 
-__all__ = ["CORE", "WHOLE_UNITS", "Fit", "Measurement", "OnBoard"]
+__all__ = ["BOARD_UNITS", "CORE", "WHOLE_UNITS", "Fit", "Measurement", "OnBoard"]
 
 WHOLE_UNITS = ("attention", "spmm")
-"""Units that boards hold and that have operations per second."""
+"""Units that have operations per second."""
+BOARD_UNITS = (*WHOLE_UNITS, "coprocessor")
+"""Units that boards hold."""
 CORE = "linked.core"
 """Path of the core in the hierarchy of a board."""
 

@@ -7,16 +7,19 @@ from amaranth.lib.wiring import In, Out, connect
 from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError
 from ...spec.link import LinkConfig, beat_bytes, identity
+from ...spec.on_chip_config import OnChipConfig
 from ...spec.spmm_config import SpmmConfig
 from ..attention.core import AttentionCore
-from ..attention.head_streams import attention_signature
+from ..bus.on_chip import OnChipCoprocessor
 from ..emit import interface
 from ..spmm.engine import Spmm
-from ..spmm.product_streams import spmm_signature
 from .ports import ReadPorts, WritePorts, served
 from .server import Server
 
-__all__ = ["LinkedCore", "linked_core"]
+__all__ = ["LinkedCore", "LinkedUnit", "linked_core"]
+
+LinkedUnit = AttentionConfig | SpmmConfig | OnChipConfig
+"""Configuration of a core that can be behind a link."""
 
 
 class LinkedCore(wiring.Component):
@@ -77,19 +80,28 @@ class LinkedCore(wiring.Component):
         return m
 
 
-def linked_core(config: AttentionConfig | SpmmConfig, link: LinkConfig) -> LinkedCore:
-    """The attention core or the SpMM engine of a configuration, behind a link.
+def linked_core(config: LinkedUnit, link: LinkConfig) -> LinkedCore:
+    """The attention core, the SpMM engine or the co-processor of a configuration, behind a link.
 
     Raises
     ------
     ConfigError
         A beat of the core does not fit into a payload.
     """
-    attention = isinstance(config, AttentionConfig)
-    signature = attention_signature(config) if attention else spmm_signature(config)
-    streams, _ = interface(signature.create(path=()))
+    core = _core(config)
+    streams, _ = interface(core)
     longest = max(beat_bytes(port.width) for port in streams.values())
     if longest >= link.payload_bytes:
         raise ConfigError("payload_bytes", link.payload_bytes, f"must be more than the {longest} bytes of a beat")
-    core = AttentionCore(config) if attention else Spmm(config)
-    return LinkedCore(core, link, identity=identity(config, payload_bytes=link.payload_bytes))
+    named = config.coprocessor if isinstance(config, OnChipConfig) else config
+    return LinkedCore(core, link, identity=identity(named, payload_bytes=link.payload_bytes))
+
+
+def _core(config: LinkedUnit) -> wiring.Component:
+    match config:
+        case AttentionConfig():
+            return AttentionCore(config)
+        case SpmmConfig():
+            return Spmm(config)
+        case OnChipConfig():
+            return OnChipCoprocessor(config)

@@ -26,7 +26,7 @@ from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ...spec.weight_words import WEIGHT_BITS, stored_word_shape
 from .builder import Space
 
-__all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "encoder_constants"]
+__all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "RowsPlace", "encoder_constants", "padded_rows"]
 
 Bytes = NDArray[np.uint8]
 
@@ -109,8 +109,8 @@ class Constants:
         Heads of a layer.
     group : int
         Heads of a group.
-    words, places : RowsPlace
-        The embeddings.
+    words, places : RowsPlace or (rows, E) int8
+        The embeddings: where they lie, or the tables themselves if the host sends the rows of each token.
     embedding_norm, projection, layers, classifier
         As in :class:`~thresher.golden.encoder.Encoder`.
     """
@@ -120,12 +120,17 @@ class Constants:
     head_dim: int
     heads: int
     group: int
-    words: RowsPlace
-    places: RowsPlace
+    words: RowsPlace | Int8
+    places: RowsPlace | Int8
     embedding_norm: NormPlace
     projection: ProductPlace | None
     layers: tuple[LayerPlaces, ...]
     classifier: tuple[ProductPlace, ...]
+
+
+def padded_rows(x: Int8) -> Bytes:
+    """Rows one after another, each filled with zeros up to a whole word."""
+    return np.pad(x, ((0, 0), (0, row_bytes(x.shape[1]) - x.shape[1]))).view(np.uint8).ravel()
 
 
 class _Writer:
@@ -145,8 +150,7 @@ class _Writer:
         return self.space.allocate(name, len(data))
 
     def rows(self, name: str, x: Int8) -> RowsPlace:
-        place = self.add(name, np.pad(x, ((0, 0), (0, row_bytes(x.shape[1]) - x.shape[1]))).view(np.uint8).ravel())
-        return RowsPlace(address=place, rows=len(x))
+        return RowsPlace(address=self.add(name, padded_rows(x)), rows=len(x))
 
     def norm(self, name: str, norm: LayerNorm) -> NormPlace:
         parameters = np.zeros(norm.channels, PARAMETERS)
@@ -256,7 +260,12 @@ def _with_columns(product: Product, heads: int) -> Product:
 
 
 def encoder_constants(
-    config: CoprocessorConfig, encoder: Encoder, *, weight_format: WeightFormat | None = None, group: int | None = None
+    config: CoprocessorConfig,
+    encoder: Encoder,
+    *,
+    weight_format: WeightFormat | None = None,
+    group: int | None = None,
+    host_embeddings: bool = False,
 ) -> Constants:
     """Put an encoder into memory.
 
@@ -269,6 +278,8 @@ def encoder_constants(
     group : int, optional
         Heads whose K and V are one product, by default a third of the heads. Each product reads X again, but the
         heads of a group run during the products of the next one.
+    host_embeddings : bool
+        The embeddings are not in the memory: the host sends the rows of each token in the region INPUT.
 
     Raises
     ------
@@ -285,7 +296,9 @@ def encoder_constants(
     _check_fits(config, encoder, hidden, group)
     rows = _head_rows(encoder.heads, hidden)
     groups: Sequence[NDArray[np.int64]] = np.split(rows[:, 1:], range(group, encoder.heads, group))
-    words, places = writer.rows("words", encoder.words), writer.rows("places", encoder.places)
+    words, places = encoder.words, encoder.places
+    if not host_embeddings:
+        words, places = writer.rows("words", words), writer.rows("places", places)
     embedding_norm = writer.norm("embedding.norm", encoder.embedding_norm)
     projection = None
     if encoder.projection is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import cycle, pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...spec.errors import InputError
 from ...spec.memory import INDEX_BYTES, SUM_BYTES, row_bytes, tiles_bytes
 from ...spec.program import Layout, Opcode, Region, VectorOperation
 from .builder import Builder, Space
-from .constants import Constants, LayerPlaces, NormPlace, ProductPlace
+from .constants import Constants, LayerPlaces, NormPlace, ProductPlace, RowsPlace
 from .order import Piece, Stage, pieces, stages
 from .program import EncoderProgram
 
@@ -51,6 +52,18 @@ def encoder_program(
     return _Writer(config, constants, tuple(lengths), commands, sums=sums).write()
 
 
+def _gathered(operand: str, table: RowsPlace, indices: int, start: int) -> dict[str, int]:
+    """An operand that is gathered from a table in the memory."""
+    fields = {"layout": Layout.GATHER, "rows": table.rows, "index": indices + start * INDEX_BYTES}
+    return {operand: table.address, **{f"{operand}_{name}": value for name, value in fields.items()}}
+
+
+def _sent(operand: str, rows: int, channels: int, tokens: int, start: int) -> dict[str, int]:
+    """An operand whose rows the host sends."""
+    place = {f"{operand}_layout": Layout.ROWS, operand: rows + start * row_bytes(channels)}
+    return place | {"segment": channels, "segment_tokens": tokens}
+
+
 class _Writer:
     """Writes a program layer by layer. Products of one tile and LayerNorms of another run at the same time."""
 
@@ -79,10 +92,10 @@ class _Writer:
 
     def write(self) -> EncoderProgram:
         constants, builder = self._constants, self._builder
-        ids, places = (self._input(name, self._tokens) for name in ("ids", "places"))
-        firsts = self._input("first tokens", len(self._lengths))
+        sources = self._embeddings()
+        firsts = self._input("first tokens", len(self._lengths), INDEX_BYTES)
         self._allocate()
-        self._embed(ids, places)
+        self._embed(sources)
         for number, layer in enumerate(constants.layers):
             self._layer(number, layer, last=number == len(constants.layers) - 1)
         if constants.classifier:
@@ -104,12 +117,26 @@ class _Writer:
             sums=self._sums,
             weight_macs=self._macs,
             steps=self._steps,
+            tables=tuple(each for each in (constants.words, constants.places) if not isinstance(each, RowsPlace)),
         )
 
     # -- memory --------------------------------------------------------------------------------
 
-    def _input(self, name: str, count: int) -> int:
-        return self._spaces[Region.INPUT].allocate(name, count * INDEX_BYTES)
+    def _input(self, name: str, count: int, size: int) -> int:
+        return self._spaces[Region.INPUT].allocate(name, count * size)
+
+    def _embeddings(self) -> list[Callable[[int], dict[str, int]]]:
+        """Fields of the operands x and y of the first LayerNorm, from a first token on: words and places."""
+        sources: list[Callable[[int], dict[str, int]]] = []
+        for operand, name, index in (("x", "word", "ids"), ("y", "place", "places")):
+            table = self._constants.words if operand == "x" else self._constants.places
+            if isinstance(table, RowsPlace):
+                sources.append(partial(_gathered, operand, table, self._input(index, self._tokens, INDEX_BYTES)))
+            else:
+                channels = table.shape[1]
+                rows = self._input(f"{name} rows", self._tokens, row_bytes(channels))
+                sources.append(partial(_sent, operand, rows, channels, self._tokens))
+        return sources
 
     def _scratch(self, name: str, channels: int, tokens: int) -> int:
         """Address of a tensor in the layout TILES."""
@@ -159,27 +186,14 @@ class _Writer:
         body = {"channels": norm.channels, "tokens": tokens, **norm.body, **places}
         self._vector(name, VectorOperation.NORMALISE, body)
 
-    def _embed(self, ids: int, places: int) -> None:
+    def _embed(self, sources: Sequence[Callable[[int], dict[str, int]]]) -> None:
         constants = self._constants
         norm = constants.embedding_norm
         target = self._x if constants.projection is None else self._embedded
         for start, tokens in self._tiles:
-            self._normalise(
-                "embedding",
-                norm,
-                tokens,
-                {
-                    "x_layout": Layout.GATHER,
-                    "x": constants.words.address,
-                    "x_rows": constants.words.rows,
-                    "x_index": ids + start * INDEX_BYTES,
-                    "y_layout": Layout.GATHER,
-                    "y": constants.places.address,
-                    "y_rows": constants.places.rows,
-                    "y_index": places + start * INDEX_BYTES,
-                    "z": self._tile(target, norm.channels, start),
-                },
-            )
+            words, places = (source(start) for source in sources)
+            z = self._tile(target, norm.channels, start)
+            self._normalise("embedding", norm, tokens, {**words, **places, "z": z})
         if constants.projection is not None:
             self._product("embedding projection", constants.projection, target, self._x, self._tokens)
 

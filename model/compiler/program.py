@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...golden.encoder import Text
+from ...golden.lib.integer import Int8
 from ...golden.memory import Memory, read_tensor
 from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
 from ...spec.memory import Place
 from ...spec.program import Instruction, Layout, Region
 from .builder import Space
+from .constants import padded_rows
 
 __all__ = ["EncoderProgram"]
 
@@ -41,6 +43,8 @@ class EncoderProgram:
         Multiplications by weights that are not 0, for all tokens.
     steps : dict of int to int
         Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
+    tables : tuple of (rows, E) int8
+        Embeddings of words and places, if the host sends their rows.
     """
 
     config: CoprocessorConfig
@@ -53,6 +57,7 @@ class EncoderProgram:
     sums: bool
     weight_macs: int
     steps: dict[int, int]
+    tables: tuple[Int8, ...] = ()
 
     @property
     def data(self) -> bytes:
@@ -72,10 +77,13 @@ class EncoderProgram:
         ids = [number for text in texts for number in text.ids]
         places = [number for text in texts for number in text.places]
         firsts = np.cumsum([0, *self.lengths[:-1]])
+        indices = [np.array(numbers, "<u4").view(np.uint8) for numbers in (ids, places, firsts)]
+        rows = [padded_rows(table[numbers]) for table, numbers in zip(self.tables, (ids, places), strict=False)]
         data = np.zeros(self.spaces[Region.INPUT].size, np.uint8)
-        for (_, start, size), numbers in zip(self.spaces[Region.INPUT].names, (ids, places, firsts), strict=True):
+        contents = (*rows, *indices[len(rows) :])
+        for (_, start, size), content in zip(self.spaces[Region.INPUT].names, contents, strict=True):
             offset = start - (Region.INPUT << 30)
-            data[offset : offset + size] = np.array(numbers, "<u4").view(np.uint8)
+            data[offset : offset + size] = content
         return data
 
     def output(self, memory: Memory) -> NDArray[np.integer]:

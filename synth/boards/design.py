@@ -3,6 +3,7 @@
 import math
 import os
 import pkgutil
+import re
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -14,24 +15,25 @@ from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
 from ...hdl.emit import tidy
-from ...hdl.link.linked_core import linked_core
-from ...spec.attention_config import AttentionConfig
+from ...hdl.link.linked_core import LinkedUnit, linked_core
 from ...spec.errors import ConfigError
 from ...spec.link import LinkConfig, link_config
-from ...spec.spmm_config import SpmmConfig
+from ...spec.on_chip_config import OnChipConfig
 from ..devices import Family, device
 from ..steps import Told
 from ..tools import Source, SynthesisError
 from . import Board
 from .pll import Pll, make_pll
 
-__all__ = ["BoardDesign", "design"]
+__all__ = ["BoardDesign", "design", "small_memories_in_luts"]
 
 TOP = "board"
 SAME_CLOCK = 1e-3
 """Largest relative difference from the board's clock that needs no PLL."""
 POWER_ON_SECONDS = 15e-6
 """Reset time. Memories of an iCE40 read as zero for some microseconds after configuration."""
+SMALL_MEMORY_BITS = 4096
+"""Most bits of a memory that is made of look-up tables if the memory of the co-processor takes the block memories."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class BoardDesign:
 
 def design(
     board: Board,
-    config: AttentionConfig | SpmmConfig,
+    config: LinkedUnit,
     *,
     folder: Path,
     clock_mhz: float | None = None,
@@ -116,15 +118,28 @@ def design(
     with mock.patch.dict(os.environ, AMARANTH_USE_YOSYS="builtin"):
         plan = platform.build(top, name=TOP, do_build=False, debug_verilog=True, emit_src=False)
     suffix = "lpf" if family is Family.ECP5 else "pcf"
+    verilog = tidy(_text(plan, f"{TOP}.debug.v"))
     return BoardDesign(
         board=board,
         clock_mhz=achieved,
         baud=baud,
         link=link,
         top=TOP,
-        verilog=tidy(_text(plan, f"{TOP}.debug.v")),
+        verilog=small_memories_in_luts(verilog) if isinstance(config, OnChipConfig) else verilog,
         constraints=_text(plan, f"{TOP}.{suffix}"),
     )
+
+
+def small_memories_in_luts(verilog: str) -> str:
+    """Verilog whose small memories must not use block memories."""
+
+    def marked(found: re.Match[str]) -> str:
+        width, depth = int(found["width"] or 0) + 1, int(found["depth"]) + 1
+        small = width * depth <= SMALL_MEMORY_BITS and depth > 1
+        return f'{found["indent"]}(* ram_style = "distributed" *)\n{found[0]}' if small else found[0]
+
+    memory = r"^(?P<indent> *)reg (?:signed )?(?:\[(?P<width>\d+):0\] )?\S+ \[(?P<depth>\d+):0\];$"
+    return re.sub(memory, marked, verilog, flags=re.MULTILINE)
 
 
 def _text(plan: Any, name: str) -> str:

@@ -75,3 +75,24 @@ def test_no_answer(monkeypatch):
 )
 def test_refusals(options, told):
     assert told in refused(*TEXT, "--device", "nowhere", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--memory", 64], "give --unit coprocessor"),
+        (["--unit", "coprocessor", "--memory", 20], "must be a multiple of 16 KiB"),
+        (["--unit", "coprocessor", "--memory", 1 << 20], "must be an integer from 16 to 16384"),
+    ],
+)
+def test_impossible_memories(options, told):
+    assert told in refused("board", "--preset", "tiny", *options)
+    assert told in refused("synth", "--board", "ulx3s-85f", "--preset", "tiny", *options)
+
+
+def test_memory_without_a_board():
+    assert "only boards have one" in refused("synth", "--unit", "coprocessor", "--preset", "tiny", "--memory", 64)
+
+
+def test_no_board_for_a_vector_unit():
+    assert "boards hold attention, spmm or coprocessor" in refused("synth", "--board", "ulx3s-85f", "--unit", "vector")

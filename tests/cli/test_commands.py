@@ -1,6 +1,5 @@
 """Commands about attention and models: output, and errors for bad input."""
 
-import dataclasses
 import json
 import re
 import shutil
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thresher import __version__
-from thresher.cli import demo
 from thresher.model.source import DEFAULT_FOLDER
 from thresher.runtime import answers
 from thresher.runtime.backends import GoldenBackend
@@ -187,39 +185,6 @@ def test_eval_of_a_few_sentences(tmp_path):
     table = invoke(*arguments).stdout
     assert "random_mask" in table
     assert "accuracy" in table
-
-
-@pytest.mark.slow
-def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
-    """On small hardware, whose simulator is built in less time than that of ``edge``."""
-    small = dataclasses.replace(PRESETS["tiny"], max_length=32, max_head_dim=64, lanes=8, predictor_lanes=16)
-    monkeypatch.setattr(demo, "configuration", lambda *_: small)
-    monkeypatch.setattr(demo, "SENTENCES", demo.SENTENCES[:4])
-    result = invoke("demo", "--unit", "attention", "-o", tmp_path / "new" / "out", "--json")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert told["bit_exact"] is True
-    assert len(told["sentences"]) >= 3
-    for sentence in told["sentences"]:
-        assert sentence["label"] == sentence["fp32_label"]
-        assert sentence["cycles"] > 0
-        assert len(sentence["heads"]) == 4
-    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
-    assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["attention.png"]
-
-
-@pytest.mark.slow
-def test_demo_runs_the_whole_encoder(tmp_path):
-    """On small hardware, whose simulator other tests use, too."""
-    result = invoke("demo", "--preset", "tiny", "-o", tmp_path / "out", "--json")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert told["bit_exact"] is True
-    assert (len(told["answers"]), told["weights"]) == (4, "csr-delta 0.75")
-    assert sum(answer["label"] == answer["fp32_label"] for answer in told["answers"]) >= 3
-    assert 2.5 < told["speedup"] == told["dense_cycles"] / sum(each["cycles"] for each in told["programs"]) < 4
-    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["timeline.png"]
 
 
 # -- bad input ---------------------------------------------------------------------------------

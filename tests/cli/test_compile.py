@@ -48,6 +48,17 @@ def test_compile(tmp_path):
     assert found.reshape(2, -1)[:, :2].any()
 
 
+def test_embeddings_from_the_host(tmp_path):
+    compiled(tmp_path, "--lengths", "5", "--host-embeddings")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "embeddings.bin"])
+    description = json.loads((tmp_path / "encoder.json").read_text())
+    words, places = description["embeddings"]
+    assert (words["name"], words["offset"], places["name"]) == ("words", 0, "places")
+    size = (tmp_path / "embeddings.bin").stat().st_size
+    assert size == places["offset"] + places["rows"] * places["row_bytes"]
+    assert [each["bytes"] for each in description["input"]] == [5 * words["row_bytes"], 5 * places["row_bytes"], 4]
+
+
 @pytest.mark.slow
 def test_pruned_weights_are_smaller(tmp_path):
     dense = compiled(tmp_path / "dense", "--lengths", "4")

@@ -113,7 +113,7 @@ def test_weights_of_four_bits_are_faster_with_a_slow_memory():
         (["--weights", "w.safetensors"], "weights"),
         (["--weight-bits", 4], "weight-bits"),
         (["--unit", "coprocessor", "--weight-bits", 5], "weight-bits"),
-        (["--unit", "coprocessor", "--device", "/dev/null"], "boards run attention only"),
+        (["--unit", "coprocessor", "--device", "/dev/null"], "cannot open /dev/null"),
         (["--unit", "coprocessor", "--trace", "wave.vcd"], "--backend rtl"),
         (["--unit", "coprocessor", "--rho", 3], "rho"),
     ],
@@ -144,3 +144,4 @@ def test_texts_are_packed_in_their_order():
     assert packed_runs(TINY, []) == []
     assert packed_runs(TINY, [3, most - 3]) == [[0, 1]]
     assert packed_runs(TINY, [3, most - 2, 1, 1]) == [[0], [1, 2, 3]]
+    assert packed_runs(TINY, [3, 2, 4, 1, 6], lambda members: sum(members) <= 5) == [[0, 1], [2, 3], [4]]

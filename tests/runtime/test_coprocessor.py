@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,7 @@ def test_weights_of_four_bits(default_model, sst2, tmp_path):
     assert report.weight_bits == 4
     path = tmp_path / "weights.safetensors"
     write_packed(path, pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5))
+    settings: dict[str, Any]
     for settings in ({}, {"packed": path}, {"weight_format": WeightFormat.NM}):
         whole = WholeEncoder(config=CONFIG, weight_bits=4, **settings)
         golden = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer.golden

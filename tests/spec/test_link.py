@@ -7,7 +7,7 @@ import pytest
 from amaranth.lib.crc import Algorithm
 from hypothesis import given
 from hypothesis import strategies as st
-from thresher.spec import ConfigError, preset, spmm_preset
+from thresher.spec import ConfigError, coprocessor_preset, preset, spmm_preset
 from thresher.spec.link import (
     BAUD_ERROR,
     CRC_INITIAL,
@@ -68,6 +68,7 @@ def test_identities_tell_configurations_apart():
     assert len({each[4:] for each in identities}) == len(identities)
     assert identities[0][:4] == b"\x01\x00\x00\x01"
     assert identities[-1][:2] == b"\x01\x01"
+    assert identity(coprocessor_preset("tiny"), payload_bytes=1024)[:4] == b"\x01\x02\x00\x04"
 
 
 def test_kinds_fit_a_byte():

@@ -10,7 +10,7 @@ from thresher.spec import SPMM_PRESETS, AttentionConfig, ConfigError
 from thresher.synth import flow
 from thresher.synth.boards import BOARDS, board
 from thresher.synth.boards import design as module
-from thresher.synth.boards.design import design
+from thresher.synth.boards.design import design, small_memories_in_luts
 from thresher.synth.boards.pll import make_pll
 from thresher.synth.devices import Family, device
 from thresher.synth.tools import Source, SynthesisError
@@ -259,6 +259,14 @@ def test_missing_packer_is_reported_first(tmp_path, monkeypatch):
     with pytest.raises(SynthesisError, match="ecppack is not on PATH"):
         build(tmp_path)
     assert not (tmp_path / "calls.txt").exists()
+
+
+def test_small_memories_use_look_up_tables():
+    small = ["  reg [7:0] table [511:0];", "  reg ready [63:0];"]
+    large = ["  reg [7:0] table [512:0];", "  reg [9:0] x;"]
+    found = small_memories_in_luts("\n".join([*small, *large]))
+    mark = '  (* ram_style = "distributed" *)'
+    assert found.split("\n") == [mark, small[0], mark, small[1], *large]
 
 
 @pytest.mark.parametrize("name", ["yosys", "nextpnr-ecp5"])

@@ -212,3 +212,14 @@ def test_batches_of_the_model_fit(integer, default_model):
     tokens = as_batch([default_model.encode("a good film")])
     texts = integer.texts(default_model.encoder, tokens, None)
     assert np.array_equal(found(CONFIG, integer, texts), expected(CONFIG, integer, texts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lengths", [[9], [3, 17, 8, 1]], ids=str)
+def test_embeddings_from_the_host(integer, lengths):
+    """The host sends the rows of the tokens. Results are equal, and the memory is smaller by the tables."""
+    texts = some_texts(integer.golden, lengths)
+    from_memory, from_host = (found(CONFIG, integer, texts, host_embeddings=host) for host in (False, True))
+    assert np.array_equal(from_memory, from_host)
+    sizes = [len(encoder_constants(CONFIG, integer.golden, host_embeddings=host).data) for host in (False, True)]
+    assert sizes[0] - sizes[1] == integer.golden.words.nbytes + integer.golden.places.nbytes
