@@ -76,7 +76,7 @@ def test_moments_of_the_input_make_four_bits_more_exact(pruned):
     wanted = layer(real.astype(np.float32)).T
     rows = np.abs(wanted).max(axis=1) / 127
     sums = MomentSums(120)
-    sums.observe(real)
+    sums.observe(real.astype(np.float32))
     errors = []
     for inputs in (None, sums.moments()):
         product = integer_product(layer, columns=columns, rows=rows, column_zero=zeros, weight_bits=4, inputs=inputs)
