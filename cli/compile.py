@@ -29,7 +29,10 @@ def compile_encoder(
     policy: options.Policy = options.THRESHER,
     rho: options.Rho = -1.0,
     tau: options.Tau = 0.0,
-    group: Annotated[int, typer.Option("--group", help="Heads that are projected together. 1 overlaps most.")] = 1,
+    group: Annotated[
+        int | None,
+        typer.Option("--group", help="Heads whose K and V are one product. Default: a third of the heads."),
+    ] = None,
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from . import options, progress, report
+from ..spec import ConfigError, WeightFormat
+from ..spec.files import check_writable
+from . import options, progress, report, whole_report
 from .frame import app, command, print_json, require_bit_exact
-from .settings import configuration
+from .settings import configuration, coprocessor_configuration, whole_encoder
 
 __all__ = ["demo"]
 
@@ -23,22 +25,81 @@ SENTENCES = (
     "of the first film , forgets its own story halfway through and ends , after two and a half endless hours , with a "
     "battle so badly staged that it is hard to tell who is winning or why anyone should care .",
 )
+WHOLE_SENTENCES = SENTENCES[:4]
+"""Those that run through the whole encoder: twice, and with all their multiplications."""
+WEIGHT_SPARSITY = 0.75
 PICTURED, PICTURED_HEAD = 2, (1, 0)
-"""Sentence, and its layer and head, of the picture."""
+"""Sentence, and its layer and head, of the picture of attention."""
 
 
 @command(app, "demo")
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture.")] = Path("out"),
+    unit: Annotated[
+        options.RunUnitName, typer.Option("--unit", help="What is on the hardware: the whole encoder, or attention.")
+    ] = options.RunUnitName.COPROCESSOR,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
     config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
+    weight_sparsity: Annotated[
+        float | None,
+        typer.Option("--weight-sparsity", help=f"Share of pruned weights ({WEIGHT_SPARSITY}; whole encoder)."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Classify several sentences with the packaged model, its attention on the generated hardware."""
+    """Classify several sentences with the packaged model on the generated hardware."""
+    if unit is options.RunUnitName.COPROCESSOR:
+        sparsity = WEIGHT_SPARSITY if weight_sparsity is None else weight_sparsity
+        _whole(output, preset, policy, config_file, rho=rho, sparsity=sparsity, as_json=as_json)
+    elif weight_sparsity is not None:
+        raise ConfigError("weight_sparsity", weight_sparsity, "give it with --unit coprocessor")
+    else:
+        _attention(output, preset, policy, config_file, rho=rho, as_json=as_json)
+
+
+def _whole(
+    output: Path,
+    preset: options.PresetName,
+    policy: str,
+    config_file: Path | None,
+    *,
+    rho: float,
+    sparsity: float,
+    as_json: bool,
+) -> None:
+    """The whole encoder, with pruned weights and with all of them."""
+    from ..runtime.whole_answers import answer_whole
+    from .timeline import draw_timeline
+
+    clock = report.timed()
+    path = output / "timeline.png"
+    with progress.steps() as steps:
+        config = coprocessor_configuration(preset, policy, config_file)
+        check_writable(path)
+        results = []
+        for weight_format, share in ((WeightFormat.CSR_DELTA, sparsity), (WeightFormat.DENSE, None)):
+            whole = whole_encoder(config, weights=None, weight_format=weight_format, weight_sparsity=share)
+            results.append(answer_whole("default", WHOLE_SENTENCES, whole=whole, backend="rtl", rho=rho, steps=steps))
+        pruned, dense = results
+        steps.tell("drawing")
+        title = f"{len(WHOLE_SENTENCES)} sentences, weights pruned: {pruned.weights}"
+        draw_timeline(pruned.runs[0].intervals, path, title=title)
+    exact = all(result.bit_exact for result in results)
+    cycles, dense_cycles = (sum(program.cycles for program in result.programs) for result in results)
+    if as_json:
+        told = {"dense_cycles": dense_cycles, "speedup": dense_cycles / cycles, "bit_exact": exact}
+        print_json(pruned.to_dict() | told | {"picture": str(path), "seconds": clock()})
+    else:
+        whole_report.show(pruned, seconds=clock(), dense=dense, picture=path)
+    require_bit_exact(exact)
+
+
+def _attention(
+    output: Path, preset: options.PresetName, policy: str, config_file: Path | None, *, rho: float, as_json: bool
+) -> None:
+    """The attention only, with a picture of one head."""
     from ..runtime.answers import answer
-    from ..spec.files import check_writable
     from .picture import draw_head
 
     clock = report.timed()

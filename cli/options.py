@@ -39,6 +39,13 @@ class AnyUnitName(StrEnum):
     COPROCESSOR = "coprocessor"
 
 
+class RunUnitName(StrEnum):
+    """What of a model is on the hardware."""
+
+    ATTENTION = "attention"
+    COPROCESSOR = "coprocessor"
+
+
 class TaskName(StrEnum):
     """What a model is evaluated on."""
 

@@ -28,13 +28,6 @@ class BackendName(StrEnum):
     RTL = "rtl"
 
 
-class RunUnit(StrEnum):
-    """What is on the hardware."""
-
-    ATTENTION = "attention"
-    COPROCESSOR = "coprocessor"
-
-
 @command(app, "run")
 def run(
     text: Annotated[list[str], typer.Option("--text", help="Text to classify or score; may be given several times.")],
@@ -43,8 +36,8 @@ def run(
     ] = None,
     model: options.Model = "default",
     unit: Annotated[
-        RunUnit, typer.Option("--unit", help="What is on the hardware: attention, or the whole encoder.")
-    ] = (RunUnit.ATTENTION),
+        options.RunUnitName, typer.Option("--unit", help="What is on the hardware: attention, or the whole encoder.")
+    ] = (options.RunUnitName.ATTENTION),
     backend: Annotated[BackendName, typer.Option("--backend", help="Golden model, or simulated hardware.")] = (
         BackendName.GOLDEN
     ),
@@ -79,7 +72,7 @@ def run(
     text, text_pair = list(map(decoded, text)), list(map(decoded, text_pair or ()))
     clock = report.timed()
     texts = list(zip(text, text_pair, strict=True)) if text_pair else text
-    if unit is RunUnit.COPROCESSOR:
+    if unit is options.RunUnitName.COPROCESSOR:
         config = coprocessor_configuration(preset, policy, config_file, cores=cores)
         whole = whole_encoder(
             config,

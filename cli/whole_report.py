@@ -1,11 +1,12 @@
 """Tables about whole encoders on the co-processor."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from .report import shortened
-from .terminal import make_console, make_table
+from .terminal import make_console, make_table, say
 
 if TYPE_CHECKING:
     from ..runtime.program_run import ProgramReport
@@ -14,8 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["show", "show_program"]
 
 
-def show(result: "WholeAnswers", *, seconds: float) -> None:
-    """Print answers beside FP32's, and what each unit of the hardware did."""
+def show(
+    result: "WholeAnswers", *, seconds: float, dense: "WholeAnswers | None" = None, picture: Path | None = None
+) -> None:
+    """Print answers beside FP32's, and what each unit of the hardware did.
+
+    Parameters
+    ----------
+    dense : WholeAnswers, optional
+        The same texts with all weights.
+    picture : Path, optional
+        A picture that was drawn.
+    """
     console = make_console()
     pairs = any(answer.text_pair is not None for answer in result.answers)
     table = make_table("text", *(["second text"] if pairs else []), "tokens", *_columns(result), right=2)
@@ -28,10 +39,18 @@ def show(result: "WholeAnswers", *, seconds: float) -> None:
     for program in result.programs:
         console.print()
         show_program(console, program)
-    if result.bit_exact is not None:
+    results = [result] if dense is None else [result, dense]
+    if dense is not None:
+        cycles, more = (sum(program.cycles for program in each.programs) for each in results)
         console.print()
+        console.print(f"with all weights: {more:,} cycles; speedup by pruning ({result.weights}): {more / cycles:.2f}")
+    if result.bit_exact is not None:
+        exact = all(each.bit_exact for each in results)
         what = "the results" if result.backend == "device" else "the memory"
-        console.print(f"bit-exact with golden: {'yes' if result.bit_exact else 'NO'} (every byte of {what} compared)")
+        console.print()
+        console.print(f"bit-exact with golden: {'yes' if exact else 'NO'} (every byte of {what} compared)")
+    if picture is not None:
+        say(f"picture of the units' work: {picture}")
     console.print(f"{seconds:.1f} s")
 
 

@@ -1,5 +1,6 @@
 """Cycles of a co-processor for a program, without running it."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from ..spec.coprocessor_config import CoprocessorConfig
@@ -8,7 +9,7 @@ from ..spec.memory import SETTING_BYTES, row_bytes
 from ..spec.program import UNITS, WORD_BYTES, Instruction, Opcode, VectorOperation
 from .attention import HeadWork
 
-__all__ = ["program_cycles"]
+__all__ = ["program_cycles", "program_times"]
 
 # Cycles, found on RTL. Each comment names the two ends.
 START = 30  # from the beginning of the program to its first instruction, and from its last one to its end
@@ -21,6 +22,10 @@ HEAD = 120  # attention: the same
 NORMALISED = 5.35  # cycles per channel of eight tokens: X and Y twice, and the parameters
 
 
+Times = tuple[float, float]
+"""When an instruction begins and ends."""
+
+
 def program_cycles(
     config: CoprocessorConfig,
     instructions: Sequence[Instruction],
@@ -29,11 +34,23 @@ def program_cycles(
     rate: int = WORD_BYTES,
     latency: int = 16,
 ) -> int:
+    """Cycles of a program; see :func:`program_times`."""
+    return round(program_times(config, instructions, steps, rate=rate, latency=latency)[-1][1])
+
+
+def program_times(
+    config: CoprocessorConfig,
+    instructions: Sequence[Instruction],
+    steps: Mapping[int, int],
+    *,
+    rate: int = WORD_BYTES,
+    latency: int = 16,
+) -> list[Times]:
     """Follow the instructions from threshold to threshold.
 
-    The product engine loads the operands of a product during the one before. The other units take one instruction at a
-    time. The estimate ignores that units slow each other down when they use the memory at the same time, and it does
-    not know how many blocks of the attention are pruned.
+    The product engine loads the tiles of X into two buffers, during the tiles before. The other units take one
+    instruction at a time. The estimate ignores that units slow each other down when they use the memory at the same
+    time, and it does not know how many blocks of the attention are pruned.
 
     Parameters
     ----------
@@ -43,26 +60,33 @@ def program_cycles(
         Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
     rate, latency : int
         Bytes that the memory moves per cycle, and cycles until it answers.
+
+    Returns
+    -------
+    list of (float, float)
+        When each instruction begins and ends.
     """
     ends: dict[Opcode, list[float]] = {unit: [START] for unit in UNITS}  # after no instruction, one, two …
-    steps_end = 0.0
+    times: list[Times] = []
+    loaded, tile_ends = 0.0, deque([0.0, 0.0], maxlen=2)
     for item in instructions:
         begin = max(ends[unit][count] for unit, count in {**dict.fromkeys(UNITS, 0), **item.waits}.items()) + ISSUE
         if item.opcode is Opcode.END:
-            return round(begin + START)
+            return [*times, (begin, begin + START)]
         if item.opcode is Opcode.PRODUCT:
-            tile = config.tile * item.columns / rate
-            passes = ceil_div(item.tokens, config.tile)
-            read = item.segment * config.spmm.rows + item.rows * SETTING_BYTES + config.tile * item.columns
-            work = passes * max(steps[item.weights], read / rate)
-            first = max(begin + latency + tile + TO_STEPS, steps_end + NEXT_STEPS)
-            steps_end = first + work
-            end = steps_end + latency + TO_WRITTEN
+            columns, rows = config.tile * item.columns, config.tile * item.rows
+            moved = item.segment * config.spmm.rows + item.rows * SETTING_BYTES + columns + rows
+            for number in range(ceil_div(item.tokens, config.tile)):
+                loaded = max(begin + latency, loaded, tile_ends[0]) + columns / rate
+                first = max(loaded + TO_STEPS, tile_ends[1] + (NEXT_STEPS if number == 0 else 0))
+                tile_ends.append(first + max(steps[item.weights], moved / rate))
+            end = tile_ends[1] + latency + TO_WRITTEN
         else:
             begin = max(begin, ends[item.opcode][-1])
             cycles = _vector(config, item) if item.opcode is Opcode.VECTOR else _attention(config, item)
             end = begin + latency + cycles
         ends[item.opcode].append(max(end, ends[item.opcode][-1]))
+        times.append((begin, ends[item.opcode][-1]))
     raise ValueError("the program has no END")
 
 

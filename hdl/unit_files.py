@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 
 from ..spec.attention_config import AttentionConfig
 from ..spec.base import check_enum
-from ..spec.buses import COPROCESSOR_BUSES, Bus, clock_names
+from ..spec.buses import COPROCESSOR_BUSES, UNIT_BUSES, Bus, clock_names
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import ConfigError
 from ..spec.files import check_writable, write_whole
@@ -20,6 +20,7 @@ from ..spec.vector_config import VectorConfig
 from ..spec.verilog_names import Reset, UnitConfig, check_prefix, unit_name
 from .attention.core import AttentionCore
 from .attention.head_streams import attention_signature
+from .bus.axi_stream import AxiStreamUnit, axi_stream_signature
 from .bus.system import CoprocessorSystem, system_signature
 from .emit import emit, ports
 from .spmm.engine import Spmm
@@ -54,7 +55,7 @@ targets:
 
 def _check_bus(config: UnitConfig, bus: Bus | None) -> Bus:
     """The bus of a unit; by default its streams, or AXI4 of a co-processor."""
-    allowed = COPROCESSOR_BUSES if isinstance(config, CoprocessorConfig) else (Bus.STREAMS,)
+    allowed = COPROCESSOR_BUSES if isinstance(config, CoprocessorConfig) else UNIT_BUSES
     if bus is None:
         return allowed[0]
     if bus not in allowed:
@@ -74,20 +75,23 @@ def _port_names(config: UnitConfig, bus: Bus) -> set[str]:
             signature = spmm_signature(config)
         case VectorConfig():
             signature = vector_signature(config)
+    if bus is Bus.AXI_STREAM:
+        signature = axi_stream_signature(signature)
     return {"__".join(map(str, path)) for path, _, _ in signature.flatten(signature.create(path=()))}
 
 
 def make_unit(config: UnitConfig, bus: Bus = Bus.STREAMS) -> wiring.Component:
-    """The attention core, the SpMM engine or the vector unit of a configuration, or the co-processor on a bus."""
+    """A unit by itself, or the co-processor, with the ports of a bus."""
     match config:
         case CoprocessorConfig():
             return CoprocessorSystem(config, bus)
         case AttentionConfig():
-            return AttentionCore(config)
+            unit = AttentionCore(config)
         case SpmmConfig():
-            return Spmm(config)
+            unit = Spmm(config)
         case VectorConfig():
-            return VectorUnit(config)
+            unit = VectorUnit(config)
+    return AxiStreamUnit(unit) if bus is Bus.AXI_STREAM else unit
 
 
 @dataclass(frozen=True, kw_only=True)

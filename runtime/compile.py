@@ -60,7 +60,7 @@ class CompileReport(Report):
     files: tuple[Path, ...]
 
 
-def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int) -> Constants:
+def constants_of(whole: WholeEncoder, coprocessor: Coprocessor, *, group: int | None = None) -> Constants:
     """Constants of an encoder, for programs of all lengths; see
     :func:`~thresher.model.compiler.constants.encoder_constants`."""
     golden = coprocessor.integer.golden
@@ -115,7 +115,7 @@ def compile_model(
     *,
     whole: WholeEncoder,
     lengths: Sequence[int],
-    group: int = 1,
+    group: int | None = None,
     rho: float = -1.0,
     tau: float = 0.0,
     calibration: Path | None = None,
@@ -134,7 +134,7 @@ def compile_model(
         How the encoder is put into integers, and the hardware.
     lengths : sequence of int
         Tokens of each text of a run.
-    group : int
+    group : int, optional
         See :func:`~thresher.model.compiler.constants.encoder_constants`.
     rho, tau : float
         Block and head threshold of every head.

@@ -127,7 +127,7 @@ def bench_coprocessor(
         what = encoder.pruning or "all weights"
         steps.tell(f"quantising, {what}")
         coprocessor = encoder.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
-        constants = constants_of(encoder, coprocessor, group=1)
+        constants = constants_of(encoder, coprocessor)
         program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)
         texts = [text for each in ids for text in coprocessor.integer.texts(model.encoder, each)]
         estimate = program_cycles(encoder.config, program.instructions, program.steps, rate=rate, latency=latency)

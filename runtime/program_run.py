@@ -98,7 +98,7 @@ class ProgramRun:
     Attributes
     ----------
     outputs : (texts, n) integers
-        See :meth:`~thresher.model.compiler.encoder_program.EncoderProgram.output`.
+        See :meth:`~thresher.model.compiler.program.EncoderProgram.output`.
     hardware : ProgramReport or None
     intervals : tuple of Interval
         Of every instruction on the hardware.

@@ -173,7 +173,7 @@ def answer_whole(
     coprocessor = whole.coprocessor(model, calibration_for(texts), method="min-max", percentile=99.99)
     check_setting(model.config, attention, coprocessor.integer.attention, rho=rho, tau=tau)
     steps.tell("compiling the program")
-    constants = constants_of(whole, coprocessor, group=1)
+    constants = constants_of(whole, coprocessor)
     compiled = partial(program_of, model, coprocessor, constants, whole.config, rho=rho, tau=tau)
     lengths = [len(each) for each in tokens]
     outputs: list[Float32] = []

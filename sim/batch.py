@@ -114,9 +114,13 @@ class Batch(ABC, Generic[Statistics]):
         joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in streams.items()}
         return {"i_command": [asdict(work.command) for work in self._work], **joined}
 
+    def beats(self) -> list[int]:
+        """Number of payloads of ``o_data`` that each command gives, 0 if it is rejected."""
+        return [work.output_beats for work in self._work]
+
     def counts(self) -> dict[str, int]:
         """Number of payloads that each output stream of the unit gives."""
-        return {"o_data": sum(work.output_beats for work in self._work), "o_statistics": len(self._work)}
+        return {"o_data": sum(self.beats()), "o_statistics": len(self._work)}
 
     def cycle_limit(self, stall: float | Mapping[str, float]) -> int:
         """Upper bound of the cycles of the batch, with a large margin. See :func:`simulate` for ``stall``."""

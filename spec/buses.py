@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from .verilog_names import ClockNames, Reset
 
-__all__ = ["COPROCESSOR_BUSES", "Bus", "clock_names"]
+__all__ = ["COPROCESSOR_BUSES", "UNIT_BUSES", "Bus", "clock_names"]
 
 
 class Bus(StrEnum):
@@ -12,6 +12,8 @@ class Bus(StrEnum):
 
     STREAMS = "streams"
     """Streams with ``payload``, ``valid`` and ``ready``, of a unit by itself."""
+    AXI_STREAM = "axi-stream"
+    """AXI4-Stream, of a unit by itself."""
     AXI4 = "axi4"
     """AXI4 to the memory, AXI4-Lite to the registers of a co-processor."""
     WISHBONE = "wishbone"
@@ -20,12 +22,14 @@ class Bus(StrEnum):
     """Wishbone B4, with classic cycles only."""
 
 
+UNIT_BUSES = (Bus.STREAMS, Bus.AXI_STREAM)
 COPROCESSOR_BUSES = (Bus.AXI4, Bus.WISHBONE, Bus.WISHBONE_CLASSIC)
 
 _AXI = "aclk", {Reset.HIGH: "areset", Reset.LOW: "aresetn"}
 _WISHBONE = "clk_i", {Reset.HIGH: "rst_i", Reset.LOW: "rst_n_i"}
 _NAMES = {
     Bus.STREAMS: ("clk", {Reset.HIGH: "rst", Reset.LOW: "rst_n"}),
+    Bus.AXI_STREAM: _AXI,
     Bus.AXI4: _AXI,
     Bus.WISHBONE: _WISHBONE,
     Bus.WISHBONE_CLASSIC: _WISHBONE,
@@ -43,7 +47,7 @@ def clock_names(
         As :class:`~thresher.spec.verilog_names.ClockNames`.
     """
     usual, resets = _NAMES[bus]
-    level = reset or (Reset.LOW if bus is Bus.AXI4 else Reset.HIGH)
+    level = reset or (Reset.LOW if bus in (Bus.AXI4, Bus.AXI_STREAM) else Reset.HIGH)
     return ClockNames(
         clock=usual if clock is None else clock,
         reset=level,

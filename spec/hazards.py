@@ -185,9 +185,19 @@ def uses(config: CoprocessorConfig, item: Instruction, *, number: int, index: in
     return [
         Use(start=start, end=start + size, write=write, number=number, opcode=item.opcode, index=index)
         for write, parts in ((False, spans.reads), (True, spans.writes))
-        for start, size in parts
-        if write or region_of(start) not in READ_ONLY
+        for start, size in _joined([part for part in parts if write or region_of(part[0]) not in READ_ONLY])
     ]
+
+
+def _joined(spans: list[Span]) -> list[Span]:
+    """The same bytes in fewer spans: those that touch become one. Spans that overlap stay as they are."""
+    found: list[Span] = []
+    for start, size in sorted(spans):
+        if found and sum(found[-1]) == start:
+            found[-1] = (found[-1][0], found[-1][1] + size)
+        else:
+            found.append((start, size))
+    return found
 
 
 def _check_overlaps(own: list[Use], used: list[Use], before: dict[Opcode, int]) -> None:

@@ -45,6 +45,8 @@ class AttentionCore(wiring.Component):
         The head's rows of Q, K and V. A rejected head takes none.
     o_data : Out(stream(output_layout))
         The head's rows of O. A pruned head gives zeros, a rejected head gives none.
+    last : Out(1)
+        Asserted with the last payload of ``o_data`` of a head.
     o_statistics : Out(stream(statistics_layout))
         One per head, after its last output. The head keeps its slot until they are accepted.
     """
@@ -87,6 +89,7 @@ class AttentionCore(wiring.Component):
             heads.loading_slot.eq(loader.loading_slot),
             heads.release.eq(output.release),
             output.now.eq(heads.now),
+            self.last.eq(output.last),
         ]
         self._connect_selection(m, heads.o_predict, predictor.i_head, sparsity_engine.i_head)
 

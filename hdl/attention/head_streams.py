@@ -65,6 +65,7 @@ def attention_signature(config: AttentionConfig) -> wiring.Signature:
             "i_command": In(stream.Signature(command_layout(config))),
             "i_data": In(stream.Signature(data_layout(config))),
             "o_data": Out(stream.Signature(output_layout(config))),
+            "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),
         }
     )

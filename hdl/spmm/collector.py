@@ -41,6 +41,8 @@ class Collector(wiring.Component):
     now : In(CYCLE_BITS)
         Cycles since reset.
     o_data : Out(stream(output_layout))
+    last : Out(1)
+        Asserted with the last payload of ``o_data`` of a product.
     o_statistics : Out(stream(statistics_layout))
     """
 
@@ -55,6 +57,7 @@ class Collector(wiring.Component):
                 "i_accepted": In(stream.Signature(CYCLE_BITS)),
                 "now": In(CYCLE_BITS),
                 "o_data": Out(stream.Signature(output_layout(config))),
+                "last": Out(1),
                 "o_statistics": Out(stream.Signature(statistics_layout(config))),
             }
         )
@@ -169,6 +172,7 @@ class Collector(wiring.Component):
             leave.eq(queue.o.valid & ~(out.end & (statistics.valid | ~self.i_accepted.valid))),
             self.o_data.valid.eq(leave & ~refused),
             self.o_data.payload.eq(out.beat.values),
+            self.last.eq(out.end),
             queue.o.ready.eq(leave & (refused | self.o_data.ready)),
             total.eq(saturations + out.beat.saturated),
             ending.eq(queue.o.ready & out.end),

@@ -50,6 +50,8 @@ class Spmm(wiring.Component):
     i_table : In(stream(table_layout))
         256 entries for each command that loads the table.
     o_data : Out(stream(output_layout))
+    last : Out(1)
+        Asserted with the last payload of ``o_data`` of a product.
     o_statistics : Out(stream(statistics_layout))
         One per command. A rejected command uses no other stream.
     """
@@ -154,6 +156,7 @@ class Spmm(wiring.Component):
         connect(m, order.o, following.i)
         connect(m, following.o, collector.i_order)
         connect(m, collector.o_data, flipped(self.o_data))
+        m.d.comb += self.last.eq(collector.last)
         connect(m, collector.o_statistics, flipped(self.o_statistics))
         results = drain.o_results
         m.d.comb += [

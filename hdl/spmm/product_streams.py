@@ -115,6 +115,7 @@ def spmm_signature(config: SpmmConfig) -> wiring.Signature:
             "i_inputs": In(stream.Signature(input_layout(config))),
             "i_table": In(stream.Signature(table_layout())),
             "o_data": Out(stream.Signature(output_layout(config))),
+            "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),
         }
     )

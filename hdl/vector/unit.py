@@ -42,6 +42,8 @@ class VectorUnit(wiring.Component):
         2·C beats per group; a beat of one is accepted with a beat of the other.
     o_data : Out(stream(tokens_layout))
         C beats per group.
+    last : Out(1)
+        Asserted with the last payload of ``o_data`` of a command.
     o_statistics : Out(stream(statistics_layout))
         One per command. A rejected command uses no other stream.
     """
@@ -146,6 +148,7 @@ class VectorUnit(wiring.Component):
             results.i.payload.final.eq(final),
             self.o_data.valid.eq(results.o.valid),
             self.o_data.payload.eq(results.o.payload.values),
+            self.last.eq(results.o.payload.final),
             results.o.ready.eq(self.o_data.ready),
             walk.left.eq(results.o.valid & results.o.ready),
             finished.eq(walk.left & results.o.payload.final),

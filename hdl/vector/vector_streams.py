@@ -51,6 +51,7 @@ def vector_signature(config: VectorConfig) -> wiring.Signature:
             "i_x": In(stream.Signature(tokens_layout(config))),
             "i_y": In(stream.Signature(tokens_layout(config))),
             "o_data": Out(stream.Signature(tokens_layout(config))),
+            "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),
         }
     )

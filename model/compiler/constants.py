@@ -17,6 +17,7 @@ from ...golden.weight_memory import matrix_bytes
 from ...spec.base import check_range
 from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
+from ...spec.formats import ceil_div
 from ...spec.memory import row_bytes
 from ...spec.program import Region
 from ...spec.schedule import row_steps, schedule
@@ -27,6 +28,9 @@ from .builder import Space
 __all__ = ["Constants", "LayerPlaces", "NormPlace", "ProductPlace", "RowsPlace", "encoder_constants", "padded_rows"]
 
 Bytes = NDArray[np.uint8]
+
+GROUPS = 3
+"""Groups of heads of a layer, unless another number of heads per group is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +76,16 @@ class LayerPlaces:
 
     Attributes
     ----------
-    projections : tuple of ProductPlace
-        Q, K and V of each head of a group of heads, one product for each group.
+    queries : ProductPlace
+        Q of all heads.
+    keys_values : tuple of ProductPlace
+        K and V of each head of a group of heads, one product for each group.
     intermediate : tuple of ProductPlace
         One for each class of channels.
     """
 
-    projections: tuple[ProductPlace, ...]
+    queries: ProductPlace
+    keys_values: tuple[ProductPlace, ...]
     attention_output: ProductPlace
     attention_norm: NormPlace
     intermediate: tuple[ProductPlace, ...]
@@ -205,7 +212,7 @@ def _dense(weights: Weights) -> Int8:
 
 
 def _head_rows(heads: int, hidden: int) -> NDArray[np.int64]:
-    """Rows of the projections in the order Q, K and V of each head, (heads, 3, d); −1 for rows of zeros."""
+    """Rows of Q, K and V of each head in the projections, (heads, 3, d); −1 for rows of zeros."""
     dim = hidden // heads
     rows = np.full((heads, 3, row_bytes(dim)), -1, np.int64)
     rows[:, :, :dim] = np.arange(3 * hidden).reshape(3, heads, dim).swapaxes(0, 1)
@@ -245,7 +252,7 @@ def encoder_constants(
     encoder: Encoder,
     *,
     weight_format: WeightFormat | None = None,
-    group: int = 1,
+    group: int | None = None,
     host_embeddings: bool = False,
 ) -> Constants:
     """Put an encoder into memory.
@@ -256,8 +263,9 @@ def encoder_constants(
     encoder : Encoder
     weight_format : WeightFormat, optional
         Of all matrices. By default each takes the engine's format with the least cycles.
-    group : int
-        Heads whose projections are one product.
+    group : int, optional
+        Heads whose K and V are one product, by default a third of the heads. Each product reads X again, but the
+        heads of a group run during the products of the next one.
     host_embeddings : bool
         The embeddings are not in the memory: the host sends the rows of each token in the region INPUT.
 
@@ -271,10 +279,11 @@ def encoder_constants(
     writer = _Writer(config, weight_format)
     hidden = len(encoder.output_shift)
     head_dim = hidden // encoder.heads
+    if group is None:
+        group = min(ceil_div(encoder.heads, GROUPS), max(1, config.vector.max_channels // (2 * row_bytes(head_dim))))
     _check_fits(config, encoder, hidden, group)
-    groups: Sequence[NDArray[np.int64]] = [
-        rows.ravel() for rows in np.split(_head_rows(encoder.heads, hidden), range(group, encoder.heads, group))
-    ]
+    rows = _head_rows(encoder.heads, hidden)
+    groups: Sequence[NDArray[np.int64]] = np.split(rows[:, 1:], range(group, encoder.heads, group))
     words, places = encoder.words, encoder.places
     if not host_embeddings:
         words, places = writer.rows("words", words), writer.rows("places", places)
@@ -284,9 +293,10 @@ def encoder_constants(
         projection = writer.product("embedding.projection", encoder.projection)
     layers = [
         LayerPlaces(
-            projections=tuple(
-                writer.product(f"layer {number}.heads {index * group}", _with_rows(layer.projections, rows))
-                for index, rows in enumerate(groups)
+            queries=writer.product(f"layer {number}.queries", _with_rows(layer.projections, rows[:, 0].ravel())),
+            keys_values=tuple(
+                writer.product(f"layer {number}.heads {index * group}", _with_rows(layer.projections, part.ravel()))
+                for index, part in enumerate(groups)
             ),
             attention_output=writer.product(
                 f"layer {number}.attention output", _with_columns(layer.attention_output, encoder.heads)
@@ -322,7 +332,7 @@ def encoder_constants(
 def _check_fits(config: CoprocessorConfig, encoder: Encoder, hidden: int, group: int) -> None:
     check_range("group", group, 1, encoder.heads)
     head_dim = row_bytes(hidden // encoder.heads)
-    channels = max(hidden, encoder.words.shape[1], 3 * head_dim * group)
+    channels = max(hidden, encoder.words.shape[1], head_dim * encoder.heads, 2 * head_dim * group)
     if channels > config.vector.max_channels:
         raise InputError(
             f"the vector unit must take {channels} channels, but takes at most {config.vector.max_channels}: "

@@ -1,113 +1,26 @@
 """Program of an encoder for texts of given lengths."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...golden.encoder import Text
-from ...golden.lib.integer import Int8
-from ...golden.memory import Memory, read_tensor
 from ...spec.attention_command import HeadCommand
 from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
-from ...spec.memory import INDEX_BYTES, SUM_BYTES, Place, row_bytes, tiles_bytes
-from ...spec.program import Instruction, Layout, Opcode, Region, VectorOperation
+from ...spec.memory import INDEX_BYTES, SUM_BYTES, row_bytes, tiles_bytes
+from ...spec.program import Layout, Opcode, Region, VectorOperation
 from .builder import Builder, Space
-from .constants import Constants, LayerPlaces, NormPlace, ProductPlace, RowsPlace, padded_rows
+from .constants import Constants, LayerPlaces, NormPlace, ProductPlace, RowsPlace
+from .order import Piece, Stage, pieces, stages
+from .program import EncoderProgram
 
-__all__ = ["EncoderProgram", "encoder_program"]
+__all__ = ["encoder_program"]
 
 Commands = Callable[[int, int], HeadCommand]
 """Command of the heads of a layer for a text: ``commands(layer, length)``."""
-
-Source = tuple[str, dict[str, int]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderProgram:
-    """A program, and what its regions hold.
-
-    Attributes
-    ----------
-    config : CoprocessorConfig
-    instructions : tuple of Instruction
-    tags : tuple of str
-        Name of each tag.
-    lengths : tuple of int
-        Tokens of each text.
-    spaces : dict of Region to Space
-        SCRATCH, INPUT and OUTPUT.
-    channels : int
-        Of the encoder's output.
-    classes : int
-        Of the classifier, or 0 for an encoder that gives embeddings.
-    sums : bool
-        Embeddings are sums over the tokens of a text. Otherwise they are its first token.
-    weight_macs : int
-        Multiplications by weights that are not 0, for all tokens.
-    steps : dict of int to int
-        Cycles that the busiest row engine needs for one tile of tokens, by the address of the weights.
-    tables : tuple of (rows, E) int8
-        Embeddings of words and places, if the host sends their rows.
-    """
-
-    config: CoprocessorConfig
-    instructions: tuple[Instruction, ...]
-    tags: tuple[str, ...]
-    lengths: tuple[int, ...]
-    spaces: dict[Region, Space]
-    channels: int
-    classes: int
-    sums: bool
-    weight_macs: int
-    steps: dict[int, int]
-    tables: tuple[Int8, ...] = ()
-
-    @property
-    def data(self) -> bytes:
-        """The bytes of the program."""
-        return b"".join(item.encode() for item in self.instructions)
-
-    def input(self, texts: Sequence[Text]) -> NDArray[np.uint8]:
-        """Bytes of the region INPUT.
-
-        Raises
-        ------
-        InputError
-            The program is for texts of other lengths.
-        """
-        if tuple(map(len, texts)) != self.lengths:
-            raise InputError(f"the program is for texts of {[*self.lengths]} tokens, not of {[*map(len, texts)]}")
-        ids = [number for text in texts for number in text.ids]
-        places = [number for text in texts for number in text.places]
-        firsts = np.cumsum([0, *self.lengths[:-1]])
-        indices = [np.array(numbers, "<u4").view(np.uint8) for numbers in (ids, places, firsts)]
-        rows = [padded_rows(table[numbers]) for table, numbers in zip(self.tables, (ids, places), strict=False)]
-        data = np.zeros(self.spaces[Region.INPUT].size, np.uint8)
-        contents = (*rows, *indices[len(rows) :])
-        for (_, start, size), content in zip(self.spaces[Region.INPUT].names, contents, strict=True):
-            offset = start - (Region.INPUT << 30)
-            data[offset : offset + size] = content
-        return data
-
-    def output(self, memory: Memory) -> NDArray[np.integer]:
-        """What the program has computed.
-
-        Returns
-        -------
-        (classes, texts) or (C, texts) int8, or (C, texts) int64
-            Class scores, the first token of each text, or sums over its tokens, as
-            :func:`~thresher.golden.encoder.class_scores` and :func:`~thresher.golden.encoder.token_sums`.
-        """
-        (_, start, size), *_ = self.spaces[Region.OUTPUT].names
-        if not self.sums:
-            place = Place(layout=Layout.TILES, address=start)
-            return read_tensor(self.config, memory, place, self.classes or self.channels, len(self.lengths))
-        return memory.read(start, size).view("<i8").reshape(len(self.lengths), self.channels).T
 
 
 def encoder_program(
@@ -152,11 +65,7 @@ def _sent(operand: str, rows: int, channels: int, tokens: int, start: int) -> di
 
 
 class _Writer:
-    """Writes a program layer by layer.
-
-    Products of one tile and LayerNorms of another run at the same time: the stages of a tile follow each other with
-    those of its neighbours between them.
-    """
+    """Writes a program layer by layer. Products of one tile and LayerNorms of another run at the same time."""
 
     def __init__(
         self,
@@ -188,8 +97,7 @@ class _Writer:
         self._allocate()
         self._embed(sources)
         for number, layer in enumerate(constants.layers):
-            self._attend(number, layer)
-            self._feed_forward(number, layer, last=number == len(constants.layers) - 1)
+            self._layer(number, layer, last=number == len(constants.layers) - 1)
         if constants.classifier:
             self._classify(firsts)
         elif self._sums:
@@ -238,24 +146,26 @@ class _Writer:
         constants, tokens = self._constants, self._tokens
         row = constants.head_dim
         first = constants.layers[0]
-        tile = min(self._config.tile, tokens)
         wide = sum(product.rows for product in first.intermediate)
         self._x = self._scratch("input of a layer", self._channels, tokens)
         self._middle = self._scratch("attention's result", self._channels, tokens)
-        self._projected = [
-            self._scratch(f"projections {i}", first.projections[0].rows, tokens)
-            for i in range(min(2, len(first.projections)))
-        ]
         space = self._spaces[Region.SCRATCH]
-        self._heads = space.allocate("Q, K and V of the heads", 3 * constants.heads * tokens * row)
-        self._outputs = space.allocate("outputs of the heads", constants.heads * tokens * row)
+        self._queries_outputs = space.allocate("Q and outputs of the heads", 2 * constants.heads * tokens * row)
+        self._keys_values = space.allocate("K and V of the heads", 2 * constants.heads * tokens * row)
         self._context = self._scratch("context", constants.heads * row, tokens)
-        buffers = range(min(2, len(self._tiles)))
-        self._sublayer = [self._scratch(f"sublayer {i}", self._channels, tile) for i in buffers]
-        self._wide = [self._scratch(f"intermediate {i}", wide, tile) for i in buffers]
+        self._projected = self._buffers("queries", first.queries.rows)
+        self._grouped = self._buffers("keys and values", first.keys_values[0].rows)
+        self._sublayer = self._buffers("attention output", self._channels)
+        self._wide = self._buffers("intermediate", wide)
+        self._outputs = self._buffers("output", self._channels)
         self._final = space.allocate("last layer's output", tokens * row_bytes(self._channels))
         if constants.projection is not None:
             self._embedded = self._scratch("embeddings", constants.embedding_norm.channels, tokens)
+
+    def _buffers(self, name: str, channels: int) -> list[int]:
+        """Addresses of two tiles, which are used in turn."""
+        tile = min(self._config.tile, self._tokens)
+        return [self._scratch(f"{name} {i}", channels, tile) for i in range(2)]
 
     def _tile(self, start: int, channels: int, first_token: int) -> int:
         """Address of a tile of a tensor in the layout TILES."""
@@ -287,96 +197,131 @@ class _Writer:
         if constants.projection is not None:
             self._product("embedding projection", constants.projection, target, self._x, self._tokens)
 
-    def _attend(self, number: int, layer: LayerPlaces) -> None:
-        """Projections of a group of heads, their rows, and the heads; then the next group."""
-        constants, row, tokens = self._constants, self._constants.head_dim, self._tokens
-        head_bytes = 3 * tokens * row
-        for group, product in enumerate(layer.projections):
-            name = f"layer {number} heads {group * constants.group}"
-            projected = self._projected[group % len(self._projected)]
-            self._product(name, product, self._x, projected, tokens)
-            operands = self._heads + group * constants.group * head_bytes
-            for start, count in self._tiles:
-                self._vector(
-                    name,
-                    VectorOperation.COPY,
-                    {
-                        "channels": product.rows,
-                        "tokens": count,
-                        "x": self._tile(projected, product.rows, start),
-                        "z_layout": Layout.ROWS,
-                        "z": operands + start * row,
-                        "z_segment": row,
-                        "z_segment_tokens": tokens,
-                    },
-                )
-            self._run_heads(name, number, group, product.rows // (3 * row))
+    def _layer(self, number: int, layer: LayerPlaces, *, last: bool) -> None:
+        """The queries of the first tile, keys and values of all tokens, then the other stages of each tile.
 
-    def _run_heads(self, name: str, number: int, group: int, heads: int) -> None:
-        row, tokens = self._constants.head_dim, self._tokens
-        first = group * self._constants.group
-        for start, end in pairwise(np.cumsum([0, *self._lengths]).tolist()):
-            command = asdict(self._commands(number, end - start)) | {"head_dim": row}
-            operands = self._heads + (first * 3 * tokens + start) * row
+        If a head threshold keeps the queries of longer texts together, those of all tiles come first.
+        """
+        whole = any(self._commands(number, length).head_threshold for length in self._lengths)
+        parts = pieces(self._lengths, self._config.tile, whole=whole)
+        count = len(self._tiles)
+        ahead = count if whole and max(self._lengths) > self._config.tile else 1
+        # A tile of queries completes the pieces that end in it.
+        completed = [[each for each in parts if (each.end - 1) // self._config.tile == tile] for tile in range(count)]
+        for tile in range(ahead):
+            self._queries(number, layer, tile)
+        self._keys_and_values(number, layer, [each for ready in completed[:ahead] for each in ready])
+        for stage, tile in stages(count):
+            if stage is Stage.QUERIES and tile >= ahead:
+                self._queries(number, layer, tile)
+                self._run_heads(f"layer {number} queries", number, completed[tile], 0, self._constants.heads)
+            elif stage is Stage.CONTEXT:
+                self._gather_heads(number, layer, tile)
+            elif stage is Stage.ATTENTION_OUTPUT:
+                self._attention_output(number, layer, tile)
+            elif stage is Stage.INTERMEDIATE:
+                self._intermediate(number, layer, tile)
+            elif stage is Stage.OUTPUT:
+                self._layer_output(number, layer, tile, last)
+
+    def _queries(self, number: int, layer: LayerPlaces, tile: int) -> None:
+        """Q of all heads for a tile of tokens."""
+        y = self._projected[tile % 2]
+        self._project(f"layer {number} queries", layer.queries, tile, y, self._queries_outputs, 2 * self._tokens)
+
+    def _keys_and_values(self, number: int, layer: LayerPlaces, parts: list[Piece]) -> None:
+        """K and V of a group of heads for all tokens, and some queries of these heads; then the next group."""
+        group, row = self._constants.group, self._constants.head_dim
+        buffers = cycle(self._grouped)
+        for index, product in enumerate(layer.keys_values):
+            name, first = f"layer {number} heads {index * group}", index * group
+            operands = self._keys_values + first * 2 * self._tokens * row
+            for tile in range(len(self._tiles)):
+                self._project(name, product, tile, next(buffers), operands, self._tokens)
+            self._run_heads(name, number, parts, first, product.rows // (2 * row))
+
+    def _project(self, name: str, product: ProductPlace, tile: int, y: int, operands: int, segment_tokens: int) -> None:
+        """A product of a tile, and its results as rows of heads."""
+        row, (start, tokens) = self._constants.head_dim, self._tiles[tile]
+        self._product(name, product, self._tile(self._x, product.columns, start), y, tokens)
+        self._vector(
+            name,
+            VectorOperation.COPY,
+            {
+                "channels": product.rows,
+                "tokens": tokens,
+                "x": y,
+                "z_layout": Layout.ROWS,
+                "z": operands + start * row,
+                "z_segment": row,
+                "z_segment_tokens": segment_tokens,
+            },
+        )
+
+    def _run_heads(self, name: str, number: int, parts: list[Piece], first: int, heads: int) -> None:
+        """Some heads for pieces of texts."""
+        row, head = self._constants.head_dim, self._tokens * self._constants.head_dim
+        for part in parts:
+            command = asdict(self._commands(number, part.length))
+            q = self._queries_outputs + 2 * first * head + part.start * row
+            k = self._keys_values + 2 * first * head + part.text * row
             self._builder.append(
                 Opcode.ATTENTION,
                 name,
                 {
                     **command,
-                    "q": operands,
-                    "k": operands + tokens * row,
-                    "v": operands + 2 * tokens * row,
-                    "o": self._outputs + (first * tokens + start) * row,
-                    "operand_stride": 3 * tokens * row,
-                    "output_stride": tokens * row,
+                    "head_dim": row,
+                    "query_length": part.end - part.start,
+                    "q": q,
+                    "k": k,
+                    "v": k + head,
+                    "o": q + head,
+                    "operand_stride": 2 * head,
+                    "output_stride": 2 * head,
                     "heads": heads,
                 },
             )
 
-    def _feed_forward(self, number: int, layer: LayerPlaces, *, last: bool) -> None:
-        """What follows the heads, in three stages per tile."""
-        stages = (self._attention_output, self._intermediate, self._layer_output)
-        for step in range(len(self._tiles) + len(stages) - 1):
-            for stage, compute in enumerate(stages):
-                if 0 <= step - stage < len(self._tiles):
-                    compute(number, layer, step - stage, last)
-
-    def _attention_output(self, number: int, layer: LayerPlaces, tile: int, _: bool) -> None:
-        name, row, channels = f"layer {number} attention output", self._constants.head_dim, self._channels
+    def _gather_heads(self, number: int, layer: LayerPlaces, tile: int) -> None:
+        """Outputs of all heads, as a tile of the layout TILES."""
+        row, columns = self._constants.head_dim, layer.attention_output.columns
         start, tokens = self._tiles[tile]
-        columns = layer.attention_output.columns
-        context = self._tile(self._context, columns, start)
         self._vector(
-            name,
+            f"layer {number} attention output",
             VectorOperation.COPY,
             {
                 "channels": columns,
                 "tokens": tokens,
                 "x_layout": Layout.ROWS,
-                "x": self._outputs + start * row,
+                "x": self._queries_outputs + (self._tokens + start) * row,
                 "segment": row,
-                "segment_tokens": self._tokens,
-                "z": context,
+                "segment_tokens": 2 * self._tokens,
+                "z": self._tile(self._context, columns, start),
             },
         )
-        y = self._sublayer[tile % len(self._sublayer)]
+
+    def _attention_output(self, number: int, layer: LayerPlaces, tile: int) -> None:
+        name, channels = f"layer {number} attention output", self._channels
+        start, tokens = self._tiles[tile]
+        context = self._tile(self._context, layer.attention_output.columns, start)
+        y = self._sublayer[tile % 2]
         self._product(name, layer.attention_output, context, y, tokens)
         x, z = (self._tile(place, channels, start) for place in (self._x, self._middle))
         self._normalise(name, layer.attention_norm, tokens, {"x": x, "y": y, "z": z})
 
-    def _intermediate(self, number: int, layer: LayerPlaces, tile: int, _: bool) -> None:
+    def _intermediate(self, number: int, layer: LayerPlaces, tile: int) -> None:
         start, tokens = self._tiles[tile]
-        y = self._wide[tile % len(self._wide)]
+        y = self._wide[tile % 2]
+        x = self._tile(self._middle, self._channels, start)
         for product in layer.intermediate:
-            x = self._tile(self._middle, self._channels, start)
             self._product(f"layer {number} intermediate", product, x, y, tokens)
             y += tiles_bytes(self._config, product.rows, tokens)
 
     def _layer_output(self, number: int, layer: LayerPlaces, tile: int, last: bool) -> None:
         name, channels = f"layer {number} output", self._channels
         start, tokens = self._tiles[tile]
-        y = self._sublayer[tile % len(self._sublayer)]
-        self._product(name, layer.output, self._wide[tile % len(self._wide)], y, tokens)
+        y = self._outputs[tile % 2]
+        self._product(name, layer.output, self._wide[tile % 2], y, tokens)
         places = {"x": self._tile(self._middle, channels, start), "y": y, "z": self._tile(self._x, channels, start)}
         if last:
             places |= {

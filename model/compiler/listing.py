@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ...spec.program import BODY_FIELDS, Opcode, Region, offset_of, region_of
 from .constants import Constants
-from .encoder_program import EncoderProgram
+from .program import EncoderProgram
 
 __all__ = ["listing"]
 

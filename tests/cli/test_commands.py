@@ -195,7 +195,7 @@ def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
     small = dataclasses.replace(PRESETS["tiny"], max_length=32, max_head_dim=64, lanes=8, predictor_lanes=16)
     monkeypatch.setattr(demo, "configuration", lambda *_: small)
     monkeypatch.setattr(demo, "SENTENCES", demo.SENTENCES[:4])
-    result = invoke("demo", "-o", tmp_path / "new" / "out", "--json")
+    result = invoke("demo", "--unit", "attention", "-o", tmp_path / "new" / "out", "--json")
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["bit_exact"] is True
@@ -206,6 +206,20 @@ def test_demo_runs_on_hardware_and_draws(monkeypatch, tmp_path):
         assert len(sentence["heads"]) == 4
     assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["attention.png"]
+
+
+@pytest.mark.slow
+def test_demo_runs_the_whole_encoder(tmp_path):
+    """On small hardware, whose simulator other tests use, too."""
+    result = invoke("demo", "--preset", "tiny", "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["bit_exact"] is True
+    assert (len(told["answers"]), told["weights"]) == (4, "csr-delta 0.75")
+    assert sum(answer["label"] == answer["fp32_label"] for answer in told["answers"]) >= 3
+    assert 2.5 < told["speedup"] == told["dense_cycles"] / sum(each["cycles"] for each in told["programs"]) < 4
+    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["timeline.png"]
 
 
 # -- bad input ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from .runner import refused
 RUNS = {
     "rtl": ["run", "--text", "a great film", "--backend", "rtl"],
     "device": ["run", "--text", "a great film", "--device", "nowhere"],
-    "demo": ["demo"],
+    "demo": ["demo", "--unit", "attention"],
 }
 
 

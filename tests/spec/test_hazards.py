@@ -2,7 +2,7 @@
 
 import pytest
 from thresher.spec import InputError, coprocessor_preset
-from thresher.spec.hazards import accesses, check_order
+from thresher.spec.hazards import accesses, check_order, uses
 from thresher.spec.program import UNITS, Instruction, Layout, Opcode, Region, VectorOperation, address
 
 CONFIG = coprocessor_preset("tiny")
@@ -115,3 +115,22 @@ def test_accesses():
     assert found.reads == [(64, 160), (address(Region.INPUT, 8), 16), (0, 7 * 24), *rows]
     assert found.writes == [(SCRATCH + 4096, 20 * CONFIG.tile_step)]
     assert set(UNITS) == set(Opcode) - {Opcode.END}
+
+
+def test_bytes_that_touch_are_one_use():
+    """Not those of CONSTANTS, whose end touches SCRATCH: nothing writes to them."""
+    sizes = {"rows": 8, "columns": 8, "tokens": 8}
+    product = Instruction(opcode=Opcode.PRODUCT, body={"x": SCRATCH, "y": SCRATCH + 4096, **sizes})
+    assert parts(product) == [(0, 64), (4096, 64)]
+    run = heads(0, 512)
+    several = {**run.body, "k": SCRATCH + 1024, "v": SCRATCH + 1088, "heads": 3}
+    several |= {"operand_stride": 128, "output_stride": 64}
+    assert parts(Instruction(opcode=Opcode.ATTENTION, body=several)) == [
+        *((0, 64), (128, 64), (256, 64), (1024, 384)),
+        (512, 192),
+    ]
+
+
+def parts(item: Instruction) -> list[tuple[int, int]]:
+    """Offsets and sizes of the uses of an instruction."""
+    return [(use.start - SCRATCH, use.end - use.start) for use in uses(CONFIG, item, number=0, index=0)]

@@ -31,6 +31,8 @@ class OutputBuffer(wiring.Component):
     i_head : In(stream(finish_layout))
     i_words : In(stream(output_words_layout))
     o_data : Out(stream(output_layout))
+    last : Out(1)
+        Asserted with the last payload of ``o_data`` of a head.
     o_statistics : Out(stream(statistics_layout))
     release : Out(1)
         Asserted for one cycle when the head's statistics are accepted; i.e. the head's slot is free.
@@ -45,6 +47,7 @@ class OutputBuffer(wiring.Component):
                 "i_head": In(stream.Signature(finish_layout(config))),
                 "i_words": In(stream.Signature(output_words_layout(config))),
                 "o_data": Out(stream.Signature(output_layout(config))),
+                "last": Out(1),
                 "o_statistics": Out(stream.Signature(statistics_layout(config))),
                 "release": Out(1),
                 "now": In(CYCLE_BITS),
@@ -92,6 +95,7 @@ class OutputBuffer(wiring.Component):
             # the first one to leave.
             read.addr.eq(following if config.compact else place),
             sent.eq(self.o_data.valid & self.o_data.ready),
+            self.last.eq(last_beat & last_row),
             emptied.eq(sent & ~head.pruned & last_beat & (last_row | (query == b - 1))),
         ]
         m.d.comb += Value.cast(self.o_data.payload).eq(Mux(head.pruned, 0, Value.cast(read.data)))
@@ -130,7 +134,7 @@ class OutputBuffer(wiring.Component):
             with m.State("ROWS"):
                 m.d.sync += statistics.cycles.eq(statistics.cycles + 1)
                 m.d.comb += self.o_data.valid.eq(head.pruned | row_ready)
-                with m.If(sent & last_beat & last_row):
+                with m.If(sent & self.last):
                     m.next = "STATISTICS"
             with m.State("REFUSED"):
                 m.d.sync += statistics.cycles.eq(statistics.cycles + 1)

@@ -16,7 +16,7 @@ from thresher.spec.hazards import check_order
 from thresher.spec.program import Opcode, Region
 
 CONFIG = coprocessor_preset("tiny")
-LENGTHS = [[1], [9], [3, 17, 8, 1], [8, 8]]
+LENGTHS = [[1], [9], [3, 17, 8, 1], [8, 8], [47]]
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +35,41 @@ def some_texts(encoder: Encoder, lengths: list[int], seed: int = 1) -> list[Text
     ]
 
 
-def commands_of(config: CoprocessorConfig, integer: IntegerEncoder):
+def commands_of(config: CoprocessorConfig, integer: IntegerEncoder, tau: float = 0.0):
     head_dim = len(integer.golden.output_shift) // integer.golden.heads
 
     def commands(layer: int, length: int) -> HeadCommand:
         return integer.attention.layers[layer].command(
-            config.attention, length=length, head_dim=head_dim, rho=0.2, tau=0.0
+            config.attention, length=length, head_dim=head_dim, rho=0.2, tau=tau
         )
 
     return commands
 
 
-def hidden_states(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text]) -> list[np.ndarray]:
+def hidden_states(
+    config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text], tau: float = 0.0
+) -> list[np.ndarray]:
     """(C, N) of each text by the golden encoder."""
 
     def attend(heads):
         outputs = [attention_head(config.attention, *head).output for head in heads]
         return [output for output in outputs if output is not None]
 
-    return encode(config.spmm, integer.golden, texts, commands=commands_of(config, integer), attend=attend)
+    return encode(config.spmm, integer.golden, texts, commands=commands_of(config, integer, tau), attend=attend)
 
 
-def expected(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text]) -> np.ndarray:
+def expected(config: CoprocessorConfig, integer: IntegerEncoder, texts: list[Text], tau: float = 0.0) -> np.ndarray:
     """What the golden encoder gives."""
     encoder = integer.golden
-    hidden = hidden_states(config, integer, texts)
+    hidden = hidden_states(config, integer, texts, tau)
     return class_scores(config.spmm, encoder, hidden) if encoder.classifier else token_sums(hidden)
 
 
-def found(config, integer, texts, *, order=None, sums=True, **settings) -> np.ndarray:
+def found(config, integer, texts, *, order=None, sums=True, tau=0.0, **settings) -> np.ndarray:
     """What the compiled program gives."""
     constants = encoder_constants(config, integer.golden, **settings)
-    program = encoder_program(config, constants, [len(text) for text in texts], commands_of(config, integer), sums=sums)
+    lengths = [len(text) for text in texts]
+    program = encoder_program(config, constants, lengths, commands_of(config, integer, tau), sums=sums)
     check_order(config, program.instructions)
     rng = np.random.default_rng(3)
     memory = Memory(
@@ -96,6 +99,16 @@ def test_the_program_gives_what_the_encoder_gives(integer, lengths, classifier):
     texts = some_texts(integer.golden, lengths)
     order = np.random.default_rng(len(lengths))
     assert np.array_equal(found(CONFIG, integer, texts, order=order), expected(CONFIG, integer, texts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lengths", [[33], [5, 12, 1]], ids=str)
+def test_head_thresholds_keep_the_queries_of_a_text_together(integer, lengths):
+    texts = some_texts(integer.golden, lengths)
+    tau = 20.0
+    scores = expected(CONFIG, integer, texts, tau)
+    assert not np.array_equal(scores, expected(CONFIG, integer, texts)), "the threshold must prune a head"
+    assert np.array_equal(found(CONFIG, integer, texts, tau=tau, order=np.random.default_rng(4)), scores)
 
 
 @pytest.mark.slow
@@ -149,7 +162,7 @@ def test_what_does_not_fit_is_refused(integer):
     with pytest.raises(InputError, match="11 tokens together, but at most 10"):
         encoder_program(few, constants, [5, 6], commands)
     for unit, changes, message in (
-        ("vector", {"max_channels": 191}, "must take 192 channels, but takes at most 191"),
+        ("vector", {"max_channels": 127}, "must take 128 channels, but takes at most 127"),
         ("attention", {"max_head_dim": 32}, "heads have 64 dimensions"),
         ("spmm", {"max_columns": 511}, "512 columns, but the engine takes at most 65535 and 511"),
     ):
