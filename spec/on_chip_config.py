@@ -13,8 +13,8 @@ __all__ = ["BANK_KIB", "BANK_WORDS", "DEFAULT_MEMORY_KIB", "Access", "OnChipConf
 BANK_KIB = 16
 """Size of a bank of the memory."""
 BANK_WORDS = BANK_KIB * 1024 // WORD_BYTES
-DEFAULT_MEMORY_KIB = 368
-"""With the preset ``tiny``, the largest one that fits an LFE5U-85F."""
+DEFAULT_MEMORY_KIB = 336
+"""On ECP5, 168 block memories."""
 LARGEST_MEMORY_KIB = 1 << 14
 
 

@@ -32,8 +32,9 @@ SAME_CLOCK = 1e-3
 """Largest relative difference from the board's clock that needs no PLL."""
 POWER_ON_SECONDS = 15e-6
 """Reset time. Memories of an iCE40 read as zero for some microseconds after configuration."""
-SMALL_MEMORY_BITS = 4096
-"""Most bits of a memory that is made of look-up tables if the memory of the co-processor takes the block memories."""
+SMALL_MEMORY_BITS, SMALL_MEMORY_WORDS = 4096, 256
+"""Most bits and words of a memory that is made of look-up tables if the memory of the co-processor takes the block
+memories. With more words, the multiplexers behind the look-up tables are large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +136,7 @@ def small_memories_in_luts(verilog: str) -> str:
 
     def marked(found: re.Match[str]) -> str:
         width, depth = int(found["width"] or 0) + 1, int(found["depth"]) + 1
-        small = width * depth <= SMALL_MEMORY_BITS and depth > 1
+        small = width * depth <= SMALL_MEMORY_BITS and 1 < depth <= SMALL_MEMORY_WORDS
         return f'{found["indent"]}(* ram_style = "distributed" *)\n{found[0]}' if small else found[0]
 
     memory = r"^(?P<indent> *)reg (?:signed )?(?:\[(?P<width>\d+):0\] )?\S+ \[(?P<depth>\d+):0\];$"

@@ -262,8 +262,8 @@ def test_missing_packer_is_reported_first(tmp_path, monkeypatch):
 
 
 def test_small_memories_use_look_up_tables():
-    small = ["  reg [7:0] table [511:0];", "  reg ready [63:0];"]
-    large = ["  reg [7:0] table [512:0];", "  reg [9:0] x;"]
+    small = ["  reg [15:0] table [255:0];", "  reg ready [63:0];"]
+    large = ["  reg [0:0] table [256:0];", "  reg [16:0] table [255:0];", "  reg [9:0] x;"]
     found = small_memories_in_luts("\n".join([*small, *large]))
     mark = '  (* ram_style = "distributed" *)'
     assert found.split("\n") == [mark, small[0], mark, small[1], *large]
