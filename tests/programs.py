@@ -26,7 +26,7 @@ class RandomProgram:
     config : CoprocessorConfig
     rng : Generator
     length : int
-        Instructions before the last ones, a copy to the region OUTPUT and END.
+        Instructions before the last ones: a copy to the region OUTPUT, if copies are among the kinds, and END.
     kinds : sequence of str, optional
         Kinds of instructions to choose from, by default all.
     most : int
@@ -56,7 +56,8 @@ class RandomProgram:
         self.builder = Builder(config)
         for _ in range(length):
             getattr(self, f"_{kinds[int(rng.integers(len(kinds)))]}")()
-        self._output()
+        if "copy" in kinds:
+            self._output()
         self.builder.end()
         self.data = b"".join(item.encode() for item in self.builder.program)
         self._scratch = rng.integers(0, 256, scratch.size, np.uint8)

@@ -40,7 +40,7 @@ def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
         Of each output stream ``o_{name}``. A packet of ``m_axis_data`` holds the results of one command. Statistics
         are packets of one transfer.
     """
-    streams, _ = interface(signature.create())
+    streams, _ = interface(signature.create(path=()))
     members = {}
     for stream in streams.values():
         there, back = (In, Out) if stream.direction == "in" else (Out, In)

@@ -52,8 +52,10 @@ class BlockMemory(wiring.Component):
         for number in range(self._banks):
             memory = Memory(shape=unsigned(WORD_BITS), depth=BANK_WORDS, init=[], attrs=NEVER_BOTH)
             m.submodules[f"bank{number}"] = memory
-            reads.append(memory.read_port(transparent_for=()))
-            writes.append(memory.write_port())
+            read = memory.read_port(transparent_for=())
+            write = memory.write_port()
+            reads.append(read)
+            writes.append(write)
         self._read(m, reads)
         self._write(m, writes)
         return m
@@ -128,7 +130,9 @@ class BlockMemory(wiring.Component):
         words = [port.write_data for port in self.ports]
         m.d.comb += moved.eq(busy & Array([each.valid for each in words])[word.master])
         m.d.comb += [each.ready.eq(busy & (word.master == master)) for master, each in enumerate(words)]
-        address, value, enables = Signal(BANK_BITS), Signal(WORD_BITS), Signal(self._banks)
+        address = Signal(BANK_BITS)
+        value = Signal(WORD_BITS)
+        enables = Signal(self._banks)
         m.d.sync += [
             address.eq(word.index[:BANK_BITS]),
             value.eq(Array([Value.cast(each.payload) for each in words])[word.master]),

@@ -358,13 +358,13 @@ def test_verilog_of_the_engine(tmp_path):
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     name = f"spmm_{told['configuration_sha256'][:8]}"
-    assert told["written"] == [f"{name}.v", f"{name}.json"]
+    assert told["written"] == [f"{name}.v", f"{name}.json", f"{name}.core"]
     described = json.loads(Path(told["description"]).read_text())
     config = SpmmConfig.from_json(json.dumps(described["configuration"]))
     assert (config.max_columns, config.rows) == (40, TINY.rows)
     assert described["top"] == name
     assert f"module {name}(" in Path(told["verilog"]).read_text()
-    assert invoke(*line).stdout.count("unchanged") == 2
+    assert invoke(*line).stdout.count("unchanged") == 3
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,11 @@ def test_verilog_of_a_configuration_file_is_written_once(tmp_path):
     assert first.exit_code == 0, first.stderr
     told = json.loads(first.stdout)
     name = f"attention_core_{told['configuration_sha256'][:8]}"
-    assert told["written"] == [f"{name}.v", f"{name}.json"]
+    assert told["written"] == [f"{name}.v", f"{name}.json", f"{name}.core"]
     assert Path(told["verilog"]) == tmp_path / "v" / f"{name}.v"
     described = json.loads(Path(told["description"]).read_text())["configuration"]
     assert (described["weight_bits"], described["fill"], described["lanes"]) == (10, "zero", PRESETS["tiny"].lanes)
-    assert invoke(*line).stdout.count("unchanged") == 2
+    assert invoke(*line).stdout.count("unchanged") == 3
 
 
 def test_verilog_has_the_chosen_names(tmp_path):

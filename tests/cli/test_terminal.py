@@ -236,7 +236,7 @@ def test_eval_and_pick_with_hostile_paths(hostile_model, tmp_path):
 def test_files_in_hostile_folders(tmp_path):
     result = invoke("verilog", "--preset", "tiny", "--unit", "spmm", "-o", tmp_path / "[/v]:smile:\x1b[2J")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.count("[/v]:smile:\\x1b[2J") == 2
+    assert result.stdout.count("[/v]:smile:\\x1b[2J") == 3
 
 
 @pytest.mark.slow

@@ -54,9 +54,11 @@ def _instance(name: str, description: dict) -> tuple[list[str], list[str]]:
     ports = []
     for port in description["ports"]:
         there, back = ("input", "output") if port["direction"] == "in" else ("output", "input")
-        parts = {"payload": (there, port["width"]), "valid": (there, 1), "ready": (back, 1)}
+        parts = {"__payload": (there, port["width"]), "__valid": (there, 1), "__ready": (back, 1)}
+        if port["kind"] == "port":
+            parts = {"": (there, port["width"])}
         for part, (direction, width) in parts.items():
-            pin = f"{port['name']}__{part}"
+            pin = port["name"] + part
             pins[pin] = f"{name}__{pin}"
             ports.append(f"{direction} [{width - 1}:0] {name}__{pin}")
     connections = ", ".join(f".{pin}({wire})" for pin, wire in pins.items())

@@ -37,7 +37,7 @@ async def watch(dut: Any, prefix: str, names: Iterable[str], rules: Rules, *, cl
     """Check the rules of a bus in every cycle of a clock, by default ``clk``."""
     signals = {name: getattr(dut, f"{prefix}_{name}") for name in names}
     while True:
-        await FallingEdge(clock or dut.clk)
+        await FallingEdge(dut.clk if clock is None else clock)
         await ReadOnly()
         rules.observe(Values(signals))
 
