@@ -26,10 +26,10 @@ def verilog(
         str | None,
         typer.Option("--prefix", help="Name of the top module and the files; starts the names of all other modules."),
     ] = None,
-    bus: Annotated[Bus | None, typer.Option("--bus", help="Bus of the ports (co-processor; default axi4).")] = None,
+    bus: Annotated[Bus | None, typer.Option("--bus", help="Bus of the ports (streams; co-processor: axi4).")] = None,
     clock: Annotated[str | None, typer.Option("--clock", help="Name of the clock (usual name of the bus).")] = None,
     reset: Annotated[
-        Reset | None, typer.Option("--reset", help="Active level of the reset (active-low with axi4).")
+        Reset | None, typer.Option("--reset", help="Active level of the reset (active-high; AXI: active-low).")
     ] = None,
     reset_name: Annotated[
         str | None, typer.Option("--reset-name", help="Name of the synchronous reset (usual name of the bus).")

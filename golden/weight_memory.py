@@ -178,7 +178,7 @@ def read_matrix(
 
 
 def _check_fits(shape: WordShape, packed: PackedWeights) -> None:
-    """Check that values and indices have no more bits than those of a stored word."""
+    """Check that every value and every index fits the bits of a stored word."""
     values, indices = packed.values.astype(np.int64), packed.indices.astype(np.int64)
     bound = 1 << (shape.value_bits - 1)
     if values.size and not (-bound <= values.min() and values.max() < bound):

@@ -1,8 +1,6 @@
 """Attention core on a board, driven with whole heads."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Self
 
 import numpy as np
 
@@ -11,56 +9,18 @@ from ..sim.attention import HeadBatch
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import SimulationError
 from ..spec.heads import Head, HeadStatistics
-from .link import Link
-from .port import DeviceError, Port, SerialPort
+from .device import LinkedDevice
+from .port import DeviceError
 from .streams import StreamDevice
 
 __all__ = ["AttentionDevice"]
 
 
-class AttentionDevice(AbstractContextManager["AttentionDevice"]):
-    """An attention core on a board. In simulation see :class:`~thresher.sim.attention.AttentionSimulator`.
+class AttentionDevice(LinkedDevice[AttentionConfig]):
+    """An attention core on a board. In simulation see :class:`~thresher.sim.attention.AttentionSimulator`."""
 
-    Parameters
-    ----------
-    config : AttentionConfig
-        Configuration that the board must hold.
-    port : Port
-        The device closes it.
-
-    Raises
-    ------
-    DeviceError
-        The board does not answer, or holds another configuration.
-    """
-
-    def __init__(self, config: AttentionConfig, port: Port):
-        self.config = config
-        try:
-            self._link = Link(port)
-            self._link.greet(config)
-        except BaseException:
-            port.close()
-            raise
-        self._streams = StreamDevice(self._link, attention_signature(config))
-
-    @classmethod
-    def open(cls, config: AttentionConfig, name: str, *, baud: int) -> Self:
-        """Open the core at a serial port.
-
-        Raises
-        ------
-        DeviceError
-            The port does not exist, the board does not answer, or it holds another configuration.
-        """
-        return cls(config, SerialPort(name, baud=baud))
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the port."""
-        self._link.close()
+    def _begin(self) -> None:
+        self._streams = StreamDevice(self._link, attention_signature(self.config))
 
     def run(self, heads: Sequence[Head]) -> list[tuple[np.ndarray | None, HeadStatistics]]:
         """Stream heads through the core.

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,12 +9,12 @@ import numpy as np
 from ..spec.errors import InputError
 from ..spec.image import Image
 from ..spec.memory import REGION_ALIGNMENT, memory_map
-from ..spec.program import WORD_BYTES, FaultCode, Opcode, Region
+from ..spec.program import WORD_BYTES, FaultCode, Finish, Opcode, Region
 from ..spec.registers import REGISTERS, Access
 from .port import DeviceError
 from .registers import Registers, RegisterTransport
 
-__all__ = ["CoprocessorDriver", "Fault", "FaultError", "MemoryTransport"]
+__all__ = ["CoprocessorDriver", "FaultError", "MemoryTransport"]
 
 ADDRESS_BITS = 32
 COUNTERS = tuple(
@@ -50,47 +49,16 @@ class MemoryTransport(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """Why a program stopped; see :class:`~thresher.spec.program.FaultCode`.
-
-    Attributes
-    ----------
-    code : FaultCode
-    unit : Opcode or None
-        Unit of the instruction, or None if the program as a whole is at fault.
-    detail : int
-        The unit's own error if the code is COMMAND.
-    instruction, tag : int
-        Number of the instruction in the program, and its tag.
-    address : int
-        Block of 128 bytes, as an address of the program, if the code is ADDRESS or BUS.
-    """
-
-    code: FaultCode
-    unit: Opcode | None
-    detail: int
-    instruction: int
-    tag: int
-    address: int
-
-    def __str__(self) -> str:
-        unit = "the program" if self.unit is None else f"the {self.unit.name.lower()} unit"
-        detail = f", error {self.detail}" if self.detail else ""
-        place = f", address {self.address:#010x}" if self.code in (FaultCode.ADDRESS, FaultCode.BUS) else ""
-        return f"{self.code.name} of {unit} at instruction {self.instruction} (tag {self.tag}){detail}{place}"
-
-
 class FaultError(DeviceError):
     """A program has stopped before its end. The next program may be started.
 
     Attributes
     ----------
-    fault : Fault
+    fault : Finish
     """
 
-    def __init__(self, fault: Fault):
-        super().__init__(f"the co-processor stopped: {fault}")
+    def __init__(self, fault: Finish):
+        super().__init__(f"the co-processor stopped: {fault.text()}")
         self.fault = fault
 
 
@@ -242,12 +210,12 @@ class CoprocessorDriver:
         while self.registers.fields("STATUS")["busy"] and self._clock() - begun <= seconds:
             pass
 
-    def fault(self) -> Fault:
+    def fault(self) -> Finish:
         """Why the last program stopped."""
         found = self.registers.fields("FAULT")
         place = self.registers.fields("FAULT_INSTRUCTION")
-        return Fault(
-            code=FaultCode(found["code"]),
+        return Finish(
+            error=FaultCode(found["code"]),
             unit=Opcode(found["unit"]) if found["unit"] else None,
             detail=found["detail"],
             instruction=place["index"],

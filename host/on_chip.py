@@ -1,7 +1,6 @@
 """A co-processor on a board, with its memory on the chip, over a link."""
 
-from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +10,8 @@ from ..spec.memory import whole_words
 from ..spec.on_chip_config import Access
 from ..spec.program import WORD_BYTES
 from .coprocessor import CoprocessorDriver
-from .link import Link
-from .port import DeviceError, Port, SerialPort
+from .device import LinkedDevice
+from .port import DeviceError
 from .streams import StreamDevice
 
 __all__ = ["CoprocessorDevice"]
@@ -74,54 +73,18 @@ class _Memory:
         self._accesses(Access.WRITE_MEMORY, address, len(words), words=words)
 
 
-class CoprocessorDevice(AbstractContextManager["CoprocessorDevice"]):
+class CoprocessorDevice(LinkedDevice[CoprocessorConfig]):
     """A co-processor on a board.
-
-    Parameters
-    ----------
-    config : CoprocessorConfig
-        Configuration that the board must hold.
-    port : Port
-        The device closes it.
 
     Attributes
     ----------
     driver : CoprocessorDriver
     memory_bytes : int
         Size of the board's memory.
-
-    Raises
-    ------
-    DeviceError
-        The board does not answer, or holds something else.
     """
 
-    def __init__(self, config: CoprocessorConfig, port: Port):
-        try:
-            self._link = Link(port)
-            self._link.greet(config)
-            accesses = _Accesses(StreamDevice(self._link, on_chip_signature()))
-            memory = _Memory(accesses)
-            self.memory_bytes = memory.size()
-            self.driver = CoprocessorDriver(_Registers(accesses), memory, base=0, size=self.memory_bytes)
-        except BaseException:
-            port.close()
-            raise
-
-    @classmethod
-    def open(cls, config: CoprocessorConfig, name: str, *, baud: int) -> Self:
-        """Open the co-processor at a serial port.
-
-        Raises
-        ------
-        DeviceError
-            The port does not exist, the board does not answer, or it holds something else.
-        """
-        return cls(config, SerialPort(name, baud=baud))
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the port."""
-        self._link.close()
+    def _begin(self) -> None:
+        accesses = _Accesses(StreamDevice(self._link, on_chip_signature()))
+        memory = _Memory(accesses)
+        self.memory_bytes = memory.size()
+        self.driver = CoprocessorDriver(_Registers(accesses), memory, base=0, size=self.memory_bytes)

@@ -151,7 +151,9 @@ def run_program(
         return ProgramRun(outputs=outputs, hardware=None, intervals=(), bit_exact=None)
     run = simulator.run(regions, program.data, on_cycle=on_cycle)
     if run.finish.error is not FaultCode.NONE:
-        raise SimulationError(f"the hardware stopped: {fault_text(program, run)}")
+        tag = run.finish.tag
+        name = program.tags[tag] if tag < len(program.tags) else None
+        raise SimulationError(f"the hardware stopped: {run.finish.text(name)}")
     return ProgramRun(
         outputs=program.output(Memory(regions=run.regions)).T,
         hardware=_report(program, run),
@@ -190,16 +192,6 @@ def _golden_memory(program: EncoderProgram, regions: dict[Region, NDArray[np.uin
     outcome = Machine(program.config, memory).run(program.data)
     assert outcome.fault is None, outcome.fault
     return memory
-
-
-def fault_text(program: EncoderProgram, run: CoprocessorRun) -> str:
-    """A fault in words."""
-    finish = run.finish
-    name = program.tags[finish.tag] if finish.tag < len(program.tags) else "unknown"
-    unit = "the program" if finish.unit is None else f"the {finish.unit.name.lower()} unit"
-    place = f", address {finish.address:#010x}" if finish.error in (FaultCode.ADDRESS, FaultCode.BUS) else ""
-    detail = f", error {finish.detail}" if finish.detail else ""
-    return f"{finish.error.name} of {unit} at instruction {finish.instruction} ({name}){detail}{place}"
 
 
 def _intervals(program: EncoderProgram, run: CoprocessorRun) -> tuple[Interval, ...]:

@@ -12,12 +12,12 @@ from ..hdl.coprocessor.program_streams import activity_layout
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import SimulationError
 from ..spec.memory import memory_map
-from ..spec.program import INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode, Region, offset_of, region_of
+from ..spec.program import INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Finish, Opcode, Region, offset_of, region_of
 from .batch import UnitSimulator
 from .build import Design
 from .verilator import OnCycle
 
-__all__ = ["CoprocessorRun", "CoprocessorSimulator", "Finish", "UnitTimes", "coprocessor_design"]
+__all__ = ["CoprocessorRun", "CoprocessorSimulator", "UnitTimes", "coprocessor_design"]
 
 Bytes = NDArray[np.uint8]
 
@@ -25,18 +25,6 @@ WATCHDOG = 1 << 28
 """Cycles. Longer than a product of 3072 × 768 weights and 512 tokens on the preset ``tiny``, with a slow memory."""
 
 MAX_CYCLES = 1 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finish:
-    """How a program ended; see :func:`~thresher.hdl.coprocessor.program_streams.finish_layout`."""
-
-    error: FaultCode
-    detail: int
-    unit: Opcode | None
-    instruction: int
-    tag: int
-    address: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,9 @@ coprocessor_config    configuration of a co-processor, made of those of its unit
 program               instructions of a co-processor, and the regions of its memory
 registers             registers of a co-processor
 system_rdl            these registers as SystemRDL
+buses                 buses of a top module, and the usual names of its clock and reset
+image                 file of a compiled encoder
+on_chip_config        configuration of a co-processor with its memory on the chip
 memory                sizes and places of what instructions use
 hazards               proof that the result of a program does not depend on the order of execution
 weight_words          layout of packed weights

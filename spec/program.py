@@ -29,6 +29,7 @@ __all__ = [
     "WORD_BYTES",
     "AttentionError",
     "FaultCode",
+    "Finish",
     "Instruction",
     "Layout",
     "Opcode",
@@ -99,6 +100,39 @@ class FaultCode(IntEnum):
     """No unit completed an instruction in time."""
     ABORT = 7
     """The host aborted the program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """How a program ended on the hardware.
+
+    Attributes
+    ----------
+    error : FaultCode
+    unit : Opcode or None
+        Unit of the instruction, or None if the program as a whole is at fault.
+    detail : int
+        The unit's own error if ``error`` is COMMAND.
+    instruction, tag : int
+        Number of the instruction in the program, and its tag.
+    address : int
+        Block of 128 bytes, as an address of the program, if ``error`` is ADDRESS or BUS.
+    """
+
+    error: FaultCode
+    unit: Opcode | None
+    detail: int
+    instruction: int
+    tag: int
+    address: int
+
+    def text(self, name: str | None = None) -> str:
+        """The fault in words. ``name`` is what the tag stands for."""
+        unit = "the program" if self.unit is None else f"the {self.unit.name.lower()} unit"
+        place = f"instruction {self.instruction} ({f'tag {self.tag}' if name is None else name})"
+        detail = f", error {self.detail}" if self.detail else ""
+        block = f", address {self.address:#010x}" if self.error in (FaultCode.ADDRESS, FaultCode.BUS) else ""
+        return f"{self.error.name} of {unit} at {place}{detail}{block}"
 
 
 class AttentionError(IntEnum):

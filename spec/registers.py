@@ -244,7 +244,7 @@ _CONTROL = (
     Register(
         name="INTERRUPT_PENDING",
         offset=0x01C,
-        doc="Events since they were last cleared, also those that are not enabled. Starting a program keeps them.",
+        doc="Events that happened and were not cleared, enabled or not. Starting a program does not clear them.",
         fields=(
             Field(name="finished", access=W1C, doc="A program ended without a fault."),
             Field(name="fault", access=W1C, offset=1, doc="A program ended with a fault."),

@@ -18,7 +18,7 @@ INDEX_SHIFT = index_bits(REGISTER_BYTES)
 class Axi4LiteSignature(wiring.Signature):
     """AXI4-Lite with data of 32 bits and addresses of 12 bits, from the master to the slave.
 
-    Members are those of the standard, in small letters.
+    The members have the names of the standard, in small letters.
     """
 
     def __init__(self):

@@ -56,8 +56,8 @@ def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
 class AxiStreamUnit(wiring.Component):
     """A unit whose streams are AXI4-Stream.
 
-    Transfers have whole bytes; the bits beyond a payload are 0, and those of an input are ignored. Commands say how
-    many transfers follow, so the inputs have no ``tlast``.
+    ``tdata`` has whole bytes. Bits beyond a payload are 0 in outputs, and ignored in inputs. A command says how many
+    transfers follow, so inputs have no ``tlast``.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ class HostAccess(wiring.Component):
     memory : Out(MemoryPort)
         ``read_data`` and ``written`` are always ready.
 
-    The others are those of :func:`access_members`.
+    It also has the members of :func:`access_members`.
     """
 
     def __init__(self, memory_bytes: int):

@@ -6,11 +6,8 @@ from amaranth.lib.wiring import connect, flipped
 
 from ...spec.on_chip_config import OnChipConfig
 from ..coprocessor.block_memory import BlockMemory
-from ..coprocessor.control import control_signature
-from ..coprocessor.coprocessor import Coprocessor
+from .controlled import ControlledCoprocessor
 from .host_access import HostAccess, access_members
-from .ports import FlatInterface
-from .registers import RegisterFile
 
 __all__ = ["OnChipCoprocessor", "on_chip_signature"]
 
@@ -39,17 +36,14 @@ class OnChipCoprocessor(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.access = access = HostAccess(config.memory_bytes)
-        m.submodules.registers = registers = RegisterFile(config.coprocessor.hash())
-        m.submodules.coprocessor = coprocessor = Coprocessor(config.coprocessor)
+        m.submodules.core = core = ControlledCoprocessor(config.coprocessor)
         m.submodules.memory = memory = BlockMemory(config.banks, masters=2)
-        control = control_signature()
         for name in access_members():
             if name.startswith("i_"):
                 connect(m, flipped(getattr(self, name)), getattr(access, name))
             else:
                 connect(m, getattr(access, name), flipped(getattr(self, name)))
-        connect(m, access.registers, registers.port)
-        connect(m, registers.control, FlatInterface(coprocessor, control, {name: name for name in control.members}))
-        connect(m, coprocessor.memory, memory.ports[0])
+        connect(m, access.registers, core.registers)
+        connect(m, core.memory, memory.ports[0])
         connect(m, access.memory, memory.ports[1])
         return m

@@ -26,7 +26,7 @@ def wishbone_names(prefix: str, signature: wiring.Signature) -> Names:
     Parameters
     ----------
     signature : wiring.Signature
-        As the component sees it: directions of its members are those of the ports.
+        Its members have the directions of the component's ports.
     """
     ends = {wiring.In: "i", wiring.Out: "o"}
     return {

@@ -11,12 +11,10 @@ from amaranth.lib.wiring import Out, connect, flipped
 
 from ...spec.buses import Bus
 from ...spec.coprocessor_config import CoprocessorConfig
-from ..coprocessor.control import control_signature
-from ..coprocessor.coprocessor import Coprocessor
 from .axi4 import Axi4Master, Axi4Signature
 from .axi4_lite import Axi4LiteSignature, Axi4LiteSlave
+from .controlled import ControlledCoprocessor
 from .ports import FlatInterface, Names, axi_names, flat_members, wishbone_names
-from .registers import RegisterFile
 from .wishbone import WishboneMaster, WishboneSignature
 from .wishbone_slave import WishboneSlave, WishboneSlaveSignature
 
@@ -82,15 +80,12 @@ class CoprocessorSystem(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.slave = slave = self._slave.make()
-        m.submodules.registers = registers = RegisterFile(self._config.hash())
-        m.submodules.coprocessor = coprocessor = Coprocessor(self._config)
+        m.submodules.core = core = ControlledCoprocessor(self._config)
         m.submodules.master = master = self._master.make()
-        connect(m, slave.port, registers.port)
-        control = control_signature()
-        connect(m, registers.control, FlatInterface(coprocessor, control, {name: name for name in control.members}))
-        connect(m, coprocessor.memory, master.memory)
+        connect(m, slave.port, core.registers)
+        connect(m, core.memory, master.memory)
         for side, component in ((self._slave, slave), (self._master, master)):
             port = flipped(FlatInterface(self, side.signature, side.names))
             connect(m, getattr(component, side.member), port)
-        m.d.comb += self.irq.eq(registers.interrupt)
+        m.d.comb += self.irq.eq(core.irq)
         return m

@@ -1,5 +1,8 @@
 """A core behind a serial line, on boards and in simulation."""
 
+from collections.abc import Callable
+from typing import Any
+
 from amaranth import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -10,9 +13,11 @@ from ...spec.link import LinkConfig, beat_bytes, identity
 from ...spec.on_chip_config import OnChipConfig
 from ...spec.spmm_config import SpmmConfig
 from ..attention.core import AttentionCore
-from ..bus.on_chip import OnChipCoprocessor
+from ..attention.head_streams import attention_signature
+from ..bus.on_chip import OnChipCoprocessor, on_chip_signature
 from ..emit import interface
 from ..spmm.engine import Spmm
+from ..spmm.product_streams import spmm_signature
 from .ports import ReadPorts, WritePorts, served
 from .server import Server
 
@@ -88,20 +93,21 @@ def linked_core(config: LinkedUnit, link: LinkConfig) -> LinkedCore:
     ConfigError
         A beat of the core does not fit into a payload.
     """
-    core = _core(config)
-    streams, _ = interface(core)
+    signature, make = _kind(config)
+    streams, _ = interface(signature.create(path=()))
     longest = max(beat_bytes(port.width) for port in streams.values())
     if longest >= link.payload_bytes:
         raise ConfigError("payload_bytes", link.payload_bytes, f"must be more than the {longest} bytes of a beat")
     named = config.coprocessor if isinstance(config, OnChipConfig) else config
-    return LinkedCore(core, link, identity=identity(named, payload_bytes=link.payload_bytes))
+    return LinkedCore(make(config), link, identity=identity(named, payload_bytes=link.payload_bytes))
 
 
-def _core(config: LinkedUnit) -> wiring.Component:
+def _kind(config: LinkedUnit) -> tuple[wiring.Signature, Callable[[Any], wiring.Component]]:
+    """Signature and class of a core."""
     match config:
         case AttentionConfig():
-            return AttentionCore(config)
+            return attention_signature(config), AttentionCore
         case SpmmConfig():
-            return Spmm(config)
+            return spmm_signature(config), Spmm
         case OnChipConfig():
-            return OnChipCoprocessor(config)
+            return on_chip_signature(), OnChipCoprocessor

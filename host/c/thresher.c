@@ -188,7 +188,7 @@ int thresher_get_fault(struct thresher *device, struct thresher_fault *fault) {
     uint32_t reason, instruction;
     TRY(get(device, THRESHER_FAULT, &reason));
     TRY(get(device, THRESHER_FAULT_INSTRUCTION, &instruction));
-    fault->code = FIELD(reason, THRESHER_FAULT_CODE);
+    fault->error = FIELD(reason, THRESHER_FAULT_CODE);
     fault->unit = FIELD(reason, THRESHER_FAULT_UNIT);
     fault->detail = FIELD(reason, THRESHER_FAULT_DETAIL);
     fault->instruction = FIELD(instruction, THRESHER_FAULT_INSTRUCTION_INDEX);

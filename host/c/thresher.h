@@ -49,7 +49,7 @@ struct thresher {
 
 /* Why a program stopped. The numbers are those of the registers FAULT, FAULT_INSTRUCTION and FAULT_ADDRESS. */
 struct thresher_fault {
-    uint32_t code, unit, detail, instruction, tag, address;
+    uint32_t error, unit, detail, instruction, tag, address;
 };
 
 struct thresher_counters {

@@ -60,7 +60,7 @@ class Device(Structure):
     _fields_ = [("platform", c_void_p), ("loaded", c_int), ("bases", c_uint32 * 4), ("sizes", c_uint32 * 4)]
 
 
-FAULT = ("code", "unit", "detail", "instruction", "tag", "address")
+FAULT = ("error", "unit", "detail", "instruction", "tag", "address")
 
 
 class CFault(Structure):

@@ -37,7 +37,7 @@ def path(simulator):
 
 
 def outputs_of_images(device: CoprocessorDevice, seed: int) -> None:
-    """Programs write every byte of OUTPUT that they leave, or leave the zeros of the memory."""
+    """Run a random program, and compare its results with golden's."""
     run = random_image(TINY, seed, length=4, most=16)
     device.driver.load(run.image.encode())
     device.driver.memory.write(run.places(0)[Region.SCRATCH], run.scratch)
@@ -74,7 +74,7 @@ def test_accesses_outside_are_refused(path):
 
 
 def test_an_image_that_is_too_large(path):
-    image = dataclasses.replace(random_image(TINY, 3, length=2, most=8).image)
+    image = random_image(TINY, 3, length=2, most=8).image
     sizes = {**image.sizes, Region.SCRATCH: BOARD.memory_bytes}
     with CoprocessorDevice.open(TINY, path, baud=BAUD) as device, pytest.raises(InputError, match="the image needs"):
         device.driver.load(dataclasses.replace(image, sizes=sizes).encode())

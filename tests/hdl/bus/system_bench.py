@@ -162,7 +162,7 @@ async def errors_of_the_bus(dut: Any) -> None:
     def faulty() -> None:
         with pytest.raises(FaultError) as caught:
             run(host, program, "seed 5")
-        assert caught.value.fault.code is FaultCode.BUS
+        assert caught.value.fault.error is FaultCode.BUS
         assert caught.value.fault.address == program.image.program // 128 * 128
         host.target.errors = range(0)
         run(host, program, "seed 5, after the fault")
@@ -182,7 +182,7 @@ async def a_program_that_takes_too_long_is_aborted(dut: Any) -> None:
             host.driver.run(program.input, seconds=0)
         while not host.driver.registers.fields("STATUS")["idle"]:
             pass
-        assert host.driver.fault().code is FaultCode.ABORT
+        assert host.driver.fault().error is FaultCode.ABORT
         run(host, program, "seed 6, after the abort")
 
     await bridge(impatient)()
