@@ -57,7 +57,7 @@ def system_verilog(ports: list[dict[str, Any]], *, module: str, clock_hz: float,
     system.clock_domains.cd_sys = ClockDomain("sys")
     sdram = getattr(modules, module)(clock_hz, MODULES[module])
     phy = SDRAMPHYModel(sdram, data_width=DATA_BITS, clk_freq=clock_hz)
-    controller = LiteDRAMCore(phy, sdram.geom_settings, sdram.timing_settings, clock_hz)
+    controller: Any = LiteDRAMCore(phy, sdram.geom_settings, sdram.timing_settings, clock_hz)
     system.submodules += phy, controller
 
     def memory_port() -> Any:
