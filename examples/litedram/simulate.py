@@ -2,7 +2,7 @@
 
     python examples/litedram/simulate.py
     python examples/litedram/simulate.py --module MT41K64M16 --clock 100
-    python examples/litedram/simulate.py --preset edge --model FOLDER --tokens 25
+    python examples/litedram/simulate.py --preset edge --model FOLDER --tokens 25 --module MT41K64M16
 
 A host loads the image through LiteDRAM, starts the program by the registers, waits for the interrupt, and reads the
 result. The same program then runs with simple memories, which shows what the SDRAM costs. Needs the packages litex,
@@ -42,16 +42,14 @@ from thresher.spec.buses import Bus
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 LIBRARY = "system.so"
-BASE, SIZE = 0x4000_0000, 32 << 20
-"""The memory as the co-processor sees it."""
+BASE = 0x4000_0000
+"""Of the memory as the co-processor sees it."""
 LIMIT = 1 << 32
 """Cycles of the longest program."""
-
 
 VERILATE = ["--cc", "-O3", "--x-assign", "0", "--x-initial", "0", "--no-timing", "-Wno-fatal", "-Wno-lint"]
 VERILATE += ["-Wno-style", "--output-split", "5000", "--prefix", f"V{TOP}", "--top-module", TOP, "--Mdir", "."]
 FLAGS = ["-std=c++17", "-fPIC", "-w"]
-
 
 Work = tuple[Constants, EncoderProgram, Sequence[Text]]
 """A program and its texts."""
@@ -104,11 +102,13 @@ class System:
     ----------
     library : Path
         Made by :func:`build`.
+    module : str
+        One of :data:`~soc.MODULES`.
     clock_hz : float
         Turns cycles into seconds.
     """
 
-    def __init__(self, library: Path, *, clock_hz: float):
+    def __init__(self, library: Path, *, module: str, clock_hz: float):
         self.library = ctypes.CDLL(str(library))
         for name, result, arguments in (
             ("make", c_void_p, []),
@@ -123,6 +123,7 @@ class System:
             function = getattr(self.library, f"system_{name}")
             function.restype, function.argtypes = result, arguments
         self.handle = self.library.system_make()
+        _, self.memory_bytes = MODULES[module]
         self._clock_hz = clock_hz
 
     def __enter__(self) -> Self:
@@ -179,7 +180,8 @@ class InterruptDriver(CoprocessorDriver):
     """Driver that waits for the interrupt, and does not poll."""
 
     def __init__(self, system: System):
-        super().__init__(_Registers(system), _Memory(system), base=BASE, size=SIZE, clock=system.seconds)
+        size, clock = system.memory_bytes, system.seconds
+        super().__init__(_Registers(system), _Memory(system), base=BASE, size=size, clock=clock)
         self._system = system
         self.registers.write_fields("INTERRUPT_ENABLE", finished=1, fault=1)
 
@@ -191,10 +193,9 @@ class InterruptDriver(CoprocessorDriver):
 
 def encoder(model: Model, config: CoprocessorConfig, *, tokens: int, seed: int) -> Work:
     """A model's encoder as a program for one random text."""
-    coprocessor = WholeEncoder(config=config).coprocessor(
-        model, calibration_sentences(), method="min-max", percentile=99.99
-    )
-    constants = constants_of(WholeEncoder(config=config), coprocessor)
+    whole = WholeEncoder(config=config)
+    coprocessor = whole.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
+    constants = constants_of(whole, coprocessor)
     program = program_of(model, coprocessor, constants, config, [tokens], rho=-1.0, tau=0.0)
     ids = np.random.default_rng(seed).integers(0, model.config.vocab_size, (1, tokens))
     return constants, program, coprocessor.integer.texts(model.encoder, ids)
@@ -214,7 +215,7 @@ def main() -> int:
     work = encoder(load_model(arguments.model), config, tokens=arguments.tokens, seed=arguments.seed)
     print("building the system (once; later runs reuse it)", flush=True)
     library = build(config, module=arguments.module, clock_hz=clock_hz)
-    with System(library, clock_hz=clock_hz) as system:
+    with System(library, module=arguments.module, clock_hz=clock_hz) as system:
         run = run_on_board(*work, system.driver())
         print(f"{system.cycle:,} cycles, of which the host takes most to load the image", flush=True)
     runs = {f"LiteDRAM, {arguments.module}, {arguments.clock:g} MHz": run}

@@ -19,8 +19,8 @@ from migen import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signa
 
 __all__ = ["MODULES", "TOP", "system_verilog"]
 
-MODULES = {"MT48LC16M16": "1:1", "MT41K64M16": "1:4"}
-"""SDRAMs, and the ratio of the controller's clock to theirs: SDR of 16 bits as on the ULX3S, and DDR3 of 16 bits."""
+MODULES = {"MT48LC16M16": ("1:1", 32 << 20), "MT41K64M16": ("1:4", 128 << 20)}
+"""SDR SDRAM of 16 bits as on the ULX3S, and DDR3 SDRAM of 16 bits: ratio of the controller's clock to theirs, bytes."""
 
 TOP = "system"
 COPROCESSOR = "ai"
@@ -55,7 +55,8 @@ def system_verilog(ports: list[dict[str, Any]], *, module: str, clock_hz: float,
     """
     system: Any = Module()
     system.clock_domains.cd_sys = ClockDomain("sys")
-    sdram = getattr(modules, module)(clock_hz, MODULES[module])
+    ratio, _ = MODULES[module]
+    sdram = getattr(modules, module)(clock_hz, ratio)
     phy = SDRAMPHYModel(sdram, data_width=DATA_BITS, clk_freq=clock_hz)
     controller: Any = LiteDRAMCore(phy, sdram.geom_settings, sdram.timing_settings, clock_hz)
     system.submodules += phy, controller

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # a co-processor is compiled
 
 FOLDER = Path(__file__).parents[2] / "examples" / "litedram"
 CONFIG = coprocessor_preset("tiny")
-CLOCK_HZ = 50e6
+MODULE, CLOCK_HZ = "MT48LC16M16", 50e6
 SEEDS = range(100, 106)
 
 
@@ -42,12 +42,12 @@ def simulate() -> ModuleType:
 def library(simulate) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return simulate.build(CONFIG, module="MT48LC16M16", clock_hz=CLOCK_HZ)
+        return simulate.build(CONFIG, module=MODULE, clock_hz=CLOCK_HZ)
 
 
 @pytest.fixture
 def system(simulate, library):
-    with simulate.System(library, clock_hz=CLOCK_HZ) as made:
+    with simulate.System(library, module=MODULE, clock_hz=CLOCK_HZ) as made:
         yield made
 
 
