@@ -1,6 +1,8 @@
 // The system in Verilator, with a host that accesses registers and memory over AXI.
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "Vsystem.h"
@@ -9,6 +11,7 @@
 namespace {
 
 constexpr uint32_t WORD = 8, BURST = 16 * WORD;
+constexpr uint64_t LIMIT = 1000000;  // cycles in which every transfer of the host must end
 
 struct System {
     VerilatedContext context;
@@ -27,6 +30,14 @@ struct System {
         ++cycle;
     }
 
+    // An edge while the host waits for a transfer that began in cycle `begin`.
+    void edge_since(uint64_t begin) {
+        edge();
+        if (cycle - begin < LIMIT) return;
+        std::fprintf(stderr, "the bus does not answer the host within %llu cycles\n", (unsigned long long)LIMIT);
+        std::exit(1);
+    }
+
     void tick() {
         settle();
         edge();
@@ -35,10 +46,11 @@ struct System {
     // One transfer of a channel that the host drives.
     void send(CData& valid, const CData& ready) {
         valid = 1;
+        const uint64_t begin = cycle;
         for (bool taken = false; !taken;) {
             settle();
             taken = ready;
-            edge();
+            edge_since(begin);
         }
         valid = 0;
     }
@@ -46,7 +58,8 @@ struct System {
     // One transfer of the other direction. The outputs keep it until `end`.
     void receive(const CData& valid, CData& ready) {
         ready = 1;
-        for (settle(); !valid; settle()) edge();
+        const uint64_t begin = cycle;
+        for (settle(); !valid; settle()) edge_since(begin);
     }
 
     void end(CData& ready) {
@@ -60,10 +73,11 @@ struct System {
         top.s_axi_wdata = value;
         top.s_axi_wstrb = 15;
         top.s_axi_awvalid = top.s_axi_wvalid = 1;
+        const uint64_t begin = cycle;
         while (top.s_axi_awvalid || top.s_axi_wvalid) {
             settle();
             const bool address = top.s_axi_awready, data = top.s_axi_wready;
-            edge();
+            edge_since(begin);
             if (address) top.s_axi_awvalid = 0;
             if (data) top.s_axi_wvalid = 0;
         }

@@ -1,8 +1,7 @@
 """A co-processor with LiteDRAM as its memory: a whole encoder in simulation, compared with the golden model.
 
     python examples/litedram/simulate.py
-    python examples/litedram/simulate.py --module MT41K64M16 --clock 100
-    python examples/litedram/simulate.py --preset edge --model FOLDER --tokens 25 --module MT41K64M16
+    python examples/litedram/simulate.py --preset edge --model FOLDER --tokens 25 --module AS4C32M16
 
 A host loads the image through LiteDRAM, starts the program by the registers, waits for the interrupt, and reads the
 result. The same program then runs with simple memories, which shows what the SDRAM costs. Needs the packages litex,
@@ -123,7 +122,7 @@ class System:
             function = getattr(self.library, f"system_{name}")
             function.restype, function.argtypes = result, arguments
         self.handle = self.library.system_make()
-        _, self.memory_bytes = MODULES[module]
+        self.memory_bytes = MODULES[module]
         self._clock_hz = clock_hz
 
     def __enter__(self) -> Self:

@@ -19,12 +19,13 @@ from migen import ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signa
 
 __all__ = ["MODULES", "TOP", "system_verilog"]
 
-MODULES = {"MT48LC16M16": ("1:1", 32 << 20), "MT41K64M16": ("1:4", 128 << 20)}
-"""SDR SDRAM of 16 bits as on the ULX3S, and DDR3 SDRAM of 16 bits: ratio of the controller's clock to theirs, bytes."""
+MODULES = {"MT48LC16M16": 32 << 20, "AS4C32M16": 64 << 20}
+"""SDR SDRAMs of 16 bits, as on the ULX3S, and their bytes."""
 
 TOP = "system"
 COPROCESSOR = "ai"
-DATA_BITS = 16
+DATA_BITS, RATIO = 16, "1:1"
+"""Of the SDRAM: its data, and the ratio of the controller's clock to its clock."""
 WORD_BITS, ADDRESS_BITS, ID_BITS = 64, 32, 1
 """Of ``m_axi``."""
 
@@ -55,8 +56,7 @@ def system_verilog(ports: list[dict[str, Any]], *, module: str, clock_hz: float,
     """
     system: Any = Module()
     system.clock_domains.cd_sys = ClockDomain("sys")
-    ratio, _ = MODULES[module]
-    sdram = getattr(modules, module)(clock_hz, ratio)
+    sdram = getattr(modules, module)(clock_hz, RATIO)
     phy = SDRAMPHYModel(sdram, data_width=DATA_BITS, clk_freq=clock_hz)
     controller: Any = LiteDRAMCore(phy, sdram.geom_settings, sdram.timing_settings, clock_hz)
     system.submodules += phy, controller
