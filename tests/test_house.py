@@ -82,7 +82,7 @@ def _parts(folder: Path) -> set[str]:
 
 
 def test_every_folder_with_code_is_a_room():
-    known = {*ROOMS, "tests", "bench", "docs", "typings"}
+    known = {*ROOMS, "tests", "bench", "docs", "examples", "typings"}
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders - known - {"build", "out"} == set()
     assert list(ROOT.glob("*.py")) == []
@@ -170,7 +170,7 @@ def test_tests_import_each_other_relatively():
 def test_text_files_have_an_encoding():
     """Without one, Python takes that of the user's locale."""
     found = []
-    for path in (path for room in (*ROOMS, "bench") for path in _files(room)):
+    for path in (path for room in (*ROOMS, "bench", "examples") for path in _files(room)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and _has_no_encoding(node):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}")
@@ -232,7 +232,7 @@ def _tracked() -> list[Path]:
 def test_files_stay_short():
     lengths = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
-        for room in (*ROOMS, "tests", "bench")
+        for room in (*ROOMS, "tests", "bench", "examples")
         for path in _files(room)
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
