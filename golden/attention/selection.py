@@ -5,11 +5,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...spec.attention_command import HeadCommand
-from ...spec.attention_config import AttentionConfig, Fill, Importance
-from ...spec.formats import RHO_FRACTION, ceil_div
+from ...spec.attention_config import AttentionConfig, BlockRule, Fill, Importance
+from ...spec.formats import (
+    LEVEL_FACTOR_BITS,
+    LEVEL_SHIFT_BASE,
+    LEVEL_SHIFT_LEAST,
+    LEVEL_WEIGHT_BITS,
+    RHO_FRACTION,
+    ceil_div,
+)
 from ..lib.integer import Int64
 
-__all__ = ["Selection", "background_scores", "block_importance", "block_mask", "select"]
+__all__ = [
+    "Selection",
+    "background_scores",
+    "block_importance",
+    "block_mask",
+    "levels",
+    "probability_mask",
+    "select",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +105,63 @@ def block_mask(importance: Int64, rho: int) -> np.ndarray:
     return n * one * importance >= threshold[:, None]
 
 
+def levels(config: AttentionConfig, ii: Int64, command: HeadCommand) -> Int64:
+    """Predicted scores in powers of two, rounded down: the position's weight in the softmax is about 2^level.
+
+    The factor has three significant bits.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    ii : (Lq, Lk) int64
+        Predicted scores.
+    command : HeadCommand
+        Its ``score_multiplier`` and ``score_shift`` give the factor.
+
+    Returns
+    -------
+    (Lq, Lk) int64
+    """
+    dropped = max(command.score_multiplier.bit_length() - LEVEL_FACTOR_BITS, 0)
+    factor = (command.score_multiplier + ((1 << dropped) >> 1)) >> dropped
+    shift = LEVEL_SHIFT_BASE + command.score_shift - 2 * config.fraction_bits - dropped
+    return (factor * ii) >> max(shift, LEVEL_SHIFT_LEAST)
+
+
+def probability_mask(config: AttentionConfig, level: Int64, rho: int) -> np.ndarray:
+    """Kept blocks: those that have a query whose predicted probability is at least (1 + ρ) / 2.
+
+    A block's weight for a query is 2^level, where the level is that of the block's largest position. Its probability is
+    its weight over the sum of the weights of all blocks. Weights are relative to the query's largest one, 2^10, and
+    those below 1 are 0.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    level : (Lq, Lk) int64
+        Levels of the positions.
+    rho : int
+        ρ·2^8. −256 keeps every block.
+
+    Returns
+    -------
+    (nq, nk) bool
+        A row may keep no block.
+    """
+    b = config.block
+    lowest = np.iinfo(np.int64).min
+    # (nq, nk, block²) → (nq, nk, block): the largest level of each query of a block.
+    each = _blocks(config, level, lowest)
+    peaks = each.reshape(*each.shape[:2], b, b).max(axis=-1)
+    inside = peaks != lowest
+    peaks = np.where(inside, peaks, 0)
+    below = peaks.max(axis=1, keepdims=True) - peaks
+    weight = (1 << LEVEL_WEIGHT_BITS) >> np.minimum(below, LEVEL_WEIGHT_BITS + 1)
+    one = 1 << RHO_FRACTION
+    keep = 2 * one * weight >= (one + rho) * weight.sum(axis=1, keepdims=True)
+    return (keep & inside).any(axis=-1)
+
+
 def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> Int64:
     """Score of the pruned positions of each block row: 2^(2F) times the mean of their predicted scores, rounded down.
 
@@ -130,7 +202,10 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
     """
     importance = block_importance(config, ii)
     if mask is None:
-        mask = block_mask(importance, command.rho)
+        if config.block_rule is BlockRule.PROBABILITY:
+            mask = probability_mask(config, levels(config, ii, command), command.rho)
+        else:
+            mask = block_mask(importance, command.rho)
     head_sum = int(np.abs(ii).sum())
     return Selection(
         importance=importance,

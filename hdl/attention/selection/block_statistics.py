@@ -5,15 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig, Importance
+from ....spec.attention_config import AttentionConfig, BlockRule, Importance
 from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from ...lib.arithmetic import AdderTree, extreme, maximum, popcount
+from ...lib.arithmetic import AdderTree, extreme, masked_product, maximum, popcount
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ...lib.streams import nonzero
 from ..head_streams import head_layout, predictions_layout
+from .level_factor import LevelFactor
+from .level_threshold import levels_layout
 
-__all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
+__all__ = ["BANKS", "BlockStatistics", "block_address_bits", "row_statistics_layout", "stored_blocks_layout", "stored_levels_layout"]
 
 BANKS = 4
 """Block rows in flight, from their first prediction to the end of their selection. Measuring, thresholding and
@@ -24,15 +26,25 @@ def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
     return signed_bits(-peak * count, peak * count)
 
 
+def block_address_bits(config: AttentionConfig) -> int:
+    """Address bits of the block memory: (group, bank) from the lowest bits up."""
+    return index_bits(config.groups) + index_bits(BANKS)
+
+
+def stored_levels_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """Levels of the blocks of one prediction beat, [block][query]."""
+    return data.ArrayLayout(levels_layout(config), config.predictor_blocks)
+
+
 def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """Stored data of the blocks of one prediction beat: importance, and ΣII of the positions inside the sequences."""
+    """Stored data of the blocks of one prediction beat: importance or levels, and ΣII of the positions inside the
+    sequences."""
     peak = config.prediction_peak
-    block = data.StructLayout(
-        {
-            "importance": signed(config.importance_bits),
-            "total": signed(_sum_bits(config, peak, config.block**2)),
-        }
-    )
+    if config.block_rule is BlockRule.PROBABILITY:
+        rank = {"levels": levels_layout(config)}
+    else:
+        rank = {"importance": signed(config.importance_bits)}
+    block = data.StructLayout(rank | {"total": signed(_sum_bits(config, peak, config.block**2))})
     return data.ArrayLayout(block, config.predictor_blocks)
 
 
@@ -40,8 +52,17 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
     """A complete block row: the inputs of its threshold, and the bank of its blocks.
 
     ``extreme`` is the largest importance for ρ ≥ 0 and the smallest importance for ρ < 0. ``magnitude`` is |ρ|·2^8.
+    With the rule ``probability``, ``largest`` is the largest level of each query, and ``cutoff`` is (1 + ρ)·2^8.
     ``pruned`` is the decision of the head mask; it is valid in the head's last block row.
     """
+    if config.block_rule is BlockRule.PROBABILITY:
+        rank = {"cutoff": RHO_FRACTION + 1, "largest": levels_layout(config)}
+    else:
+        rank = {
+            "magnitude": RHO_FRACTION + 1,
+            "extreme": signed(config.importance_bits),
+            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+        }
     return data.StructLayout(
         {
             "bank": index_bits(BANKS),
@@ -51,9 +72,7 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
             "pruned": 1,
             "key_length": config.length_bits,
             "queries": unsigned_bits(config.block),
-            "magnitude": RHO_FRACTION + 1,
-            "extreme": signed(config.importance_bits),
-            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+            **rank,
         }
     )
 
@@ -80,11 +99,7 @@ class BlockStatistics(wiring.Component):
             {
                 "i_head": In(stream.Signature(head_layout(config))),
                 "i_predictions": In(stream.Signature(predictions_layout(config))),
-                "store": Out(
-                    WritePort(
-                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
-                    )
-                ),
+                "store": Out(WritePort(address_bits=block_address_bits(config), layout=stored_blocks_layout(config))),
                 "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
                 "release": In(1),
             }
@@ -147,13 +162,20 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1, enable=1, name="accepted")[-1]
 
     def _measure(self, m: Module, tag):
-        """Importance and total of each block of the beat: one cycle to mask values outside, one per level of the trees.
+        """Rank and total of each block of the beat: one cycle to mask values outside, one per level of the trees, and
+        two for the factor of the levels.
 
         The sum of |II| runs over all blocks of the beat, so its tree may have more levels.
         """
         config = self._config
         b, bits = config.block, config.prediction_bits
         blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
+        levels = 1 + exact_log2(b**2)
+        latency = levels
+        if config.block_rule is BlockRule.PROBABILITY:
+            latency = max(levels, 1 + exact_log2(b) + 2)
+            factor, shift = self._factor(m, tag)
+        late = latency - levels
         magnitudes = []
         for block in range(config.predictor_blocks):
             inside = [
@@ -168,19 +190,46 @@ class BlockStatistics(wiring.Component):
             own = _registers(m, [Mux(valid, Mux(ii < 0, -ii, ii), 0) for valid, ii in inside], bits, f"own_{block}")
             magnitudes += own
             total = _total(m, values, f"total_{block}")
-            match config.importance:
-                case Importance.MAX:
-                    candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
-                    candidates = _registers(m, candidates, bits, f"candidate_{block}")
-                    importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
-                case Importance.ABS_SUM:
-                    importance = _total(m, own, f"importance_{block}")
-                case Importance.SUM:
-                    importance = total
-            m.d.comb += [blocks[block].importance.eq(importance), blocks[block].total.eq(total)]
-        absolute = _total(m, magnitudes, "absolute")
-        levels = exact_log2(b**2)
-        return delay(m, tag, 1 + levels, enable=1, name="measured")[-1], blocks, absolute
+            candidates = []
+            if config.importance is Importance.MAX:
+                candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
+                candidates = _registers(m, candidates, bits, f"candidate_{block}")
+            if config.block_rule is BlockRule.PROBABILITY:
+                for i in range(b):
+                    name = f"{block}_{i}"
+                    own_keys = candidates[i * b : (i + 1) * b]
+                    peak = extreme(m, own_keys, maximum, name=f"peak_{name}", registered=True)
+                    scaled = Signal(signed(bits + len(factor)), name=f"scaled_{name}")
+                    level = Signal(signed(config.level_bits), name=f"level_{name}")
+                    m.d.sync += [scaled.eq(masked_product(peak, factor)), level.eq(scaled >> shift)]
+                    extra = latency - (1 + exact_log2(b) + 2)
+                    m.d.comb += blocks[block].levels[i].eq(delay(m, level, extra, enable=1, name=f"level_{name}")[-1])
+            else:
+                match config.importance:
+                    case Importance.MAX:
+                        importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
+                    case Importance.ABS_SUM:
+                        importance = _total(m, own, f"importance_{block}")
+                    case Importance.SUM:
+                        importance = total
+                m.d.comb += blocks[block].importance.eq(importance)
+            m.d.comb += blocks[block].total.eq(delay(m, total, late, enable=1, name=f"total_{block}")[-1])
+        absolute = delay(m, _total(m, magnitudes, "absolute"), late, enable=1, name="absolute_late")[-1]
+        return delay(m, tag, latency, enable=1, name="measured")[-1], blocks, absolute
+
+    def _factor(self, m: Module, tag) -> tuple[Signal, Signal]:
+        """Factor and shift of the levels, in the cycles in which a block's peaks need them."""
+        m.submodules.factor = factor = LevelFactor(self._config)
+        m.d.comb += [
+            factor.load.eq(1),
+            factor.score_multiplier.eq(tag.head.score_multiplier),
+            factor.score_shift.eq(tag.head.score_shift),
+        ]
+        wait = exact_log2(self._config.block) - 1
+        return (
+            delay(m, factor.factor, wait, enable=1, name="factor")[-1],
+            delay(m, factor.shift, wait + 1, enable=1, name="shift")[-1],
+        )
 
     def _store(self, m: Module, measured) -> None:
         tag, blocks, _ = measured
@@ -191,38 +240,52 @@ class BlockStatistics(wiring.Component):
         ]
 
     def _combine(self, m: Module, measured):
-        """Reduce the blocks of a beat to one extreme and one sum: one cycle to mask blocks outside, one per level.
+        """Reduce the blocks of a beat: one cycle to mask blocks outside, one per level of the trees.
 
-        The smallest importance has the largest complement, so one tree of maxima finds either extreme.
+        Returns what the rule needs of a beat: the largest level of each query, or an extreme and a sum of importances.
         """
         tag, blocks, absolute = measured
-        config = self._config
-        bits, count = config.importance_bits, config.predictor_blocks
-        valid = [tag.predictions.key_valid[i * config.block] for i in range(count)]
-        complement = (tag.head.rho < 0).replicate(bits)
-        # A block beyond the sequence repeats block 0, which is always inside, so the extreme does not change.
-        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) ^ complement for i in range(count)]
-        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
-        importances = [Mux(valid[i], blocks[i].importance, 0) for i in range(count)]
-        importance_sum = _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
+        count = self._config.predictor_blocks
+        valid = [tag.predictions.key_valid[i * self._config.block] for i in range(count)]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            beat = self._largest_levels(m, valid, blocks)
+        else:
+            beat = self._extreme_and_sum(m, tag, valid, blocks)
         absolute = delay(m, absolute, 1, enable=1, name="absolute")[-1]
         levels = exact_log2(count)
-        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], largest, importance_sum, absolute
+        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], beat, absolute
+
+    def _largest_levels(self, m: Module, valid, blocks) -> list[Value]:
+        # A block beyond the sequence repeats block 0, which is always inside, so the largest level does not change.
+        largest = []
+        for query in range(self._config.block):
+            levels = [Mux(inside, each.levels[query], blocks[0].levels[query]) for inside, each in zip(valid, blocks, strict=True)]
+            levels = _registers(m, levels, self._config.level_bits, f"candidate_{query}")
+            largest.append(extreme(m, levels, maximum, name=f"largest_{query}", registered=True))
+        return largest
+
+    def _extreme_and_sum(self, m: Module, tag, valid, blocks) -> tuple[Value, Value]:
+        """The smallest importance has the largest complement, so one tree of maxima finds either extreme."""
+        bits = self._config.importance_bits
+        complement = (tag.head.rho < 0).replicate(bits)
+        # As above, a block beyond the sequence repeats block 0.
+        candidates = [
+            Mux(inside, each.importance, blocks[0].importance) ^ complement
+            for inside, each in zip(valid, blocks, strict=True)
+        ]
+        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
+        importances = [Mux(inside, each.importance, 0) for inside, each in zip(valid, blocks, strict=True)]
+        return largest, _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
 
     def _accumulate(self, m: Module, combined) -> None:
         """Accumulate over the beats of a row, and Σ|II| over the rows of a head."""
-        tag, beat_largest, importance_sum, absolute = combined
+        tag, beat, absolute = combined
         row = self.o_rows.payload
-        largest = Signal.like(row.extreme, name="row_largest")
-        complement = Signal()
         head_started = Signal()
         head_sum = Signal(self._config.head_sum_bits)
         done = Signal()
         with m.If(tag.valid):
             m.d.sync += [
-                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
-                complement.eq(tag.head.rho < 0),
-                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
                 head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
                 head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
                 row.bank.eq(tag.bank),
@@ -231,16 +294,31 @@ class BlockStatistics(wiring.Component):
                 row.last_row.eq(tag.predictions.last_row),
                 row.key_length.eq(tag.head.key_length),
                 row.queries.eq(popcount(tag.predictions.query_valid)),
-                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
             ]
         m.d.sync += done.eq(tag.valid & tag.predictions.last_group)
         threshold = Signal(self._config.head_sum_bits)
         m.d.sync += threshold.eq(tag.head.head_threshold)
         m.d.comb += [
-            row.extreme.eq(largest ^ complement.replicate(len(largest))),
             row.pruned.eq(head_sum < threshold),
             self.o_rows.valid.eq(done),
         ]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            with m.If(tag.valid):
+                m.d.sync += row.cutoff.eq(tag.head.rho + (1 << RHO_FRACTION))
+                for so_far, largest in zip(row.largest, beat, strict=True):
+                    m.d.sync += so_far.eq(Mux(tag.first_group | (largest > so_far), largest, so_far))
+            return
+        beat_largest, importance_sum = beat
+        largest = Signal.like(row.extreme, name="row_largest")
+        complement = Signal()
+        m.d.comb += row.extreme.eq(largest ^ complement.replicate(len(largest)))
+        with m.If(tag.valid):
+            m.d.sync += [
+                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
+                complement.eq(tag.head.rho < 0),
+                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
+                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
+            ]
 
 
 def _registers(m: Module, values: list, width: int, name: str) -> list[Signal]:

@@ -12,6 +12,7 @@ from thresher.golden.attention.selection import select
 from thresher.hdl.attention.selection import make_sparsity_engine
 from thresher.sim.testbench import run_streams
 from thresher.spec import Fill, HeadCommand, Importance
+from thresher.spec.attention_config import BlockRule
 from thresher.spec.formats import ceil_div
 
 from ...operands import CORNERS, int8
@@ -27,6 +28,8 @@ CONFIGS = both_kinds(
         "block4_sum": tiny(block=4, importance=Importance.SUM, predictor_blocks=2),
         "long": tiny(max_length=72, predictor_blocks=4),
         "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
+        "probability": tiny(max_length=40, predictor_blocks=2, block_rule=BlockRule.PROBABILITY),
+        "probability_block4": tiny(block=4, max_length=40, predictor_blocks=4, block_rule=BlockRule.PROBABILITY),
     }
 )
 
@@ -88,7 +91,7 @@ def check(config, heads, seed, stall=0.3):
         {
             "o_decisions": len(heads),
             "o_rows": sum(g.mask.shape[0] for g in golden),
-            "o_blocks": sum(int(g.mask.sum()) for g in golden),
+            "o_blocks": sum(max(1, int(kept)) for g in golden for kept in g.mask.sum(axis=1)),
         },
         seed=seed,
         stall=stall,
@@ -105,6 +108,8 @@ def check(config, heads, seed, stall=0.3):
             background = int(g.background[row])
             expected_rows.append({"slot": slot, "background": background, "pruned_keys": int(inside[~mask].sum())})
             kept = np.flatnonzero(mask)
+            if not len(kept):
+                expected_blocks.append({"slot": slot, "row": row, "key_block": 0, "key_valid": 0, "last": 1})
             expected_blocks += [
                 {
                     "slot": slot,
