@@ -16,6 +16,7 @@ __all__ = [
     "INT8_MIN",
     "INT8_PEAK",
     "LEVEL_FACTOR_BITS",
+    "LEVEL_NEAR",
     "LEVEL_SHIFT_BASE",
     "LEVEL_SHIFT_LEAST",
     "LEVEL_WEIGHT_BITS",
@@ -68,6 +69,8 @@ LEVEL_SHIFT_BASE = SCALE_FRACTION + EXP_FRACTION
 LEVEL_SHIFT_LEAST = 3
 """Smallest right shift of the product of predicted score and factor. The factor is at most 8, so a level is never larger
 than the predicted score."""
+LEVEL_NEAR = 2
+"""Two predicted scores are near if they differ by less than 2^(shift − 2), which is one to two levels."""
 LEVEL_WEIGHT_BITS = 10
 """Fraction bits of the weights 2^−x of predicted scores. Smaller weights are 0."""
 

@@ -7,13 +7,14 @@ from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig, BlockRule, Importance
 from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from ...lib.arithmetic import AdderTree, extreme, masked_product, maximum, popcount
+from ...lib.arithmetic import AdderTree, extreme, maximum, popcount
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ...lib.streams import nonzero
 from ..head_streams import head_layout, predictions_layout
+from .block_levels import BlockLevels
 from .level_factor import LevelFactor
-from .level_threshold import levels_layout
+from .level_threshold import block_levels_layout, levels_layout
 
 __all__ = ["BANKS", "BlockStatistics", "block_address_bits", "row_statistics_layout", "stored_blocks_layout", "stored_levels_layout"]
 
@@ -32,8 +33,8 @@ def block_address_bits(config: AttentionConfig) -> int:
 
 
 def stored_levels_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """Levels of the blocks of one prediction beat, [block][query]."""
-    return data.ArrayLayout(levels_layout(config), config.predictor_blocks)
+    """What the sums need of the blocks of one prediction beat."""
+    return data.ArrayLayout(block_levels_layout(config), config.predictor_blocks)
 
 
 def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
@@ -87,6 +88,8 @@ class BlockStatistics(wiring.Component):
     i_predictions : In(stream(predictions_layout))
     store : Out(WritePort)
         Blocks of a beat, at address (group, bank) from the lowest bits up.
+    levels : Out(WritePort)
+        Levels of these blocks, at the same address. Only with the rule ``probability``.
     o_rows : Out(stream(row_statistics_layout))
         Must always be ready. At most ``BANKS`` rows are in flight.
     release : In(1)
@@ -95,15 +98,17 @@ class BlockStatistics(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        super().__init__(
-            {
-                "i_head": In(stream.Signature(head_layout(config))),
-                "i_predictions": In(stream.Signature(predictions_layout(config))),
-                "store": Out(WritePort(address_bits=block_address_bits(config), layout=stored_blocks_layout(config))),
-                "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
-                "release": In(1),
-            }
-        )
+        bits = block_address_bits(config)
+        members = {
+            "i_head": In(stream.Signature(head_layout(config))),
+            "i_predictions": In(stream.Signature(predictions_layout(config))),
+            "store": Out(WritePort(address_bits=bits, layout=stored_blocks_layout(config))),
+            "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
+            "release": In(1),
+        }
+        if config.block_rule is BlockRule.PROBABILITY:
+            members["levels"] = Out(WritePort(address_bits=bits, layout=stored_levels_layout(config)))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
@@ -162,20 +167,16 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1, enable=1, name="accepted")[-1]
 
     def _measure(self, m: Module, tag):
-        """Rank and total of each block of the beat: one cycle to mask values outside, one per level of the trees, and
-        two for the factor of the levels.
+        """Rank and total of each block of the beat: one cycle to mask values outside, one per level of the trees.
 
-        The sum of |II| runs over all blocks of the beat, so its tree may have more levels.
+        The sum of |II| runs over all blocks of the beat, so its tree may have more levels. Levels may take longer.
         """
         config = self._config
         b, bits = config.block, config.prediction_bits
         blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
-        levels = 1 + exact_log2(b**2)
-        latency = levels
+        trees = latency = 1 + exact_log2(b**2)
         if config.block_rule is BlockRule.PROBABILITY:
-            latency = max(levels, 1 + exact_log2(b) + 2)
-            factor, shift = self._factor(m, tag)
-        late = latency - levels
+            latency = max(latency, self._levels(m, tag, blocks, latency))
         magnitudes = []
         for block in range(config.predictor_blocks):
             inside = [
@@ -190,46 +191,46 @@ class BlockStatistics(wiring.Component):
             own = _registers(m, [Mux(valid, Mux(ii < 0, -ii, ii), 0) for valid, ii in inside], bits, f"own_{block}")
             magnitudes += own
             total = _total(m, values, f"total_{block}")
-            candidates = []
-            if config.importance is Importance.MAX:
-                candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
-                candidates = _registers(m, candidates, bits, f"candidate_{block}")
+            late = delay(m, total, latency - trees, enable=1, name=f"late_total_{block}")[-1]
+            m.d.comb += blocks[block].total.eq(late)
             if config.block_rule is BlockRule.PROBABILITY:
-                for i in range(b):
-                    name = f"{block}_{i}"
-                    own_keys = candidates[i * b : (i + 1) * b]
-                    peak = extreme(m, own_keys, maximum, name=f"peak_{name}", registered=True)
-                    scaled = Signal(signed(bits + len(factor)), name=f"scaled_{name}")
-                    level = Signal(signed(config.level_bits), name=f"level_{name}")
-                    m.d.sync += [scaled.eq(masked_product(peak, factor)), level.eq(scaled >> shift)]
-                    extra = latency - (1 + exact_log2(b) + 2)
-                    m.d.comb += blocks[block].levels[i].eq(delay(m, level, extra, enable=1, name=f"level_{name}")[-1])
-            else:
-                match config.importance:
-                    case Importance.MAX:
-                        importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
-                    case Importance.ABS_SUM:
-                        importance = _total(m, own, f"importance_{block}")
-                    case Importance.SUM:
-                        importance = total
-                m.d.comb += blocks[block].importance.eq(importance)
-            m.d.comb += blocks[block].total.eq(delay(m, total, late, enable=1, name=f"total_{block}")[-1])
-        absolute = delay(m, _total(m, magnitudes, "absolute"), late, enable=1, name="absolute_late")[-1]
+                continue
+            match config.importance:
+                case Importance.MAX:
+                    candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
+                    candidates = _registers(m, candidates, bits, f"candidate_{block}")
+                    importance = extreme(m, candidates, maximum, name=f"largest_{block}", registered=True)
+                case Importance.ABS_SUM:
+                    importance = _total(m, own, f"importance_{block}")
+                case Importance.SUM:
+                    importance = total
+            m.d.comb += blocks[block].importance.eq(importance)
+        absolute = delay(m, _total(m, magnitudes, "absolute"), latency - trees, enable=1, name="late_absolute")[-1]
         return delay(m, tag, latency, enable=1, name="measured")[-1], blocks, absolute
 
-    def _factor(self, m: Module, tag) -> tuple[Signal, Signal]:
-        """Factor and shift of the levels, in the cycles in which a block's peaks need them."""
-        m.submodules.factor = factor = LevelFactor(self._config)
+    def _levels(self, m: Module, tag, blocks, least: int) -> int:
+        """Levels of each block of the beat, after ``least`` cycles or more. Returns after how many, and stores them."""
+        config = self._config
+        b = config.block
+        m.submodules.factor = factor = LevelFactor(config)
         m.d.comb += [
             factor.load.eq(1),
             factor.score_multiplier.eq(tag.head.score_multiplier),
             factor.score_shift.eq(tag.head.score_shift),
         ]
-        wait = exact_log2(self._config.block) - 1
-        return (
-            delay(m, factor.factor, wait, enable=1, name="factor")[-1],
-            delay(m, factor.shift, wait + 1, enable=1, name="shift")[-1],
-        )
+        latency = least
+        for block in range(config.predictor_blocks):
+            m.submodules[f"levels_{block}"] = levels = BlockLevels(config)
+            latency = max(least, levels.latency)
+            m.d.comb += levels.scale.eq(factor.scale)
+            for i in range(b):
+                keys = slice(block * b, (block + 1) * b)
+                m.d.comb += levels.inside[i].eq(tag.predictions.query_valid[i].replicate(b) & tag.predictions.key_valid[keys])
+                for j in range(b):
+                    m.d.comb += levels.ii[i][j].eq(tag.predictions.ii[i][block * b + j])
+            found = delay(m, levels.levels, latency - levels.latency, enable=1, name=f"found_{block}")[-1]
+            m.d.comb += [self.levels.data[block].eq(found), blocks[block].levels.eq(found.levels)]
+        return latency
 
     def _store(self, m: Module, measured) -> None:
         tag, blocks, _ = measured
@@ -238,6 +239,8 @@ class BlockStatistics(wiring.Component):
             self.store.address.eq(Cat(tag.group, tag.bank)),
             self.store.data.eq(blocks),
         ]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            m.d.comb += [self.levels.enable.eq(self.store.enable), self.levels.address.eq(self.store.address)]
 
     def _combine(self, m: Module, measured):
         """Reduce the blocks of a beat: one cycle to mask blocks outside, one per level of the trees.

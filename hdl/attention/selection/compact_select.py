@@ -155,11 +155,12 @@ class BlockChoice(wiring.Component):
         totals = Signal(sums.totals.shape())
         subtracted = Signal()
         m.d.sync += subtracted.eq(summed)
-        for total, peak, level in zip(totals, largest, self.store.data.levels, strict=True):
-            below = Signal(config.level_bits)
-            m.d.sync += below.eq(peak - level)
+        for query, (total, peak) in enumerate(zip(totals, largest, strict=True)):
+            below = Signal(config.level_bits, name=f"below_{query}")
+            near = Signal.like(self.store.data.near[query], name=f"near_{query}")
+            m.d.sync += [below.eq(peak - self.store.data.levels[query]), near.eq(self.store.data.near[query])]
             with m.If(subtracted):
-                m.d.sync += total.eq(total + level_weight(below))
+                m.d.sync += total.eq(total + level_weight(below, near))
         with m.If(self.i_rows.valid & self.i_rows.ready):
             m.d.sync += [largest.eq(self.i_rows.payload.largest), totals.eq(0)]
         m.d.comb += [

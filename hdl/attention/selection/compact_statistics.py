@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig, BlockRule, Importance
-from ....spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS, signed_bits, unsigned_bits
+from ....spec.formats import LEVEL_NEAR, SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS, signed_bits, unsigned_bits
 from ...lib.arithmetic import chosen_product
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ..head_streams import predictions_layout
 from .level_factor import LevelFactor
-from .level_threshold import levels_layout
+from .level_threshold import block_levels_layout, levels_layout
 
 LEVEL_LATENCY = 2
 """Cycles from a prediction to its level."""
@@ -31,7 +31,7 @@ def stored_block_layout(config: AttentionConfig) -> data.StructLayout:
     inside."""
     peak = config.prediction_peak * config.block**2
     if config.block_rule is BlockRule.PROBABILITY:
-        rank = {"levels": levels_layout(config)}
+        rank = block_levels_layout(config).members
     else:
         rank = {"scaled": signed(_scaled_bits(config))}
     return data.StructLayout(rank | {"total": signed(signed_bits(-peak, peak))})
@@ -88,31 +88,44 @@ class BlockMeasure(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         tag, value = self._walk(m)
-        level = None
+        level = near = None
         if self._probability:
-            level = self._level(m, value)
+            level, near = self._level(m, tag, value)
             tag = delay(m, tag, LEVEL_LATENCY, enable=1, name="levelled")[-1]
             value = delay(m, value, LEVEL_LATENCY, enable=1, name="value")[-1]
-        rank, total = self._reduce(m, tag, value, level)
+        rank, total = self._reduce(m, tag, value, level, near)
         done = delay(m, tag, 1, enable=1, name="reduced")[1]
         self._complete(m, done, rank, total)
         return m
 
-    def _level(self, m: Module, value: Signal) -> Signal:
-        """The level of a prediction. The head's factor is known before its first prediction is chosen."""
+    def _level(self, m: Module, tag, value: Signal) -> tuple[Signal, Signal]:
+        """The level of a prediction, and whether the prediction is near that of the key before.
+
+        The head's factor is known before its first prediction is chosen.
+        """
         m.submodules.factor = factor = LevelFactor(self._config)
-        scaled = Signal(signed(len(value) + len(factor.factor)))
+        scale = factor.scale
+        scaled = Signal(signed(len(value) + len(scale.factor)))
         level = Signal(signed(self._config.level_bits))
+        before = Signal(data.ArrayLayout(value.shape(), self._config.block))
+        distance = Signal(len(value) + 1)
+        near = Signal()
+        other = before[tag.query]
+        limit = (scale.shift - LEVEL_NEAR).as_unsigned()[: len(scale.shift)]
+        with m.If(tag.step):
+            m.d.sync += other.eq(value)
         m.d.comb += [
             factor.load.eq(self.begin),
             factor.score_multiplier.eq(self.score_multiplier),
             factor.score_shift.eq(self.score_shift),
         ]
         m.d.sync += [
-            scaled.eq(chosen_product(m, value, Cat(factor.factor, 0).as_signed(), name="level_product")),
-            level.eq(scaled >> factor.shift),
+            scaled.eq(chosen_product(m, value, Cat(scale.factor, 0).as_signed(), name="level_product")),
+            level.eq(scaled >> scale.shift),
+            distance.eq(Mux(value > other, value - other, other - value)),
+            near.eq((distance >> limit) == 0),
         ]
-        return level
+        return level, near
 
     def _walk(self, m: Module):
         """Visit one prediction per cycle. Returns a tag and the prediction, which is zero outside the sequence."""
@@ -178,13 +191,13 @@ class BlockMeasure(wiring.Component):
             m.d.sync += value.eq(0)
         return delay(m, tag, 1, enable=1, name="chosen")[1], value
 
-    def _reduce(self, m: Module, tag, value: Signal, level: Signal | None):
+    def _reduce(self, m: Module, tag, value: Signal, level: Signal | None, near: Signal | None):
         """Importance or levels, and total of the block, and Σ|II| of the head."""
         config = self._config
         layout = stored_block_layout(config)
         total = Signal(layout["total"].shape)
         importance = Signal(signed(config.importance_bits))
-        peaks = Signal(levels_layout(config))
+        found = Signal(block_levels_layout(config))
         sign = value[-1]
         # |x| is ~x + 1 for a negative x. The one enters the adder as its carry.
         magnitude = Cat(sign, (value ^ sign.replicate(len(value)))[:-1])
@@ -198,9 +211,10 @@ class BlockMeasure(wiring.Component):
                 self.head_sum.eq(add_magnitude(self.head_sum)),
             ]
             if level is not None:
-                largest = peaks[tag.query]
+                largest, pairs = found.levels[tag.query], found.near[tag.query]
                 with m.If(tag.first_key | (tag.inside & (level > largest))):
                     m.d.sync += largest.eq(level)
+                m.d.sync += pairs.eq(Mux(tag.first_key, 0, pairs + (tag.inside & near)))
             elif config.importance is Importance.MAX:
                 with m.If(tag.first | (tag.inside & (value > importance))):
                     m.d.sync += importance.eq(value)
@@ -210,7 +224,7 @@ class BlockMeasure(wiring.Component):
             m.d.comb += importance.eq(total)
         with m.If(self.begin):
             m.d.sync += self.head_sum.eq(0)
-        return importance if level is None else peaks, total
+        return importance if level is None else found, total
 
     def _complete(self, m: Module, done, rank, total: Signal) -> None:
         """Store the blocks, and update the statistics of their row."""
@@ -231,8 +245,8 @@ class BlockMeasure(wiring.Component):
                 self.o_rows.valid.eq(done.last_group),
             ]
         if self._probability:
-            m.d.comb += self.store.data.levels.eq(rank)
-            for largest, level in zip(row.largest, rank, strict=True):
+            m.d.comb += [self.store.data[name].eq(rank[name]) for name in ("levels", "near")]
+            for largest, level in zip(row.largest, rank.levels, strict=True):
                 with m.If(done.last & (first | (level > largest))):
                     m.d.sync += largest.eq(level)
         else:

@@ -1,7 +1,7 @@
 """Factor between predicted scores and levels."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....spec.attention_config import AttentionConfig
@@ -14,9 +14,19 @@ from ....spec.formats import (
     unsigned_bits,
 )
 
-__all__ = ["LevelFactor"]
+__all__ = ["LevelFactor", "level_scale_layout"]
 
 MOST_DROPPED = SCORE_MULTIPLIER_BITS - LEVEL_FACTOR_BITS
+
+
+def _base(config: AttentionConfig) -> int:
+    return LEVEL_SHIFT_BASE - 2 * config.fraction_bits
+
+
+def level_scale_layout(config: AttentionConfig) -> data.StructLayout:
+    """Factor and shift of a head's levels."""
+    most = _base(config) + (1 << SCORE_SHIFT_BITS) - 1
+    return data.StructLayout({"factor": LEVEL_FACTOR_BITS + 1, "shift": unsigned_bits(most)})
 
 
 class LevelFactor(wiring.Component):
@@ -29,26 +39,24 @@ class LevelFactor(wiring.Component):
     load : In(1)
         Strobe: take the inputs.
     score_multiplier, score_shift : In
-    factor, shift : Out
+    scale : Out(level_scale_layout)
     """
 
     def __init__(self, config: AttentionConfig):
-        self._base = LEVEL_SHIFT_BASE - 2 * config.fraction_bits
-        most = self._base + (1 << SCORE_SHIFT_BITS) - 1
+        self._base = _base(config)
         super().__init__(
             {
                 "load": In(1),
                 "score_multiplier": In(SCORE_MULTIPLIER_BITS),
                 "score_shift": In(SCORE_SHIFT_BITS),
-                "factor": Out(LEVEL_FACTOR_BITS + 1),
-                "shift": Out(unsigned_bits(most)),
+                "scale": Out(level_scale_layout(config)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         multiplier = Signal.like(self.score_multiplier)
-        left = Signal(self.shift.shape())
+        left = Signal.like(self.scale.shift)
         dropped = Signal(range(MOST_DROPPED + 1))
         found = Signal.like(dropped)
         # The position of the highest bit that is set.
@@ -66,7 +74,7 @@ class LevelFactor(wiring.Component):
         m.d.comb += top.eq(Cat(Const(0, 1), multiplier) >> dropped)
         rest = left - dropped
         m.d.sync += [
-            self.factor.eq((top + 1) >> 1),
-            self.shift.eq(Mux(rest < LEVEL_SHIFT_LEAST, LEVEL_SHIFT_LEAST, rest)),
+            self.scale.factor.eq((top + 1) >> 1),
+            self.scale.shift.eq(Mux(rest < LEVEL_SHIFT_LEAST, LEVEL_SHIFT_LEAST, rest)),
         ]
         return m

@@ -1,6 +1,6 @@
 """From the sum of a query's weights to its smallest kept level, for the rule ``probability``."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,10 @@ from ....spec.attention_config import AttentionConfig
 from ....spec.formats import LEVEL_WEIGHT_BITS, RHO_FRACTION, ceil_div, unsigned_bits
 from ...lib.arithmetic import masked_product
 
-__all__ = ["LevelThreshold", "level_thresholds_layout", "level_weight", "levels_layout", "weight_sums_layout"]
+__all__ = [
+    "LevelThreshold",
+    "block_levels_layout",
+    "level_thresholds_layout", "level_weight", "levels_layout", "weight_sums_layout"]
 
 
 def levels_layout(config: AttentionConfig) -> data.ArrayLayout:
@@ -25,7 +28,7 @@ def level_thresholds_layout(config: AttentionConfig) -> data.ArrayLayout:
 def weight_sums_layout(config: AttentionConfig) -> data.StructLayout:
     """A block row: the sum of the weights and the largest level of each query. ``cutoff`` is (1 + ρ)·2^8, and
     ``queries`` the number of queries inside the sequence."""
-    total = unsigned_bits(config.blocks << LEVEL_WEIGHT_BITS)
+    total = unsigned_bits(config.max_length << LEVEL_WEIGHT_BITS)
     return data.StructLayout(
         {
             "totals": data.ArrayLayout(unsigned(total), config.block),
@@ -36,10 +39,21 @@ def weight_sums_layout(config: AttentionConfig) -> data.StructLayout:
     )
 
 
-def level_weight(below: Signal):
-    """Weight of a level that is ``below`` the largest one."""
+def block_levels_layout(config: AttentionConfig) -> data.StructLayout:
+    """What the sums need of a block, for each query: its level, and its pairs of neighbouring keys that are near."""
+    return data.StructLayout(
+        {
+            "levels": levels_layout(config),
+            "near": data.ArrayLayout(unsigned(unsigned_bits(config.block - 1)), config.block),
+        }
+    )
+
+
+def level_weight(below: Value, near: Value) -> Value:
+    """Weight of a block whose level is ``below`` the largest one, as often as the sum counts it."""
     place = below[: LEVEL_WEIGHT_BITS.bit_length()]
-    return Mux(below <= LEVEL_WEIGHT_BITS, (1 << LEVEL_WEIGHT_BITS) >> place, 0)
+    weight = Mux(below <= LEVEL_WEIGHT_BITS, (1 << LEVEL_WEIGHT_BITS) >> place, 0)
+    return weight + masked_product(weight, near)
 
 
 class LevelThreshold(wiring.Component):

@@ -69,19 +69,11 @@ class SparsityEngine(wiring.Component):
         connect(m, kept_blocks.o_blocks, flipped(self.o_blocks))
         self._memory(m, "store", statistics.store, select.store)
         if self._config.block_rule is BlockRule.PROBABILITY:
-            self._levels(m, statistics.store, select.levels)
+            # A memory of their own, so that one row is summed while another is compared.
+            self._memory(m, "level", statistics.levels, select.levels)
         self._memory(m, "mask", select.mask, kept_blocks.mask)
         self._memory(m, "row", select.row, kept_blocks.row)
         return m
-
-    def _levels(self, m: Module, store, reader) -> None:
-        """A second copy of the levels, so that one row is summed while another is compared."""
-        memory = Scratchpad(address_bits=len(store.address), layout=reader.data.shape())
-        m.submodules.level_memory = memory
-        connect(m, memory.read, reader)
-        m.d.comb += [memory.write.address.eq(store.address), memory.write.enable.eq(store.enable)]
-        for copy, block in zip(memory.write.data, store.data, strict=True):
-            m.d.comb += copy.eq(block.levels)
 
     def _memory(self, m: Module, name: str, writer, reader) -> None:
         memory = Scratchpad(address_bits=len(writer.address), layout=writer.data.shape())

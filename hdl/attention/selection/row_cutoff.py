@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....spec.attention_config import AttentionConfig
-from ....spec.formats import LEVEL_WEIGHT_BITS
+from ....spec.formats import LEVEL_WEIGHT_BITS, unsigned_bits
 from ...lib.pipeline import delay
 from ...lib.scratchpad import ReadPort
 from ...lib.streams import StreamFIFO
@@ -91,11 +91,13 @@ class RowCutoff(wiring.Component):
             weights = []
             for block in range(config.predictor_blocks):
                 below = Signal(config.level_bits, name=f"below_{query}_{block}")
-                weight = Signal(LEVEL_WEIGHT_BITS + 1, name=f"weight_{query}_{block}")
+                near = Signal.like(levels[block].near[query], name=f"near_{query}_{block}")
+                weight = Signal(unsigned_bits(config.block << LEVEL_WEIGHT_BITS), name=f"weight_{query}_{block}")
                 inside = subtracted.inside[block] != 0
                 m.d.sync += [
-                    below.eq(read.row.largest[query] - levels[block][query]),
-                    weight.eq(Mux(inside, level_weight(below), 0)),
+                    below.eq(read.row.largest[query] - levels[block].levels[query]),
+                    near.eq(levels[block].near[query]),
+                    weight.eq(Mux(inside, level_weight(below, near), 0)),
                 ]
                 weights.append(weight)
             with m.If(shifted.valid):

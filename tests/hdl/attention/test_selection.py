@@ -11,8 +11,7 @@ from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.selection import select
 from thresher.hdl.attention.selection import make_sparsity_engine
 from thresher.sim.testbench import run_streams
-from thresher.spec import Fill, HeadCommand, Importance
-from thresher.spec.attention_config import BlockRule
+from thresher.spec import BlockRule, Fill, HeadCommand, Importance
 from thresher.spec.formats import ceil_div
 
 from ...operands import CORNERS, int8
