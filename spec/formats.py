@@ -67,8 +67,8 @@ LEVEL_FACTOR_BITS = 3
 """Significant bits of the factor between a predicted score and its level, the predicted score in powers of two."""
 LEVEL_SHIFT_BASE = SCALE_FRACTION + EXP_FRACTION
 LEVEL_SHIFT_LEAST = 3
-"""Smallest right shift of the product of predicted score and factor. The factor is at most 8, so a level is never larger
-than the predicted score."""
+"""Smallest right shift of the product of predicted score and factor. The factor is at most 8, so a level is never
+larger than the predicted score."""
 LEVEL_NEAR = 2
 """Two predicted scores are near if they differ by less than 2^(shift − 2), which is one to two levels."""
 LEVEL_WEIGHT_BITS = 10

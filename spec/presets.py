@@ -49,7 +49,8 @@ POLICIES = {
         head_rule=HeadRule.ABSOLUTE,
     ),
 }
-"""``thresher``: the rules that measured best. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
+"""``thresher``: thresholds between the mean and the largest importance of a row. ``probability``: the same with a
+cutoff of the predicted probability. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
 
 PRESETS = {
     # For an iCE40 UP5K with a serial link. The PE array takes four of its eight multipliers; the softmax and the

@@ -1,5 +1,7 @@
 """Levels of a block of predictions, for the rule ``probability``."""
 
+from itertools import pairwise
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -73,7 +75,7 @@ class BlockLevels(wiring.Component):
         inside = delay(m, self.inside[query], 2, enable=1, name=f"inside_{query}")[-1]
         limit = (self.scale.shift - LEVEL_NEAR).as_unsigned()[: len(self.scale.shift)]
         near = Signal(len(keys) - 1, name=f"near_{query}")
-        for key, (a, b) in enumerate(zip(keys, keys[1:], strict=False)):
+        for key, (a, b) in enumerate(pairwise(keys)):
             distance = Signal(len(a) + 1, name=f"distance_{query}_{key}")
             m.d.sync += [
                 distance.eq(Mux(a > b, a - b, b - a)),

@@ -12,7 +12,13 @@ from ...lib.divider import Divider
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import ReadPort, WritePort
 from ...lib.streams import StreamFIFO
-from .block_statistics import BANKS, block_address_bits, row_statistics_layout, stored_blocks_layout, stored_levels_layout
+from .block_statistics import (
+    BANKS,
+    block_address_bits,
+    row_statistics_layout,
+    stored_blocks_layout,
+    stored_levels_layout,
+)
 from .group_walk import walk_groups
 from .row_cutoff import RowCutoff
 from .row_threshold import RowThreshold

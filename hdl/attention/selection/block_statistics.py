@@ -16,7 +16,14 @@ from .block_levels import BlockLevels
 from .level_factor import LevelFactor
 from .level_threshold import block_levels_layout, levels_layout
 
-__all__ = ["BANKS", "BlockStatistics", "block_address_bits", "row_statistics_layout", "stored_blocks_layout", "stored_levels_layout"]
+__all__ = [
+    "BANKS",
+    "BlockStatistics",
+    "block_address_bits",
+    "row_statistics_layout",
+    "stored_blocks_layout",
+    "stored_levels_layout",
+]
 
 BANKS = 4
 """Block rows in flight, from their first prediction to the end of their selection. Measuring, thresholding and
@@ -223,9 +230,9 @@ class BlockStatistics(wiring.Component):
             m.submodules[f"levels_{block}"] = levels = BlockLevels(config)
             latency = max(least, levels.latency)
             m.d.comb += levels.scale.eq(factor.scale)
+            own_keys = tag.predictions.key_valid[block * b : (block + 1) * b]
             for i in range(b):
-                keys = slice(block * b, (block + 1) * b)
-                m.d.comb += levels.inside[i].eq(tag.predictions.query_valid[i].replicate(b) & tag.predictions.key_valid[keys])
+                m.d.comb += levels.inside[i].eq(tag.predictions.query_valid[i].replicate(b) & own_keys)
                 for j in range(b):
                     m.d.comb += levels.ii[i][j].eq(tag.predictions.ii[i][block * b + j])
             found = delay(m, levels.levels, latency - levels.latency, enable=1, name=f"found_{block}")[-1]
@@ -262,7 +269,10 @@ class BlockStatistics(wiring.Component):
         # A block beyond the sequence repeats block 0, which is always inside, so the largest level does not change.
         largest = []
         for query in range(self._config.block):
-            levels = [Mux(inside, each.levels[query], blocks[0].levels[query]) for inside, each in zip(valid, blocks, strict=True)]
+            levels = [
+                Mux(inside, each.levels[query], blocks[0].levels[query])
+                for inside, each in zip(valid, blocks, strict=True)
+            ]
             levels = _registers(m, levels, self._config.level_bits, f"candidate_{query}")
             largest.append(extreme(m, levels, maximum, name=f"largest_{query}", registered=True))
         return largest

@@ -38,8 +38,11 @@ def stored_block_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def measured_row_layout(config: AttentionConfig) -> data.StructLayout:
-    """A complete block row. ``extreme`` is the largest scaled importance for ρ ≥ 0, and the smallest for ρ < 0. With the
-    rule ``probability``, ``largest`` is the largest level of each query."""
+    """A complete block row.
+
+    ``extreme`` is the largest scaled importance for ρ ≥ 0, and the smallest for ρ < 0. With the rule ``probability``,
+    ``largest`` is the largest level of each query.
+    """
     if config.block_rule is BlockRule.PROBABILITY:
         rank = {"largest": levels_layout(config)}
     else:

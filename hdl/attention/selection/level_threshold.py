@@ -11,7 +11,11 @@ from ...lib.arithmetic import masked_product
 __all__ = [
     "LevelThreshold",
     "block_levels_layout",
-    "level_thresholds_layout", "level_weight", "levels_layout", "weight_sums_layout"]
+    "level_thresholds_layout",
+    "level_weight",
+    "levels_layout",
+    "weight_sums_layout",
+]
 
 
 def levels_layout(config: AttentionConfig) -> data.ArrayLayout:
@@ -59,8 +63,8 @@ def level_weight(below: Value, near: Value) -> Value:
 class LevelThreshold(wiring.Component):
     """A block of weight w is kept if 2^9·w ≥ R·D, where R is the cutoff and D the sum of the weights.
 
-    w is 2^10 >> (M − level), where M is the largest level. So for R > 0, the block is kept if and only if level ≥ M − 19
-    + n, where n is the number of bits of R·D − 1. R = 0 keeps every block.
+    w is 2^10 >> (M − level), where M is the largest level. So for R > 0, the block is kept if and only if
+    level ≥ M − 19 + n, where n is the number of bits of R·D − 1. R = 0 keeps every block.
 
     Parameters
     ----------

@@ -23,7 +23,9 @@ SUMMED_ROWS = 2
 
 def _summed_layout(config: AttentionConfig) -> data.StructLayout:
     """A block row, and the sum of the weights of each query."""
-    return data.StructLayout({"row": row_statistics_layout(config), "totals": weight_sums_layout(config)["totals"].shape})
+    return data.StructLayout(
+        {"row": row_statistics_layout(config), "totals": weight_sums_layout(config)["totals"].shape}
+    )
 
 
 class RowCutoff(wiring.Component):

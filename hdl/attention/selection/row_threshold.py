@@ -22,8 +22,10 @@ QUOTIENT_BITS_PER_CYCLE = 2
 
 
 def row_threshold_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row, and the smallest importance that keeps one of its blocks. With the rule ``probability``, the smallest
-    level of each query."""
+    """A block row, and the smallest importance that keeps one of its blocks.
+
+    With the rule ``probability``, it is the smallest level that does so, for each query.
+    """
     threshold = signed(config.importance_bits)
     if config.block_rule is BlockRule.PROBABILITY:
         threshold = level_thresholds_layout(config)

@@ -137,8 +137,23 @@ def test_random_heads_match_golden(name, rhos):
     config = CONFIGS[name]
     seed = 1000 + rhos[0]
     rng = np.random.default_rng(seed)
-    sizes = [(7, config.max_length - 1), (3, config.max_length)]
-    check(config, [random_head(config, rng, *size, rho=rho) for size, rho in zip(sizes, rhos, strict=True)], seed)
+    heads = []
+    for size, rho in zip([(7, config.max_length - 1), (3, config.max_length)], rhos, strict=True):
+        scale = {"score_multiplier": int(rng.integers(1 << 17)), "score_shift": int(rng.integers(16))}
+        heads.append(random_head(config, rng, *size, rho=rho, **scale))
+    check(config, heads, seed)
+
+
+@pytest.mark.parametrize("name", ["pipelined-probability", "compact-probability_block4"])
+@pytest.mark.parametrize("multiplier", [0, 1, 5, 15, 4096, (1 << 17) - 1])
+def test_scales_of_the_rule_probability_match_golden(name, multiplier):
+    """Scales without a level, with few, and with one for each predicted score."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(multiplier)
+    heads = [
+        random_head(config, rng, 4, 12, rho=-200, score_multiplier=multiplier, score_shift=shift) for shift in (0, 15)
+    ]
+    check(config, heads, seed=multiplier)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
