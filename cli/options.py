@@ -116,7 +116,7 @@ WeightBits = Annotated[
 ]
 Rho = Annotated[
     float,
-    typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks, 0 those above the mean, near 1 the fewest."),
+    typer.Option("--rho", help="Pruning parameter: -1 keeps all blocks; a larger one keeps fewer."),
 ]
 Tau = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
 Task = Annotated[

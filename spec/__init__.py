@@ -37,7 +37,7 @@ inputs                text and JSON files that users give
 """
 
 from .attention_command import CommandError, HeadCommand, head_command
-from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
+from .attention_config import AttentionConfig, BlockRule, Fill, HeadRule, Importance, Normalise, Score, Split
 from .coprocessor_config import CoprocessorConfig
 from .errors import CommandValueError, ConfigError, InputError, ThresherError
 from .heads import Head, HeadStatistics
@@ -65,6 +65,7 @@ __all__ = [
     "VECTOR_PRESETS",
     "Activation",
     "AttentionConfig",
+    "BlockRule",
     "CommandError",
     "CommandValueError",
     "ConfigError",

@@ -54,7 +54,8 @@ class HeadCommand:
     query_length, key_length, head_dim : int
         Lq, Lk and d.
     rho : int
-        Pruning parameter ρ·2^8, −256…255. −256 keeps every block.
+        Pruning parameter ρ·2^8, −256…255. −256 keeps every block. With the rule ``probability``, the cutoff is
+        (rho + 256) / 512.
     head_threshold : int
         The head is pruned if Σ|II| is below this number.
     score_multiplier, score_shift : int

@@ -7,7 +7,7 @@ from .base import Configuration, check_enum, check_flag, check_one_of, check_ran
 from .errors import ConfigError
 from .formats import INT8_BITS, INT8_PEAK, OUTPUT_FRACTION, ceil_div, signed_bits, unsigned_bits
 
-__all__ = ["AttentionConfig", "Fill", "HeadRule", "Importance", "Normalise", "Score", "Split"]
+__all__ = ["AttentionConfig", "BlockRule", "Fill", "HeadRule", "Importance", "Normalise", "Score", "Split"]
 
 
 class Split(StrEnum):
@@ -27,6 +27,14 @@ class Importance(StrEnum):
     MAX = "max"
     ABS_SUM = "abs_sum"
     SUM = "sum"
+
+
+class BlockRule(StrEnum):
+    """What decides whether a block is kept: its importance against a threshold between the mean and an extreme of its
+    row (``threshold``), or the predicted probability of its positions (``probability``)."""
+
+    THRESHOLD = "threshold"
+    PROBABILITY = "probability"
 
 
 class Score(StrEnum):
@@ -95,7 +103,7 @@ class AttentionConfig(Configuration):
         Bits of the fraction when an INT8 value is split into integer and fraction, 2…6.
     reciprocal_segments : int
         Segments of the piecewise-linear reciprocal, a power of two, 1…64.
-    split, importance, score, fill, normalise, head_rule
+    split, importance, block_rule, score, fill, normalise, head_rule
         The policy; see the enumerations of this module.
 
     Raises
@@ -117,6 +125,7 @@ class AttentionConfig(Configuration):
     reciprocal_segments: int = 32
     split: Split = Split.ROUND
     importance: Importance = Importance.MAX
+    block_rule: BlockRule = BlockRule.THRESHOLD
     score: Score = Score.EXACT
     fill: Fill = Fill.BACKGROUND
     normalise: Normalise = Normalise.LATE
@@ -150,6 +159,10 @@ class AttentionConfig(Configuration):
         check_one_of("reciprocal_segments", self.reciprocal_segments, powers_of_two(1, 64))
         for field, kind in _ENUMS.items():
             object.__setattr__(self, field, check_enum(field, getattr(self, field), kind))
+        if self.block_rule is BlockRule.PROBABILITY and self.importance is not Importance.MAX:
+            raise ConfigError("importance", self.importance, "must be max with block_rule=probability")
+        if self.block_rule is BlockRule.PROBABILITY and self.fill is Fill.SKIP:
+            raise ConfigError("fill", self.fill, "must be background or zero with block_rule=probability")
 
     # -- sizes ---------------------------------------------------------------------------------
 
@@ -218,6 +231,11 @@ class AttentionConfig(Configuration):
     def prediction_bits(self) -> int:
         """Bits of a signed predicted score."""
         return signed_bits(-self.prediction_peak, self.prediction_peak)
+
+    @property
+    def level_bits(self) -> int:
+        """Bits of a signed level: a predicted score times a factor of at most 1."""
+        return self.prediction_bits
 
     @property
     def importance_peak(self) -> int:
@@ -308,6 +326,7 @@ class AttentionConfig(Configuration):
 _ENUMS: dict[str, type[StrEnum]] = {
     "split": Split,
     "importance": Importance,
+    "block_rule": BlockRule,
     "score": Score,
     "fill": Fill,
     "normalise": Normalise,

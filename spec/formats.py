@@ -15,6 +15,11 @@ __all__ = [
     "INT8_MAX",
     "INT8_MIN",
     "INT8_PEAK",
+    "LEVEL_FACTOR_BITS",
+    "LEVEL_NEAR",
+    "LEVEL_SHIFT_BASE",
+    "LEVEL_SHIFT_LEAST",
+    "LEVEL_WEIGHT_BITS",
     "OUTPUT_FRACTION",
     "OUTPUT_MULTIPLIER_BITS",
     "OUTPUT_SHIFT_BITS",
@@ -57,6 +62,17 @@ EXP_CURVATURE = (11, 64)
 
 The polynomial is exact at f = 0 and f = 1, so that it is continuous over all t. c = 0.1716 minimises its largest
 error. 11/64 is the nearest constant that two shifted additions can make; the largest error is 2.0·10⁻³."""
+
+LEVEL_FACTOR_BITS = 3
+"""Significant bits of the factor between a predicted score and its level, the predicted score in powers of two."""
+LEVEL_SHIFT_BASE = SCALE_FRACTION + EXP_FRACTION
+LEVEL_SHIFT_LEAST = 3
+"""Smallest right shift of the product of predicted score and factor. The factor is at most 8, so a level is never
+larger than the predicted score."""
+LEVEL_NEAR = 2
+"""Two predicted scores are near if they differ by less than 2^(shift − 2), which is one to two levels."""
+LEVEL_WEIGHT_BITS = 10
+"""Fraction bits of the weights 2^−x of predicted scores. Smaller weights are 0."""
 
 RECIPROCAL_FRACTION = 16
 """Fraction bits of the mantissa of a row's denominator, and of the mantissa of its reciprocal."""

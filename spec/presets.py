@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .attention_config import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split
+from .attention_config import AttentionConfig, BlockRule, Fill, HeadRule, Importance, Normalise, Score, Split
 from .base import look_up
 from .coprocessor_config import CoprocessorConfig
 from .spmm_config import SpmmConfig
@@ -24,6 +24,16 @@ POLICIES = {
     "thresher": dict(
         split=Split.ROUND,
         importance=Importance.MAX,
+        block_rule=BlockRule.THRESHOLD,
+        score=Score.EXACT,
+        fill=Fill.BACKGROUND,
+        normalise=Normalise.LATE,
+        head_rule=HeadRule.PER_ELEMENT,
+    ),
+    "probability": dict(
+        split=Split.ROUND,
+        importance=Importance.MAX,
+        block_rule=BlockRule.PROBABILITY,
         score=Score.EXACT,
         fill=Fill.BACKGROUND,
         normalise=Normalise.LATE,
@@ -32,13 +42,15 @@ POLICIES = {
     "hdp": dict(
         split=Split.TRUNC,
         importance=Importance.ABS_SUM,
+        block_rule=BlockRule.THRESHOLD,
         score=Score.APPROX,
         fill=Fill.ZERO,
         normalise=Normalise.LATE,
         head_rule=HeadRule.ABSOLUTE,
     ),
 }
-"""``thresher``: the rules that measured best. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
+"""``thresher``: thresholds between the mean and the largest importance of a row. ``probability``: the same with a
+cutoff of the predicted probability. ``hdp``: the rules of Hybrid Dynamic Pruning (arXiv 2407.12893)."""
 
 PRESETS = {
     # For an iCE40 UP5K with a serial link. The PE array takes four of its eight multipliers; the softmax and the

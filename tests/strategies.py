@@ -3,7 +3,18 @@
 import math
 
 from hypothesis import strategies as st
-from thresher.spec import AttentionConfig, Fill, HeadRule, Importance, Normalise, Score, Split, SpmmConfig, WeightFormat
+from thresher.spec import (
+    AttentionConfig,
+    BlockRule,
+    Fill,
+    HeadRule,
+    Importance,
+    Normalise,
+    Score,
+    Split,
+    SpmmConfig,
+    WeightFormat,
+)
 
 INT8 = st.integers(-128, 127)
 Pattern = tuple[tuple[int, int], dict[tuple[int, int], int]]
@@ -23,6 +34,8 @@ def configs(draw: st.DrawFn, *, largest_length: int = 1024, largest_head_dim: in
     least = 2 if lanes == 1 else 1
     chunks = draw(st.integers(least, largest_head_dim // lanes))
     compact = draw(st.booleans())
+    block_rule = draw(st.sampled_from(BlockRule))
+    probability = block_rule is BlockRule.PROBABILITY
     return AttentionConfig(
         max_length=block * draw(st.integers(1, largest_length // block)),
         max_head_dim=lanes * chunks,
@@ -36,9 +49,10 @@ def configs(draw: st.DrawFn, *, largest_length: int = 1024, largest_head_dim: in
         fraction_bits=draw(st.integers(2, 6)),
         reciprocal_segments=1 << draw(st.integers(0, 6)),
         split=draw(st.sampled_from(Split)),
-        importance=draw(st.sampled_from(Importance)),
+        importance=Importance.MAX if probability else draw(st.sampled_from(Importance)),
+        block_rule=block_rule,
         score=draw(st.sampled_from(Score)),
-        fill=draw(st.sampled_from(Fill)),
+        fill=draw(st.sampled_from([fill for fill in Fill if not (probability and fill is Fill.SKIP)])),
         normalise=draw(st.sampled_from(Normalise)),
         head_rule=draw(st.sampled_from(HeadRule)),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...spec.attention_command import CommandError, HeadCommand
-from ...spec.attention_config import AttentionConfig
+from ...spec.attention_config import AttentionConfig, Fill
 from ...spec.errors import InputError
 from ...spec.formats import ceil_div
 from ...spec.heads import HeadStatistics
@@ -74,8 +74,8 @@ def _check_mask(config: AttentionConfig, mask: np.ndarray, command: HeadCommand)
     shape = ceil_div(command.query_length, config.block), ceil_div(command.key_length, config.block)
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise InputError(f"mask must be a boolean array of {shape} blocks, not {mask.dtype} of shape {mask.shape}")
-    if not mask.any(axis=1).all():
-        raise InputError("mask must keep at least one block in every block row")
+    if config.fill is Fill.SKIP and not mask.any(axis=1).all():
+        raise InputError("mask must keep at least one block in every block row with fill=skip")
 
 
 def attention_head(
@@ -96,7 +96,7 @@ def attention_head(
     q : (Lq, d) int8
     k, v : (Lk, d) int8
     mask : (nq, nk) bool, optional
-        Blocks to keep instead of those above the threshold, at least one in each block row.
+        Blocks to keep instead of those of the rule. With the fill ``skip``, at least one in each block row.
 
     Raises
     ------

@@ -5,11 +5,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...spec.attention_command import HeadCommand
-from ...spec.attention_config import AttentionConfig, Fill, Importance
-from ...spec.formats import RHO_FRACTION, ceil_div
+from ...spec.attention_config import AttentionConfig, BlockRule, Fill, Importance
+from ...spec.formats import (
+    LEVEL_FACTOR_BITS,
+    LEVEL_NEAR,
+    LEVEL_SHIFT_BASE,
+    LEVEL_SHIFT_LEAST,
+    LEVEL_WEIGHT_BITS,
+    RHO_FRACTION,
+    ceil_div,
+)
 from ..lib.integer import Int64
 
-__all__ = ["Selection", "background_scores", "block_importance", "block_mask", "select"]
+__all__ = [
+    "Selection",
+    "background_scores",
+    "block_importance",
+    "block_mask",
+    "level_scale",
+    "probability_mask",
+    "select",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +106,56 @@ def block_mask(importance: Int64, rho: int) -> np.ndarray:
     return n * one * importance >= threshold[:, None]
 
 
+def level_scale(config: AttentionConfig, command: HeadCommand) -> tuple[int, int]:
+    """Factor and shift of the levels of a head: its score scale, rounded to three significant bits.
+
+    The level of a predicted score is (factor · II) >> shift. Its weight in the softmax is about 2^level.
+    """
+    dropped = max(command.score_multiplier.bit_length() - LEVEL_FACTOR_BITS, 0)
+    factor = (command.score_multiplier + ((1 << dropped) >> 1)) >> dropped
+    shift = LEVEL_SHIFT_BASE + command.score_shift - 2 * config.fraction_bits - dropped
+    return factor, max(shift, LEVEL_SHIFT_LEAST)
+
+
+def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -> np.ndarray:
+    """Kept blocks: those in which a query has a key whose predicted probability is at least (1 + ρ) / 2.
+
+    The weight of a block for a query is 2^level, where the level is that of its largest predicted score. Weights are
+    relative to the query's largest one, 2^10; smaller ones than 1 are 0. The sum of a query counts a block's weight
+    once, and once more for each pair of neighbouring keys in it whose predicted scores are near.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+    ii : (Lq, Lk) int64
+        Predicted scores.
+    command : HeadCommand
+
+    Returns
+    -------
+    (nq, nk) bool
+        A row may keep no block.
+    """
+    b = config.block
+    outside = np.iinfo(np.int64).min
+    each = _blocks(config, ii, outside)
+    each = each.reshape(*each.shape[:2], b, b)  # (nq, nk, query, key)
+    inside = each != outside
+    each = np.where(inside, each, 0)
+    factor, shift = level_scale(config, command)
+    near = np.abs(np.diff(each, axis=-1)) < 1 << (shift - LEVEL_NEAR)
+    count = 1 + (near & inside[..., 1:]).sum(axis=-1)
+
+    lowest = -config.prediction_peak
+    level = (factor * np.where(inside, each, lowest).max(axis=-1)) >> shift  # (nq, nk, query)
+    below = level.max(axis=1, keepdims=True) - level
+    weight = (1 << LEVEL_WEIGHT_BITS) >> np.minimum(below, LEVEL_WEIGHT_BITS + 1)
+    total = (count * weight).sum(axis=1, keepdims=True)
+    one = 1 << RHO_FRACTION
+    keep = 2 * one * weight >= (one + command.rho) * total
+    return (keep & inside.any(axis=-1)).any(axis=-1)
+
+
 def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> Int64:
     """Score of the pruned positions of each block row: 2^(2F) times the mean of their predicted scores, rounded down.
 
@@ -130,7 +196,10 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
     """
     importance = block_importance(config, ii)
     if mask is None:
-        mask = block_mask(importance, command.rho)
+        if config.block_rule is BlockRule.PROBABILITY:
+            mask = probability_mask(config, ii, command)
+        else:
+            mask = block_mask(importance, command.rho)
     head_sum = int(np.abs(ii).sum())
     return Selection(
         importance=importance,

@@ -55,7 +55,7 @@ def softmax(
     scores : (Lq, Lk) int64
         Only the scores of kept positions are used.
     kept : (Lq, Lk) bool
-        Kept positions, at least one in each row.
+        Kept positions; with the fill ``skip``, at least one in each row.
     background : (Lq,) int64
         Score of the pruned positions of each row. Not used with the fill ``skip``.
     """

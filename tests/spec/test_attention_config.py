@@ -28,6 +28,7 @@ ILLEGAL = {
     "reciprocal_segments": [0, 3, 128, 32.0, None, True],
     "split": ["nearest", "ROUND", 0, None],
     "importance": ["min", "", None],
+    "block_rule": ["top_k", None],
     "score": ["inexact", None],
     "fill": ["mean", None],
     "normalise": ["never", None],
@@ -62,6 +63,8 @@ def test_illegal_values_are_rejected(field, value):
         (dict(lanes=4, predictor_lanes=2), "predictor_lanes"),
         (dict(lanes=2, output_lanes=8), "output_lanes"),
         (dict(lanes=2, output_lanes=2, compact=True), "output_lanes"),
+        (dict(block_rule="probability", importance="sum"), "importance"),
+        (dict(block_rule="probability", fill="skip"), "fill"),
     ],
 )
 def test_combinations_are_rejected(changes, field):

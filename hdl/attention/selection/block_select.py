@@ -2,18 +2,26 @@
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig, Fill
+from ....spec.attention_config import AttentionConfig, BlockRule, Fill
 from ....spec.formats import signed_bits, unsigned_bits
-from ...lib.arithmetic import masked_product, minimum, popcount
+from ...lib.arithmetic import masked_product, popcount
 from ...lib.divider import Divider
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import ReadPort, WritePort
 from ...lib.streams import StreamFIFO
-from .block_statistics import BANKS, row_statistics_layout, stored_blocks_layout
-from .row_threshold import RowThreshold, row_threshold_layout
+from .block_statistics import (
+    BANKS,
+    block_address_bits,
+    row_statistics_layout,
+    stored_blocks_layout,
+    stored_levels_layout,
+)
+from .group_walk import walk_groups
+from .row_cutoff import RowCutoff
+from .row_threshold import RowThreshold
 
 __all__ = [
     "BlockSelect",
@@ -92,6 +100,8 @@ class BlockSelect(wiring.Component):
     i_rows : In(stream(row_statistics_layout))
     store : In(ReadPort)
         The rows' blocks, at address (group, bank).
+    levels : In(ReadPort)
+        The levels of these blocks, in a memory of their own. Only with the rule ``probability``.
     release : Out(1)
         Asserted for one cycle with the last read of a row's bank.
     mask, row : Out(WritePort)
@@ -102,20 +112,18 @@ class BlockSelect(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        super().__init__(
-            {
-                "i_rows": In(stream.Signature(row_statistics_layout(config), always_ready=True)),
-                "store": In(
-                    ReadPort(
-                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
-                    )
-                ),
-                "release": Out(1),
-                "mask": Out(WritePort(address_bits=mask_address_bits(config), layout=mask_word_bits(config))),
-                "row": Out(WritePort(address_bits=row_address_bits(config), layout=row_selection_layout(config))),
-                "o_heads": Out(stream.Signature(decision_layout(config))),
-            }
-        )
+        bits = block_address_bits(config)
+        members = {
+            "i_rows": In(stream.Signature(row_statistics_layout(config), always_ready=True)),
+            "store": In(ReadPort(address_bits=bits, layout=stored_blocks_layout(config))),
+            "release": Out(1),
+            "mask": Out(WritePort(address_bits=mask_address_bits(config), layout=mask_word_bits(config))),
+            "row": Out(WritePort(address_bits=row_address_bits(config), layout=row_selection_layout(config))),
+            "o_heads": Out(stream.Signature(decision_layout(config))),
+        }
+        if config.block_rule is BlockRule.PROBABILITY:
+            members["levels"] = In(ReadPort(address_bits=bits, layout=stored_levels_layout(config)))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
@@ -123,11 +131,12 @@ class BlockSelect(wiring.Component):
         m.submodules.rows = rows = StreamFIFO(row_statistics_layout(self._config), depth=BANKS)
         m.submodules.finished = finished = StreamFIFO(_finished_layout(self._config), depth=ROWS_IN_FLIGHT)
         m.d.comb += [rows.i.payload.eq(self.i_rows.payload), rows.i.valid.eq(self.i_rows.valid)]
-        m.submodules.threshold = threshold = RowThreshold(self._config)
+        m.submodules.threshold = threshold = self._threshold(m)
         connect(m, rows.o, threshold.i)
         prepared = threshold.o
         may_start = Signal()
-        tag = self._read(m, prepared, may_start)
+        tag = walk_groups(m, self._config, prepared, lambda each: each.row, self.store, may_start)
+        m.d.comb += self.release.eq(tag.valid & tag.last)
         self._compare(m, tag, finished.i)
         under_way = Signal(range(ROWS_IN_FLIGHT + 1))
         m.d.sync += under_way.eq(under_way + (prepared.valid & prepared.ready) - (finished.o.valid & finished.o.ready))
@@ -135,58 +144,13 @@ class BlockSelect(wiring.Component):
         self._finish(m, finished.o)
         return m
 
-    def _read(self, m: Module, prepared: stream.Interface, may_start: Signal):
-        """Walk the key groups of a row. The returned tag belongs to the address of the same cycle."""
-        config = self._config
-        b, keys = config.block, config.predictor_keys
-        current = Signal(prepared.payload.shape())
-        active = Signal()
-        group = Signal(index_bits(config.groups))
-        keys_left = Signal(config.length_bits)
-        last = Signal()  # register next to ``keys_left``, so that no comparison is on the critical path
-        tag = Signal(
-            data.StructLayout(
-                {
-                    "valid": 1,
-                    "first": 1,
-                    "last": 1,
-                    "group": index_bits(config.groups),
-                    "inside": data.ArrayLayout(unsigned_bits(b), config.predictor_blocks),
-                    **row_threshold_layout(config).members,
-                }
-            )
-        )
-        m.d.comb += [
-            tag.valid.eq(active),
-            tag.first.eq(group == 0),
-            tag.last.eq(last),
-            tag.group.eq(group),
-            tag.row.eq(current.row),
-            tag.threshold.eq(current.threshold),
-            self.store.address.eq(Cat(group, current.row.bank)),
-            self.store.enable.eq(1),
-            self.release.eq(active & tag.last),
-            prepared.ready.eq(may_start & (~active | tag.last)),
-        ]
-        for block in range(config.predictor_blocks):
-            rest = Mux(keys_left > block * b, keys_left - block * b, 0)
-            m.d.comb += tag.inside[block].eq(minimum(rest, b))
-        with m.If(prepared.ready & prepared.valid):
-            m.d.sync += [
-                current.eq(prepared.payload),
-                keys_left.eq(prepared.payload.row.key_length),
-                last.eq(prepared.payload.row.key_length <= keys),
-                group.eq(0),
-                active.eq(1),
-            ]
-        with m.Elif(active):
-            m.d.sync += [
-                group.eq(group + 1),
-                keys_left.eq(keys_left - keys),
-                last.eq(keys_left <= 2 * keys),
-                active.eq(~last),
-            ]
-        return tag
+    def _threshold(self, m: Module) -> RowThreshold | RowCutoff:
+        """The rule's thresholds."""
+        if self._config.block_rule is BlockRule.THRESHOLD:
+            return RowThreshold(self._config)
+        cutoff = RowCutoff(self._config)
+        connect(m, cutoff.levels, flipped(self.levels))
+        return cutoff
 
     def _compare(self, m: Module, tag, finished: stream.Interface) -> None:
         """Collect the mask bits of a beat in mask words, and add up the row's pruned positions.
@@ -201,7 +165,7 @@ class BlockSelect(wiring.Component):
         pruned = Signal(count)
         m.d.sync += [blocks.eq(self.store.data), judged.eq(blocks)]
         for i in range(count):
-            reaches = blocks[i].importance >= read.threshold
+            reaches = self._reaches(blocks[i], read.row.threshold)
             inside = read.valid & (read.inside[i] != 0)
             m.d.sync += [keep[i].eq(inside & reaches), pruned[i].eq(inside & ~reaches)]
         self._write_mask(m, compared, keep)
@@ -217,15 +181,21 @@ class BlockSelect(wiring.Component):
             m.d.sync += [row[name].eq(beat[name] + Mux(added.first, 0, row[name])) for name in sums.members]
         self._hand_over(m, added, row, finished)
 
+    def _reaches(self, block, threshold):
+        """Whether a block is kept, if it is inside the sequence."""
+        if self._config.block_rule is BlockRule.THRESHOLD:
+            return block.importance >= threshold
+        return Cat(level >= least for level, least in zip(block.levels, threshold, strict=True)).any()
+
     def _hand_over(self, m: Module, tag, sums, finished: stream.Interface) -> None:
         """Pass a complete row to the division of its background. The limit of rows in flight leaves room for it."""
         summed, handed = delay(m, tag, 2, enable=1, name="summed")[1:]
         out = finished.payload
         m.d.sync += [
             *(out[name].eq(sums[name]) for name in sums.shape().members),
-            out.positions.eq(masked_product(sums.pruned_keys, summed.row.queries)),
+            out.positions.eq(masked_product(sums.pruned_keys, summed.row.row.queries)),
         ]
-        m.d.comb += [out[name].eq(handed.row[name]) for name in ("slot", "row", "last_row", "pruned")]
+        m.d.comb += [out[name].eq(handed.row.row[name]) for name in ("slot", "row", "last_row", "pruned")]
         m.d.comb += finished.valid.eq(handed.valid & handed.last)
 
     def _write_mask(self, m: Module, tag, keep: Signal) -> None:
@@ -239,7 +209,7 @@ class BlockSelect(wiring.Component):
         m.d.comb += [
             joined.eq(word | (keep << (place * config.predictor_blocks))),
             self.mask.enable.eq(tag.valid & complete),
-            self.mask.address.eq(Cat(tag.group[place_bits:], tag.row.row, tag.row.slot)),
+            self.mask.address.eq(Cat(tag.group[place_bits:], tag.row.row.row, tag.row.row.slot)),
             self.mask.data.eq(joined),
         ]
         with m.If(tag.valid):

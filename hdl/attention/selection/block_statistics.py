@@ -5,15 +5,25 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig, Importance
+from ....spec.attention_config import AttentionConfig, BlockRule, Importance
 from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
 from ...lib.arithmetic import AdderTree, extreme, maximum, popcount
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ...lib.streams import nonzero
 from ..head_streams import head_layout, predictions_layout
+from .block_levels import BlockLevels
+from .level_factor import LevelFactor
+from .level_threshold import block_levels_layout, levels_layout
 
-__all__ = ["BANKS", "BlockStatistics", "row_statistics_layout", "stored_blocks_layout"]
+__all__ = [
+    "BANKS",
+    "BlockStatistics",
+    "block_address_bits",
+    "row_statistics_layout",
+    "stored_blocks_layout",
+    "stored_levels_layout",
+]
 
 BANKS = 4
 """Block rows in flight, from their first prediction to the end of their selection. Measuring, thresholding and
@@ -24,15 +34,25 @@ def _sum_bits(config: AttentionConfig, peak: int, count: int) -> int:
     return signed_bits(-peak * count, peak * count)
 
 
+def block_address_bits(config: AttentionConfig) -> int:
+    """Address bits of the block memory: (group, bank) from the lowest bits up."""
+    return index_bits(config.groups) + index_bits(BANKS)
+
+
+def stored_levels_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """What the sums need of the blocks of one prediction beat."""
+    return data.ArrayLayout(block_levels_layout(config), config.predictor_blocks)
+
+
 def stored_blocks_layout(config: AttentionConfig) -> data.ArrayLayout:
-    """Stored data of the blocks of one prediction beat: importance, and ΣII of the positions inside the sequences."""
+    """Stored data of the blocks of one prediction beat: importance or levels, and ΣII of the positions inside the
+    sequences."""
     peak = config.prediction_peak
-    block = data.StructLayout(
-        {
-            "importance": signed(config.importance_bits),
-            "total": signed(_sum_bits(config, peak, config.block**2)),
-        }
-    )
+    if config.block_rule is BlockRule.PROBABILITY:
+        rank = {"levels": levels_layout(config)}
+    else:
+        rank = {"importance": signed(config.importance_bits)}
+    block = data.StructLayout(rank | {"total": signed(_sum_bits(config, peak, config.block**2))})
     return data.ArrayLayout(block, config.predictor_blocks)
 
 
@@ -40,8 +60,17 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
     """A complete block row: the inputs of its threshold, and the bank of its blocks.
 
     ``extreme`` is the largest importance for ρ ≥ 0 and the smallest importance for ρ < 0. ``magnitude`` is |ρ|·2^8.
+    With the rule ``probability``, ``largest`` is the largest level of each query, and ``cutoff`` is (1 + ρ)·2^8.
     ``pruned`` is the decision of the head mask; it is valid in the head's last block row.
     """
+    if config.block_rule is BlockRule.PROBABILITY:
+        rank = {"cutoff": RHO_FRACTION + 1, "largest": levels_layout(config)}
+    else:
+        rank = {
+            "magnitude": RHO_FRACTION + 1,
+            "extreme": signed(config.importance_bits),
+            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+        }
     return data.StructLayout(
         {
             "bank": index_bits(BANKS),
@@ -51,9 +80,7 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
             "pruned": 1,
             "key_length": config.length_bits,
             "queries": unsigned_bits(config.block),
-            "magnitude": RHO_FRACTION + 1,
-            "extreme": signed(config.importance_bits),
-            "importance_sum": signed(_sum_bits(config, config.importance_peak, config.blocks)),
+            **rank,
         }
     )
 
@@ -68,6 +95,8 @@ class BlockStatistics(wiring.Component):
     i_predictions : In(stream(predictions_layout))
     store : Out(WritePort)
         Blocks of a beat, at address (group, bank) from the lowest bits up.
+    levels : Out(WritePort)
+        Levels of these blocks, at the same address. Only with the rule ``probability``.
     o_rows : Out(stream(row_statistics_layout))
         Must always be ready. At most ``BANKS`` rows are in flight.
     release : In(1)
@@ -76,19 +105,17 @@ class BlockStatistics(wiring.Component):
 
     def __init__(self, config: AttentionConfig):
         self._config = config
-        super().__init__(
-            {
-                "i_head": In(stream.Signature(head_layout(config))),
-                "i_predictions": In(stream.Signature(predictions_layout(config))),
-                "store": Out(
-                    WritePort(
-                        address_bits=index_bits(config.groups) + index_bits(BANKS), layout=stored_blocks_layout(config)
-                    )
-                ),
-                "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
-                "release": In(1),
-            }
-        )
+        bits = block_address_bits(config)
+        members = {
+            "i_head": In(stream.Signature(head_layout(config))),
+            "i_predictions": In(stream.Signature(predictions_layout(config))),
+            "store": Out(WritePort(address_bits=bits, layout=stored_blocks_layout(config))),
+            "o_rows": Out(stream.Signature(row_statistics_layout(config), always_ready=True)),
+            "release": In(1),
+        }
+        if config.block_rule is BlockRule.PROBABILITY:
+            members["levels"] = Out(WritePort(address_bits=bits, layout=stored_levels_layout(config)))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
@@ -147,13 +174,16 @@ class BlockStatistics(wiring.Component):
         return delay(m, tag, 1, enable=1, name="accepted")[-1]
 
     def _measure(self, m: Module, tag):
-        """Importance and total of each block of the beat: one cycle to mask values outside, one per level of the trees.
+        """Rank and total of each block of the beat: one cycle to mask values outside, one per level of the trees.
 
-        The sum of |II| runs over all blocks of the beat, so its tree may have more levels.
+        The sum of |II| runs over all blocks of the beat, so its tree may have more levels. Levels may take longer.
         """
         config = self._config
         b, bits = config.block, config.prediction_bits
         blocks = Signal(stored_blocks_layout(config), name="measured_blocks")
+        trees = latency = 1 + exact_log2(b**2)
+        if config.block_rule is BlockRule.PROBABILITY:
+            latency = max(latency, self._levels(m, tag, blocks, latency))
         magnitudes = []
         for block in range(config.predictor_blocks):
             inside = [
@@ -168,6 +198,10 @@ class BlockStatistics(wiring.Component):
             own = _registers(m, [Mux(valid, Mux(ii < 0, -ii, ii), 0) for valid, ii in inside], bits, f"own_{block}")
             magnitudes += own
             total = _total(m, values, f"total_{block}")
+            late = delay(m, total, latency - trees, enable=1, name=f"late_total_{block}")[-1]
+            m.d.comb += blocks[block].total.eq(late)
+            if config.block_rule is BlockRule.PROBABILITY:
+                continue
             match config.importance:
                 case Importance.MAX:
                     candidates = [Mux(valid, ii, -config.prediction_peak) for valid, ii in inside]
@@ -177,10 +211,33 @@ class BlockStatistics(wiring.Component):
                     importance = _total(m, own, f"importance_{block}")
                 case Importance.SUM:
                     importance = total
-            m.d.comb += [blocks[block].importance.eq(importance), blocks[block].total.eq(total)]
-        absolute = _total(m, magnitudes, "absolute")
-        levels = exact_log2(b**2)
-        return delay(m, tag, 1 + levels, enable=1, name="measured")[-1], blocks, absolute
+            m.d.comb += blocks[block].importance.eq(importance)
+        absolute = delay(m, _total(m, magnitudes, "absolute"), latency - trees, enable=1, name="late_absolute")[-1]
+        return delay(m, tag, latency, enable=1, name="measured")[-1], blocks, absolute
+
+    def _levels(self, m: Module, tag, blocks, least: int) -> int:
+        """Levels of each block of the beat, after ``least`` cycles or more. Returns after how many, and stores them."""
+        config = self._config
+        b = config.block
+        m.submodules.factor = factor = LevelFactor(config)
+        m.d.comb += [
+            factor.load.eq(1),
+            factor.score_multiplier.eq(tag.head.score_multiplier),
+            factor.score_shift.eq(tag.head.score_shift),
+        ]
+        latency = least
+        for block in range(config.predictor_blocks):
+            m.submodules[f"levels_{block}"] = levels = BlockLevels(config)
+            latency = max(least, levels.latency)
+            m.d.comb += levels.scale.eq(factor.scale)
+            own_keys = tag.predictions.key_valid[block * b : (block + 1) * b]
+            for i in range(b):
+                m.d.comb += levels.inside[i].eq(tag.predictions.query_valid[i].replicate(b) & own_keys)
+                for j in range(b):
+                    m.d.comb += levels.ii[i][j].eq(tag.predictions.ii[i][block * b + j])
+            found = delay(m, levels.levels, latency - levels.latency, enable=1, name=f"found_{block}")[-1]
+            m.d.comb += [self.levels.data[block].eq(found), blocks[block].levels.eq(found.levels)]
+        return latency
 
     def _store(self, m: Module, measured) -> None:
         tag, blocks, _ = measured
@@ -189,40 +246,59 @@ class BlockStatistics(wiring.Component):
             self.store.address.eq(Cat(tag.group, tag.bank)),
             self.store.data.eq(blocks),
         ]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            m.d.comb += [self.levels.enable.eq(self.store.enable), self.levels.address.eq(self.store.address)]
 
     def _combine(self, m: Module, measured):
-        """Reduce the blocks of a beat to one extreme and one sum: one cycle to mask blocks outside, one per level.
+        """Reduce the blocks of a beat: one cycle to mask blocks outside, one per level of the trees.
 
-        The smallest importance has the largest complement, so one tree of maxima finds either extreme.
+        Returns what the rule needs of a beat: the largest level of each query, or an extreme and a sum of importances.
         """
         tag, blocks, absolute = measured
-        config = self._config
-        bits, count = config.importance_bits, config.predictor_blocks
-        valid = [tag.predictions.key_valid[i * config.block] for i in range(count)]
-        complement = (tag.head.rho < 0).replicate(bits)
-        # A block beyond the sequence repeats block 0, which is always inside, so the extreme does not change.
-        candidates = [Mux(valid[i], blocks[i].importance, blocks[0].importance) ^ complement for i in range(count)]
-        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
-        importances = [Mux(valid[i], blocks[i].importance, 0) for i in range(count)]
-        importance_sum = _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
+        count = self._config.predictor_blocks
+        valid = [tag.predictions.key_valid[i * self._config.block] for i in range(count)]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            beat = self._largest_levels(m, valid, blocks)
+        else:
+            beat = self._extreme_and_sum(m, tag, valid, blocks)
         absolute = delay(m, absolute, 1, enable=1, name="absolute")[-1]
         levels = exact_log2(count)
-        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], largest, importance_sum, absolute
+        return delay(m, tag, 1 + levels, enable=1, name="combined")[-1], beat, absolute
+
+    def _largest_levels(self, m: Module, valid, blocks) -> list[Value]:
+        # A block beyond the sequence repeats block 0, which is always inside, so the largest level does not change.
+        largest = []
+        for query in range(self._config.block):
+            levels = [
+                Mux(inside, each.levels[query], blocks[0].levels[query])
+                for inside, each in zip(valid, blocks, strict=True)
+            ]
+            levels = _registers(m, levels, self._config.level_bits, f"candidate_{query}")
+            largest.append(extreme(m, levels, maximum, name=f"largest_{query}", registered=True))
+        return largest
+
+    def _extreme_and_sum(self, m: Module, tag, valid, blocks) -> tuple[Value, Value]:
+        """The smallest importance has the largest complement, so one tree of maxima finds either extreme."""
+        bits = self._config.importance_bits
+        complement = (tag.head.rho < 0).replicate(bits)
+        # As above, a block beyond the sequence repeats block 0.
+        candidates = [
+            Mux(inside, each.importance, blocks[0].importance) ^ complement
+            for inside, each in zip(valid, blocks, strict=True)
+        ]
+        largest = extreme(m, _registers(m, candidates, bits, "candidate"), maximum, name="largest", registered=True)
+        importances = [Mux(inside, each.importance, 0) for inside, each in zip(valid, blocks, strict=True)]
+        return largest, _total(m, _registers(m, importances, bits, "importance"), "importance_sum")
 
     def _accumulate(self, m: Module, combined) -> None:
         """Accumulate over the beats of a row, and Σ|II| over the rows of a head."""
-        tag, beat_largest, importance_sum, absolute = combined
+        tag, beat, absolute = combined
         row = self.o_rows.payload
-        largest = Signal.like(row.extreme, name="row_largest")
-        complement = Signal()
         head_started = Signal()
         head_sum = Signal(self._config.head_sum_bits)
         done = Signal()
         with m.If(tag.valid):
             m.d.sync += [
-                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
-                complement.eq(tag.head.rho < 0),
-                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
                 head_sum.eq(absolute + Mux(head_started, head_sum, 0)),
                 head_started.eq(~(tag.predictions.last_group & tag.predictions.last_row)),
                 row.bank.eq(tag.bank),
@@ -231,16 +307,31 @@ class BlockStatistics(wiring.Component):
                 row.last_row.eq(tag.predictions.last_row),
                 row.key_length.eq(tag.head.key_length),
                 row.queries.eq(popcount(tag.predictions.query_valid)),
-                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
             ]
         m.d.sync += done.eq(tag.valid & tag.predictions.last_group)
         threshold = Signal(self._config.head_sum_bits)
         m.d.sync += threshold.eq(tag.head.head_threshold)
         m.d.comb += [
-            row.extreme.eq(largest ^ complement.replicate(len(largest))),
             row.pruned.eq(head_sum < threshold),
             self.o_rows.valid.eq(done),
         ]
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            with m.If(tag.valid):
+                m.d.sync += row.cutoff.eq(tag.head.rho + (1 << RHO_FRACTION))
+                for so_far, largest in zip(row.largest, beat, strict=True):
+                    m.d.sync += so_far.eq(Mux(tag.first_group | (largest > so_far), largest, so_far))
+            return
+        beat_largest, importance_sum = beat
+        largest = Signal.like(row.extreme, name="row_largest")
+        complement = Signal()
+        m.d.comb += row.extreme.eq(largest ^ complement.replicate(len(largest)))
+        with m.If(tag.valid):
+            m.d.sync += [
+                largest.eq(Mux(tag.first_group | (beat_largest > largest), beat_largest, largest)),
+                complement.eq(tag.head.rho < 0),
+                row.importance_sum.eq(importance_sum + Mux(tag.first_group, 0, row.importance_sum)),
+                row.magnitude.eq(Mux(tag.head.rho < 0, -tag.head.rho, tag.head.rho)),
+            ]
 
 
 def _registers(m: Module, values: list, width: int, name: str) -> list[Signal]:

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig
+from ....spec.attention_config import AttentionConfig, BlockRule
 from ....spec.formats import RHO_FRACTION, unsigned_bits
 from ...lib.scratchpad import Scratchpad
 from .compact_select import BlockChoice
@@ -67,8 +67,6 @@ class CompactSparsityEngine(wiring.Component):
             begin.eq(self.i_head.valid & ~busy),
             measure.begin.eq(begin),
             choice.begin.eq(begin),
-            measure.blocks.eq(blocks),
-            measure.negative.eq(rho < 0),
             choice.slot.eq(slot),
             choice.key_length.eq(key_length),
             choice.blocks.eq(blocks),
@@ -77,6 +75,13 @@ class CompactSparsityEngine(wiring.Component):
             decision.payload.pruned.eq(measure.head_sum < threshold),
             decision.payload.kept_blocks.eq(choice.kept),
         ]
+        if config.block_rule is BlockRule.PROBABILITY:
+            m.d.comb += [
+                measure.score_multiplier.eq(head.score_multiplier),
+                measure.score_shift.eq(head.score_shift),
+            ]
+        else:
+            m.d.comb += [measure.blocks.eq(blocks), measure.negative.eq(rho < 0)]
         with m.If(begin):
             m.d.sync += [
                 busy.eq(1),

@@ -1,18 +1,19 @@
 """Compact block selection: threshold, mask and background, one block row at a time."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig, Fill
+from ....spec.attention_config import AttentionConfig, BlockRule, Fill
 from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
 from ...lib.arithmetic import masked_product
 from ...lib.divider import Divider
-from ...lib.pipeline import index_bits
+from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import ReadPort, WritePort
 from .block_select import mask_address_bits, mask_word_bits, row_address_bits, row_selection_layout
 from .compact_statistics import measured_row_layout, stored_block_layout
+from .level_threshold import LevelThreshold, level_weight, levels_layout
 
 __all__ = ["BlockChoice"]
 
@@ -25,6 +26,8 @@ class BlockChoice(wiring.Component):
     S is the sum of a row's n importances. For ρ ≥ 0, n·2^8·Θ is 2^8·S + ρ·(n·max − S). For ρ < 0, it is
     2^8·S + |ρ|·(n·min − S) = 2^8·n·min + (2^8 + ρ)·(S − n·min). The multiplier is the low eight bits of ρ in two's
     complement in both cases.
+
+    With the rule ``probability``, it sums the weights of the blocks first, one block per cycle.
 
     Members
     -------
@@ -86,33 +89,93 @@ class BlockChoice(wiring.Component):
                 result.eq(0),
                 pruned_total.eq(0),
             ]
-        threshold, multiplied = self._threshold(m)
-        compare, compared = self._compare(m, threshold, bank, row, result, pruned_total)
+        compare = Signal()
+        compared = Signal()
+        walk = Signal()
+        walked = Signal()
+        fetched, block = self._walk(m, walk, walked, bank)
+        last_block = Signal()
+        m.d.comb += last_block.eq(block == self.blocks - 1)
+        written = Signal()
+        if config.block_rule is BlockRule.PROBABILITY:
+            reaches, ready = self._levels(m, fetched & ~compare, last_block, queries, written)
+        else:
+            reaches, ready = self._threshold(m)
+        self._compare(m, compare & fetched, reaches, block, last_block, row, result, pruned_total, compared)
         m.d.sync += self.finished.eq(0)
         with m.FSM(name="choice"):
             with m.State("IDLE"):
                 m.d.comb += self.i_rows.ready.eq(1)
                 with m.If(self.i_rows.valid):
-                    m.next = "MULTIPLY"
-            with m.State("MULTIPLY"), m.If(multiplied):
+                    m.next = "SUM" if config.block_rule is BlockRule.PROBABILITY else "THRESHOLD"
+            if config.block_rule is BlockRule.PROBABILITY:
+                with m.State("SUM"):
+                    m.d.comb += [walk.eq(1), walked.eq(fetched & last_block)]
+                    with m.If(walked):
+                        m.next = "THRESHOLD"
+            with m.State("THRESHOLD"), m.If(ready):
                 m.next = "COMPARE"
             with m.State("COMPARE"):
-                m.d.comb += compare.eq(1)
+                m.d.comb += [walk.eq(1), compare.eq(1), walked.eq(compared)]
                 with m.If(compared):
                     m.next = "BACKGROUND" if config.fill is Fill.BACKGROUND else "WRITE"
             if config.fill is Fill.BACKGROUND:
                 with m.State("BACKGROUND"), m.If(self._divide(m, queries, result, pruned_total)):
                     m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.comb += self.row.enable.eq(1)
+                m.d.comb += [self.row.enable.eq(1), written.eq(1)]
                 m.d.sync += [self.kept.eq(self.kept + result.kept), row.eq(row + 1), self.finished.eq(last_row)]
                 m.next = "IDLE"
         with m.If(self.begin):
             m.d.sync += [row.eq(0), self.kept.eq(0)]
         return m
 
-    def _threshold(self, m: Module) -> tuple[Signal, Signal]:
-        """2^8 · n · Θ, and a signal that is asserted while it is valid."""
+    def _walk(self, m: Module, walk: Signal, walked: Signal, bank) -> tuple[Signal, Signal]:
+        """While ``walk``, read one block per cycle, until ``walked``. Returns whether the memory shows a block, and
+        which one."""
+        bits = max(self._block_bits, exact_log2(mask_word_bits(self._config)))
+        address = Signal(bits)
+        block = Signal(bits)
+        fetched = Signal()
+        m.d.comb += [
+            self.store.enable.eq(1),
+            self.store.address.eq(Cat(address[: self._block_bits], bank)),
+        ]
+        m.d.sync += [address.eq(0), fetched.eq(walk & ~walked), block.eq(address)]
+        with m.If(walk & ~walked):
+            m.d.sync += address.eq(address + 1)
+        return fetched, block
+
+    def _levels(self, m: Module, summed, last_block, queries, written) -> tuple[Value, Value]:
+        """Whether the fetched block reaches the smallest kept level of a query, and whether these levels are known."""
+        config = self._config
+        m.submodules.level_threshold = threshold = LevelThreshold(config, bits_per_cycle=1)
+        sums = threshold.i.payload
+        largest = Signal(levels_layout(config))
+        totals = Signal(sums.totals.shape())
+        subtracted = Signal()
+        m.d.sync += subtracted.eq(summed)
+        for query, (total, peak) in enumerate(zip(totals, largest, strict=True)):
+            below = Signal(config.level_bits, name=f"below_{query}")
+            near = Signal.like(self.store.data.near[query], name=f"near_{query}")
+            m.d.sync += [below.eq(peak - self.store.data.levels[query]), near.eq(self.store.data.near[query])]
+            with m.If(subtracted):
+                m.d.sync += total.eq(total + level_weight(below, near))
+        with m.If(self.i_rows.valid & self.i_rows.ready):
+            m.d.sync += [largest.eq(self.i_rows.payload.largest), totals.eq(0)]
+        m.d.comb += [
+            threshold.i.valid.eq(delay(m, summed & last_block, 2, enable=1, name="totalled")[-1]),
+            sums.totals.eq(totals),
+            sums.largest.eq(largest),
+            sums.cutoff.eq(self.rho + (1 << RHO_FRACTION)),
+            sums.queries.eq(queries),
+            threshold.o.ready.eq(written),
+        ]
+        reaches = [level >= least for level, least in zip(self.store.data.levels, threshold.o.payload, strict=True)]
+        return Cat(reaches).any(), threshold.o.valid
+
+    def _threshold(self, m: Module) -> tuple[Value, Value]:
+        """Whether the fetched block reaches the threshold 2^8 · n · Θ, and whether this is known."""
         statistics = self.i_rows.payload
         shape = statistics.extreme.shape()
         base = Signal(shape)
@@ -132,47 +195,29 @@ class BlockChoice(wiring.Component):
             m.d.sync += [slope.eq(other - base), product.eq(base), left.eq(RHO_FRACTION)]
         with m.Elif(left != 0):
             m.d.sync += [product.eq(Mux(bit, doubled + slope, doubled)), left.eq(left - 1)]
-        return product, left == 0
+        # n·importance ≥ n·Θ, both doubled: 2·n·importance + 1 > 2·floor(n·Θ) + (1 if n·Θ has a fraction).
+        doubled_threshold = Cat(product[:RHO_FRACTION].any(), product[RHO_FRACTION:]).as_signed()
+        return Cat(1, self.store.data.scaled).as_signed() > doubled_threshold, left == 0
 
-    def _compare(self, m: Module, threshold: Signal, bank, row, result, pruned_total) -> tuple[Signal, Signal]:
-        """While ``compare``, compare one block per cycle up to the end of a mask word; then assert ``compared``."""
+    def _compare(self, m: Module, fetched, reaches, block, last_block, row, result, pruned_total, compared) -> None:
+        """Compare one block per cycle up to the end of a mask word; then assert ``compared``."""
         config = self._config
         b = config.block
         word_bits = mask_word_bits(config)
-        bits = max(self._block_bits, exact_log2(word_bits))
-        compare = Signal()
-        compared = Signal()
-        address = Signal(bits)
-        block = Signal(bits)
-        fetched = Signal()
         keep = Signal()
         exists = Signal()
-        last_block = Signal()
         word = Signal(word_bits)
         inside = Signal(unsigned_bits(b))
         ends_word = block[: exact_log2(word_bits)].all()
         m.d.comb += [
-            self.store.enable.eq(1),
-            self.store.address.eq(Cat(address[: self._block_bits], bank)),
             exists.eq(block < self.blocks),
-            last_block.eq(block == self.blocks - 1),
             inside.eq(Mux(last_block, ((self.key_length - 1)[: exact_log2(b)]) + 1, b)),
-            # n·importance ≥ n·Θ, both doubled: 2·n·importance + 1 > 2·floor(n·Θ) + (1 if n·Θ has a fraction).
-            keep.eq(
-                exists
-                & (
-                    Cat(1, self.store.data.scaled).as_signed()
-                    > Cat(threshold[:RHO_FRACTION].any(), threshold[RHO_FRACTION:]).as_signed()
-                )
-            ),
+            keep.eq(exists & reaches),
             compared.eq(fetched & ends_word & (block >= (self.blocks - 1).as_unsigned())),
             self.mask.enable.eq(fetched & ends_word),
             self.mask.address.eq(Cat(block[exact_log2(word_bits) :], row, self.slot)),
             self.mask.data.eq(Cat(word[1:], keep)),
         ]
-        m.d.sync += [address.eq(0), fetched.eq(compare & ~compared), block.eq(address)]
-        with m.If(compare & ~compared):
-            m.d.sync += address.eq(address + 1)
         with m.If(fetched):
             m.d.sync += word.eq(self.mask.data)
             with m.If(keep):
@@ -182,7 +227,6 @@ class BlockChoice(wiring.Component):
                     result.pruned_keys.eq(result.pruned_keys + inside),
                     pruned_total.eq(pruned_total + self.store.data.total),
                 ]
-        return compare, compared
 
     def _divide(self, m: Module, queries: Signal, result, pruned_total: Signal) -> Signal:
         """floor(2^2F · ΣII / positions) over the row's pruned positions. High when the result is there or not needed.

@@ -21,7 +21,10 @@ def kept_row_layout(config: AttentionConfig) -> data.StructLayout:
 
 
 def kept_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """A kept block: its place, its keys inside the sequence, and whether it is the last of its row."""
+    """A kept block: its place, its keys inside the sequence, and whether it is the last of its row.
+
+    A row that keeps nothing has one block without keys.
+    """
     return data.StructLayout(
         {
             "slot": 1,
@@ -78,6 +81,7 @@ class KeptBlocks(wiring.Component):
         # path.
         some = Signal()
         last = Signal()
+        blank = Signal()
         m.d.comb += [
             self.mask.enable.eq(1),
             self.row.enable.eq(1),
@@ -108,9 +112,8 @@ class KeptBlocks(wiring.Component):
             block.last.eq(last),
             cut.eq(block.key_block == last_key[inner:]),
         ]
-        # A kept block has at least one key inside the sequence.
-        m.d.comb += block.key_valid[0].eq(1)
-        m.d.comb += [block.key_valid[j].eq(~cut | (last_key[:inner] >= j)) for j in range(1, config.block)]
+        # A kept block has at least one key inside the sequence. The block of a row that keeps nothing has none.
+        m.d.comb += [block.key_valid[j].eq(~blank & (~cut | (last_key[:inner] >= j))) for j in range(config.block)]
         with m.If(load):
             m.d.sync += [word.eq(self.mask.data), some.eq(self.mask.data != 0), index.eq(shown), shown.eq(shown + 1)]
 
@@ -129,14 +132,18 @@ class KeptBlocks(wiring.Component):
                 m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += self.o_rows.valid.eq(1)
-                m.d.sync += [left.eq(self.row.data.kept), last.eq(self.row.data.kept == 1)]
+                m.d.sync += [
+                    left.eq(self.row.data.kept),
+                    last.eq(self.row.data.kept <= 1),
+                    blank.eq(self.row.data.kept == 0),
+                ]
                 with m.If(self.o_rows.ready):
                     m.d.comb += load.eq(1)
                     m.next = "BLOCKS"
             with m.State("BLOCKS"):
-                m.d.comb += self.o_blocks.valid.eq(some)
+                m.d.comb += self.o_blocks.valid.eq(some | blank)
                 taken = self.o_blocks.valid & self.o_blocks.ready
-                m.d.comb += load.eq(~some | (taken & (rest == 0)))
+                m.d.comb += load.eq(~self.o_blocks.valid | (taken & (rest == 0)))
                 with m.If(taken):
                     m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
                 with m.If(taken & ~load):

@@ -4,7 +4,7 @@ from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ....spec.attention_config import AttentionConfig
+from ....spec.attention_config import AttentionConfig, BlockRule
 from ...lib.scratchpad import Scratchpad
 from ..head_streams import head_layout, predictions_layout
 from .block_select import BlockSelect, decision_layout
@@ -68,6 +68,9 @@ class SparsityEngine(wiring.Component):
         connect(m, kept_blocks.o_rows, flipped(self.o_rows))
         connect(m, kept_blocks.o_blocks, flipped(self.o_blocks))
         self._memory(m, "store", statistics.store, select.store)
+        if self._config.block_rule is BlockRule.PROBABILITY:
+            # A memory of their own, so that one row is summed while another is compared.
+            self._memory(m, "level", statistics.levels, select.levels)
         self._memory(m, "mask", select.mask, kept_blocks.mask)
         self._memory(m, "row", select.row, kept_blocks.row)
         return m

@@ -5,11 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_config import AttentionConfig
+from ....spec.attention_config import AttentionConfig, BlockRule
 from ....spec.formats import RHO_FRACTION, ceil_div, unsigned_bits
 from ...lib.arithmetic import masked_product
 from ...lib.divider import Divider
 from .block_statistics import row_statistics_layout
+from .level_threshold import level_thresholds_layout
 
 __all__ = ["RowThreshold", "row_threshold_layout"]
 
@@ -21,8 +22,14 @@ QUOTIENT_BITS_PER_CYCLE = 2
 
 
 def row_threshold_layout(config: AttentionConfig) -> data.StructLayout:
-    """A block row, and the smallest importance that keeps one of its blocks."""
-    return data.StructLayout({"row": row_statistics_layout(config), "threshold": signed(config.importance_bits)})
+    """A block row, and the smallest importance that keeps one of its blocks.
+
+    With the rule ``probability``, it is the smallest level that does so, for each query.
+    """
+    threshold = signed(config.importance_bits)
+    if config.block_rule is BlockRule.PROBABILITY:
+        threshold = level_thresholds_layout(config)
+    return data.StructLayout({"row": row_statistics_layout(config), "threshold": threshold})
 
 
 class RowThreshold(wiring.Component):

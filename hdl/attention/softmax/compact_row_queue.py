@@ -21,10 +21,7 @@ def waiting_row_layout(config: AttentionConfig) -> data.StructLayout:
     """A waiting block row, in as few bits as possible: block RAM comes in words of 16 bits."""
     members = dict(softmax_row_layout(config).members)
     del members["chunks"]
-    # At least one key is kept.
-    return data.StructLayout(
-        members | {"pruned_keys": unsigned_bits(config.max_length - 1), "last_chunk": unsigned_bits(config.chunks - 1)}
-    )
+    return data.StructLayout(members | {"last_chunk": unsigned_bits(config.chunks - 1)})
 
 
 class RowQueue(wiring.Component):

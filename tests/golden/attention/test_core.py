@@ -11,6 +11,7 @@ from thresher.spec import (
     POLICIES,
     PRESETS,
     AttentionConfig,
+    BlockRule,
     CommandError,
     CommandValueError,
     Fill,
@@ -70,9 +71,14 @@ def test_dense_heads_are_float_attention(normalisation, shape):
         assert not result.statistics.pruned
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("fill", Fill)
-@pytest.mark.parametrize("rho", [-0.5, 0.0, 0.5, 0.99])
+def _fills(policy: str) -> list[Fill]:
+    """The fills that a policy may have."""
+    rule = POLICIES[policy]["block_rule"]
+    return [fill for fill in Fill if fill is not Fill.SKIP or rule is BlockRule.THRESHOLD]
+
+
+@pytest.mark.parametrize(("policy", "fill"), [(policy, fill) for policy in POLICIES for fill in _fills(policy)])
+@pytest.mark.parametrize("rho", [-0.9, -0.5, 0.0, 0.5, 0.99])
 def test_sparse_heads_are_float_attention_over_the_filled_scores(policy, fill, rho):
     config = dataclasses.replace(preset("edge", policy=policy), fill=fill)
     for seed, (lq, lk, d) in enumerate([(17, 31, 7), (40, 64, 64), (5, 128, 16)]):
@@ -90,18 +96,18 @@ def test_sparse_heads_are_float_attention_over_the_filled_scores(policy, fill, r
         true = _float_attention(np.where(kept, trace.scores * scale, outside), v.astype(float))
         assert np.abs(_output(result) - true.clip(-128, 127)).max() <= 1.3, seed
         assert result.statistics.kept_blocks == trace.selection.mask.sum()
-        assert trace.selection.mask.any(axis=1).all()
+        if config.block_rule is BlockRule.THRESHOLD:
+            assert trace.selection.mask.any(axis=1).all()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_dense_is_the_same_whatever_the_fill(policy):
     q, k, v = _head(np.random.default_rng(1), 13, 21, 10)
     outputs = []
-    for fill in Fill:
+    for fill in _fills(policy):
         config = dataclasses.replace(preset("edge", policy=policy), fill=fill)
         outputs.append(_output(attention_head(config, _command(config, 13, 21, 10), q, k, v)))
-    assert (outputs[0] == outputs[1]).all()
-    assert (outputs[0] == outputs[2]).all()
+    assert all((output == outputs[0]).all() for output in outputs)
 
 
 def test_zeros_in_zeros_out():
@@ -231,4 +237,13 @@ def test_masks_that_do_not_fit_are_rejected():
             attention_head(EDGE, command, q, k, v, mask=bad)
     full[1] = False
     with pytest.raises(InputError, match="keep at least one block in every block row"):
-        attention_head(EDGE, command, q, k, v, mask=full)
+        attention_head(dataclasses.replace(EDGE, fill=Fill.SKIP), command, q, k, v, mask=full)
+
+
+def test_a_row_that_keeps_nothing_gives_the_mean_of_v():
+    q, k, v = _head(np.random.default_rng(0), 5, 7, 8)
+    for fill in (Fill.BACKGROUND, Fill.ZERO):
+        config = dataclasses.replace(EDGE, fill=fill)
+        result = attention_head(config, _command(config, 5, 7, 8), q, k, v, mask=np.zeros((3, 4), bool))
+        assert result.statistics.kept_blocks == 0
+        assert np.abs(_output(result) - v.mean(axis=0)).max() <= 0.6

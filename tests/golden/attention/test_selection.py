@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from thresher.golden.attention.selection import background_scores, block_importance, block_mask, select
-from thresher.spec import PRESETS, AttentionConfig, Fill, HeadCommand, Importance
+from thresher.golden.attention.selection import (
+    background_scores,
+    block_importance,
+    block_mask,
+    level_scale,
+    probability_mask,
+    select,
+)
+from thresher.spec import PRESETS, AttentionConfig, BlockRule, Fill, HeadCommand, Importance
 
 TINY = PRESETS["tiny"]
 SHAPES = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (8, 8), (16, 15)]
@@ -143,3 +150,61 @@ def test_a_given_mask_takes_the_place_of_the_threshold():
     chosen = select(_config(), ii, command, mask)
     assert (chosen.mask == mask).all()
     assert (chosen.background == background_scores(_config(), ii, mask)).all()
+
+
+def _kept_by_probability(config: AttentionConfig, ii: np.ndarray, command: HeadCommand) -> list[list[bool]]:
+    """The rule ``probability`` as the contract writes it, in exact fractions."""
+    b, (lq, lk) = config.block, ii.shape
+    factor, s = level_scale(config, command)
+    cutoff = Fraction(256 + command.rho, 512)
+    kept = [[False] * math.ceil(lk / b) for _ in range(math.ceil(lq / b))]
+    for query, row in enumerate(ii.tolist()):
+        levels, counts = [], []
+        for start in range(0, lk, b):
+            keys = row[start : start + b]
+            levels.append(math.floor(Fraction(factor * max(keys), 2**s)))
+            counts.append(1 + sum(abs(x - y) < 2 ** (s - 2) for x, y in itertools.pairwise(keys)))
+        weights = [math.floor(Fraction(2) ** (10 - max(levels) + level)) for level in levels]
+        total = sum(count * weight for count, weight in zip(counts, weights, strict=True))
+        for block, weight in enumerate(weights):
+            kept[query // b][block] |= weight >= cutoff * total
+    return kept
+
+
+@pytest.mark.parametrize("block", [2, 4])
+@pytest.mark.parametrize("shape", SHAPES)
+@given(
+    st.integers(0, 2**17 - 1),
+    st.integers(0, 15),
+    st.integers(2, 6),
+    st.one_of(st.sampled_from([-256, -255, 255]), st.integers(-256, 255)),
+    st.integers(0, 2**32 - 1),
+)
+def test_probability_is_the_rule_in_fractions(block, shape, multiplier, shift, bits, rho, seed):
+    config = _config(block=block, fraction_bits=bits, block_rule=BlockRule.PROBABILITY)
+    command = HeadCommand(
+        query_length=shape[0], key_length=shape[1], head_dim=8, rho=rho, score_multiplier=multiplier, score_shift=shift
+    )
+    ii = _predictions(shape, seed, config.prediction_peak)
+    assert probability_mask(config, ii, command).tolist() == _kept_by_probability(config, ii, command)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift", "scale"),
+    [(0, 0, (0, 16)), (1, 0, (1, 16)), (7, 15, (7, 31)), (15, 0, (8, 15)), (4096, 0, (4, 6)), (131071, 0, (8, 3))],
+)
+def test_scale_of_levels_has_three_significant_bits(multiplier, shift, scale):
+    command = HeadCommand(query_length=1, key_length=1, head_dim=1, score_multiplier=multiplier, score_shift=shift)
+    assert level_scale(_config(block_rule=BlockRule.PROBABILITY), command) == scale
+
+
+def test_probability_may_keep_no_block_and_keeps_all_at_rho_minus_one():
+    """Of equal predictions, none has a large probability."""
+    config = _config(block_rule=BlockRule.PROBABILITY)
+    ii = np.zeros((4, 16), np.int64)
+    for rho, kept in ((-256, True), (-240, True), (255, False)):
+        command = HeadCommand(query_length=4, key_length=16, head_dim=8, rho=rho)
+        assert (probability_mask(config, ii, command) == kept).all(), rho
+    chosen = select(config, ii + 3, HeadCommand(query_length=4, key_length=16, head_dim=8, rho=255))
+    assert not chosen.mask.any()
+    assert (chosen.background == 3 << (2 * config.fraction_bits)).all()

@@ -7,7 +7,7 @@ import pytest
 from thresher.hdl.attention.core import AttentionCore
 from thresher.sim.attention import HeadBatch
 from thresher.sim.testbench import run_streams
-from thresher.spec import POLICIES, CommandError, Fill, Importance, Normalise, Score, Split
+from thresher.spec import POLICIES, BlockRule, CommandError, Fill, Importance, Normalise, Score, Split
 from thresher.spec.formats import ceil_div
 
 from ...heads import check_heads, edge_heads, random_head, refused_heads
@@ -17,6 +17,10 @@ CONFIGS = both_kinds(
     {
         "thresher": tiny(**POLICIES["thresher"]),
         "hdp": tiny(max_length=10, **POLICIES["hdp"]),
+        "probability": tiny(**POLICIES["probability"]),
+        "probability_block4_zero_early": tiny(
+            block=4, predictor_blocks=2, block_rule=BlockRule.PROBABILITY, fill=Fill.ZERO, normalise=Normalise.EARLY
+        ),
         "early_zero": tiny(
             max_length=10, normalise=Normalise.EARLY, fill=Fill.ZERO, score=Score.APPROX, weight_bits=15
         ),

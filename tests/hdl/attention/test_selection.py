@@ -11,7 +11,7 @@ from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.selection import select
 from thresher.hdl.attention.selection import make_sparsity_engine
 from thresher.sim.testbench import run_streams
-from thresher.spec import Fill, HeadCommand, Importance
+from thresher.spec import BlockRule, Fill, HeadCommand, Importance
 from thresher.spec.formats import ceil_div
 
 from ...operands import CORNERS, int8
@@ -27,6 +27,8 @@ CONFIGS = both_kinds(
         "block4_sum": tiny(block=4, importance=Importance.SUM, predictor_blocks=2),
         "long": tiny(max_length=72, predictor_blocks=4),
         "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
+        "probability": tiny(max_length=40, predictor_blocks=2, block_rule=BlockRule.PROBABILITY),
+        "probability_block4": tiny(block=4, max_length=40, predictor_blocks=4, block_rule=BlockRule.PROBABILITY),
     }
 )
 
@@ -88,7 +90,7 @@ def check(config, heads, seed, stall=0.3):
         {
             "o_decisions": len(heads),
             "o_rows": sum(g.mask.shape[0] for g in golden),
-            "o_blocks": sum(int(g.mask.sum()) for g in golden),
+            "o_blocks": sum(max(1, int(kept)) for g in golden for kept in g.mask.sum(axis=1)),
         },
         seed=seed,
         stall=stall,
@@ -105,6 +107,8 @@ def check(config, heads, seed, stall=0.3):
             background = int(g.background[row])
             expected_rows.append({"slot": slot, "background": background, "pruned_keys": int(inside[~mask].sum())})
             kept = np.flatnonzero(mask)
+            if not len(kept):
+                expected_blocks.append({"slot": slot, "row": row, "key_block": 0, "key_valid": 0, "last": 1})
             expected_blocks += [
                 {
                     "slot": slot,
@@ -133,8 +137,23 @@ def test_random_heads_match_golden(name, rhos):
     config = CONFIGS[name]
     seed = 1000 + rhos[0]
     rng = np.random.default_rng(seed)
-    sizes = [(7, config.max_length - 1), (3, config.max_length)]
-    check(config, [random_head(config, rng, *size, rho=rho) for size, rho in zip(sizes, rhos, strict=True)], seed)
+    heads = []
+    for size, rho in zip([(7, config.max_length - 1), (3, config.max_length)], rhos, strict=True):
+        scale = {"score_multiplier": int(rng.integers(1 << 17)), "score_shift": int(rng.integers(16))}
+        heads.append(random_head(config, rng, *size, rho=rho, **scale))
+    check(config, heads, seed)
+
+
+@pytest.mark.parametrize("name", ["pipelined-probability", "compact-probability_block4"])
+@pytest.mark.parametrize("multiplier", [0, 1, 5, 15, 4096, (1 << 17) - 1])
+def test_scales_of_the_rule_probability_match_golden(name, multiplier):
+    """Scales without a level, with few, and with one for each predicted score."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(multiplier)
+    heads = [
+        random_head(config, rng, 4, 12, rho=-200, score_multiplier=multiplier, score_shift=shift) for shift in (0, 15)
+    ]
+    check(config, heads, seed=multiplier)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
