@@ -139,8 +139,8 @@ def test_random_heads_match_golden(name, rhos):
     rng = np.random.default_rng(seed)
     heads = []
     for size, rho in zip([(7, config.max_length - 1), (3, config.max_length)], rhos, strict=True):
-        scale = {"score_multiplier": int(rng.integers(1 << 17)), "score_shift": int(rng.integers(16))}
-        heads.append(random_head(config, rng, *size, rho=rho, **scale))
+        multiplier, shift = int(rng.integers(1 << 17)), int(rng.integers(16))
+        heads.append(random_head(config, rng, *size, rho=rho, score_multiplier=multiplier, score_shift=shift))
     check(config, heads, seed)
 
 
