@@ -5,8 +5,8 @@
 ``--data`` holds sst2_dev.tsv, sst2_calib.tsv (sentence, label) and stsb_dev.tsv (score, sentence1, sentence2). The
 STS-B model is all-MiniLM-L6-v2. Each run is what ``thresher prune --calibration sst2_calib.tsv -o OUT`` and then
 ``thresher eval --unit coprocessor --weights OUT/weights.safetensors`` do, with the attention not pruned. The ranges of
-the activations come from sst2_calib.tsv for SST-2, and from the packaged sentences for STS-B. ``error`` is the bootstrap
-standard error of the change. The record keeps the rows that are not measured again.
+the activations come from sst2_calib.tsv for SST-2, and from the packaged sentences for STS-B. ``error`` is the
+bootstrap standard error of the change. The record keeps the rows that are not measured again.
 """
 
 import argparse

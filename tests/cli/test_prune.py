@@ -53,6 +53,21 @@ def test_prune_globally(model, tmp_path):
     assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
 
 
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "obs"])
+def test_methods(model, tmp_path, method):
+    sentences = tmp_path / "sentences.txt"
+    sentences.write_text("a b c d\ne f g\nh a c e g\nb d f h\n")
+    out = tmp_path / "out"
+    options = ["--format", "nm", "--method", method, "--calibration", sentences]
+    told = pruned(model, out, *options)
+    assert (told["pattern"], told["method"]) == ("n:m", method)
+    first = (out / "weights.safetensors").read_bytes()
+    pruned(model, out, *options)
+    assert (out / "weights.safetensors").read_bytes() == first
+    pruned(model, out, *options[:-2])  # the packaged sentences
+    assert ((out / "weights.safetensors").read_bytes() == first) == (method == "magnitude")
+
+
 @pytest.fixture(scope="module")
 def sparse_model(tmp_path_factory) -> Path:
     """The packaged model without the smallest 90 % of its attention weights and 70 % of its feed-forward weights."""
@@ -167,6 +182,7 @@ def test_the_packaged_model_on_its_default_preset(tmp_path):
         (["--format", "csr", "--sparsity", "keep", "--global"], ["--global", "keep", "leave one of them out"]),
         (["--format", "bbs", "--sparsity", 0.9], ["sparsity=0.9", "a bank of 3 columns", "0.6667", "--config"]),
         (["--format", "bbs", "--sparsity", 0.5, "--global"], ["--global", "csr or csr-delta, not bbs"]),
+        (["--format", "nm", "--calibration", "./nowhere"], ["nowhere", "cannot read"]),
         (["--format", "nm", "--tokens", 0], ["tokens=0"]),
         (["--format", "nm", "--tokens", 0, "--rtl"], ["tokens=0"]),
         (["--format", "nm", "--model", "default"], ["the model's cols=128", "1 to 64", "choose --preset edge"]),
