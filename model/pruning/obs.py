@@ -65,7 +65,7 @@ def quadratic(linear: Linear, statistics: LayerStatistics) -> Quadratic:
     Raises
     ------
     InputError
-        The statistics are not finite.
+        The statistics are not finite, or some inputs are so large that the others vanish beside them.
     """
     if not (np.isfinite(statistics.covariance).all() and np.isfinite(statistics.cross).all()):
         raise InputError("inputs of a dense layer hold NaN or infinity: check the model's weights")
@@ -74,7 +74,13 @@ def quadratic(linear: Linear, statistics: LayerStatistics) -> Quadratic:
     added = added if added > 0 else 1.0  # inputs that never change
     curvature = statistics.covariance + added * np.eye(inputs)
     slope = statistics.cross + added * linear.weight
-    return Quadratic(curvature=curvature, slope=slope, best=cho_solve(cho_factor(curvature), slope.T).T)
+    try:
+        best = cho_solve(cho_factor(curvature), slope.T).T
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "inputs of a dense layer differ too much in size for second-order pruning: choose --method wanda"
+        ) from None
+    return Quadratic(curvature=curvature, slope=slope, best=best)
 
 
 def _chosen(error: Quadratic, nonzero: Mask, choose: Choose) -> Mask:

@@ -417,7 +417,10 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
         (["--weight-bits", 4], "need --unit coprocessor"),
         (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
         (["--weight-method", "wanda"], "need --unit coprocessor"),
-        (["--unit", "coprocessor", "--weight-method", "wanda"], "--weight-method='wanda' is not allowed: name the pattern"),
+        (
+            ["--unit", "coprocessor", "--weight-method", "wanda"],
+            "--weight-method='wanda' is not allowed: name the pattern",
+        ),
         (["--unit", "coprocessor", "--weight-sparsity", 0.5], "--weight-sparsity=0.5 is not allowed: name the pattern"),
         (["--unit", "coprocessor", "--format", "csr"], "--weight-sparsity must be given for csr weights"),
         (["--unit", "coprocessor", "--format", "csr", "--weight-sparsity", 1], "--weight-sparsity=1.0 is not allowed"),
