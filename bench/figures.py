@@ -104,9 +104,10 @@ def measured(arguments: argparse.Namespace) -> dict[str, float]:
     mean, worst, row = softmax_errors()
     found = {"softmax mean error": mean, "softmax worst error": worst, "softmax row sum error": row}
     with tempfile.TemporaryDirectory() as folder:
-        demo = [THRESHER, "demo", "--output", folder]
-        seconds(demo)
-        found["thresher demo, second run, seconds"] = seconds(demo)
+        for name, options in (("demo", []), ("demo --unit attention", ["--unit", "attention"])):
+            demo = [THRESHER, "demo", *options, "--output", folder]
+            seconds(demo)
+            found[f"thresher {name}, second run, seconds"] = seconds(demo)
         found["verilog of edge, seconds"] = seconds([THRESHER, "verilog", "--preset", "edge", "-o", f"{folder}/v"])
         if arguments.sst2_model and arguments.data:
             data = ["--data", f"{arguments.data}/sst2_dev.tsv", "--calibration", f"{arguments.data}/sst2_calib.tsv"]
