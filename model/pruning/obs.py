@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, cholesky
-from scipy.linalg.lapack import dposv
 
 from ...spec.errors import InputError
 from ..encoder import Linear
@@ -114,7 +113,8 @@ def best_with_mask(error: Quadratic, mask: Mask) -> Float64:
     for row, (kept, slope) in enumerate(zip(mask, error.slope, strict=True)):
         columns = np.flatnonzero(kept)
         if len(columns):
-            _, found[row, columns], _ = dposv(error.curvature[columns][:, columns], slope[columns], overwrite_a=1)
+            factor = cho_factor(error.curvature[columns][:, columns], overwrite_a=True, check_finite=False)
+            found[row, columns] = cho_solve(factor, slope[columns], check_finite=False)
     return found
 
 
