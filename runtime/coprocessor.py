@@ -14,6 +14,7 @@ from ..model.integer import IntegerEncoder
 from ..model.load import Model
 from ..model.packed_file import read_packed
 from ..model.pruning.formats import FormatPattern
+from ..model.pruning.layers import Progress
 from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
 from ..model.pruning.patterns import Sparsity
 from ..model.quantise import Int8
@@ -128,8 +129,25 @@ class WholeEncoder:
                 f"the model has {hidden} channels, but the vector unit takes at most {channels}: choose a larger preset"
             )
 
-    def coprocessor(self, model: Model, sentences: Sequence[Text], *, method: Method, percentile: float) -> Coprocessor:
+    def coprocessor(
+        self,
+        model: Model,
+        sentences: Sequence[Text],
+        *,
+        method: Method,
+        percentile: float,
+        progress: Progress | None = None,
+    ) -> Coprocessor:
         """Prune and quantise a model's encoder.
+
+        Parameters
+        ----------
+        sentences : sequence of Text
+            For pruning and for the ranges of the activations.
+        method, percentile
+            How ranges are found; see :func:`~thresher.model.integer.encoder.integer_encoder`.
+        progress : callable, optional
+            Called with the number of matrices pruned and of all matrices.
 
         Raises
         ------
@@ -140,7 +158,7 @@ class WholeEncoder:
         if self.packed is not None:
             encoder = encoder_of_packed(encoder, read_packed(self.packed))
         elif self.weight_format is not WeightFormat.DENSE:
-            encoder = self._pruned(model, sentences)
+            encoder = self._pruned(model, sentences, progress)
         integer = model.quantise(
             sentences,
             encoder=encoder,
@@ -151,12 +169,12 @@ class WholeEncoder:
         )
         return Coprocessor(integer=integer, engine=self.config.spmm)
 
-    def _pruned(self, model: Model, sentences: Sequence[Text]) -> Encoder:
+    def _pruned(self, model: Model, sentences: Sequence[Text], progress: Progress | None) -> Encoder:
         try:
             pattern = FormatPattern(
                 config=self.config.spmm, weight_format=self.weight_format, sparsity=self.weight_sparsity
             )
-            pruned = model.prune(sentences, pattern, method=self.weight_method)
+            pruned = model.prune(sentences, pattern, method=self.weight_method, progress=progress)
         except ConfigError as error:
             if error.field != "sparsity":
                 raise

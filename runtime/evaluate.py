@@ -274,7 +274,9 @@ def evaluate(
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:
-        coprocessor = whole.coprocessor(model, sentences, method=method or "min-max", percentile=percentile)
+        coprocessor = whole.coprocessor(
+            model, sentences, method=method or "min-max", percentile=percentile, progress=progress
+        )
         used, pruned = coprocessor.integer.attention, "integer_pruned"
         settings["integer"] = Setting(config=config, coprocessor=coprocessor)
     settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)

@@ -18,7 +18,7 @@ from .patterns import Choose
 from .statistics import LayerStatistics, StatisticsSums
 from .wanda import WANDA
 
-__all__ = ["prune_encoder", "prune_linears"]
+__all__ = ["Progress", "prune_encoder", "prune_linears"]
 
 CALIBRATED: Mapping[MethodName, Method] = {"wanda": WANDA, "obs": OBS}
 
