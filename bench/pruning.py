@@ -20,8 +20,10 @@ from baseline import BASELINES, write
 from thresher.model.datasets import Dataset, read_dataset
 from thresher.model.encoder import Encoder, float_attention
 from thresher.model.load import Model, as_batch, length_batches, load_model
-from thresher.model.pack import encoder_matrices, prune_matrices
-from thresher.model.prune import Mask, prune_unstructured, quantise_pruned
+from thresher.model.pack import encoder_matrices
+from thresher.model.pruning.formats import prune_matrices
+from thresher.model.pruning.int8 import quantise_pruned
+from thresher.model.pruning.patterns import Mask, prune_unstructured
 from thresher.model.tokenizer import Tokens
 from thresher.model.weights import Float32, read_weights
 from thresher.runtime.evaluate import METRICS, score

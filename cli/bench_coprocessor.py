@@ -29,6 +29,7 @@ def bench_coprocessor(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_method: options.WeightMethod = None,
     weight_bits: options.WeightBits = 8,
     rho: options.Rho = -1.0,
     tau: options.Tau = 0.0,
@@ -55,6 +56,7 @@ def bench_coprocessor(
         weights=weights,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
+        weight_method=weight_method,
         weight_bits=weight_bits,
     )
     if picture is not None:

@@ -57,7 +57,7 @@ def bench_spmm(
 ) -> None:
     """Measure cycles of a pruned matrix times tokens, and of the dense product, on the simulated SpMM engine."""
     from ..model.matrix_file import is_matrix_file
-    from ..model.prune import KEEP
+    from ..model.pruning.patterns import KEEP
     from ..runtime import products, spmm_bench
     from ..sim.spmm import SpmmSimulator
 

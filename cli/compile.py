@@ -36,6 +36,7 @@ def compile_encoder(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_method: options.WeightMethod = None,
     weight_bits: options.WeightBits = 8,
     host_embeddings: Annotated[
         bool,
@@ -53,6 +54,7 @@ def compile_encoder(
         weights=weights,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
+        weight_method=weight_method,
         weight_bits=weight_bits,
         host_embeddings=host_embeddings,
     )

@@ -79,6 +79,7 @@ def evaluate(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_method: options.WeightMethod = None,
     weight_bits: options.WeightBits = 8,
     worker_count: options.Jobs = 2,
     as_json: options.Json = False,
@@ -94,12 +95,19 @@ def evaluate(
             weights=weights,
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
+            weight_method=weight_method,
             weight_bits=weight_bits,
             per_channel=not per_tensor,
         )
-    elif per_tensor or (weights, weight_format, weight_sparsity, weight_bits) != (None, WeightFormat.DENSE, None, 8):
+    elif (
+        per_tensor
+        or weight_format is not WeightFormat.DENSE
+        or weight_bits != 8
+        or (weights, weight_sparsity, weight_method) != (None, None, None)
+    ):
         raise InputError(
-            "--weights, --format, --weight-sparsity, --weight-bits and --per-tensor need --unit coprocessor"
+            "--weights, --format, --weight-sparsity, --weight-method, --weight-bits and --per-tensor need "
+            "--unit coprocessor"
         )
     with progress.steps() as steps:
         steps.tell("loading")

@@ -53,6 +53,14 @@ class TaskName(StrEnum):
     STSB = "stsb"
 
 
+class PruningMethodName(StrEnum):
+    """How weights are pruned."""
+
+    MAGNITUDE = "magnitude"
+    WANDA = "wanda"
+    OBS = "obs"
+
+
 Model = Annotated[
     str, typer.Option("--model", help="Model folder, a name on the Hugging Face hub, or 'default': the packaged one.")
 ]
@@ -99,7 +107,13 @@ PackedFile = Annotated[
 EncoderFormat = Annotated[WeightFormat, typer.Option("--format", help="Pattern of pruned weights (co-processor).")]
 WeightSparsity = Annotated[
     float | None,
-    typer.Option("--weight-sparsity", help="Share of weights to prune by magnitude, with --format (co-processor)."),
+    typer.Option("--weight-sparsity", help="Share of weights to prune, with --format (co-processor)."),
+]
+_METHODS = "magnitude; wanda: weight times norm of its input; obs: second order, changes the kept weights."
+PruningMethod = Annotated[PruningMethodName, typer.Option("--method", help=f"How weights are pruned. {_METHODS}")]
+WeightMethod = Annotated[
+    PruningMethodName | None,
+    typer.Option("--weight-method", help=f"How --format prunes (co-processor; default obs). {_METHODS}"),
 ]
 Lengths = Annotated[
     str, typer.Option("--lengths", help="Tokens of each text of a run, such as 25,25,9. They are not padded.")
@@ -133,6 +147,7 @@ Calibration = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of parallel processes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 
+OBS = PruningMethodName.OBS
 EDGE, THRESHER, LFE5U_85F = PresetName("edge"), PolicyName("thresher"), DeviceName("lfe5u-85f")
 DEFAULT_RHO = 0.5
 

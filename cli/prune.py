@@ -26,6 +26,8 @@ def prune(
     global_ranking: Annotated[
         bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
     ] = False,
+    method: options.PruningMethod = options.OBS,
+    calibration: options.Calibration = None,
     tokens: options.Tokens = 128,
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
@@ -36,7 +38,7 @@ def prune(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Prune a model's projections and feed-forward layers by magnitude, and pack them for the SpMM engine."""
+    """Prune a model's projections and feed-forward layers, and pack them for the SpMM engine."""
     from ..runtime.products import sparsity_note
     from ..runtime.prune import prune_model
 
@@ -49,6 +51,8 @@ def prune(
             weight_format=weight_format,
             sparsity=sparsity,
             global_ranking=global_ranking,
+            method=method.value,
+            calibration=calibration,
             tokens=tokens,
             rtl=rtl,
             seed=seed,
@@ -68,8 +72,8 @@ def _show(result: "PackReport", preset: str) -> None:
     """Print a line per matrix, and the total."""
     console = make_console()
     source = "measured on RTL" if result.measured else "by the cycle model"
-    head = f"{result.model}, {result.format}, pruned: {result.method}, sparsity asked for: {result.target}"
-    console.print(head)
+    how = f"pruned: {result.pattern} by {result.method}, sparsity asked for: {result.target}"
+    console.print(f"{result.model}, {result.format}, {how}")
     console.print(f"cycles of {result.tokens} tokens on {preset}, {source}\n")
     names = ("matrix", "M × K", "own sparsity", "sparsity", "stored zeros", "bytes", "of dense", "cycles")
     names += ("dense cycles", "speedup")

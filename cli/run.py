@@ -50,6 +50,7 @@ def run(
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
+    weight_method: options.WeightMethod = None,
     weight_bits: options.WeightBits = 8,
     truncate: options.Truncate = False,
     trace: Annotated[
@@ -80,6 +81,7 @@ def run(
             weights=weights,
             weight_format=weight_format,
             weight_sparsity=weight_sparsity,
+            weight_method=weight_method,
             weight_bits=weight_bits,
             host_embeddings=device is not None,
         )
@@ -92,6 +94,7 @@ def run(
         ("weights", weights),
         ("format", pruned),
         ("weight_sparsity", weight_sparsity),
+        ("weight_method", weight_method),
         ("weight_bits", None if weight_bits == 8 else weight_bits),
     ):
         if value is not None:

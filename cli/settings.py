@@ -79,6 +79,7 @@ def whole_encoder(
     weights: Path | None,
     weight_format: WeightFormat,
     weight_sparsity: float | None,
+    weight_method: str | None = None,
     weight_bits: int = 8,
     per_channel: bool = True,
     host_embeddings: bool = False,
@@ -90,16 +91,20 @@ def whole_encoder(
     ConfigError
         The options contradict each other, or weights cannot have so many bits.
     """
+    from ..model.pruning.method import DEFAULT_METHOD, check_method
     from ..runtime.coprocessor import WholeEncoder
 
     if weights is not None and (weight_format is not WeightFormat.DENSE or weight_sparsity is not None):
         raise ConfigError("weights", str(weights), "do not give it with --format or --weight-sparsity")
+    if weight_method is not None and weight_format is WeightFormat.DENSE:
+        raise ConfigError("weight_method", str(weight_method), "name the pattern with --format, such as csr")
     if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
         raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
     return WholeEncoder(
         config=config,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
+        weight_method=check_method("weight_method", DEFAULT_METHOD if weight_method is None else str(weight_method)),
         packed=weights,
         per_channel=per_channel,
         weight_bits=weight_bits,

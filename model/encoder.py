@@ -4,7 +4,7 @@ Each layer normalises the sum of a sublayer and its input (post-norm). Sequences
 sequences of one length.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,6 +23,7 @@ __all__ = [
     "Encoder",
     "Layer",
     "LayerNorm",
+    "LayerSteps",
     "Linear",
     "Observe",
     "encoder_tensors",
@@ -44,6 +45,11 @@ class Attend(Protocol):
 
 Observe = Callable[[int, str, Float32], None]
 """``observe(layer, tensor, values)``: values are (…, channels) float32."""
+
+
+LayerSteps = Generator[tuple[tuple[str, ...], Float32], Sequence[Float32], Float32]
+"""Yields names of dense layers, which are fields of :class:`Layer`, and their input. It is sent their outputs, and
+returns the output of the layer."""
 
 
 def _ignore(layer: int, tensor: str, values: Float32) -> None:
@@ -255,27 +261,60 @@ class Encoder:
         InputError
             The encoder has no such token type.
         """
-        batch, length = ids.shape
+        x, bias = self.embed(ids, types, observe), self.attention_bias(ids.shape[1])
+        for number, layer in enumerate(self.layers):
+            steps, outputs = self.layer_steps(number, x, attend, bias, observe), None
+            try:
+                while True:
+                    parts, read = next(steps) if outputs is None else steps.send(outputs)
+                    outputs = [getattr(layer, part)(read) for part in parts]
+            except StopIteration as end:
+                x = end.value
+        return x
+
+    def attention_bias(self, length: int) -> Float32 | None:
+        """(heads, length, length) bias of the attention scores, or ``None``."""
+        if self.score_bias is None:
+            return None
+        return self.score_bias[distance_buckets(length)].transpose(2, 0, 1)
+
+    def layer_steps(
+        self,
+        number: int,
+        x: Float32,
+        attend: Attend = float_attention,
+        bias: Float32 | None = None,
+        observe: Observe = _ignore,
+    ) -> LayerSteps:
+        """Compute a layer, except for its dense layers.
+
+        Parameters
+        ----------
+        number : int
+            Of the layer.
+        x : (batch, length, hidden) float32
+            Its input.
+        attend, observe
+            See :meth:`hidden_states`.
+        bias : (heads, length, length) float32, optional
+            See :meth:`attention_bias`.
+        """
+        batch, length, _ = x.shape
         heads, d = self.config.num_attention_heads, self.config.head_dim
+        layer, seen = self.layers[number], _seen_by(observe, number)
 
         def split_heads(x: Float32) -> Float32:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
-        x, bias = self.embed(ids, types, observe), None
-        if self.score_bias is not None:
-            bias = self.score_bias[distance_buckets(length)].transpose(2, 0, 1)
-        for i, layer in enumerate(self.layers):
-            seen = _seen_by(observe, i)
-            seen("input", x)
-            q, k, v = (seen("query", layer.query(x)), seen("key", layer.key(x)), seen("value", layer.value(x)))
-            context = attend(i, split_heads(q), split_heads(k), split_heads(v), bias)
-            context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
-            x = seen(
-                "attention_norm", layer.attention_norm(x + seen("attention_output", layer.attention_output(context)))
-            )
-            wide = seen("intermediate", layer.intermediate(x))
-            x = seen("output_norm", layer.output_norm(x + seen("output", layer.output(self.activation(wide)))))
-        return x
+        query, key, value = yield ("query", "key", "value"), seen("input", x)
+        q, k, v = seen("query", query), seen("key", key), seen("value", value)
+        context = attend(number, split_heads(q), split_heads(k), split_heads(v), bias)
+        context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
+        (attended,) = yield ("attention_output",), context
+        middle = seen("attention_norm", layer.attention_norm(x + seen("attention_output", attended)))
+        (wide,) = yield ("intermediate",), middle
+        (output,) = yield ("output",), self.activation(seen("intermediate", wide))
+        return seen("output_norm", layer.output_norm(middle + seen("output", output)))
 
     def logits(
         self,

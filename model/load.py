@@ -14,6 +14,9 @@ from .encoder import Attend, Encoder, float_attention
 from .families import read_config
 from .integer import IntegerEncoder, integer_encoder
 from .modules import transformer_folder
+from .pruning.formats import FormatPattern
+from .pruning.layers import Progress, prune_encoder
+from .pruning.method import DEFAULT_METHOD, MethodName, Pruned
 from .quantise import AttentionScales, Method, calibrate
 from .score import ScoreActivation, read_activation
 from .sentence import Step, read_prompt, read_steps, run_steps
@@ -120,6 +123,20 @@ class Model:
             per_channel=per_channel,
             weight_bits=weight_bits,
         )
+
+    def prune(
+        self,
+        sentences: Sequence[Text],
+        pattern: FormatPattern,
+        *,
+        method: MethodName = DEFAULT_METHOD,
+        progress: Progress | None = None,
+    ) -> dict[str, Pruned]:
+        """The encoder's dense layers, pruned on these sentences or pairs; see
+        :func:`~thresher.model.pruning.layers.prune_encoder`. Sentences that are too long for the model are
+        truncated."""
+        ids, types = self._batches(sentences)
+        return prune_encoder(self.encoder, pattern, method=method, batches=ids, types=types, progress=progress)
 
     def _batches(self, sentences: Sequence[Text]) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:
         """Ids and types of sentences; those that are too long are truncated."""

@@ -1,36 +1,31 @@
 """An encoder's weight matrices, pruned, quantised to INT8 and packed for an SpMM engine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from thresher import __version__
 
 from ..golden.spmm.packing import PackedWeights, pack
-from ..spec.errors import ConfigError, InputError
+from ..spec.errors import InputError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .config import EncoderConfig
-from .encoder import encoder_tensors
+from .encoder import Linear, encoder_tensors
 from .families import read_config
+from .load import calibration_sentences, load_model
 from .packed_file import PackedLinear, PackedModel
-from .prune import (
-    KEEP,
-    Mask,
-    PruneReport,
-    Sparsity,
-    keep_nonzeros,
-    prune_bank_balanced,
-    prune_global,
-    prune_groups,
-    prune_unstructured,
-    quantise_pruned,
-)
+from .pruning.formats import FormatPattern
+from .pruning.int8 import quantise_pruned
+from .pruning.layers import prune_linears
+from .pruning.method import DEFAULT_METHOD, MethodName
+from .pruning.patterns import Mask, Sparsity
 from .source import locate_model
 from .weights import Float32, Weights, read_weights
 
-__all__ = ["encoder_matrices", "fixed_sparsity", "pack_model", "pack_pruned", "prune_matrices"]
+__all__ = ["encoder_matrices", "pack_model", "pack_pruned"]
 
-UNSTRUCTURED = (WeightFormat.CSR, WeightFormat.CSR_DELTA)
+SENTENCES = 1024
+"""Calibration sentences that are used at most."""
 
 
 def encoder_matrices(config: EncoderConfig, weights: Weights) -> dict[str, tuple[Float32, Float32]]:
@@ -51,74 +46,6 @@ def encoder_matrices(config: EncoderConfig, weights: Weights) -> dict[str, tuple
     }
 
 
-def prune_matrices(
-    matrices: Mapping[str, Float32],
-    weight_format: WeightFormat,
-    sparsity: Sparsity | None,
-    *,
-    config: SpmmConfig,
-    global_ranking: bool = False,
-) -> dict[str, tuple[Mask, PruneReport]]:
-    """Prune matrices to the pattern of a weight format.
-
-    Parameters
-    ----------
-    matrices : mapping of name to (M, K) numbers
-    weight_format : WeightFormat
-        ``csr`` and ``csr-delta`` are unstructured. ``bbs`` keeps the same number in each of ``config.banks`` banks, and
-        ``nm`` keeps ``config.kept`` of each ``config.group``. ``dense`` prunes nothing.
-    sparsity : Sparsity or None
-        Share of weights to prune, zeros among them; or ``"keep"``, which prunes nothing. It may be left out for ``nm``
-        and ``dense``, which have only one.
-    global_ranking : bool
-        Rank the weights of all matrices together; only for unstructured formats.
-
-    Raises
-    ------
-    ConfigError
-        The format cannot have this sparsity.
-    InputError
-        The format has no global ranking, or a weight is not finite.
-    """
-    if global_ranking and weight_format not in UNSTRUCTURED:
-        raise InputError(
-            f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {weight_format}: leave it out"
-        )
-    if sparsity == KEEP:
-        if global_ranking:
-            raise InputError(f"a global ranking (--global) prunes, and sparsity {KEEP} does not: leave one of them out")
-        return {name: keep_nonzeros(matrix) for name, matrix in matrices.items()}
-    fixed = fixed_sparsity(config, weight_format)
-    if fixed is not None and sparsity is not None and abs(sparsity - fixed) > 1e-9:
-        what = f"{config.kept}:{config.group}" if weight_format is WeightFormat.NM else "dense"
-        raise ConfigError("sparsity", sparsity, f"must be {fixed:g} for {what} weights, or left out")
-    sparsity = sparsity if fixed is None else fixed
-    if sparsity is None:
-        raise ConfigError("sparsity", sparsity, f"must be given for {weight_format} weights")
-    if global_ranking:
-        return prune_global(matrices, sparsity)
-    return {name: _prune(matrix, weight_format, sparsity, config) for name, matrix in matrices.items()}
-
-
-def fixed_sparsity(config: SpmmConfig, weight_format: WeightFormat) -> float | None:
-    """Sparsity of a format that has only one (``nm``, ``dense``), or ``None``."""
-    return {WeightFormat.NM: 1 - config.kept / config.group, WeightFormat.DENSE: 0.0}.get(weight_format)
-
-
-def _prune(
-    matrix: Float32, weight_format: WeightFormat, sparsity: float, config: SpmmConfig
-) -> tuple[Mask, PruneReport]:
-    match weight_format:
-        case WeightFormat.BBS:
-            return prune_bank_balanced(matrix, sparsity, banks=config.banks)
-        case WeightFormat.NM:
-            return prune_groups(matrix, kept=config.kept, group=config.group)
-        case WeightFormat.DENSE:
-            return keep_nonzeros(matrix)
-        case _:
-            return prune_unstructured(matrix, sparsity)
-
-
 def pack_pruned(
     config: SpmmConfig, weights: Float32, mask: Mask, weight_format: WeightFormat
 ) -> tuple[PackedWeights, Float32]:
@@ -133,7 +60,7 @@ def pack_pruned(
     Raises
     ------
     InputError
-        See :func:`~thresher.model.prune.quantise_pruned` and :func:`~thresher.golden.spmm.packing.pack`.
+        See :func:`~thresher.model.pruning.int8.quantise_pruned` and :func:`~thresher.golden.spmm.packing.pack`.
     """
     quantised = quantise_pruned(weights, mask)
     packed = pack(quantised.values, weight_format, banks=config.banks, kept=config.kept, group=config.group)
@@ -147,55 +74,60 @@ def pack_model(
     weight_format: WeightFormat,
     sparsity: Sparsity | None = None,
     global_ranking: bool = False,
+    method: MethodName = DEFAULT_METHOD,
+    calibration: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackedModel:
-    """Prune, quantise and pack all projections and feed-forward layers of an encoder.
-
-    The model is not trained: it loses its smallest weights and is otherwise unchanged.
+    """Prune, quantise and pack all projections and feed-forward layers of an encoder. Nothing is trained.
 
     Parameters
     ----------
     model : str or Path, optional
         See :func:`~thresher.model.source.locate_model`.
-    config : SpmmConfig
-        The engine whose banks and N:M pattern are used.
-    weight_format, sparsity, global_ranking
-        See :func:`prune_matrices`.
+    config, weight_format, sparsity, global_ranking
+        See :class:`~thresher.model.pruning.formats.FormatPattern`.
+    method : MethodName
+        See :data:`~thresher.model.pruning.method.METHODS`.
+    calibration : Path, optional
+        Sentences, see :func:`~thresher.model.load.calibration_sentences`; the first :data:`SENTENCES` are used. The
+        method ``magnitude`` needs none.
     progress : callable, optional
-        Called with the number of matrices done and of all matrices.
+        Called with the number of matrices pruned and of all matrices.
 
     Raises
     ------
     ThresherError
-        The model cannot be read, or the format cannot have this sparsity.
+        Model or sentences cannot be read, or the format cannot have this sparsity.
     """
     folder = locate_model(model)
-    sparsity = fixed_sparsity(config, weight_format) if sparsity is None else sparsity
-    matrices = encoder_matrices(read_config(folder / "config.json"), read_weights(folder))
-    masks = prune_matrices(
-        {name: weight for name, (weight, _) in matrices.items()},
-        weight_format,
-        sparsity,
-        config=config,
-        global_ranking=global_ranking,
+    pattern = FormatPattern(
+        config=config, weight_format=weight_format, sparsity=sparsity, global_ranking=global_ranking
     )
+    dense = {
+        name: Linear(*arrays)
+        for name, arrays in encoder_matrices(read_config(folder / "config.json"), read_weights(folder)).items()
+    }
+    if method == "magnitude" or not pattern.prunes:
+        pruned = prune_linears(dense, pattern, progress=progress)
+    else:
+        sentences = calibration_sentences(calibration, SENTENCES)
+        pruned = load_model(model).prune(sentences, pattern, method=method, progress=progress)
     packed: dict[str, PackedLinear] = {}
-    for name, (weight, bias) in matrices.items():
+    for name, each in pruned.items():
         try:
-            words, scales = pack_pruned(config, weight, masks[name][0], weight_format)
+            words, scales = pack_pruned(config, each.linear.weight, each.mask, weight_format)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-        nonzeros = int(np.count_nonzero(weight))
-        packed[name] = PackedLinear(weights=words, scales=scales, biases=bias, nonzeros=nonzeros)
-        if progress is not None:
-            progress(len(packed), len(matrices))
-    assert sparsity is not None  # prune_matrices has refused it
+        nonzeros = int(np.count_nonzero(dense[name].weight))
+        packed[name] = PackedLinear(weights=words, scales=scales, biases=each.linear.bias, nonzeros=nonzeros)
     kept = sum(matrix.weights.stored for matrix in packed.values())
+    assert pattern.target is not None
     return PackedModel(
         format=weight_format,
         version=__version__,
-        sparsity=1 - kept / sum(weight.size for weight, _ in matrices.values()),
-        target=KEEP if sparsity == KEEP else float(sparsity),
-        method=next(report.method for _, report in masks.values()),
+        sparsity=1 - kept / sum(linear.weight.size for linear in dense.values()),
+        target=pattern.target if isinstance(pattern.target, str) else float(pattern.target),
+        pattern=next(iter(pruned.values())).report.pattern,
+        method=method if pattern.prunes else "none",
         matrices=packed,
     )

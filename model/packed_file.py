@@ -14,12 +14,12 @@ from ..golden.spmm.packing import PackedWeights, unpack
 from ..spec.errors import InputError, ThresherError
 from ..spec.files import write_whole
 from ..spec.spmm_config import WeightFormat
-from .prune import KEEP, Sparsity
+from .pruning.patterns import KEEP, Sparsity
 from .weights import Float32
 
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the file's layout. It increases with every change after which old files cannot be read."""
 
 KEY = "thresher"
@@ -67,8 +67,10 @@ class PackedModel:
         Share of zero weights. 0 for dense weights.
     target : Sparsity
         What was asked for.
+    pattern : str
+        See :class:`~thresher.model.pruning.patterns.PruneReport`.
     method : str
-        Method of pruning.
+        One of :data:`~thresher.model.pruning.method.METHODS`, or ``none`` if nothing was pruned.
     matrices : dict of str to PackedLinear
         Layer by layer.
     """
@@ -77,6 +79,7 @@ class PackedModel:
     version: str
     sparsity: float
     target: Sparsity
+    pattern: str
     method: str
     matrices: dict[str, PackedLinear]
 
@@ -94,6 +97,7 @@ def packed_bytes(model: PackedModel) -> bytes:
         "format": str(model.format),
         "sparsity": model.sparsity,
         "target": model.target,
+        "pattern": model.pattern,
         "method": model.method,
         "matrices": {
             name: {"shape": [matrix.weights.rows, matrix.weights.columns], "nonzeros": matrix.nonzeros}
@@ -147,6 +151,7 @@ def read_packed(path: Path) -> PackedModel:
         version=metadata["version"],
         sparsity=metadata["sparsity"],
         target=metadata["target"],
+        pattern=metadata["pattern"],
         method=metadata["method"],
         matrices=matrices,
     )
@@ -167,7 +172,7 @@ def _checked(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         WeightFormat(fields["format"])
         sizes = [(*entry["shape"], entry["nonzeros"]) for _, entry in fields["matrices"].items()]
         sound = all(len(each) == 3 and all(isinstance(size, int) for size in each) for each in sizes)
-        sound = sound and isinstance(fields["version"], str) and isinstance(fields["method"], str)
+        sound = sound and all(isinstance(fields[name], str) for name in ("version", "pattern", "method"))
         sound = sound and 0 <= fields["sparsity"] <= 1 and (fields["target"] == KEEP or 0 <= fields["target"] < 1)
         if not sound:
             raise ValueError

@@ -1,29 +1,11 @@
-"""An encoder whose projections and feed-forward layers are pruned, in float32."""
-
-import numpy as np
+"""An encoder with packed weights, in float32."""
 
 from ..golden.spmm.packing import unpack
 from ..spec.errors import InputError
-from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .encoder import Encoder, Linear
-from .pack import prune_matrices
 from .packed_file import PackedModel
-from .prune import Sparsity
 
-__all__ = ["encoder_of_packed", "pruned_encoder"]
-
-
-def pruned_encoder(
-    encoder: Encoder, weight_format: WeightFormat, sparsity: Sparsity | None, *, config: SpmmConfig
-) -> Encoder:
-    """Prune an encoder by magnitude, without training; parameters and errors as those of
-    :func:`~thresher.model.pack.prune_matrices`."""
-    linears = encoder.linears()
-    matrices = {name: linear.weight for name, linear in linears.items()}
-    masks = prune_matrices(matrices, weight_format, sparsity, config=config)
-    return encoder.with_linears(
-        {name: Linear(np.where(masks[name][0], linear.weight, 0), linear.bias) for name, linear in linears.items()}
-    )
+__all__ = ["encoder_of_packed"]
 
 
 def encoder_of_packed(encoder: Encoder, packed: PackedModel) -> Encoder:

@@ -159,7 +159,7 @@ def compile_model(
     check_writable(*paths.values())
     steps.tell("quantising")
     sentences = calibration_sentences(calibration)
-    coprocessor = whole.coprocessor(model, sentences, method=method, percentile=percentile)
+    coprocessor = whole.coprocessor(model, sentences, method=method, percentile=percentile, progress=steps.count)
     steps.tell("compiling")
     constants = constants_of(whole, coprocessor, group=group)
     program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)

@@ -13,11 +13,14 @@ from ..model.encoder import Encoder
 from ..model.integer import IntegerEncoder
 from ..model.load import Model
 from ..model.packed_file import read_packed
-from ..model.prune import Sparsity
+from ..model.pruning.formats import FormatPattern
+from ..model.pruning.layers import Progress
+from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
+from ..model.pruning.patterns import Sparsity
 from ..model.quantise import Int8
 from ..model.ranges import Method
 from ..model.sentence import run_steps
-from ..model.sparse_encoder import encoder_of_packed, pruned_encoder
+from ..model.sparse_encoder import encoder_of_packed
 from ..model.tokenizer import Text
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
@@ -59,7 +62,9 @@ class WholeEncoder:
     config : CoprocessorConfig
         The hardware.
     weight_format, weight_sparsity : WeightFormat, Sparsity or None
-        Pattern and share of pruned weights; see :func:`~thresher.model.pack.prune_matrices`.
+        Pattern and share of pruned weights; see :class:`~thresher.model.pruning.formats.FormatPattern`.
+    weight_method : MethodName
+        How they are pruned; see :data:`~thresher.model.pruning.method.METHODS`.
     packed : Path, optional
         File of packed weights, in place of pruning.
     per_channel, weight_bits : bool, int
@@ -70,12 +75,13 @@ class WholeEncoder:
     Raises
     ------
     ConfigError
-        Weights cannot have so many bits.
+        Weights cannot have so many bits, or there is no such method.
     """
 
     config: CoprocessorConfig
     weight_format: WeightFormat = WeightFormat.DENSE
     weight_sparsity: Sparsity | None = None
+    weight_method: MethodName = DEFAULT_METHOD
     packed: Path | None = None
     per_channel: bool = True
     weight_bits: int = INT8_BITS
@@ -83,6 +89,7 @@ class WholeEncoder:
 
     def __post_init__(self):
         check_one_of("weight_bits", self.weight_bits, WEIGHT_BITS)
+        check_method("weight_method", self.weight_method)
 
     @property
     def pruning(self) -> str | None:
@@ -91,7 +98,8 @@ class WholeEncoder:
             return str(self.packed)
         if self.weight_format is WeightFormat.DENSE:
             return None
-        return self.weight_format if self.weight_sparsity is None else f"{self.weight_format} {self.weight_sparsity}"
+        share = "" if self.weight_sparsity is None else f" {self.weight_sparsity}"
+        return f"{self.weight_format}{share} by {self.weight_method}"
 
     @property
     def stored_format(self) -> WeightFormat | None:
@@ -121,8 +129,25 @@ class WholeEncoder:
                 f"the model has {hidden} channels, but the vector unit takes at most {channels}: choose a larger preset"
             )
 
-    def coprocessor(self, model: Model, sentences: Sequence[Text], *, method: Method, percentile: float) -> Coprocessor:
+    def coprocessor(
+        self,
+        model: Model,
+        sentences: Sequence[Text],
+        *,
+        method: Method,
+        percentile: float,
+        progress: Progress | None = None,
+    ) -> Coprocessor:
         """Prune and quantise a model's encoder.
+
+        Parameters
+        ----------
+        sentences : sequence of Text
+            For pruning and for the ranges of the activations.
+        method, percentile
+            How ranges are found; see :func:`~thresher.model.integer.encoder.integer_encoder`.
+        progress : callable, optional
+            Called with the number of matrices pruned and of all matrices.
 
         Raises
         ------
@@ -133,7 +158,7 @@ class WholeEncoder:
         if self.packed is not None:
             encoder = encoder_of_packed(encoder, read_packed(self.packed))
         elif self.weight_format is not WeightFormat.DENSE:
-            encoder = self._pruned(encoder)
+            encoder = self._pruned(model, sentences, progress)
         integer = model.quantise(
             sentences,
             encoder=encoder,
@@ -144,13 +169,17 @@ class WholeEncoder:
         )
         return Coprocessor(integer=integer, engine=self.config.spmm)
 
-    def _pruned(self, encoder: Encoder) -> Encoder:
+    def _pruned(self, model: Model, sentences: Sequence[Text], progress: Progress | None) -> Encoder:
         try:
-            return pruned_encoder(encoder, self.weight_format, self.weight_sparsity, config=self.config.spmm)
+            pattern = FormatPattern(
+                config=self.config.spmm, weight_format=self.weight_format, sparsity=self.weight_sparsity
+            )
+            pruned = model.prune(sentences, pattern, method=self.weight_method, progress=progress)
         except ConfigError as error:
             if error.field != "sparsity":
                 raise
             raise ConfigError("weight_sparsity", error.value, error.allowed) from None
+        return model.encoder.with_linears({name: each.linear for name, each in pruned.items()})
 
 
 def output_scales(coprocessor: Coprocessor) -> NDArray[np.float64]:

@@ -129,7 +129,9 @@ def bench_coprocessor(
     for encoder in encoders:
         what = encoder.pruning or "all weights"
         steps.tell(f"quantising, {what}")
-        coprocessor = encoder.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
+        coprocessor = encoder.coprocessor(
+            model, calibration_sentences(), method="min-max", percentile=99.99, progress=steps.count
+        )
         constants = constants_of(encoder, coprocessor)
         program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)
         texts = [text for each in ids for text in coprocessor.integer.texts(model.encoder, each)]

@@ -23,7 +23,7 @@ from .passes import Outcome, Progress, Setting, run_settings
 from .report import Report
 from .texts import encode_texts
 
-__all__ = ["METRICS", "EvaluationReport", "Result", "calibration_texts", "evaluate", "score", "task_texts"]
+__all__ = ["METRICS", "EvaluationReport", "Result", "calibration_texts", "evaluate", "predicted", "score", "task_texts"]
 
 METRICS = {"sst2": "accuracy", "stsb": "spearman"}
 
@@ -157,7 +157,7 @@ def calibration_texts(model: Model, dataset: Dataset, path: Path | None = None) 
     return calibration_pairs(path) if together else calibration_sentences(path)
 
 
-def _predictions(outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
+def predicted(outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
     """(examples,) scores of (examples, 1) outputs of a head, or cosine similarities of (2·examples, n) embeddings."""
     values = outputs.astype(np.float64)
     if activation is not None:
@@ -186,7 +186,7 @@ def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None
     targets = np.array(dataset.targets)
     if dataset.task == "sst2":
         return float((outputs.argmax(axis=1) == targets).mean()), None
-    predictions = _predictions(outputs, activation)
+    predictions = predicted(outputs, activation)
     if np.ptp(predictions) == 0:
         return 0.0, 0.0
     spearman, pearson = (np.asarray(correlate(predictions, targets))[0] for correlate in (spearmanr, pearsonr))
@@ -274,7 +274,9 @@ def evaluate(
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:
-        coprocessor = whole.coprocessor(model, sentences, method=method or "min-max", percentile=percentile)
+        coprocessor = whole.coprocessor(
+            model, sentences, method=method or "min-max", percentile=percentile, progress=progress
+        )
         used, pruned = coprocessor.integer.attention, "integer_pruned"
         settings["integer"] = Setting(config=config, coprocessor=coprocessor)
     settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..cost.spmm import cycles
 from ..golden.spmm.packing import PackedWeights, pack, unpack
-from ..model.pack import fixed_sparsity, pack_pruned, prune_matrices
-from ..model.prune import KEEP, Sparsity, check_sparsity
+from ..model.pack import pack_pruned
+from ..model.pruning.formats import fixed_sparsity, prune_matrices
+from ..model.pruning.patterns import KEEP, Sparsity, check_sparsity
 from ..model.weights import Float32
 from ..sim.spmm_job import PackedMatrix, SpmmJob
 from ..spec.errors import ConfigError
@@ -54,7 +55,7 @@ def pruned_weights(
     ----------
     weights : (M, K) float32
     sparsity : Sparsity or None
-        See :func:`~thresher.model.pack.prune_matrices`.
+        See :func:`~thresher.model.pruning.formats.FormatPattern`.
 
     Returns
     -------

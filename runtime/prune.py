@@ -8,7 +8,8 @@ from ..cost.spmm import cycles as cycles_of
 from ..model.families import read_config
 from ..model.pack import pack_model
 from ..model.packed_file import PackedModel, packed_bytes
-from ..model.prune import Sparsity
+from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
+from ..model.pruning.patterns import Sparsity
 from ..model.source import locate_model
 from ..sim.spmm import SpmmSimulator
 from ..spec.base import check_enum
@@ -93,8 +94,8 @@ class PackReport(Report):
     ----------
     path : Path
         File of the packed weights.
-    method : str
-        See :class:`~thresher.model.prune.PruneReport`.
+    pattern, method : str
+        See :class:`~thresher.model.packed_file.PackedModel`.
     target : Sparsity
         Share of weights that was to be pruned, or ``"keep"``.
     tokens : int
@@ -114,6 +115,7 @@ class PackReport(Report):
     path: Path
     model: str
     format: WeightFormat
+    pattern: str
     method: str
     target: Sparsity
     tokens: int
@@ -143,6 +145,8 @@ def prune_model(
     weight_format: WeightFormat | str,
     sparsity: Sparsity | None = None,
     global_ranking: bool = False,
+    method: MethodName = DEFAULT_METHOD,
+    calibration: Path | None = None,
     tokens: int = 128,
     rtl: bool = False,
     seed: int = 0,
@@ -158,8 +162,8 @@ def prune_model(
         Folder of the two files, which appear whole or not at all. It is made if necessary.
     config : SpmmConfig
         The engine.
-    weight_format, global_ranking
-        See :func:`~thresher.model.pack.prune_matrices`.
+    weight_format, global_ranking, method, calibration
+        See :func:`~thresher.model.pack.pack_model`.
     sparsity : Sparsity, optional
         See :func:`~thresher.runtime.products.chosen_sparsity`.
     tokens : int
@@ -179,6 +183,7 @@ def prune_model(
     """
     steps = steps or Steps()
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
+    check_method("method", method)
     sparsity = chosen_sparsity(config, weight_format, sparsity)
     shapes = read_config(locate_model(model) / "config.json").matrices.values()
     for rows, columns in dict.fromkeys(shapes):
@@ -196,6 +201,8 @@ def prune_model(
         weight_format=weight_format,
         sparsity=sparsity,
         global_ranking=global_ranking,
+        method=method,
+        calibration=calibration,
         progress=steps.count,
     )
     if rtl:
@@ -208,6 +215,7 @@ def prune_model(
         path=path,
         model=locate_model(model).name,
         format=weight_format,
+        pattern=packed.pattern,
         method=packed.method,
         target=packed.target,
         tokens=tokens,

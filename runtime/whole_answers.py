@@ -172,7 +172,9 @@ def answer_whole(
     numbers = range(1, len(texts) + 1)
     tokens = encode_texts(model, texts, numbers, max_length=attention.max_length, truncate=truncate)
     steps.tell("quantising")
-    coprocessor = whole.coprocessor(model, calibration_for(texts), method="min-max", percentile=99.99)
+    coprocessor = whole.coprocessor(
+        model, calibration_for(texts), method="min-max", percentile=99.99, progress=steps.count
+    )
     check_setting(model.config, attention, coprocessor.integer.attention, rho=rho, tau=tau)
     steps.tell("compiling the program")
     constants = constants_of(whole, coprocessor)

@@ -405,7 +405,7 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert list(report["results"]) == ["fp32", "int8", "integer", "integer_pruned"]
-    assert (report["unit"], report["weights"], report["calibration_method"]) == ("coprocessor", "csr 0.5", "mse")
+    assert (report["unit"], report["weights"], report["calibration_method"]) == ("coprocessor", "csr 0.5 by obs", "mse")
     shown = invoke(*line)
     assert "the whole encoder in integers" in shown.stdout
 
@@ -416,6 +416,11 @@ def test_eval_of_a_whole_encoder(model, tmp_path):
         (["--per-tensor"], "--weight-bits and --per-tensor need --unit coprocessor"),
         (["--weight-bits", 4], "need --unit coprocessor"),
         (["--format", "csr", "--weight-sparsity", 0.5], "need --unit coprocessor"),
+        (["--weight-method", "wanda"], "need --unit coprocessor"),
+        (
+            ["--unit", "coprocessor", "--weight-method", "wanda"],
+            "--weight-method='wanda' is not allowed: name the pattern",
+        ),
         (["--unit", "coprocessor", "--weight-sparsity", 0.5], "--weight-sparsity=0.5 is not allowed: name the pattern"),
         (["--unit", "coprocessor", "--format", "csr"], "--weight-sparsity must be given for csr weights"),
         (["--unit", "coprocessor", "--format", "csr", "--weight-sparsity", 1], "--weight-sparsity=1.0 is not allowed"),

@@ -64,7 +64,7 @@ def test_pruned_weights_are_smaller(tmp_path):
     dense = compiled(tmp_path / "dense", "--lengths", "4")
     pruned = compiled(tmp_path / "pruned", "--lengths", "4", "--format", "csr-delta", "--weight-sparsity", 0.75)
     assert pruned["weight_macs"] < 0.3 * dense["weight_macs"]
-    assert pruned["weights"] == "csr-delta 0.75"
+    assert pruned["weights"] == "csr-delta 0.75 by obs"
 
 
 @pytest.mark.slow

@@ -233,7 +233,11 @@ def test_types_that_the_model_lacks(tmp_path):
 def test_every_matrix_of_every_layer_is_packed(name, tmp_path):
     row, config = ROWS[name], spmm_preset("tiny")
     packed = pack_model(
-        write_case(tmp_path / "model", name), config=config, weight_format=WeightFormat.CSR, sparsity=0.5
+        write_case(tmp_path / "model", name),
+        config=config,
+        weight_format=WeightFormat.CSR,
+        sparsity=0.5,
+        method="magnitude",
     )
     # The only matrices in the layers of a file are those of projections and feed-forward layers.
     in_file = {key for key, shape in row["shapes"].items() if ".layer." in key and len(shape) == 2}

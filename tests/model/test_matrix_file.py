@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.io import mmwrite
 from scipy.sparse import csr_array
 from thresher.model.matrix_file import is_matrix_file, matrix_shape, read_matrix_file
-from thresher.model.prune import keep_nonzeros, quantise_pruned
+from thresher.model.pruning.int8 import quantise_pruned
+from thresher.model.pruning.patterns import keep_nonzeros
 from thresher.spec import InputError, ThresherError
 
 BANNER = "%%MatrixMarket matrix "

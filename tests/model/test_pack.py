@@ -11,9 +11,11 @@ from safetensors.numpy import load_file, save_file
 from thresher import __version__
 from thresher.golden.spmm.packing import unpack
 from thresher.model.families import read_config
-from thresher.model.pack import encoder_matrices, pack_model, prune_matrices
+from thresher.model.pack import encoder_matrices, pack_model
 from thresher.model.packed_file import KEY, PackedModel, read_packed, write_packed
-from thresher.model.prune import KEEP, quantise_pruned
+from thresher.model.pruning.formats import prune_matrices
+from thresher.model.pruning.int8 import quantise_pruned
+from thresher.model.pruning.patterns import KEEP
 from thresher.model.weights import read_weights
 from thresher.runtime.products import reached_sparsity
 from thresher.spec import InputError, ThresherError, WeightFormat, spmm_preset
@@ -48,7 +50,7 @@ def banks_of(matrix: np.ndarray, banks: int) -> list[np.ndarray]:
 
 
 def packed(model: Path, path: Path, weight_format: WeightFormat = WeightFormat.CSR, **options) -> PackedModel:
-    options = {"config": TINY, "sparsity": TARGETS[weight_format]} | options
+    options = {"config": TINY, "sparsity": TARGETS[weight_format], "method": "magnitude"} | options
     found = pack_model(model, weight_format=weight_format, **options)
     write_packed(path, found)
     return found
@@ -59,7 +61,8 @@ def test_what_is_read_is_the_pruned_model(make_model, tmp_path, weight_format):
     folder, path = make_model(), tmp_path / "deep" / "weights.safetensors"
     made = packed(folder, path, weight_format)
     found = read_packed(path)
-    assert (found.format, found.version, found.method) == (weight_format, __version__, made.method)
+    assert (found.format, found.version) == (weight_format, __version__)
+    assert (found.pattern, found.method) == (made.pattern, made.method)
     expected = {WeightFormat.NM: 0.5, WeightFormat.DENSE: 0}.get(weight_format, TARGETS[weight_format])
     tolerance = 0.17 if weight_format is WeightFormat.BBS else 0.01
     assert found.sparsity == made.sparsity == pytest.approx(expected, abs=tolerance)
@@ -80,7 +83,7 @@ def test_global_ranking_meets_the_target_over_all_matrices(make_model, tmp_path)
     tensors = bert_tensors()
     tensors["bert.encoder.layer.1.intermediate.dense.weight"] *= 0.1
     made = packed(make_model(tensors), tmp_path / "weights", sparsity=0.5, global_ranking=True)
-    assert (made.method, made.sparsity) == ("global", 0.5)
+    assert (made.pattern, made.method, made.sparsity) == ("global", "magnitude", 0.5)
     sparsity = {name: reached_sparsity(matrix.weights) for name, matrix in made.matrices.items()}
     assert sparsity["encoder.layer.1.intermediate.dense"] > 0.9
     assert sparsity["encoder.layer.0.intermediate.dense"] < 0.5
@@ -94,7 +97,11 @@ def test_a_pattern_is_kept(make_model, tmp_path, weight_format):
     tensors, names = sparse_tensors()
     made = packed(make_model(tensors), tmp_path / "weights", weight_format, sparsity=KEEP)
     found = read_packed(tmp_path / "weights")
-    assert (found.target, found.method) == (made.target, made.method) == ("keep", "none")
+    assert (
+        (found.target, found.pattern, found.method)
+        == (made.target, "none", "none")
+        == ("keep", made.pattern, made.method)
+    )
     for name in names:
         tensor, matrix = tensors[f"bert.{name}.weight"], found.matrices[name]
         assert matrix.nonzeros == made.matrices[name].nonzeros == np.count_nonzero(tensor)
@@ -215,7 +222,7 @@ def other_nonzeros(_tensors: Tensors, metadata: Metadata) -> None:
         (lambda tensors, _: tensors.pop(f"{QUERY}.scale"), f"{QUERY}: scale is missing"),
         (lambda tensors, _: tensors.pop(f"{QUERY}.values"), f"{QUERY}: .*values"),
         (lambda tensors, _: tensors.update(more=np.zeros(2)), "'more', which belongs to none"),
-        (lambda _, metadata: metadata.update(layout=1), "has layout 1, not 2"),
+        (lambda _, metadata: metadata.update(layout=2), "has layout 2, not 3"),
         (lambda _, metadata: metadata.update(target="all"), "damaged metadata"),
         (lambda _, metadata: metadata.update(target=1), "damaged metadata"),
         (lambda _, metadata: metadata.pop("target"), "damaged metadata"),
@@ -224,6 +231,7 @@ def other_nonzeros(_tensors: Tensors, metadata: Metadata) -> None:
         (lambda _, metadata: metadata.update(sparsity="half"), "damaged metadata"),
         (lambda _, metadata: metadata.update(matrices=[QUERY]), "damaged metadata"),
         (lambda _, metadata: metadata.pop("version"), "damaged metadata"),
+        (lambda _, metadata: metadata.pop("pattern"), "damaged metadata"),
         (
             lambda _, metadata: metadata.update(format="csr-delta"),
             "weights are csr 12×12, but the file says csr-delta 12×12",

@@ -6,39 +6,23 @@ import numpy as np
 import pytest
 from thresher.model import load_model
 from thresher.model.pack import pack_model
-from thresher.model.sparse_encoder import encoder_of_packed, pruned_encoder
+from thresher.model.pruning.formats import FormatPattern
+from thresher.model.pruning.layers import prune_encoder
+from thresher.model.sparse_encoder import encoder_of_packed
 from thresher.spec import InputError, WeightFormat, spmm_preset
 
 CONFIG = spmm_preset("tiny")
 IDS = np.array([[2, 4, 5, 3]])
 
 
-@pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.BBS])
-def test_pruned_by_magnitude(make_model, weight_format):
-    encoder = load_model(make_model()).encoder
-    pruned = pruned_encoder(encoder, weight_format, 0.5, config=CONFIG)
-    for name, linear in pruned.linears().items():
-        before = encoder.linears()[name]
-        kept = linear.weight != 0
-        assert 0.3 <= kept.mean() <= 0.6
-        assert np.array_equal(linear.weight[kept], before.weight[kept])
-        assert np.array_equal(linear.bias, before.bias)
-    assert not np.allclose(pruned.logits(IDS), encoder.logits(IDS))
-
-
-def test_dense_is_the_same(make_model):
-    encoder = load_model(make_model()).encoder
-    assert np.array_equal(
-        pruned_encoder(encoder, WeightFormat.DENSE, None, config=CONFIG).logits(IDS), encoder.logits(IDS)
-    )
-
-
 def test_packed_weights_are_those_of_pruning(make_model):
     folder = make_model()
     encoder = load_model(folder).encoder
-    packed = pack_model(folder, config=CONFIG, weight_format=WeightFormat.CSR, sparsity=0.5)
+    packed = pack_model(folder, config=CONFIG, weight_format=WeightFormat.CSR, sparsity=0.5, method="magnitude")
     found = encoder_of_packed(encoder, packed)
-    wanted = pruned_encoder(encoder, WeightFormat.CSR, 0.5, config=CONFIG)
+    pattern = FormatPattern(config=CONFIG, weight_format=WeightFormat.CSR, sparsity=0.5)
+    pruned = prune_encoder(encoder, pattern, method="magnitude")
+    wanted = encoder.with_linears({name: each.linear for name, each in pruned.items()})
     for name, linear in found.linears().items():
         other = wanted.linears()[name].weight
         assert np.abs(linear.weight - other).max() <= np.abs(other).max() / 127 / 2 * 1.001

@@ -91,7 +91,7 @@ def test_pruned_weights(default_model, sst2, weight_format):
     sparsity = None if weight_format is WeightFormat.NM else 0.5
     whole = WholeEncoder(config=CONFIG, weight_format=weight_format, weight_sparsity=sparsity)
     report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, limit=2, jobs=1)
-    assert report.weights == ("nm" if sparsity is None else f"{weight_format} 0.5")
+    assert report.weights == ("nm by obs" if sparsity is None else f"{weight_format} 0.5 by obs")
     integer = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer
     weights = np.asarray(integer.golden.layers[0].projections.weights)
     assert (weights == 0).mean() == pytest.approx(0.5, abs=0.05)
@@ -99,13 +99,13 @@ def test_pruned_weights(default_model, sst2, weight_format):
 
 def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
     path = tmp_path / "weights.safetensors"
-    packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5)
+    packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5, method="magnitude")
     write_packed(path, packed)
     settings = {"method": "min-max", "percentile": 99.99}
     whole = WholeEncoder(config=CONFIG, packed=path)
     assert whole.pruning == str(path)
     from_file = whole.coprocessor(default_model, SENTENCES[:4], **settings)
-    pruned = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR, weight_sparsity=0.5)
+    pruned = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR, weight_sparsity=0.5, weight_method="magnitude")
     other = pruned.coprocessor(default_model, SENTENCES[:4], **settings)
     a, b = (np.asarray(each.integer.golden.layers[1].projections.weights) for each in (from_file, other))
     assert np.mean((a != 0) != (b != 0)) < 0.01

@@ -5,7 +5,8 @@ import pytest
 from scipy.sparse import csr_array
 from thresher.golden import sparse_product
 from thresher.golden.spmm.packing import PackedWeights, unpack
-from thresher.model.prune import prune_unstructured, quantise_pruned
+from thresher.model.pruning.int8 import quantise_pruned
+from thresher.model.pruning.patterns import prune_unstructured
 from thresher.runtime.products import (
     MOST_STREAMED,
     check_engine,

@@ -1,6 +1,5 @@
-"""Pruning to exact counts, the gradual schedule, and INT8 that keeps zeros zero."""
+"""Patterns of exact counts."""
 
-import itertools
 import math
 
 import numpy as np
@@ -8,16 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from thresher.model.prune import (
-    SCALE_RANGE,
-    gradual_sparsity,
+from thresher.model.pruning.patterns import (
+    keep_largest,
     keep_nonzeros,
     prune_bank_balanced,
     prune_blocks,
     prune_global,
     prune_groups,
     prune_unstructured,
-    quantise_pruned,
 )
 from thresher.spec import ConfigError, InputError, ThresherError
 
@@ -47,7 +44,7 @@ def check_ranking(magnitude: np.ndarray, mask: np.ndarray, kept: int) -> None:
 def test_unstructured(weights, sparsity):
     mask, report = prune_unstructured(weights, sparsity)
     check_ranking(np.abs(weights), mask, weights.size - rounded(sparsity * weights.size))
-    assert (report.method, report.target, report.total) == ("unstructured", sparsity, weights.size)
+    assert (report.pattern, report.target, report.total) == ("unstructured", sparsity, weights.size)
     assert report.kept == mask.sum()
     assert report.sparsity == pytest.approx(1 - mask.mean())
     per_row = mask.sum(axis=1)
@@ -65,6 +62,14 @@ def test_global_ranks_all_matrices_together(matrices, sparsity):
     mask = np.concatenate([mask.ravel() for mask, _ in pruned.values()])
     check_ranking(magnitude, mask, magnitude.size - rounded(sparsity * magnitude.size))
     assert all(report.kept == mask.sum() and report.target == sparsity for mask, report in pruned.values())
+
+
+@given(weights=MATRICES, data=st.data())
+def test_so_many_are_kept(weights, data):
+    kept = data.draw(st.integers(0, weights.size))
+    mask, report = keep_largest(weights, kept)
+    check_ranking(np.abs(weights), mask, kept)
+    assert (report.pattern, report.kept) == ("global", mask.sum())
 
 
 def test_global_ranking_prunes_small_weights_most():
@@ -206,6 +211,7 @@ NAN[2, 3] = np.nan
         (lambda: prune_unstructured(GOOD[:0], 0.5), r"shape \(0, 8\)"),
         (lambda: prune_unstructured(GOOD * 1j, 0.5), "complex64"),
         (lambda: prune_unstructured([["a"]], 0.5), "give real numbers"),
+        (lambda: keep_largest(GOOD, 33), "kept=33"),
         (lambda: prune_global({}, 0.5), "no matrix"),
         (lambda: prune_global({"good": GOOD, "query of layer 3": NAN}, 0.5), "query of layer 3 holds NaN"),
         (lambda: prune_blocks(GOOD, 0.5, block_rows=0, block_columns=1), "block_rows=0"),
@@ -214,15 +220,6 @@ NAN[2, 3] = np.nan
         (lambda: prune_bank_balanced(GOOD, 0.9, banks=4), "a bank of 2 columns .* at most 0.5: .*fewer"),
         (lambda: prune_groups(GOOD, kept=4, group=4), "kept=4"),
         (lambda: prune_groups(GOOD, kept=1, group=1), "group=1"),
-        (lambda: quantise_pruned(NAN, np.ones((4, 8), bool)), "row 2, column 3"),
-        (lambda: quantise_pruned(GOOD, np.ones((4, 7), bool)), "mask is bool"),
-        (lambda: quantise_pruned(GOOD, GOOD), "mask is float32"),  # pyright: ignore[reportArgumentType]
-        (lambda: quantise_pruned(np.full((1, 2), 1e300), np.ones((1, 2), bool)), "beyond float32"),
-        (lambda: gradual_sparsity(-1, start=0, end=9, initial=0, final=0.9), "step=-1"),
-        (lambda: gradual_sparsity(0, start=5, end=5, initial=0, final=0.9), "end=5"),
-        (lambda: gradual_sparsity(0, start=0, end=9, initial=0, final=1), "final=1"),
-        (lambda: gradual_sparsity(0, start=0, end=9, initial=0.5, final=0.4), "final=0.4"),
-        (lambda: gradual_sparsity(0, start=0, end=9, initial=0, final=0.4, frequency=10), "frequency=10"),
     ],
 )
 def test_refusals_are_one_line(call, message):
@@ -230,69 +227,3 @@ def test_refusals_are_one_line(call, message):
         call()
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ConfigError | InputError)
-
-
-def test_gradual_schedule_by_hand():
-    targets = [
-        gradual_sparsity(step, start=10, end=50, initial=0.2, final=0.9, frequency=10)
-        for step in (0, 9, 10, 19, 20, 30, 40, 49, 50, 10**9)
-    ]
-    cubes = [0.9 - 0.7 * (left / 4) ** 3 for left in (4, 4, 4, 4, 3, 2, 1, 1, 0, 0)]
-    assert targets == pytest.approx(cubes)
-
-
-@given(
-    start=st.integers(0, 50),
-    length=st.integers(1, 100),
-    bounds=st.tuples(SPARSITIES, SPARSITIES).map(sorted),
-    data=st.data(),
-)
-def test_gradual_schedule_never_falls_and_is_held_between_updates(start, length, bounds, data):
-    initial, final = bounds
-    frequency = data.draw(st.integers(1, length))
-
-    def target(step: int) -> float:
-        return gradual_sparsity(
-            step, start=start, end=start + length, initial=initial, final=final, frequency=frequency
-        )
-
-    targets = [target(step) for step in range(start + length + 2)]
-    assert all(b >= a - 1e-12 for a, b in itertools.pairwise(targets))
-    assert targets[0] == pytest.approx(initial)
-    assert targets[-1] == final
-    for step in range(start, start + length):
-        if (step - start) % frequency:
-            assert targets[step] == targets[step - 1]
-
-
-@given(
-    weights=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(-9, 9, width=32)),
-    sparsity=SPARSITIES,
-)
-def test_quantised_values_are_near_and_zeros_stay_zero(weights, sparsity):
-    mask, _ = prune_unstructured(weights, sparsity)
-    found = quantise_pruned(weights, mask)
-    assert (found.values.dtype, found.scales.dtype) == (np.int8, np.float32)
-    assert not found.values[~mask].any()
-    assert found.values.min() >= -127
-    assert np.isfinite(found.scales).all()
-    assert (found.scales > 0).all()
-    error = np.abs(found.dequantise().astype(np.float64) - np.where(mask, weights, 0))
-    assert (error <= found.scales[:, None] * (0.5 + 1e-4)).all()
-
-
-def test_scales_of_rows():
-    weights = np.array([[2.54, -1.27, 0.001], [0, 0, 0], [1e-7, 0, 0], [9, 0, 0.254]], np.float32)
-    mask = np.ones(weights.shape, bool)
-    mask[3, 0] = False
-    found = quantise_pruned(weights, mask)
-    floor = 0.02 * SCALE_RANGE
-    assert found.scales == pytest.approx([0.02, floor, floor, 0.002])
-    assert found.values.tolist() == [[127, -64, 0], [0, 0, 0], [0, 0, 0], [0, 0, 127]]
-
-
-@pytest.mark.parametrize("value", [0.0, 1e-44, 1e-38])
-def test_scale_of_a_matrix_of_zeros_is_usable(value):
-    found = quantise_pruned(np.full((2, 3), value), np.ones((2, 3), bool))
-    assert found.scales == pytest.approx(1 / 127)
-    assert not found.values.any()

@@ -1,38 +1,38 @@
-"""Magnitude pruning of weight matrices, the schedule of gradual pruning, and quantisation to INT8.
+"""Patterns of pruned weights: which weights of a matrix are kept, given a score of each.
 
-Each method returns a mask of the kept weights, and a report. Counts are exact: of weights of equal magnitude, the first
-in row order are kept. What is exactly zero, a weight or a whole block, is never kept. So the zeros of a sparse matrix
-count toward the sparsity, and nothing else is pruned if they suffice. Nothing is trained; a training loop takes its
-target sparsity from :func:`gradual_sparsity`.
+Each function ranks weights by the magnitudes of the numbers that it is given, the weights themselves or scores of them.
+It returns a mask of the kept weights, and a report. Counts are exact: of equal magnitudes, the first in row order are
+kept. What is exactly zero, a weight or a whole block, is never kept. So the zeros of a sparse matrix count toward the
+sparsity, and nothing else is pruned if they suffice.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..spec.errors import ConfigError, InputError
-from ..spec.formats import INT8_MAX, ceil_div
-from .weights import Float32
+from ...spec.errors import ConfigError, InputError
+from ...spec.formats import ceil_div
 
 __all__ = [
     "KEEP",
+    "Choose",
     "Mask",
     "PruneReport",
-    "QuantisedMatrix",
     "Sparsity",
+    "check_size",
     "check_sparsity",
-    "gradual_sparsity",
+    "keep_largest",
     "keep_nonzeros",
+    "magnitudes",
     "prune_bank_balanced",
     "prune_blocks",
     "prune_global",
     "prune_groups",
     "prune_unstructured",
-    "quantise_pruned",
 ]
 
 KEEP: Final = "keep"
@@ -52,7 +52,7 @@ class PruneReport:
 
     Attributes
     ----------
-    method : str
+    pattern : str
         ``none``, ``unstructured``, ``global``, ``block``, ``bank-balanced`` or ``n:m``.
     target, sparsity : float
         Share of pruned weights that was wanted and that was reached. They differ if the structure or a global ranking
@@ -63,7 +63,7 @@ class PruneReport:
         Kept weights per row.
     """
 
-    method: str
+    pattern: str
     target: float
     sparsity: float
     kept: int
@@ -73,6 +73,10 @@ class PruneReport:
     row_max: int
 
 
+Choose = Callable[[_Magnitude], tuple[Mask, PruneReport]]
+"""A pattern of one matrix: takes (M, K) scores, and returns the mask and its report."""
+
+
 def keep_nonzeros(weights: ArrayLike) -> tuple[Mask, PruneReport]:
     """Prune nothing: keep the matrix's own pattern. Raises as :func:`prune_unstructured`.
 
@@ -80,7 +84,7 @@ def keep_nonzeros(weights: ArrayLike) -> tuple[Mask, PruneReport]:
     ----------
     weights : (M, K) numbers
     """
-    mask = _magnitude("the weight matrix", weights) > 0
+    mask = magnitudes("the weight matrix", weights) > 0
     return mask, _report("none", 1 - mask.mean(), mask)
 
 
@@ -101,9 +105,24 @@ def prune_unstructured(weights: ArrayLike, sparsity: float) -> tuple[Mask, Prune
         The weights are not a matrix of finite numbers.
     """
     check_sparsity("sparsity", sparsity)
-    magnitude = _magnitude("the weight matrix", weights)
+    magnitude = magnitudes("the weight matrix", weights)
     mask = _largest(magnitude.ravel(), _kept(sparsity, magnitude.size)).reshape(magnitude.shape)
     return mask, _report("unstructured", sparsity, mask)
+
+
+def keep_largest(weights: ArrayLike, kept: int) -> tuple[Mask, PruneReport]:
+    """Keep so many weights of a matrix, as a global ranking does; raises as :func:`prune_unstructured`.
+
+    Parameters
+    ----------
+    weights : (M, K) numbers
+    kept : int
+        0 … M·K.
+    """
+    magnitude = magnitudes("the weight matrix", weights)
+    check_size("kept", kept, magnitude.size, smallest=0)
+    mask = _largest(magnitude.ravel(), kept).reshape(magnitude.shape)
+    return mask, _report("global", 1 - kept / magnitude.size, mask)
 
 
 def prune_global(matrices: Mapping[str, ArrayLike], sparsity: float) -> dict[str, tuple[Mask, PruneReport]]:
@@ -123,11 +142,11 @@ def prune_global(matrices: Mapping[str, ArrayLike], sparsity: float) -> dict[str
     check_sparsity("sparsity", sparsity)
     if not matrices:
         raise InputError("there is no matrix to prune: give at least one")
-    magnitudes = {name: _magnitude(name, weights) for name, weights in matrices.items()}
-    everything = np.concatenate([magnitude.ravel() for magnitude in magnitudes.values()])
+    ranked = {name: magnitudes(name, weights) for name, weights in matrices.items()}
+    everything = np.concatenate([magnitude.ravel() for magnitude in ranked.values()])
     kept = _largest(everything, _kept(sparsity, everything.size))
     pruned, start = {}, 0
-    for name, magnitude in magnitudes.items():
+    for name, magnitude in ranked.items():
         mask = kept[start : start + magnitude.size].reshape(magnitude.shape)
         pruned[name] = mask, _report("global", sparsity, mask)
         start += magnitude.size
@@ -151,10 +170,10 @@ def prune_blocks(
         Size of a block, at most that of the matrix.
     """
     check_sparsity("sparsity", sparsity)
-    magnitude = _magnitude("the weight matrix", weights)
+    magnitude = magnitudes("the weight matrix", weights)
     rows, columns = magnitude.shape
-    _check_size("block_rows", block_rows, rows)
-    _check_size("block_columns", block_columns, columns)
+    check_size("block_rows", block_rows, rows)
+    check_size("block_columns", block_columns, columns)
     row_starts, column_starts = np.arange(0, rows, block_rows), np.arange(0, columns, block_columns)
 
     def block_sums(x: _Magnitude) -> NDArray[np.float64]:
@@ -184,8 +203,8 @@ def prune_bank_balanced(weights: ArrayLike, sparsity: float, *, banks: int) -> t
         At least 1. With more than K, each column is a bank.
     """
     check_sparsity("sparsity", sparsity)
-    magnitude = _magnitude("the weight matrix", weights)
-    _check_size("banks", banks)
+    magnitude = magnitudes("the weight matrix", weights)
+    check_size("banks", banks)
     bank = ceil_div(magnitude.shape[1], banks)
     kept = _kept(sparsity, bank)
     if kept == 0:
@@ -207,110 +226,11 @@ def prune_groups(weights: ArrayLike, *, kept: int, group: int) -> tuple[Mask, Pr
     kept, group : int
         1 ≤ kept < group.
     """
-    magnitude = _magnitude("the weight matrix", weights)
-    _check_size("group", group, smallest=2)
-    _check_size("kept", kept, group - 1)
+    magnitude = magnitudes("the weight matrix", weights)
+    check_size("group", group, smallest=2)
+    check_size("kept", kept, group - 1)
     mask = _largest_of_each(magnitude, group, kept)
     return mask, _report("n:m", 1 - kept / group, mask)
-
-
-def gradual_sparsity(step: int, *, start: int, end: int, initial: float, final: float, frequency: int = 1) -> float:
-    """Target sparsity at a training step. It rises fast at first and slowly toward the end.
-
-    The cubic schedule of Zhu and Gupta, "To prune, or not to prune" (arXiv 1710.01878):
-    s(t) = final + (initial − final) · (1 − (t − start) / (end − start))³, updated every ``frequency`` steps from
-    ``start`` on.
-
-    Parameters
-    ----------
-    step : int
-        The sparsity is ``initial`` before ``start`` and ``final`` from ``end`` on.
-    start, end : int
-        0 ≤ start < end.
-    initial, final : float
-        0 ≤ initial ≤ final < 1.
-    frequency : int
-        Steps between two updates, 1 … end − start.
-
-    Raises
-    ------
-    ConfigError
-        A parameter is out of range.
-    """
-    for name, value, low in (("step", step, 0), ("start", start, 0), ("end", end, start + 1)):
-        _check_size(name, value, smallest=low)
-    _check_size("frequency", frequency, end - start)
-    check_sparsity("initial", initial)
-    check_sparsity("final", final)
-    if final < initial:
-        raise ConfigError("final", final, f"must be at least initial={initial}")
-    if step >= end:
-        return float(final)
-    updates = max(0, step - start) // frequency
-    left = 1 - updates * frequency / (end - start)
-    return float(final + (initial - final) * left**3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantisedMatrix:
-    """A pruned matrix in INT8.
-
-    Attributes
-    ----------
-    values : (M, K) int8
-        −127…127, zero where pruned; and where a kept weight rounds to zero.
-    scales : (M,) float32
-        Value of one unit of each row, > 0.
-    """
-
-    values: NDArray[np.int8]
-    scales: Float32
-
-    def dequantise(self) -> Float32:
-        """(M, K) float32 values of the INT8 weights."""
-        return self.values * self.scales[:, None]
-
-
-SCALE_RANGE = 2.0**-12
-"""Smallest scale of a row, relative to the largest one of its matrix. All rows of a product share one output scale, and
-with smaller weights a row's output is its bias."""
-
-
-def quantise_pruned(weights: ArrayLike, mask: Mask) -> QuantisedMatrix:
-    """Quantise kept weights to round(w / scale), halves to even, with one symmetric scale per row (output channel).
-
-    A row's scale is its largest magnitude / 127, but at least 2⁻¹² of the matrix's largest scale, which the hardware's
-    multiplier and shift can represent. The scales of a matrix of zeros are 1/127.
-
-    Parameters
-    ----------
-    weights : (M, K) numbers
-    mask : (M, K) bool
-        See the pruning methods.
-
-    Raises
-    ------
-    InputError
-        The weights are not a matrix of finite float32 numbers, or the mask does not fit them.
-    """
-    _magnitude("the weight matrix", weights)
-    exact = np.asarray(weights, np.float64)
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != exact.shape:
-        found = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise InputError(f"the mask is {found}: it must be bool of the weights' shape {exact.shape}")
-    exact = np.where(mask, exact, 0.0)
-    scales = np.abs(exact).max(axis=1) / INT8_MAX
-    largest = scales.max()
-    if largest > np.finfo(np.float32).max:
-        raise InputError("the weight matrix holds numbers beyond float32: scale them down")
-    if (
-        largest * SCALE_RANGE < np.finfo(np.float32).tiny
-    ):  # zeros, or numbers so small that the scale would be subnormal
-        largest = 1 / (INT8_MAX * SCALE_RANGE)
-    scales = np.maximum(scales, largest * SCALE_RANGE).astype(np.float32)
-    rounded = np.rint(exact / scales[:, None].astype(np.float64))
-    values = np.clip(rounded, -INT8_MAX, INT8_MAX).astype(np.int8)
-    return QuantisedMatrix(values=values, scales=scales)
 
 
 # -- checks and counts -------------------------------------------------------------------------
@@ -323,15 +243,22 @@ def check_sparsity(name: str, value: float) -> None:
         raise ConfigError(name, value, "must be a number from 0 up to, but not including, 1")
 
 
-def _check_size(name: str, value: int, largest: int | None = None, *, smallest: int = 1) -> None:
+def check_size(name: str, value: int, largest: int | None = None, *, smallest: int = 1) -> None:
+    """Raise :class:`~thresher.spec.errors.ConfigError` unless an integer is in range."""
     legal = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= smallest
     if not legal or (largest is not None and value > largest):
         limits = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
         raise ConfigError(name, value, f"must be an integer {limits}")
 
 
-def _magnitude(name: str, weights: ArrayLike) -> _Magnitude:
-    """|weights|, checked."""
+def magnitudes(name: str, weights: ArrayLike) -> _Magnitude:
+    """|weights|, (M, K) float32 or float64. ``name`` is what an error calls the matrix.
+
+    Raises
+    ------
+    InputError
+        The weights are not a matrix of finite numbers.
+    """
     found = np.asarray(weights)
     if found.dtype.kind not in "fiu":
         raise InputError(f"{name} holds {found.dtype}: give real numbers")
@@ -376,11 +303,11 @@ def _largest_of_each(magnitude: _Magnitude, run: int, count: int) -> Mask:
     return mask.reshape(rows, runs * run)[:, :columns] & (magnitude > 0)
 
 
-def _report(method: str, target: float, mask: Mask) -> PruneReport:
+def _report(pattern: str, target: float, mask: Mask) -> PruneReport:
     per_row = mask.sum(axis=1)
     kept = int(per_row.sum())
     return PruneReport(
-        method=method,
+        pattern=pattern,
         target=float(target),
         sparsity=1 - kept / mask.size,
         kept=kept,

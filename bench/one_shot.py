@@ -1,0 +1,174 @@
+"""Accuracy of whole encoders in integers with weights that are pruned in one shot, without training.
+
+    python bench/one_shot.py --sst2-model FOLDER --stsb-model FOLDER --data FOLDER
+
+``--data`` holds sst2_dev.tsv, sst2_calib.tsv (sentence, label) and stsb_dev.tsv (score, sentence1, sentence2). The
+STS-B model is all-MiniLM-L6-v2. Each run is what ``thresher prune --calibration sst2_calib.tsv -o OUT`` and then
+``thresher eval --unit coprocessor --weights OUT/weights.safetensors`` do, with the attention not pruned. The ranges of
+the activations come from sst2_calib.tsv for SST-2, and from the packaged sentences for STS-B. ``error`` is the
+bootstrap standard error of the change. The record keeps the rows that are not measured again.
+"""
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from baseline import BASELINES, known_rows, write
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from thresher.model.datasets import Dataset
+from thresher.model.load import Model, calibration_sentences, load_model
+from thresher.model.pack import pack_model
+from thresher.model.packed_file import write_packed
+from thresher.model.pruning.method import MethodName
+from thresher.model.quantise import AttentionScales
+from thresher.model.tokenizer import Tokens
+from thresher.model.weights import Float32
+from thresher.runtime.coprocessor import WholeEncoder
+from thresher.runtime.evaluate import METRICS, predicted, score, task_texts
+from thresher.runtime.passes import Setting, run_settings
+from thresher.spec import WeightFormat, coprocessor_preset, spmm_preset
+
+BASELINE = BASELINES / "one_shot.json"
+PRESET = "edge"
+RESAMPLES = 2000
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of pruning. ``sparsity`` is ``None`` if the format has only one."""
+
+    format: WeightFormat
+    sparsity: float | None
+    method: MethodName = "obs"
+    global_ranking: bool = False
+    weight_bits: int = 8
+
+
+CSR, BBS, NM, DENSE = WeightFormat.CSR, WeightFormat.BBS, WeightFormat.NM, WeightFormat.DENSE
+WAYS = (
+    Way(DENSE, None),
+    Way(DENSE, None, weight_bits=4),
+    *(Way(CSR, sparsity) for sparsity in (0.5, 0.6, 0.7)),
+    Way(BBS, 0.5),
+    Way(NM, None),
+    Way(CSR, 0.6, weight_bits=4),
+    *(Way(CSR, 0.6, method) for method in ("wanda", "magnitude")),
+    *(Way(NM, None, method) for method in ("wanda", "magnitude")),
+    *(Way(CSR, 0.6, method, True) for method in ("obs", "wanda", "magnitude")),
+)
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Names a row of the record."""
+    names = ("task", "format", "target", "method", "global", "weight_bits")
+    return tuple(row[name] for name in names)
+
+
+def merits(dataset: Dataset, outputs: Float32, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The task's metric on each resample of the examples.
+
+    Parameters
+    ----------
+    outputs : (examples, classes) or (2·examples, n) float32
+        Class scores or embeddings.
+    samples : (resamples, examples) int64
+        Indices of examples.
+    """
+    targets = np.array(dataset.targets)
+    if dataset.task == "sst2":
+        return (outputs.argmax(axis=1) == targets)[samples].mean(axis=1)
+    found = predicted(outputs, None)
+    return np.array([np.corrcoef(rankdata(found[s]), rankdata(targets[s]))[0, 1] for s in samples])
+
+
+class Bench:
+    """One model and its task, with the outputs of FP32."""
+
+    def __init__(self, task: str, name: str, folder: str, arguments: argparse.Namespace):
+        self.task, self.name, self.jobs = task, name, arguments.jobs
+        self.model: Model = load_model(folder)
+        self.folder, self.sentences = folder, arguments.data / "sst2_calib.tsv"
+        self.config = coprocessor_preset(PRESET)
+        data = arguments.data / f"{task}_dev.tsv"
+        self.dataset, self.tokens = task_texts(self.model, task, data, self.config.attention)
+        self.ranges = calibration_sentences(self.sentences if task == "sst2" else None)
+        examples = len(self.dataset.targets)
+        self.samples = np.random.default_rng(SEED).integers(0, examples, (RESAMPLES, examples))
+        self.scales: AttentionScales = self.model.calibrate(self.ranges)
+        self.fp32 = self._outputs(self.tokens, Setting())
+        self.fp32_merits = merits(self.dataset, self.fp32, self.samples)
+
+    def _outputs(self, tokens: list[Tokens], setting: Setting) -> Float32:
+        return run_settings(self.model, tokens, [setting], self.scales, jobs=self.jobs)[0].outputs
+
+    def measure(self, way: Way) -> dict[str, Any]:
+        """The row of a way of pruning."""
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "weights.safetensors"
+            packed = pack_model(
+                self.folder,
+                config=spmm_preset(PRESET),
+                weight_format=way.format,
+                sparsity=way.sparsity,
+                global_ranking=way.global_ranking,
+                method=way.method,
+                calibration=self.sentences,
+            )
+            write_packed(path, packed)
+            pruned = time.perf_counter()
+            weights = None if way.format is DENSE else path
+            whole = WholeEncoder(config=self.config, packed=weights, weight_bits=way.weight_bits)
+            coprocessor = whole.coprocessor(self.model, self.ranges, method="min-max", percentile=99.99)
+        outputs = self._outputs(self.tokens, Setting(config=self.config.attention, coprocessor=coprocessor))
+        wanted, found = (score(self.dataset, each)[0] for each in (self.fp32, outputs))
+        changes = merits(self.dataset, outputs, self.samples) - self.fp32_merits
+        print(f"  {pruned - start:.0f} s to prune, {time.perf_counter() - pruned:.0f} s to evaluate", flush=True)
+        return {
+            "task": self.task,
+            "model": self.name,
+            "metric": METRICS[self.task],
+            "examples": len(self.dataset.targets),
+            "format": str(way.format),
+            "target": way.sparsity,
+            "sparsity": round(packed.sparsity, 5),
+            "method": way.method,
+            "global": way.global_ranking,
+            "weight_bits": way.weight_bits,
+            "fp32": round(wanted, 5),
+            "score": round(found, 5),
+            "change": round(found - wanted, 5),
+            "error": round(float(changes.std()), 5),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sst2-model", help="folder of a BERT that was fine-tuned on SST-2")
+    parser.add_argument("--stsb-model", help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
+    parser.add_argument("--only", type=int, nargs="+", default=range(len(WAYS)), help="numbers of the ways to measure")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=BASELINE)
+    arguments = parser.parse_args()
+    table = known_rows(arguments.output, key_of)
+    for task, folder in (("sst2", arguments.sst2_model), ("stsb", arguments.stsb_model)):
+        if folder is None:
+            continue
+        bench = Bench(task, Path(folder).name if task == "sst2" else "all-MiniLM-L6-v2", folder, arguments)
+        for number in arguments.only:
+            print(task, number, WAYS[number], flush=True)
+            row = bench.measure(WAYS[number])
+            table[key_of(row)] = row
+            write(arguments.output, list(table.values()))
+            print("  ", row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
