@@ -7,14 +7,18 @@ They are the page docs/registers.md, the C header, SystemRDL and IP-XACT. IP-XAC
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import jinja2
-from thresher.spec.registers import REGISTERS, Access, Register
+from thresher.spec.program import AttentionError, Opcode
+from thresher.spec.registers import REGISTERS, SPACE_BYTES, Access, Register
+from thresher.spec.spmm_command import SpmmError
 from thresher.spec.system_rdl import to_rdl
+from thresher.spec.vector_command import VectorError
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -25,6 +29,8 @@ TEMPLATES = {
     ROOT / "host/c/thresher_registers.h": "registers.h.jinja",
 }
 """Templates beside this file, by what they make."""
+DETAILS = {Opcode.PRODUCT: SpmmError, Opcode.ATTENTION: AttentionError, Opcode.VECTOR: VectorError}
+"""Values of ``FAULT.detail``, by the unit."""
 
 
 def access(register: Register) -> str:
@@ -44,7 +50,7 @@ def texts() -> dict[Path, str]:
         loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"access": access, "bits": bits}
-    names = {"registers": REGISTERS, "Access": Access}
+    names = {"registers": REGISTERS, "Access": Access, "details": DETAILS}
     pages = {path: environment.get_template(name).render(names) for path, name in TEMPLATES.items()}
     return pages | {RDL: to_rdl()}
 
@@ -57,7 +63,10 @@ def ip_xact() -> str:
         names = ["--vendor", "thresher", "--library", "thresher", "--name", "thresher"]
         command = [sys.executable, "-P", "-m", "peakrdl", "ip-xact", str(source), "-o", str(target), *names]
         subprocess.run(command, check=True)
-        return target.read_text("utf-8")
+        # PeakRDL ends the range behind the last register.
+        text, count = re.subn(r"(?<=<ipxact:range>)[^<]*", f"'h{SPACE_BYTES:x}", target.read_text("utf-8"))
+        assert count == 1, "one address block"
+        return text
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.bus.on_chip import on_chip_signature
+from ..hdl.link.on_chip import on_chip_signature
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.memory import whole_words
 from ..spec.on_chip_config import Access

@@ -18,7 +18,7 @@ from ..spec.files import check_writable, write_whole
 from ..spec.hazards import check_order
 from ..spec.image import Image
 from ..spec.memory import row_bytes
-from ..spec.program import Region
+from ..spec.program import Region, offset_of
 from .coprocessor import Coprocessor, WholeEncoder, output_scales
 from .report import Report
 from .steps import Steps
@@ -28,6 +28,8 @@ __all__ = ["CompileReport", "compile_model", "constants_of", "image_of", "progra
 FILES = ("image.bin", "listing.txt", "encoder.json")
 EMBEDDINGS = "embeddings.bin"
 """File of the embeddings, if the host sends their rows."""
+TYPES = {"ids": "uint32", "places": "uint32", "first tokens": "uint32", "sums": "int64"}
+"""Types of numbers in INPUT and OUTPUT, little-endian; all others are int8."""
 VERSION = 2
 """Of the layout of encoder.json."""
 
@@ -183,6 +185,7 @@ def compile_model(
         "tau": tau,
         "regions": regions,
         "input": _names(program, Region.INPUT),
+        "places": _places(model),
         "embeddings": _tables(program),
         "output": _output(model, coprocessor, program),
         "tags": list(program.tags),
@@ -204,9 +207,22 @@ def compile_model(
 
 
 def _names(program: EncoderProgram, region: Region) -> list[dict[str, Any]]:
-    """What lies in a region: names, offsets and sizes in bytes."""
-    base = region << 30
-    return [{"name": name, "offset": start - base, "bytes": size} for name, start, size in program.spaces[region].names]
+    """What lies in a region: names, types of the numbers, offsets and sizes in bytes."""
+    return [
+        {"name": name, "type": TYPES.get(name, "int8"), "offset": offset_of(start), "bytes": size}
+        for name, start, size in program.spaces[region].names
+    ]
+
+
+def _places(model: Model) -> dict[str, int]:
+    """Which place a token has: its type · ``positions`` + its position. ``first`` is the position of a text's first
+    token."""
+    encoder, padding = model.encoder, model.config.padding
+    return {
+        "types": 1 if encoder.types is None else len(encoder.types),
+        "positions": len(encoder.positions),
+        "first": 0 if padding is None else padding + 1,
+    }
 
 
 def _tables(program: EncoderProgram) -> list[dict[str, Any]]:

@@ -30,11 +30,13 @@ from .errors import InputError
 from .program import INSTRUCTION_BYTES, REGION_BYTES, WORD_BYTES, Region
 from .registers import hash_words
 
-__all__ = ["HEADER_BYTES", "Image"]
+__all__ = ["IMAGE_HEADER_BYTES", "MOST_INSTRUCTIONS", "Image"]
 
 MAGIC = b"THRI"
 VERSION = 1
-HEADER_BYTES = 128
+IMAGE_HEADER_BYTES = 128
+MOST_INSTRUCTIONS = 0xFFFF
+"""Of a program: the register PROGRAM_INSTRUCTIONS has 16 bits."""
 _FIELDS = struct.Struct("<4s10I")
 _CRC = struct.Struct("<I")
 
@@ -54,6 +56,12 @@ class Image:
     instructions : int
     data : bytes
         Content of the region CONSTANTS.
+
+    Raises
+    ------
+    InputError
+        A region is larger than 2^30 bytes or has parts of words, the program has no instructions or too many, or it
+        does not lie in the region CONSTANTS.
     """
 
     hash: tuple[int, int]
@@ -61,6 +69,21 @@ class Image:
     program: int
     instructions: int
     data: bytes
+
+    def __post_init__(self):
+        if any(size > REGION_BYTES or size % WORD_BYTES for size in self.sizes.values()):
+            raise InputError("a region of the image is too large, or has parts of words: compile the model again")
+        if not 1 <= self.instructions <= MOST_INSTRUCTIONS:
+            raise InputError(
+                f"the program of the image has {self.instructions} instructions, must be 1 to {MOST_INSTRUCTIONS}: "
+                "compile the model for fewer or shorter texts"
+            )
+        end = self.program + INSTRUCTION_BYTES * self.instructions
+        if self.program % WORD_BYTES or end > self.sizes[Region.CONSTANTS]:
+            raise InputError(
+                f"the program of the image lies at {self.program:#x}, outside the region CONSTANTS or in parts of "
+                "words: compile the model again"
+            )
 
     @classmethod
     def join(cls, *, config_hash: str, constants: bytes, program: bytes, sizes: Mapping[Region, int]) -> "Image":
@@ -74,8 +97,12 @@ class Image:
         program : bytes
         sizes : dict of Region to int
             Bytes of the other regions. They and the constants must be whole words of 8 bytes.
+
+        Raises
+        ------
+        InputError
+            As the constructor. A program behind constants of parts of words is not at a multiple of 8.
         """
-        assert not any(size % WORD_BYTES for size in (len(constants), *sizes.values())), "regions must be whole words"
         data = constants + program
         return cls(
             hash=hash_words(config_hash),
@@ -96,7 +123,7 @@ class Image:
             self.instructions,
             zlib.crc32(self.data),
         )
-        header = fields.ljust(HEADER_BYTES - _CRC.size, b"\0")
+        header = fields.ljust(IMAGE_HEADER_BYTES - _CRC.size, b"\0")
         return header + _CRC.pack(zlib.crc32(header)) + self.data
 
     @classmethod
@@ -106,20 +133,18 @@ class Image:
         Raises
         ------
         InputError
-            It is no image, or it is truncated or altered.
+            It is no image, it is truncated or altered, or the hardware cannot run it.
         """
-        header, data = content[: HEADER_BYTES - _CRC.size], content[HEADER_BYTES:]
+        header, data = content[: IMAGE_HEADER_BYTES - _CRC.size], content[IMAGE_HEADER_BYTES:]
         if header[:4] != MAGIC:
             raise InputError("this is no image of an encoder: make one with `thresher compile`")
-        if len(content) < HEADER_BYTES:
+        if len(content) < IMAGE_HEADER_BYTES:
             raise InputError("the image is truncated: copy it again")
-        if zlib.crc32(header) != _CRC.unpack_from(content, HEADER_BYTES - _CRC.size)[0]:
+        if zlib.crc32(header) != _CRC.unpack_from(content, IMAGE_HEADER_BYTES - _CRC.size)[0]:
             raise InputError("the header of the image is altered: copy it again")
         _, version, low, high, *sizes, program, instructions, crc = _FIELDS.unpack_from(header)
         if version != VERSION:
             raise InputError(f"the image has version {version}, not {VERSION}: compile the model again")
-        if any(size > REGION_BYTES or size % WORD_BYTES for size in sizes):
-            raise InputError("a region of the image is too large, or has parts of words: compile the model again")
         if len(data) != sizes[Region.CONSTANTS]:
             kind = "truncated" if len(data) < sizes[Region.CONSTANTS] else "too long"
             raise InputError(f"the image is {kind}: copy it again")

@@ -17,6 +17,7 @@ from .base import check_encodable
 from .errors import CommandValueError, InputError
 
 __all__ = [
+    "ADDRESS_BITS",
     "ATTENTION_FIELDS",
     "BODY_FIELDS",
     "HEADER_FIELDS",
@@ -44,8 +45,10 @@ __all__ = [
 WORD_BYTES = 8
 """Bytes of a word of the memory."""
 INSTRUCTION_BYTES = 64
-HEADER_BYTES = 10
+INSTRUCTION_HEADER_BYTES = 10
 REGION_SHIFT = 30
+ADDRESS_BITS = 32
+"""Of an address in a program, and of the memory outside."""
 REGION_BYTES = 1 << REGION_SHIFT
 """Largest size of a region."""
 
@@ -116,7 +119,8 @@ class Finish:
     instruction, tag : int
         Number of the instruction in the program, and its tag.
     address : int
-        Block of 128 bytes, as an address of the program, if ``error`` is ADDRESS or BUS.
+        Aligned block of 128 bytes, as an address of the program, if ``error`` is ADDRESS or BUS; 0 for an index without
+        a row.
     """
 
     error: FaultCode
@@ -131,7 +135,9 @@ class Finish:
         unit = "the program" if self.unit is None else f"the {self.unit.name.lower()} unit"
         place = f"instruction {self.instruction} ({f'tag {self.tag}' if name is None else name})"
         detail = f", error {self.detail}" if self.detail else ""
-        block = f", address {self.address:#010x}" if self.error in (FaultCode.ADDRESS, FaultCode.BUS) else ""
+        # An index without a row has no address.
+        known = self.error is FaultCode.BUS or (self.error is FaultCode.ADDRESS and self.address)
+        block = f", address {self.address:#010x}" if known else ""
         return f"{self.error.name} of {unit} at {place}{detail}{block}"
 
 
@@ -279,8 +285,8 @@ BODY_FIELDS: dict[Opcode, Fields] = {
 }
 
 for _fields, _room in (
-    (HEADER_FIELDS, HEADER_BYTES),
-    *((f, INSTRUCTION_BYTES - HEADER_BYTES) for f in BODY_FIELDS.values()),
+    (HEADER_FIELDS, INSTRUCTION_HEADER_BYTES),
+    *((f, INSTRUCTION_BYTES - INSTRUCTION_HEADER_BYTES) for f in BODY_FIELDS.values()),
 ):
     assert sum(bits for bits, _ in _fields.values()) <= 8 * _room
 
@@ -349,7 +355,9 @@ class Instruction:
         header = {"opcode": int(self.opcode), "flags": 0, "tag": self.tag, **waits}
         fields = BODY_FIELDS[self.opcode]
         body = {name: int(self.body.get(name, 0)) for name in fields}
-        return _pack(HEADER_FIELDS, header, HEADER_BYTES) + _pack(fields, body, INSTRUCTION_BYTES - HEADER_BYTES)
+        return _pack(HEADER_FIELDS, header, INSTRUCTION_HEADER_BYTES) + _pack(
+            fields, body, INSTRUCTION_BYTES - INSTRUCTION_HEADER_BYTES
+        )
 
 
 def decode(data: bytes) -> Instruction:
@@ -360,14 +368,14 @@ def decode(data: bytes) -> Instruction:
     InputError
         There is no such opcode, or flags or unused bits are not 0.
     """
-    header, rest = _unpack(HEADER_FIELDS, data[:HEADER_BYTES])
+    header, rest = _unpack(HEADER_FIELDS, data[:INSTRUCTION_HEADER_BYTES])
     code = header.pop("opcode")
     if code not in list(Opcode):
         raise InputError(
             f"opcode must be one of {', '.join(f'{int(item)} ({item.name})' for item in Opcode)}, not {code}"
         )
     opcode = Opcode(code)
-    body, more = _unpack(BODY_FIELDS[opcode], data[HEADER_BYTES:INSTRUCTION_BYTES])
+    body, more = _unpack(BODY_FIELDS[opcode], data[INSTRUCTION_HEADER_BYTES:INSTRUCTION_BYTES])
     if header["flags"] or rest or more:
         raise InputError(f"flags and unused bits of {opcode.name} must be 0")
     waits = {unit: header[f"wait_{unit.name.lower()}"] for unit in UNITS}

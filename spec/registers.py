@@ -14,14 +14,17 @@ from .program import REGION_BYTES, UNITS, FaultCode, Opcode, Region
 
 __all__ = [
     "BY_NAME",
+    "COUNTERS",
     "IDENTITY",
     "OFFSET_BITS",
     "REGISTERS",
     "REGISTER_BYTES",
     "SPACE_BYTES",
+    "STOP_CYCLES",
     "VERSION",
     "WATCHDOG_CYCLES",
     "Access",
+    "FaultUnit",
     "Field",
     "Register",
     "hash_words",
@@ -39,6 +42,20 @@ VERSION = (1, 0)
 WATCHDOG_CYCLES = 1 << 28
 """The watchdog's limit after a reset: 2.7 s at 100 MHz. A dense product of 3072 × 768 weights and 512 tokens takes 28 %
 of it on the 16 multipliers of ``tiny``. The host must raise the limit for longer instructions."""
+
+
+STOP_CYCLES = 1 << 16
+"""Most cycles that a program that ends waits for answers of the memory."""
+
+
+class FaultUnit(IntEnum):
+    """Unit of an instruction with a fault: its :class:`~thresher.spec.program.Opcode`."""
+
+    NONE = 0
+    """The program as a whole is at fault."""
+    PRODUCT = Opcode.PRODUCT
+    ATTENTION = Opcode.ATTENTION
+    VECTOR = Opcode.VECTOR
 
 
 class Access(StrEnum):
@@ -204,14 +221,16 @@ _CONTROL = (
                 name="start",
                 access=W1,
                 doc="Start the program, and clear the counters, STATUS and the fault. Refused with a bus error, without"
-                " any effect, if STATUS.idle or PROGRAM_INSTRUCTIONS is 0.",
+                " any effect, if STATUS.idle or PROGRAM_INSTRUCTIONS is 0. A write that is refused does not abort,"
+                " either.",
             ),
             Field(
                 name="abort",
                 access=W1,
                 offset=1,
-                doc="Stop the program. It ends with the fault ABORT, unless it ends by itself before. Does nothing if"
-                " no program runs.",
+                doc="Stop the program. It ends with the fault ABORT, unless it ends by itself before. This takes as"
+                " long as the memory needs to answer what is outstanding, and at most about 65,536 cycles. Does nothing"
+                " if no program runs.",
             ),
         ),
     ),
@@ -225,8 +244,9 @@ _CONTROL = (
                 name="idle",
                 access=R,
                 offset=1,
-                doc="No program runs, no transfer on the memory bus is outstanding, and a program may be started. 0 for"
-                " some time after a fault.",
+                doc="No program runs, and no transfer on the memory bus is outstanding. A program may be started if it"
+                " has instructions. Usually 1 as soon as busy is 0; after an end without answers of the memory, only"
+                " when the memory has answered.",
             ),
             Field(name="finished", access=R, offset=2, doc="The last program ended without a fault."),
             Field(name="fault", access=R, offset=3, doc="The last program ended with a fault."),
@@ -270,7 +290,7 @@ _CONTROL = (
         offset=0x028,
         needs_idle=True,
         doc="Limit of the time in which no unit completes an instruction. Then the program ends with the fault"
-        " WATCHDOG.",
+        " WATCHDOG, as soon as the memory has answered what is outstanding, or at most 65,536 cycles later.",
         fields=(
             Field(
                 name="cycles",
@@ -287,7 +307,7 @@ _CONTROL = (
         doc="Why the last program stopped; 0 if it did not.",
         fields=(
             Field(name="code", access=R, width=8, values=FaultCode, doc="Reason."),
-            Field(name="unit", access=R, width=8, offset=8, values=Opcode, doc="Unit of the instruction; 0 for none."),
+            Field(name="unit", access=R, width=8, offset=8, values=FaultUnit, doc="Unit of the instruction."),
             Field(
                 name="detail", access=R, width=16, offset=16, doc="The unit's own error if the reason is COMMAND, or 0."
             ),
@@ -296,14 +316,19 @@ _CONTROL = (
     Register(
         name="FAULT_INSTRUCTION",
         offset=0x034,
-        doc="Instruction with the fault.",
+        doc="Instruction with the fault. For WATCHDOG and ABORT, the oldest instruction under way of the first unit"
+        " that has one: PRODUCT, ATTENTION, VECTOR; for ADDRESS and BUS, the oldest one of the unit that asked. Without"
+        " such an instruction, the next one of the program.",
         fields=(
             Field(name="index", access=R, width=16, doc="Its number in the program. The first one has number 0."),
             Field(name="tag", access=R, width=16, offset=16, doc="Its tag."),
         ),
     ),
     _number(
-        "FAULT_ADDRESS", 0x038, "Address that caused the fault if the reason is ADDRESS or BUS: region and offset."
+        "FAULT_ADDRESS",
+        0x038,
+        "Place of the fault if the reason is ADDRESS or BUS: the aligned block of 128 bytes, as an address of a"
+        " program. 0 for an index without a row, and for all other reasons.",
     ),
 )
 
@@ -352,4 +377,6 @@ _COUNTERS = (
 
 REGISTERS: tuple[Register, ...] = (*_IDENTIFICATION, *_CONTROL, *_REGIONS, *_COUNTERS)
 """All registers, by offset. Counters belong to the running or the last program, and wrap at 2^32."""
+COUNTERS: tuple[str, ...] = tuple(register.name for register in _COUNTERS)
+"""Registers that count what happens in a program, by offset."""
 BY_NAME: Mapping[str, Register] = {register.name: register for register in REGISTERS}

@@ -1,5 +1,7 @@
 """Images of random programs, and what the memory of the co-processor holds before and after them."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ from thresher.spec.program import Region
 
 from .programs import RandomProgram
 
+HEADER_CRC = 124
 WRITABLE = (Region.SCRATCH, Region.OUTPUT)
 
 
@@ -54,3 +57,25 @@ def random_image(config: CoprocessorConfig, seed: int, *, length: int = 6, most:
         input=before.regions[Region.INPUT].tobytes(),
         after={region: after.regions[region].tobytes() for region in WRITABLE},
     )
+
+
+def with_number(content: bytes, offset: int, value: int) -> bytes:
+    """The file of an image with another number in its header, and the right checksum of the header."""
+    header = bytearray(content[:HEADER_CRC])
+    struct.pack_into("<I", header, offset, value)
+    return bytes(header) + struct.pack("<I", zlib.crc32(header)) + content[HEADER_CRC + 4 :]
+
+
+CONSTANTS_SIZE, OUTPUT_SIZE, PROGRAM, INSTRUCTIONS = 16, 28, 32, 36
+IMPOSSIBLE = {
+    "a region of parts of words": (OUTPUT_SIZE, 4),
+    "a region of more than 2^30 bytes": (OUTPUT_SIZE, (1 << 30) + 8),
+    "no instructions": (INSTRUCTIONS, 0),
+    "too many instructions": (INSTRUCTIONS, 1 << 16),
+    "an end outside the region": (INSTRUCTIONS, 0xFFFF),
+    "parts of words": (PROGRAM, 4),
+    "a place outside the region": (PROGRAM, (1 << 30) - 8),
+    "another region": (PROGRAM, 1 << 30),
+    "the last place": (PROGRAM, 0xFFFF_FFF8),
+}
+"""Numbers of a header that no hardware can run: where, and what."""

@@ -6,12 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.registers import OFFSET_BITS, REGISTER_BYTES
 from ..lib.pipeline import index_bits
+from .axi4 import Response
 from .registers import RegisterPort
 
 __all__ = ["Axi4LiteSignature", "Axi4LiteSlave"]
 
-OKAY = 0b00
-SLVERR = 0b10
 INDEX_SHIFT = index_bits(REGISTER_BYTES)
 
 
@@ -74,7 +73,7 @@ class Axi4LiteSlave(wiring.Component):
             bus.wready.eq(~filled),
             # The port's answer holds until the next write, so the bus must have taken it.
             port.write.eq(addressed & filled & ~bus.bvalid),
-            bus.bresp.eq(Mux(port.write_error, SLVERR, OKAY)),
+            bus.bresp.eq(Mux(port.write_error, Response.SLVERR, Response.OKAY)),
         ]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [addressed.eq(1), port.write_index.eq(bus.awaddr[INDEX_SHIFT:])]
@@ -90,7 +89,7 @@ class Axi4LiteSlave(wiring.Component):
             bus.arready.eq(~asked),
             port.read.eq(asked & ~bus.rvalid),
             bus.rdata.eq(port.read_data),
-            bus.rresp.eq(Mux(port.read_error, SLVERR, OKAY)),
+            bus.rresp.eq(Mux(port.read_error, Response.SLVERR, Response.OKAY)),
         ]
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [asked.eq(1), port.read_index.eq(bus.araddr[INDEX_SHIFT:])]

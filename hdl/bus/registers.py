@@ -11,8 +11,8 @@ from ..lib.pipeline import index_bits
 
 __all__ = ["RegisterFile", "RegisterPort"]
 
-WORD_BITS = 8 * REGISTER_BYTES
-INDEX_BITS = index_bits(SPACE_BYTES // REGISTER_BYTES)
+REGISTER_BITS = 8 * REGISTER_BYTES
+REGISTER_INDEX_BITS = index_bits(SPACE_BYTES // REGISTER_BYTES)
 
 FINISH_FIELDS = {
     "error": "FAULT.code",
@@ -55,13 +55,13 @@ class RegisterPort(wiring.Signature):
         super().__init__(
             {
                 "write": Out(1),
-                "write_index": Out(INDEX_BITS),
-                "write_data": Out(WORD_BITS),
+                "write_index": Out(REGISTER_INDEX_BITS),
+                "write_data": Out(REGISTER_BITS),
                 "write_mask": Out(REGISTER_BYTES),
                 "write_error": In(1),
                 "read": Out(1),
-                "read_index": Out(INDEX_BITS),
-                "read_data": In(WORD_BITS),
+                "read_index": Out(REGISTER_INDEX_BITS),
+                "read_data": In(REGISTER_BITS),
                 "read_error": In(1),
             }
         )
@@ -116,7 +116,7 @@ class RegisterFile(wiring.Component):
         beyond = port.read_index[bits:].any()
         mapped = C(sum(1 << index for index in words), 1 << bits).bit_select(port.read_index[:bits], 1)
         # A tree of multiplexers. A switch takes 550 LUTs more on ECP5.
-        level = [words.get(index, C(0, WORD_BITS)) for index in range(1 << bits)]
+        level = [words.get(index, C(0, REGISTER_BITS)) for index in range(1 << bits)]
         for bit in port.read_index[:bits]:
             level = [Mux(bit, odd, even) for even, odd in zip(level[::2], level[1::2], strict=True)]
         with m.If(port.read):
@@ -202,7 +202,7 @@ class RegisterFile(wiring.Component):
 
     def _run(self, m: Module) -> None:
         """Follow a program from its start to its end."""
-        value, finish, abort = self._values, self.control.o_finish, self.control.abort_program
+        value, finish, abort = self._values, self.control.o_finish, self.control.abort
         busy = value["STATUS.busy"]
         end = finish.payload
         with m.If(value["CONTROL.start"]):

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.registers import REGISTER_BYTES
-from .registers import INDEX_BITS, RegisterPort
+from .registers import REGISTER_INDEX_BITS, RegisterPort
 
 __all__ = ["WishboneSlave", "WishboneSlaveSignature"]
 
@@ -34,7 +34,7 @@ class WishboneSlaveSignature(wiring.Signature):
                 "cyc": Out(1),
                 "stb": Out(1),
                 "we": Out(1),
-                "adr": Out(INDEX_BITS),
+                "adr": Out(REGISTER_INDEX_BITS),
                 "sel": Out(REGISTER_BYTES),
                 "dat_w": Out(bits),
                 "dat_r": In(bits),

@@ -13,7 +13,7 @@ from .memory_streams import ADDRESS_BITS, BURST_WORDS, WORD_BITS, WORD_SHIFT, Me
 __all__ = ["BlockMemory"]
 
 BANK_BITS = index_bits(BANK_WORDS)
-INDEX_BITS = ADDRESS_BITS - WORD_SHIFT
+WORD_INDEX_BITS = ADDRESS_BITS - WORD_SHIFT
 GROUP = 4
 """Banks whose words are selected in one cycle."""
 READ_LATENCY = 3
@@ -64,7 +64,7 @@ class BlockMemory(wiring.Component):
         """Serve bursts in turn. Returns the next word of the current burst, and whether there is one."""
         word = Signal(
             data.StructLayout(
-                {"index": INDEX_BITS, "last": 1, "beyond": 1, "master": max(1, index_bits(self._masters))}
+                {"index": WORD_INDEX_BITS, "last": 1, "beyond": 1, "master": max(1, index_bits(self._masters))}
             ),
             name=f"{name}_word",
         )

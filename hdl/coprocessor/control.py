@@ -3,12 +3,13 @@
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...spec.registers import BY_NAME
 from .memory_streams import regions_layout
 from .program_streams import activity_layout, finish_layout, program_layout
 
 __all__ = ["WATCHDOG_BITS", "control_signature"]
 
-WATCHDOG_BITS = 32
+WATCHDOG_BITS = BY_NAME["WATCHDOG"].fields[0].width
 
 
 def control_signature() -> wiring.Signature:
@@ -20,7 +21,7 @@ def control_signature() -> wiring.Signature:
         Place and size of each region. They may change only while ``ready`` is asserted.
     watchdog : In(32)
         Most cycles between completed instructions, or 0 for no limit.
-    abort_program : In(1)
+    abort : In(1)
         Ends the program that runs.
     ready : Out(1)
         No program runs, and no burst is outstanding.
@@ -34,7 +35,7 @@ def control_signature() -> wiring.Signature:
         {
             "regions": In(regions_layout()),
             "watchdog": In(WATCHDOG_BITS),
-            "abort_program": In(1),
+            "abort": In(1),
             "ready": Out(1),
             "i_program": In(stream.Signature(program_layout())),
             "o_finish": Out(stream.Signature(finish_layout())),

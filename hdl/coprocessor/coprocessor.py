@@ -42,14 +42,13 @@ class Coprocessor(wiring.Component):
         connect(m, flipped(self.i_program), supervisor.i_program)
         connect(m, supervisor.o_finish, flipped(self.o_finish))
         connect(m, supervisor.o_program, execution.i_program)
+        connect(m, execution.o_finish, supervisor.i_finish)
         connect(m, execution.memory, flipped(self.memory))
         completes = [unit.completes for unit in (self.activity.product, self.activity.attention, self.activity.vector)]
         m.d.comb += [
             supervisor.watchdog.eq(self.watchdog),
-            supervisor.abort.eq(self.abort_program),
+            supervisor.abort.eq(self.abort),
             self.ready.eq(supervisor.ready),
-            supervisor.i_finish.valid.eq(execution.o_finish.valid),
-            supervisor.i_finish.payload.eq(execution.o_finish.payload),
             supervisor.memory_fault.eq(execution.memory_fault),
             supervisor.number.eq(execution.number),
             supervisor.oldest.eq(execution.oldest),

@@ -54,8 +54,9 @@ class Execution(wiring.Component):
     -------
     regions : In(regions_layout)
     i_program : In(stream(program_layout))
-    o_finish : Out(stream(finish_layout))
-        The end of the program, unless the memory is at fault.
+        Offered until the reset; never accepted.
+    o_finish : Out(stream(finish_layout, always_ready))
+        The end of the program, unless the memory is at fault. Stays asserted until the reset.
     memory : Out(MemoryPort)
     memory_fault : Out(memory_fault_layout)
         The first fault of the memory.
@@ -75,7 +76,7 @@ class Execution(wiring.Component):
             {
                 "regions": In(regions_layout()),
                 "i_program": In(stream.Signature(program_layout())),
-                "o_finish": Out(stream.Signature(finish_layout())),
+                "o_finish": Out(stream.Signature(finish_layout(), always_ready=True)),
                 "memory": Out(MemoryPort()),
                 "memory_fault": Out(memory_fault_layout()),
                 "stop": In(1),
@@ -99,13 +100,13 @@ class Execution(wiring.Component):
             (NO_UNIT, sequencer.o_spans, sequencer.i_words),
             *((Opcode.PRODUCT, *each) for each in zip(product.o_spans, product.i_words, strict=True)),
             *((Opcode.ATTENTION, *each) for each in zip(attention.o_spans, attention.i_words, strict=True)),
-            (Opcode.VECTOR, vector.o_read_spans, vector.i_words),
+            (Opcode.VECTOR, vector.o_spans, vector.i_words),
         ]
         results = zip(attention.o_result_spans, attention.o_results, attention.i_written, strict=True)
         writes = [
             (Opcode.PRODUCT, product.o_result_spans, product.o_results, product.i_written),
             *((Opcode.ATTENTION, *each) for each in results),
-            (Opcode.VECTOR, vector.o_write_spans, vector.o_words, vector.i_done),
+            (Opcode.VECTOR, vector.o_result_spans, vector.o_results, vector.i_written),
         ]
         m.d.comb += [self.number.eq(sequencer.number), self.oldest.eq(sequencer.oldest)]
         m.d.comb += self.activity.eq(sequencer.activity)

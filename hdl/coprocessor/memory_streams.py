@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.formats import unsigned_bits
-from ...spec.program import REGION_BYTES, REGION_SHIFT, WORD_BYTES, FaultCode, Region
+from ...spec.program import ADDRESS_BITS, REGION_BYTES, WORD_BYTES, FaultCode, Region
 from ..lib.pipeline import index_bits
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
 ]
 
 WORD_BITS = 8 * WORD_BYTES
-ADDRESS_BITS = REGION_SHIFT + unsigned_bits(max(Region))
-"""Of an address in a program, and of the memory outside: both have 32."""
 BURST_WORDS = 16
 """Most words of a burst. A burst lies in one aligned block of this many words, so it never crosses 4 KB."""
 BURST_BITS = index_bits(BURST_WORDS)

@@ -33,7 +33,7 @@ def header_layout() -> data.StructLayout:
 
 
 class Sequencer(wiring.Component):
-    """Executes a program.
+    """Executes a program. It must be reset after every program.
 
     Instructions are read ahead. Each goes to the queue of its unit, and leaves it when the units have completed as
     many instructions as it waits for. END waits at the head of the program.
@@ -41,15 +41,15 @@ class Sequencer(wiring.Component):
     Members
     -------
     i_program : In(stream(program_layout))
-        Accepted with the end of the program.
+        Offered until the reset; never accepted.
     o_spans : Out(stream(span_layout))
         The program.
     i_words : In(stream(word_layout))
     o_product, o_attention, o_vector : Out(stream(instruction_layout))
     i_product, i_attention, i_vector : In(stream(completion_layout))
         One per instruction, in order.
-    o_finish : Out(stream(finish_layout))
-        One per program. After a fault, only a reset helps.
+    o_finish : Out(stream(finish_layout, always_ready))
+        The end of the program. Stays asserted until the reset.
     number : Out(16)
         Of the instruction that the sequencer looks at.
     oldest : Out(oldest_layout)
@@ -62,7 +62,7 @@ class Sequencer(wiring.Component):
             "i_program": In(stream.Signature(program_layout())),
             "o_spans": Out(stream.Signature(span_layout())),
             "i_words": In(stream.Signature(word_layout())),
-            "o_finish": Out(stream.Signature(finish_layout())),
+            "o_finish": Out(stream.Signature(finish_layout(), always_ready=True)),
             "number": Out(COUNT_BITS),
             "oldest": Out(oldest_layout()),
             "activity": Out(activity_layout()),
@@ -83,16 +83,14 @@ class Sequencer(wiring.Component):
             instructions.o_beats.ready.eq(head.i.ready),
         ]
         counts = {unit: Signal(COUNT_BITS, name=f"completed_{unit.name.lower()}") for unit in UNITS}
-        finish = self.o_finish
         fault = Signal(finish_layout())
         self._fetch(m, instructions)
         entrances = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
         ended = self._dispatch(m, head.o, entrances, counts, fault)
-        told = Signal()  # the fault
-        faulty = (fault.error != FaultCode.NONE) & ~told
-        m.d.comb += [finish.valid.eq(ended | faulty), finish.payload.eq(fault)]
-        with m.If(faulty & finish.ready):
-            m.d.sync += told.eq(1)
+        m.d.comb += [
+            self.o_finish.valid.eq(ended | (fault.error != FaultCode.NONE)),
+            self.o_finish.payload.eq(fault),
+        ]
         return m
 
     def _fetch(self, m: Module, instructions: Assembler) -> None:
@@ -109,14 +107,11 @@ class Sequencer(wiring.Component):
             beats.payload.count.eq(program.instructions),
             beats.payload.words.eq(INSTRUCTION_WORDS),
             beats.payload.last_words.eq(INSTRUCTION_WORDS),
-            self.i_program.ready.eq(self.o_finish.valid & self.o_finish.ready),
         ]
         with m.If(self.o_spans.valid & self.o_spans.ready):
             m.d.sync += asked.eq(1)
         with m.If(beats.ready):
             m.d.sync += assembled.eq(1)
-        with m.If(self.i_program.ready):
-            m.d.sync += [asked.eq(0), assembled.eq(0)]
 
     def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault):
         """Queue of a unit: each instruction leaves it when it may begin. Returns the entrance."""
@@ -231,9 +226,6 @@ class Sequencer(wiring.Component):
                     m.d.sync += number.eq(number + head.valid)
             with m.State("FINISH"):
                 m.d.comb += ended.eq(1)
-                with m.If(self.o_finish.ready):
-                    m.d.sync += [number.eq(0), *(count.eq(0) for count in counts.values())]
-                    m.next = "NEXT"
             with m.State("STOP"):
                 pass
         return ended

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.program import UNITS, FaultCode
+from ...spec.registers import STOP_CYCLES
 from .control import WATCHDOG_BITS
 from .execution import memory_fault_layout
 from .program_streams import COUNT_BITS, finish_layout, oldest_layout, program_layout
@@ -18,8 +19,8 @@ class Supervisor(wiring.Component):
     A program ends by END, by a fault, or by ``abort``. Then no new burst begins. When no burst is outstanding, the
     supervisor resets the execution and reports the end at ``o_finish``.
 
-    If the memory still does not answer, and the watchdog expires a second time, the end is reported at once. The next
-    program waits until the memory has answered.
+    If the memory does not answer within ``STOP_CYCLES``, or within the watchdog's limit if this is shorter, the end is
+    reported at once. The next program waits until the memory has answered.
 
     Members
     -------
@@ -35,7 +36,7 @@ class Supervisor(wiring.Component):
         No program runs, and no burst is outstanding.
     o_program : Out(stream(program_layout))
     i_finish : In
-        ``valid`` and ``payload``; never accepted, because a reset follows.
+        Stays asserted until the reset.
     memory_fault : In(memory_fault_layout)
     number : In(16)
     oldest : In(oldest_layout)
@@ -68,7 +69,8 @@ class Supervisor(wiring.Component):
         reported = Signal()  # the end of the program has been reported
         clean = Signal()  # the execution has been reset since the program ended
         counting = Signal()
-        expired = self._count(m, counting)
+        draining = Signal()
+        expired = self._count(m, counting, draining)
         m.d.comb += [
             self.o_program.payload.eq(self.i_program.payload),
             self.o_finish.payload.eq(finish),
@@ -88,7 +90,7 @@ class Supervisor(wiring.Component):
                 with m.Else():
                     m.d.comb += counting.eq(1)
             with m.State("DRAIN"):
-                m.d.comb += [self.stop.eq(1), counting.eq(~reported)]
+                m.d.comb += [self.stop.eq(1), draining.eq(1), counting.eq(~reported)]
                 with m.If(self.idle):
                     m.next = "RESET"
                 with m.Elif(expired):
@@ -108,12 +110,14 @@ class Supervisor(wiring.Component):
                         m.next = "IDLE"
         return m
 
-    def _count(self, m: Module, counting: Signal) -> Signal:
-        """Whether the watchdog has expired. It starts again with ``counting``, and with each completed instruction."""
+    def _count(self, m: Module, counting: Signal, draining: Signal) -> Signal:
+        """Whether the watchdog has expired, or the time to drain. The count starts again with ``counting``, and with
+        each completed instruction."""
         cycles = Signal(WATCHDOG_BITS)
         expired = Signal()
+        late = (cycles == self.watchdog) & (self.watchdog != 0)
         with m.If(counting & ~self.completes):
-            m.d.sync += [cycles.eq(cycles + 1), expired.eq((cycles == self.watchdog) & (self.watchdog != 0))]
+            m.d.sync += [cycles.eq(cycles + 1), expired.eq(late | (draining & (cycles == STOP_CYCLES)))]
         with m.Else():
             m.d.sync += [cycles.eq(0), expired.eq(0)]
         return expired

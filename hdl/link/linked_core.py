@@ -14,10 +14,10 @@ from ...spec.on_chip_config import OnChipConfig
 from ...spec.spmm_config import SpmmConfig
 from ..attention.core import AttentionCore
 from ..attention.head_streams import attention_signature
-from ..bus.on_chip import OnChipCoprocessor, on_chip_signature
 from ..emit import interface
 from ..spmm.engine import Spmm
 from ..spmm.product_streams import spmm_signature
+from .on_chip import OnChipCoprocessor, on_chip_signature
 from .ports import ReadPorts, WritePorts, served
 from .server import Server
 

@@ -12,6 +12,9 @@ enum { MAGIC = 0, VERSION = 4, HASH_LOW = 8, HASH_HIGH = 12, SIZES = 16, PROGRAM
 #define ALIGNMENT 128u /* of a region */
 #define REGION_BYTES 0x40000000u
 #define WORD_BYTES 8u
+#define INSTRUCTION_BYTES 64u
+#define INSTRUCTIONS_MAX 0xffffu
+#define STOP_POLLS 100000u /* more reads than an abort takes cycles, without the last words of the memory */
 #define FIELD(word, name) (((word) & name##_MASK) >> name##_SHIFT)
 
 /* Return the error of an expression, if it has one. */
@@ -49,10 +52,17 @@ static uint32_t crc(const uint8_t *bytes, size_t count) {
     return ~value;
 }
 
-static int idle(const struct thresher *device) {
+int thresher_idle(struct thresher *device) {
     uint32_t status;
     TRY(get(device, THRESHER_STATUS, &status));
     return status & THRESHER_STATUS_IDLE_MASK ? THRESHER_OK : THRESHER_ERROR_BUSY;
+}
+
+/* How the last program ended. */
+static int outcome(uint32_t status) {
+    if (status & THRESHER_STATUS_BUSY_MASK) return THRESHER_ERROR_BUSY;
+    if (status & THRESHER_STATUS_FAULT_MASK) return THRESHER_ERROR_FAULT;
+    return status & THRESHER_STATUS_FINISHED_MASK ? THRESHER_OK : THRESHER_ERROR_NO_RUN;
 }
 
 int thresher_open(struct thresher *device, const struct thresher_platform *platform) {
@@ -63,8 +73,15 @@ int thresher_open(struct thresher *device, const struct thresher_platform *platf
     if (identity != THRESHER_IDENTITY_VALUE_RESET) return THRESHER_ERROR_DEVICE;
     TRY(get(device, THRESHER_VERSION, &version));
     if (FIELD(version, THRESHER_VERSION_MAJOR) != THRESHER_VERSION_MAJOR_RESET) return THRESHER_ERROR_DEVICE;
-    if (platform->base % ALIGNMENT || platform->base + platform->size > (uint64_t)1 << 32) return THRESHER_ERROR_MEMORY;
+    if (platform->base % ALIGNMENT) return THRESHER_ERROR_MEMORY;
+    if (platform->size > ((uint64_t)1 << 32) - platform->base) return THRESHER_ERROR_MEMORY;
     return THRESHER_OK;
+}
+
+/* Whether the program lies in the region CONSTANTS, whose highest two bits of an address are 0. */
+static int check_program(uint32_t program, uint32_t instructions, uint32_t size) {
+    if (program % WORD_BYTES || instructions < 1 || instructions > INSTRUCTIONS_MAX) return THRESHER_ERROR_IMAGE;
+    return program + (uint64_t)INSTRUCTION_BYTES * instructions > size ? THRESHER_ERROR_IMAGE : THRESHER_OK;
 }
 
 static int check_image(const uint8_t *image, size_t bytes) {
@@ -77,6 +94,7 @@ static int check_image(const uint8_t *image, size_t bytes) {
         const uint32_t size = number(image + SIZES + 4 * region);
         if (size > REGION_BYTES || size % WORD_BYTES) return THRESHER_ERROR_IMAGE;
     }
+    TRY(check_program(number(image + PROGRAM), number(image + INSTRUCTIONS), number(image + SIZES)));
     if (crc(image + HEADER_BYTES, bytes - HEADER_BYTES) != number(image + DATA_CRC)) return THRESHER_ERROR_IMAGE;
     return THRESHER_OK;
 }
@@ -93,7 +111,7 @@ int thresher_load(struct thresher *device, const uint8_t *image, size_t bytes) {
     TRY(get(device, THRESHER_HASH_LOW, &low));
     TRY(get(device, THRESHER_HASH_HIGH, &high));
     if (low != number(image + HASH_LOW) || high != number(image + HASH_HIGH)) return THRESHER_ERROR_HASH;
-    TRY(idle(device));
+    TRY(thresher_idle(device));
     device->loaded = 0;
     used = 0;
     for (region = 0; region < THRESHER_REGIONS; ++region) {
@@ -117,45 +135,52 @@ int thresher_write_input(struct thresher *device, const uint8_t *input, size_t b
     const struct thresher_platform *platform = device->platform;
     if (!device->loaded) return THRESHER_ERROR_UNLOADED;
     if (bytes != device->sizes[THRESHER_INPUT]) return THRESHER_ERROR_SIZE;
-    TRY(idle(device));
+    TRY(thresher_idle(device));
     return platform->write_memory(platform->context, device->bases[THRESHER_INPUT], input, bytes) ? THRESHER_ERROR_BUS
                                                                                                  : THRESHER_OK;
 }
 
 int thresher_read_output(struct thresher *device, uint8_t *output, size_t bytes) {
     const struct thresher_platform *platform = device->platform;
+    uint32_t status;
     if (!device->loaded) return THRESHER_ERROR_UNLOADED;
     if (bytes != device->sizes[THRESHER_OUTPUT]) return THRESHER_ERROR_SIZE;
+    TRY(get(device, THRESHER_STATUS, &status));
+    TRY(outcome(status));
     return platform->read_memory(platform->context, device->bases[THRESHER_OUTPUT], output, bytes) ? THRESHER_ERROR_BUS
                                                                                                   : THRESHER_OK;
 }
 
 int thresher_start(struct thresher *device) {
     if (!device->loaded) return THRESHER_ERROR_UNLOADED;
-    TRY(idle(device));
+    TRY(thresher_idle(device));
     TRY(set(device, THRESHER_INTERRUPT_PENDING,
             THRESHER_INTERRUPT_PENDING_FINISHED_MASK | THRESHER_INTERRUPT_PENDING_FAULT_MASK));
     return set(device, THRESHER_CONTROL, THRESHER_CONTROL_START_MASK);
 }
 
-/* Wait until no program runs. */
-static int wait_for_end(const struct thresher *device, uint32_t polls, uint32_t *status) {
-    do {
+/* Read the status at most `polls` times, but at least once, until no program runs. */
+static int wait_for_end(const struct thresher *device, uint32_t polls, int pauses, uint32_t *status) {
+    const struct thresher_platform *platform = device->platform;
+    for (;;) {
         TRY(get(device, THRESHER_STATUS, status));
         if (!(*status & THRESHER_STATUS_BUSY_MASK)) return THRESHER_OK;
-    } while (polls--);
-    return THRESHER_ERROR_TIMEOUT;
+        if (polls <= 1) return THRESHER_ERROR_TIMEOUT;
+        --polls;
+        if (pauses && platform->pause) platform->pause(platform->context);
+    }
 }
 
 int thresher_wait(struct thresher *device, uint32_t polls) {
-    uint32_t status;
-    const int error = wait_for_end(device, polls, &status);
-    if (error == THRESHER_OK) return status & THRESHER_STATUS_FAULT_MASK ? THRESHER_ERROR_FAULT : THRESHER_OK;
-    if (error == THRESHER_ERROR_TIMEOUT) {
-        TRY(thresher_abort(device));
-        (void)wait_for_end(device, polls, &status);
-    }
-    return error;
+    uint32_t status, reason;
+    int error = wait_for_end(device, polls, 1, &status);
+    if (error != THRESHER_ERROR_TIMEOUT) return error ? error : outcome(status);
+    TRY(thresher_abort(device));
+    error = wait_for_end(device, STOP_POLLS, 0, &status);
+    if (error) return error == THRESHER_ERROR_TIMEOUT ? THRESHER_ERROR_STUCK : error;
+    TRY(get(device, THRESHER_FAULT, &reason));
+    /* It may have ended by itself before the abort. */
+    return FIELD(reason, THRESHER_FAULT_CODE) == THRESHER_FAULT_CODE_ABORT ? THRESHER_ERROR_TIMEOUT : outcome(status);
 }
 
 int thresher_run(struct thresher *device, const uint8_t *input, size_t input_bytes, uint8_t *output,
@@ -180,7 +205,7 @@ int thresher_acknowledge_interrupts(struct thresher *device, uint32_t *events) {
 int thresher_abort(struct thresher *device) { return set(device, THRESHER_CONTROL, THRESHER_CONTROL_ABORT_MASK); }
 
 int thresher_set_watchdog(struct thresher *device, uint32_t cycles) {
-    TRY(idle(device));
+    TRY(thresher_idle(device));
     return set(device, THRESHER_WATCHDOG, cycles);
 }
 
@@ -227,6 +252,8 @@ const char *thresher_text(int error) {
         "input or output has another size than the image says",
         "the program took too long and was aborted",
         "the program stopped with a fault",
+        "the program took too long, was aborted, and did not stop: reset the co-processor",
+        "no program has ended: start one, or load the image again if the co-processor was reset",
     };
     return error >= 0 && (size_t)error < sizeof texts / sizeof *texts ? texts[error] : "unknown error";
 }

@@ -67,6 +67,15 @@ class EncoderProgram:
     def input(self, texts: Sequence[Text]) -> NDArray[np.uint8]:
         """Bytes of the region INPUT.
 
+        It holds, each from a multiple of 8 bytes on, numbers of 32 bits, little-endian:
+
+        - the ids of all tokens, text after text: rows of the table of words,
+        - the places of all tokens: rows of the table of places, type · number of positions + position,
+        - the number of the first token of each text, counted over all texts.
+
+        If the host sends the embeddings, the rows of the tables take the place of ids and places: int8, in the layout
+        ROWS with one segment, each row filled with zeros up to a multiple of 8 bytes.
+
         Raises
         ------
         InputError
@@ -88,6 +97,9 @@ class EncoderProgram:
 
     def output(self, memory: Memory) -> NDArray[np.integer]:
         """What the program has computed.
+
+        The region OUTPUT holds one matrix: int8 in the layout TILES, with a channel for each class or channel of the
+        output and a token for each text; or the sums as int64, little-endian, text after text, channel after channel.
 
         Returns
         -------

@@ -43,6 +43,13 @@ def test_compile(tmp_path):
     outcome = Machine(config, Memory(regions=regions)).run(image.data[image.program :])
     assert outcome.fault is None
     (scores,) = description["output"]["places"]
+    assert scores["type"] == "int8"
+    assert [(each["name"], each["type"], each["offset"], each["bytes"]) for each in description["input"]] == [
+        ("ids", "uint32", 0, 32),
+        ("places", "uint32", 32, 32),
+        ("first tokens", "uint32", 64, 8),
+    ]
+    assert set(description["places"]) == {"types", "positions", "first"}
     found = regions[Region.OUTPUT][scores["offset"] :][: scores["bytes"]].view(np.int8)
     assert not found.reshape(2, -1)[:, 2:].any()  # padding
     assert found.reshape(2, -1)[:, :2].any()
@@ -56,6 +63,8 @@ def test_embeddings_from_the_host(tmp_path):
     assert (words["name"], words["offset"], places["name"]) == ("words", 0, "places")
     size = (tmp_path / "embeddings.bin").stat().st_size
     assert size == places["offset"] + places["rows"] * places["row_bytes"]
+    assert [each["type"] for each in description["input"]] == ["int8", "int8", "uint32"]
+    assert places["rows"] == description["places"]["types"] * description["places"]["positions"]
     assert [each["bytes"] for each in description["input"]] == [5 * words["row_bytes"], 5 * places["row_bytes"], 4]
 
 

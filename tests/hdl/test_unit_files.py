@@ -5,6 +5,7 @@ import hashlib
 import json
 import platform
 import re
+import shutil
 import subprocess
 import sys
 
@@ -94,23 +95,44 @@ def test_unchanged_files_are_not_written_again(unit, written):
     ]
 
 
-@pytest.mark.parametrize(
-    ("bus", "ports", "clocks"),
-    [
-        ("axi4", {"s_axi_awaddr", "s_axi_rdata", "m_axi_araddr", "m_axi_wlast", "irq"}, ("aclk", "aresetn", "low")),
-        ("wishbone", {"wbs_adr_i", "wbs_dat_o", "wbm_dat_i", "wbm_cti_o", "irq"}, ("clk_i", "rst_i", "high")),
-        ("wishbone-classic", {"wbs_ack_o", "wbm_we_o", "irq"}, ("clk_i", "rst_i", "high")),
-    ],
-)
-def test_a_coprocessor_has_the_ports_of_its_bus(bus, ports, clocks, tmp_path):
-    written = write_verilog(COPROCESSOR_PRESETS["tiny"], tmp_path, bus=bus)
-    description = json.loads(written.description.read_text())
+BUSES = {
+    "axi4": ({"s_axi_awaddr", "s_axi_rdata", "m_axi_araddr", "m_axi_wlast", "irq"}, ("aclk", "aresetn", "low")),
+    "wishbone": ({"wbs_adr_i", "wbs_dat_o", "wbm_dat_i", "wbm_cti_o", "irq"}, ("clk_i", "rst_i", "high")),
+    "wishbone-classic": ({"wbs_ack_o", "wbm_we_o", "irq"}, ("clk_i", "rst_i", "high")),
+}
+"""Some ports of a co-processor on a bus; its clock, its reset, and the level of the reset."""
+
+
+@pytest.fixture(scope="module", params=BUSES)
+def bus(request):
+    """The bus of ``coprocessor``."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def coprocessor(bus, tmp_path_factory):
+    return write_verilog(COPROCESSOR_PRESETS["tiny"], tmp_path_factory.mktemp("coprocessor"), bus=bus)
+
+
+def test_a_coprocessor_has_the_ports_of_its_bus(bus, coprocessor):
+    ports, clocks = BUSES[bus]
+    description = json.loads(coprocessor.description.read_text())
     assert (description["top"], description["bus"]) == ("coprocessor_tiny", bus)
     assert tuple(description[name] for name in ("clock", "reset", "reset_active")) == clocks
-    declared = declared_ports(written.verilog.read_text(), "coprocessor_tiny")
+    declared = declared_ports(coprocessor.verilog.read_text(), "coprocessor_tiny")
     assert ports <= set(declared)
     clock, reset, _ = clocks
     assert described_ports(description["ports"], clock=clock, reset=reset) == declared
+
+
+def test_icarus_reads_a_coprocessor(coprocessor, tmp_path):
+    """Icarus warns of a block without sensitivities, which would never drive its signal."""
+    program = shutil.which("iverilog")
+    if program is None:
+        pytest.skip("Icarus Verilog is not installed: apt install iverilog")
+    command = [program, "-g2005", "-Wall", "-o", str(tmp_path / "icarus"), str(coprocessor.verilog)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

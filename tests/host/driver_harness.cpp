@@ -8,6 +8,7 @@
 
 #include "Vdut.h"
 #include "thresher.h"
+#include "thresher_registers.h"
 #include "verilated.h"
 
 namespace {
@@ -20,6 +21,7 @@ struct System {
     uint64_t error_start = 0, error_end = 0;
     uint64_t cycle = 0, random = 1, outside = 0;
     unsigned wait = 0;
+    uint64_t delay = 0;  // cycles before an abort
     bool dead = false;  // the memory does not answer
 
     unsigned draw(unsigned below) {
@@ -60,8 +62,16 @@ struct System {
         ++cycle;
     }
 
+    void reset() {
+        top.rst_i = 1;
+        tick();
+        top.rst_i = 0;
+    }
+
     // One transfer to the registers. Returns whether it was refused.
     int access(uint32_t offset, bool write, uint32_t* value) {
+        if (write && offset == THRESHER_CONTROL && *value & THRESHER_CONTROL_ABORT_MASK)
+            for (uint64_t i = 0; i < delay; ++i) tick();
         top.wbs_cyc_i = top.wbs_stb_i = 1;
         top.wbs_we_i = write;
         top.wbs_adr_i = offset / 4;
@@ -115,10 +125,7 @@ void* system_make(uint8_t* memory, uint64_t base, uint64_t size, uint64_t seed) 
     system->base = base;
     system->size = size;
     system->random = seed;
-    system->top.rst_i = 1;
-    system->tick();
-    system->tick();
-    system->top.rst_i = 0;
+    system->reset();
     return system;
 }
 
@@ -127,6 +134,8 @@ void system_free(void* system) { delete static_cast<System*>(system); }
 int system_access(void* system, uint32_t offset, int write, uint32_t* value) {
     return static_cast<System*>(system)->access(offset, write, value);
 }
+
+void system_reset(void* system) { static_cast<System*>(system)->reset(); }
 
 void system_tick(void* system, uint64_t cycles) {
     while (cycles--) static_cast<System*>(system)->tick();
@@ -139,6 +148,9 @@ void system_errors(void* system, uint64_t start, uint64_t end) {
     static_cast<System*>(system)->error_end = end;
 }
 
+// Let some time pass before an abort.
+void system_delay(void* system, uint64_t cycles) { static_cast<System*>(system)->delay = cycles; }
+
 void system_dead(void* system, int dead) { static_cast<System*>(system)->dead = dead; }
 
 uint64_t system_outside(void* system) { return static_cast<System*>(system)->outside; }
@@ -146,6 +158,6 @@ uint64_t system_outside(void* system) { return static_cast<System*>(system)->out
 // The platform of the driver in C. Of the memory, the driver may use less than there is.
 void system_platform(void* system, thresher_platform* platform, uint64_t size) {
     const System& it = *static_cast<System*>(system);
-    *platform = {system, read_register, write_register, write_memory, read_memory, uint32_t(it.base), size};
+    *platform = {system, read_register, write_register, write_memory, read_memory, uint32_t(it.base), size, nullptr};
 }
 }

@@ -2,7 +2,19 @@
 
 import ctypes
 import subprocess
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from importlib import resources
 from pathlib import Path
 
@@ -47,11 +59,15 @@ def build(config: CoprocessorConfig, folder: Path) -> ctypes.CDLL:
     return declare(ctypes.CDLL(str(folder / "system.so")))
 
 
+PAUSE = CFUNCTYPE(None, c_void_p)
+"""What a driver calls between two reads of the status."""
+
+
 class Platform(Structure):
     """``struct thresher_platform``."""
 
     _fields_ = [(name, c_void_p) for name in ("context", "get", "set", "write", "read")]
-    _fields_ += [("base", c_uint32), ("size", c_uint64)]
+    _fields_ += [("base", c_uint32), ("size", c_uint64), ("pause", PAUSE)]
 
 
 class Device(Structure):
@@ -93,9 +109,11 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "system_make": (c_void_p, [c_void_p, c_uint64, c_uint64, c_uint64]),
         "system_free": (None, [c_void_p]),
         "system_access": (c_int, [c_void_p, c_uint32, c_int, POINTER(c_uint32)]),
+        "system_reset": (None, [c_void_p]),
         "system_tick": (None, [c_void_p, c_uint64]),
         "system_interrupt": (c_int, [c_void_p]),
         "system_errors": (None, [c_void_p, c_uint64, c_uint64]),
+        "system_delay": (None, [c_void_p, c_uint64]),
         "system_dead": (None, [c_void_p, c_int]),
         "system_outside": (c_uint64, [c_void_p]),
         "system_platform": (None, [c_void_p, POINTER(Platform), c_uint64]),
@@ -103,6 +121,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "thresher_load": (c_int, [device, data, c_size_t]),
         "thresher_run": (c_int, [device, data, c_size_t, POINTER(c_uint8), c_size_t, c_uint32]),
         "thresher_write_input": (c_int, [device, data, c_size_t]),
+        "thresher_idle": (c_int, [device]),
         "thresher_start": (c_int, [device]),
         "thresher_wait": (c_int, [device, c_uint32]),
         "thresher_read_output": (c_int, [device, POINTER(c_uint8), c_size_t]),
@@ -150,6 +169,13 @@ class System:
     def kill(self, *, dead: bool) -> None:
         """Let the memory stop to answer, or answer again."""
         self.library.system_dead(self.handle, dead)
+
+    def delay_abort(self, cycles: int) -> None:
+        """Let some time pass before the host's aborts reach the co-processor."""
+        self.library.system_delay(self.handle, cycles)
+
+    def reset(self) -> None:
+        self.library.system_reset(self.handle)
 
     def tick(self, cycles: int) -> None:
         self.library.system_tick(self.handle, cycles)

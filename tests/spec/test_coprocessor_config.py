@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from thresher.spec import COPROCESSOR_PRESETS, ConfigError, CoprocessorConfig, coprocessor_preset
 
 TINY = COPROCESSOR_PRESETS["tiny"]
+PAGE = Path(__file__).parents[2] / "docs" / "coprocessor.md"
 
 
 @pytest.mark.parametrize("config", COPROCESSOR_PRESETS.values(), ids=COPROCESSOR_PRESETS)
@@ -62,3 +64,23 @@ def test_json_names_a_fault_in_a_unit():
 def test_a_policy_reaches_the_attention_cores():
     assert coprocessor_preset("tiny", policy="hdp").attention.policy["score"] == "approx"
     assert coprocessor_preset("tiny") == TINY
+
+
+def test_the_documented_limits_are_those_of_the_presets():
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
+    head = rows.index(["preset", *(f"`{name}`" for name in COPROCESSOR_PRESETS), "field"])
+    table = rows[head + 2 : head + 2 + 8]
+    configs = COPROCESSOR_PRESETS.values()
+
+    def value(config: CoprocessorConfig, path: str) -> str:
+        for name in path.split("."):
+            config = getattr(config, name)
+        return str(config)
+
+    for _, *found, fields in table:
+        paths = [field.strip(" `") for field in fields.split(",")]
+        if " × " in found[0]:
+            wanted = [" × ".join(value(config, path) for path in paths) for config in configs]
+            assert found == wanted, fields
+        else:
+            assert all(found == [value(config, path) for config in configs] for path in paths), fields

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from thresher.spec import InputError
-from thresher.spec.image import HEADER_BYTES, Image
+from thresher.spec.image import IMAGE_HEADER_BYTES, MOST_INSTRUCTIONS, Image
 from thresher.spec.program import INSTRUCTION_BYTES, REGION_BYTES, Region
 from thresher.spec.registers import hash_words
+
+from ..images import IMPOSSIBLE, with_number
 
 HASH = "0123456789abcdef" * 4
 WORDS = st.integers(0, 20).map(lambda words: 8 * words)
@@ -39,7 +41,7 @@ def test_every_changed_bit_is_found(data):
         Image.decode(bytes(content))
 
 
-@pytest.mark.parametrize("count", [0, 3, 4, 50, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 1, -1])
+@pytest.mark.parametrize("count", [0, 3, 4, 50, IMAGE_HEADER_BYTES - 1, IMAGE_HEADER_BYTES, IMAGE_HEADER_BYTES + 1, -1])
 def test_truncated_images_are_refused(count):
     with pytest.raises(InputError, match="image"):
         Image.decode(image().encode()[:count])
@@ -53,9 +55,26 @@ def test_longer_images_are_refused():
 @pytest.mark.parametrize("size", [4, REGION_BYTES + 8])
 def test_impossible_regions_are_refused(size):
     made = image()
-    odd = Image(**{**vars(made), "sizes": {**made.sizes, Region.OUTPUT: size}})
     with pytest.raises(InputError, match="region"):
-        Image.decode(odd.encode())
+        Image(**{**vars(made), "sizes": {**made.sizes, Region.OUTPUT: size}})
+
+
+@pytest.mark.parametrize(("offset", "value"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_headers_that_no_hardware_can_run_are_refused(offset, value):
+    with pytest.raises(InputError, match=r"image has|of the image"):
+        Image.decode(with_number(image().encode(), offset, value))
+
+
+@pytest.mark.parametrize("instructions", [0, MOST_INSTRUCTIONS + 1])
+def test_programs_of_an_impossible_length_are_no_images(instructions):
+    with pytest.raises(InputError, match=f"has {instructions} instructions"):
+        image(instructions=instructions)
+
+
+@pytest.mark.parametrize("settings", [{"constants": bytes(12)}, {"sizes": (8, 12, 8)}])
+def test_regions_of_parts_of_words_are_no_images(settings):
+    with pytest.raises(InputError, match="region"):
+        image(**settings)
 
 
 def test_other_versions_are_refused(monkeypatch):

@@ -211,20 +211,10 @@ class ProductExecutor(wiring.Component):
         """Accept an instruction, check it, and give every part its job."""
         table_loaded = Signal()
         reason = rejection(m, self._config.spmm, command, table_loaded)
-        for name in command.shape().members:
-            bits = len(command[name])
-            if name == "spread":
-                continue
-            value = instruction[name]
-            # A size that does not fit becomes 0, and a code the largest one. Both are illegal.
-            instead = 0 if name in ("rows", "columns", "tokens") else (1 << bits) - 1
-            if name == "load_table":
-                m.d.comb += command[name].eq(value.any())
-            else:
-                m.d.comb += command[name].eq(Mux(value[bits:].any(), instead, value))
-        # No engine has a front end for weights of another width.
-        with m.If(instruction.weight_bits >= len(WEIGHT_BITS)):
-            m.d.comb += command.format.eq((1 << len(command.format)) - 1)
+        # One assignment of the whole command. Bits that are constant alone would be a block without sensitivities.
+        m.d.comb += Value.cast(command).eq(
+            Cat(_command_field(instruction, command, name) for name in command.shape().members)
+        )
         good = error == SpmmError.NONE
         # Sums over the addresses of all row engines take a cycle each.
         wait = Signal(range(self._config.spmm.rows + 2))
@@ -246,3 +236,20 @@ class ProductExecutor(wiring.Component):
                 with m.If(good & command.load_table):
                     m.d.sync += table_loaded.eq(1)
                 m.next = "IDLE"
+
+
+def _command_field(instruction, command, name: str) -> Value:
+    """A field of the engine's command."""
+    bits = len(command[name])
+    if name == "spread":
+        return Const(0, bits)
+    value = instruction[name]
+    if name == "load_table":
+        return value.any()
+    # A size that does not fit becomes 0, and a code the largest one. Both are illegal.
+    instead = 0 if name in ("rows", "columns", "tokens") else (1 << bits) - 1
+    unfit = value[bits:].any()
+    if name == "format":
+        # No engine has a front end for weights of another width.
+        unfit |= instruction.weight_bits >= len(WEIGHT_BITS)
+    return Mux(unfit, Const(instead, bits), value[:bits])

@@ -32,8 +32,8 @@ class VectorExecutor(wiring.Component):
     An order (a tile of x, y or z) goes to two parts: one asks for the spans of the memory, the other gives each of
     their words a place in a tile.
 
-        orders ─┬─ spans ──────────────────────────────── o_read_spans, o_write_spans
-                └─ places ─┬─ router ── tiles x, y ─┬──── o_words
+        orders ─┬─ spans ──────────────────────────────── o_spans, o_result_spans
+                └─ places ─┬─ router ── tiles x, y ─┬──── o_results
         i_words ───────────┘              ↑         ├──── sums
                                           │         └──── normaliser
                                           └── results ──────┘
@@ -48,14 +48,14 @@ class VectorExecutor(wiring.Component):
     -------
     i_instruction : In(stream(instruction_layout))
         Accepted after the completion of the instruction before.
-    o_read_spans : Out(stream(span_layout))
+    o_spans : Out(stream(span_layout))
     i_words : In(stream(word_layout))
         The words of each read span, in the order of the spans.
-    o_write_spans : Out(stream(span_layout))
-    o_words : Out(stream(word_layout))
+    o_result_spans : Out(stream(span_layout))
+    o_results : Out(stream(word_layout))
         The words of each write span, in the order of the spans. The first ones may come before their span.
-    i_done : In(stream(1))
-        One per write span, when the memory holds its words; asserted payload: an error.
+    i_written : In(stream(1))
+        One per write span, when the memory holds its words. Errors of the memory end the whole program.
     o_completed : Out(stream(completion_layout))
         One per instruction, when the memory holds all its results. A rejected instruction writes nothing.
     """
@@ -65,11 +65,11 @@ class VectorExecutor(wiring.Component):
         super().__init__(
             {
                 "i_instruction": In(stream.Signature(instruction_layout(Opcode.VECTOR))),
-                "o_read_spans": Out(stream.Signature(span_layout())),
+                "o_spans": Out(stream.Signature(span_layout())),
                 "i_words": In(stream.Signature(word_layout())),
-                "o_write_spans": Out(stream.Signature(span_layout())),
-                "o_words": Out(stream.Signature(word_layout())),
-                "i_done": In(stream.Signature(1)),
+                "o_result_spans": Out(stream.Signature(span_layout())),
+                "o_results": Out(stream.Signature(word_layout())),
+                "i_written": In(stream.Signature(1)),
                 "o_completed": Out(stream.Signature(completion_layout())),
             }
         )
@@ -88,8 +88,8 @@ class VectorExecutor(wiring.Component):
         indices = StreamFIFO(word_layout(), depth=config.tile * INDEX_BYTES // WORD_BYTES)
         m.submodules.indices = indices
         connect(m, flipped(self.i_words), router.i_words)
-        connect(m, flipped(self.o_read_spans), spans.o_reads)
-        connect(m, flipped(self.o_write_spans), spans.o_writes)
+        connect(m, flipped(self.o_spans), spans.o_reads)
+        connect(m, flipped(self.o_result_spans), spans.o_writes)
         connect(m, router.o_indices, indices.i)
         connect(m, indices.o, spans.i_indices)
         connect(m, router.o_parameters, normaliser.i_parameters)
@@ -193,15 +193,17 @@ class VectorExecutor(wiring.Component):
             normaliser.i_operands.valid.eq(operands.valid & ~(stores | adds)),
             sums.i_operands.payload.eq(operands.payload),
             sums.i_operands.valid.eq(operands.valid & adds),
-            self.o_words.payload.eq(Mux(item.operation == VectorOperation.SUM, operands.payload.y, operands.payload.x)),
-            self.o_words.valid.eq(operands.valid & stores),
+            self.o_results.payload.eq(
+                Mux(item.operation == VectorOperation.SUM, operands.payload.y, operands.payload.x)
+            ),
+            self.o_results.valid.eq(operands.valid & stores),
         ]
         with m.If(stores | adds):
             m.d.comb += [
                 reader.i_places.payload.eq(places.o_places.payload),
                 reader.i_places.valid.eq(places.o_places.valid),
                 places.o_places.ready.eq(reader.i_places.ready),
-                operands.ready.eq(adds | self.o_words.ready),
+                operands.ready.eq(adds | self.o_results.ready),
             ]
         with m.Else():
             m.d.comb += [
@@ -216,8 +218,8 @@ class VectorExecutor(wiring.Component):
         """Whether all spans that were sent are written."""
         count = Signal(SPANS_BITS)
         done = Signal()
-        m.d.comb += [self.i_done.ready.eq(1), done.eq(count == 0)]
-        m.d.sync += count.eq(count + (self.o_write_spans.valid & self.o_write_spans.ready) - self.i_done.valid)
+        m.d.comb += [self.i_written.ready.eq(1), done.eq(count == 0)]
+        m.d.sync += count.eq(count + (self.o_result_spans.valid & self.o_result_spans.ready) - self.i_written.valid)
         return done
 
     def _control(
@@ -248,8 +250,6 @@ class VectorExecutor(wiring.Component):
         def fail(code: FaultCode) -> list:
             return [result.error.eq(code), result.detail.eq(0)]
 
-        with m.If(self.i_done.valid & self.i_done.payload):
-            m.d.sync += fail(FaultCode.BUS)
         with m.FSM(name="executor"):
             with m.State("IDLE"):
                 m.d.comb += [self.i_instruction.ready.eq(1), router.clear.eq(1), orders.load.eq(1)]

@@ -6,10 +6,10 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from thresher.hdl.bus.host_access import HostAccess, access_members
 from thresher.hdl.bus.registers import RegisterFile
 from thresher.hdl.coprocessor.block_memory import BlockMemory
 from thresher.hdl.coprocessor.memory_streams import burst_layout, join, read_beat_layout, word_layout
+from thresher.hdl.link.host_access import HostAccess, access_members
 from thresher.sim.testbench import run_streams
 from thresher.spec import ConfigError, coprocessor_preset
 from thresher.spec.on_chip_config import BANK_WORDS, Access, OnChipConfig

@@ -53,8 +53,6 @@ class Bench:
         Probability that a stream stalls in a cycle.
     latency : int
         Cycles from a read span to its first word.
-    fail_write : bool
-        Whether the memory reports an error for every span.
     """
 
     def __init__(
@@ -65,7 +63,6 @@ class Bench:
         seed: int,
         stall: float,
         latency: int = 0,
-        fail_write: bool = False,
     ):
         self.dut = VectorExecutor(config)
         self.regions = {region: values.copy() for region, values in regions.items()}
@@ -77,7 +74,6 @@ class Bench:
         self.written = self.done = 0  # spans of this instruction
         self.spans = [0, 0]
         self.cycle = 0
-        self.fail_write = fail_write
 
     def run(self, items: Sequence[Instruction], *, max_cycles: int = 30_000) -> list[Result]:
         """``max_cycles`` limits each instruction."""
@@ -90,9 +86,9 @@ class Bench:
         for process in (self._send_instructions, self._send_words, self._send_done):
             simulator.add_testbench(process, background=True)
         for name, take in (
-            ("o_read_spans", self._take_read),
-            ("o_write_spans", self._take_write),
-            ("o_words", self._take_word),
+            ("o_spans", self._take_read),
+            ("o_result_spans", self._take_write),
+            ("o_results", self._take_word),
             ("o_completed", self._take_completion),
         ):
             simulator.add_testbench(self._sink(name, take), background=True)
@@ -137,7 +133,7 @@ class Bench:
         while True:
             self._write()
             if self.done < self.written and self._go():
-                await self._send(ctx, self.dut.i_done, int(self.fail_write))
+                await self._send(ctx, self.dut.i_written, 0)
                 self.done += 1
             else:
                 await ctx.tick()

@@ -8,7 +8,6 @@ from thresher.spec.formats import ceil_div
 from thresher.spec.program import FaultCode, Region
 from thresher.spec.vector_command import VectorError
 
-from .bench import Bench
 from .instructions import COPY, GATHER, NORMALISE, ROWS, SUM, TILES, Author, make_config
 
 CONFIGS = {
@@ -162,13 +161,6 @@ def test_too_large_shifts_of_channels_are_rejected_without_a_write():
         items += [item, author.instruction(NORMALISE, ROWS, TILES, channels=5, tokens=18)]
     results = author.check(items, seed=seed)
     assert [result.error for result in results] == [FaultCode.COMMAND, FaultCode.NONE] * 3
-
-
-def test_an_error_of_a_write_is_reported():
-    author = Author(CONFIGS["tile_8"], 12)
-    items = [author.instruction(COPY, ROWS, TILES, channels=1, tokens=9)] * 2
-    bench = Bench(author.config, author.regions, seed=12, stall=0.0, fail_write=True)
-    assert [result.error for result in bench.run(items)] == [FaultCode.BUS] * 2
 
 
 @pytest.mark.slow

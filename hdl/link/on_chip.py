@@ -5,15 +5,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from ...spec.on_chip_config import OnChipConfig
+from ..bus.controlled import ControlledCoprocessor
 from ..coprocessor.block_memory import BlockMemory
-from .controlled import ControlledCoprocessor
 from .host_access import HostAccess, access_members
 
 __all__ = ["OnChipCoprocessor", "on_chip_signature"]
 
 
 def on_chip_signature() -> wiring.Signature:
-    """Streams of the host; see :func:`~thresher.hdl.bus.host_access.access_members`."""
+    """Streams of the host; see :func:`~thresher.hdl.link.host_access.access_members`."""
     return wiring.Signature(access_members())
 
 

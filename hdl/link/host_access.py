@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.on_chip_config import Access
 from ...spec.registers import REGISTER_BYTES
+from ..bus.registers import REGISTER_BITS, REGISTER_INDEX_BITS, RegisterPort
 from ..coprocessor.memory_streams import ADDRESS_BITS, WORD_BITS, WORD_SHIFT, MemoryPort
 from ..lib.pipeline import index_bits
-from .registers import INDEX_BITS, RegisterPort
-from .registers import WORD_BITS as REGISTER_BITS
 
 __all__ = ["HostAccess", "access_layout", "access_members", "result_layout"]
 
@@ -91,7 +90,7 @@ class HostAccess(wiring.Component):
         with m.FSM():
             with m.State("BEGIN"):
                 m.d.sync += [word.eq(access.address[WORD_SHIFT:]), left.eq(access.value), error.eq(0)]
-                outside = access.address[index_bits(REGISTER_BYTES) + INDEX_BITS :].any()
+                outside = access.address[index_bits(REGISTER_BYTES) + REGISTER_INDEX_BITS :].any()
                 with m.If(self.i_access.valid), m.Switch(access.access):
                     with m.Case(Access.READ_MEMORY):
                         m.next = "READ"
