@@ -165,7 +165,7 @@ class CoprocessorSimulator(UnitSimulator):
             {each.name.lower(): {"base": places.bases[each], "size": places.sizes[each]} for each in Region},
         )
         simulator.set("watchdog", watchdog)
-        simulator.set("abort", 0)
+        simulator.set("abort_program", 0)
         simulator.take_probe("activity")
         self._before = simulator.memory_state
         self._begin = simulator.cycle
@@ -180,7 +180,7 @@ class CoprocessorSimulator(UnitSimulator):
 
     def abort(self) -> None:
         """Abort the program that runs."""
-        self._simulator.set("abort", 1)
+        self._simulator.set("abort_program", 1)
 
     def finish(self, *, max_cycles: int = MAX_CYCLES, on_cycle: OnCycle | None = None) -> CoprocessorRun:
         """Wait for the end of the program.

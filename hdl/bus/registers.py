@@ -202,7 +202,7 @@ class RegisterFile(wiring.Component):
 
     def _run(self, m: Module) -> None:
         """Follow a program from its start to its end."""
-        value, finish, abort = self._values, self.control.o_finish, self.control.abort
+        value, finish, abort = self._values, self.control.o_finish, self.control.abort_program
         busy = value["STATUS.busy"]
         end = finish.payload
         with m.If(value["CONTROL.start"]):

@@ -21,8 +21,8 @@ def control_signature() -> wiring.Signature:
         Place and size of each region. They may change only while ``ready`` is asserted.
     watchdog : In(32)
         Most cycles between completed instructions, or 0 for no limit.
-    abort : In(1)
-        Ends the program that runs.
+    abort_program : In(1)
+        Ends the program that runs. (A port named ``abort`` does not compile in C++.)
     ready : Out(1)
         No program runs, and no burst is outstanding.
     i_program : In(stream(program_layout))
@@ -35,7 +35,7 @@ def control_signature() -> wiring.Signature:
         {
             "regions": In(regions_layout()),
             "watchdog": In(WATCHDOG_BITS),
-            "abort": In(1),
+            "abort_program": In(1),
             "ready": Out(1),
             "i_program": In(stream.Signature(program_layout())),
             "o_finish": Out(stream.Signature(finish_layout())),

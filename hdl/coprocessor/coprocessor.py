@@ -47,7 +47,7 @@ class Coprocessor(wiring.Component):
         completes = [unit.completes for unit in (self.activity.product, self.activity.attention, self.activity.vector)]
         m.d.comb += [
             supervisor.watchdog.eq(self.watchdog),
-            supervisor.abort.eq(self.abort),
+            supervisor.abort_program.eq(self.abort_program),
             self.ready.eq(supervisor.ready),
             supervisor.memory_fault.eq(execution.memory_fault),
             supervisor.number.eq(execution.number),

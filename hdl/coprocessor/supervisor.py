@@ -16,8 +16,8 @@ __all__ = ["Supervisor"]
 class Supervisor(wiring.Component):
     """Gives a program to the execution, and resets the execution after the program.
 
-    A program ends by END, by a fault, or by ``abort``. Then no new burst begins. When no burst is outstanding, the
-    supervisor resets the execution and reports the end at ``o_finish``.
+    A program ends by END, by a fault, or by ``abort_program``. Then no new burst begins. When no burst is outstanding,
+    the supervisor resets the execution and reports the end at ``o_finish``.
 
     If the memory does not answer within ``STOP_CYCLES``, or within the watchdog's limit if this is shorter, the end is
     reported at once. The next program waits until the memory has answered.
@@ -30,7 +30,7 @@ class Supervisor(wiring.Component):
         One per program.
     watchdog : In(32)
         Most cycles between completed instructions, or 0 for no limit.
-    abort : In(1)
+    abort_program : In(1)
         Ends the program that runs.
     ready : Out(1)
         No program runs, and no burst is outstanding.
@@ -51,7 +51,7 @@ class Supervisor(wiring.Component):
     i_program: In(stream.Signature(program_layout()))
     o_finish: Out(stream.Signature(finish_layout()))
     watchdog: In(WATCHDOG_BITS)
-    abort: In(1)
+    abort_program: In(1)
     ready: Out(1)
     o_program: Out(stream.Signature(program_layout()))
     i_finish: In(stream.Signature(finish_layout(), always_ready=True))
@@ -85,7 +85,7 @@ class Supervisor(wiring.Component):
             with m.State("RUN"):
                 m.d.comb += self.o_program.valid.eq(1)
                 self._capture(m, finish, expired)
-                with m.If(self.memory_fault.valid | self.i_finish.valid | expired | self.abort):
+                with m.If(self.memory_fault.valid | self.i_finish.valid | expired | self.abort_program):
                     m.next = "DRAIN"
                 with m.Else():
                     m.d.comb += counting.eq(1)

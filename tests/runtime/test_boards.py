@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from thresher.golden.machine import Machine
 from thresher.golden.memory import Memory
-from thresher.host.coprocessor import COUNTERS
 from thresher.runtime import whole_answers
 from thresher.runtime.coprocessor import WholeEncoder
 from thresher.runtime.whole_answers import answer_whole
@@ -14,6 +13,7 @@ from thresher.spec import InputError, coprocessor_preset
 from thresher.spec.image import Image
 from thresher.spec.memory import memory_map
 from thresher.spec.program import Region
+from thresher.spec.registers import COUNTERS
 
 from ..model.conftest import make_model
 

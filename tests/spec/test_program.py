@@ -9,6 +9,8 @@ from thresher.spec.program import (
     HEADER_FIELDS,
     INSTRUCTION_BYTES,
     UNITS,
+    FaultCode,
+    Finish,
     Instruction,
     Opcode,
     Region,
@@ -92,3 +94,27 @@ def test_addresses(region, offset):
 def test_impossible_offsets_are_rejected(offset):
     with pytest.raises(CommandValueError, match="multiple of 8"):
         address(Region.SCRATCH, offset)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"address": 0xC000_0080}, "ADDRESS of the vector unit at instruction 3 (tag 9), address 0xc0000080"),
+        ({"address": 0}, "ADDRESS of the vector unit at instruction 3 (tag 9)"),  # an index without a row
+        (
+            {"error": FaultCode.BUS, "unit": None, "address": 0},
+            "BUS of the program at instruction 3 (tag 9), address 0x00000000",
+        ),
+        ({"error": FaultCode.COMMAND, "detail": 2}, "COMMAND of the vector unit at instruction 3 (tag 9), error 2"),
+    ],
+)
+def test_the_text_of_a_fault_has_only_an_address_that_is_known(settings, text):
+    fault = {
+        "error": FaultCode.ADDRESS,
+        "unit": Opcode.VECTOR,
+        "detail": 0,
+        "instruction": 3,
+        "tag": 9,
+        "address": 0,
+    }
+    assert Finish(**fault | settings).text() == text

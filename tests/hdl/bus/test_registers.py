@@ -187,20 +187,20 @@ def test_an_abort_lasts_until_the_end():
     async def test(host: Bench):
         abort = BY_NAME["CONTROL"].encode(abort=1)
         assert await host.write("CONTROL", abort)
-        assert host.get(host.control.abort) == 0  # no program runs
+        assert host.get(host.control.abort_program) == 0  # no program runs
         await host.start()
         await host.tick(3)
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
         assert await host.write("CONTROL", abort)
         assert not await host.write("CONTROL", abort | 1)
         for _ in range(5):
-            assert host.get(host.control.abort) == 1
+            assert host.get(host.control.abort_program) == 1
             await host.tick()
         await host.end(error=FaultCode.ABORT)
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
         assert (await host.fields("FAULT"))["code"] == FaultCode.ABORT
         await host.start()
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
 
     simulate(test)
 
@@ -210,7 +210,7 @@ def test_an_abort_with_a_start_is_refused_with_it():
         await host.start()
         assert not await host.write("CONTROL", BY_NAME["CONTROL"].encode(start=1, abort=1))
         await host.tick(3)
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
 
     simulate(test)
 
@@ -222,7 +222,7 @@ def test_an_abort_in_the_last_cycle_does_not_stop_the_next_program():
         await host.write("CONTROL", BY_NAME["CONTROL"].encode(abort=1))
         host.ctx.set(host.control.o_finish.valid, 0)
         assert await host.start()
-        assert host.get(host.control.abort) == 0
+        assert host.get(host.control.abort_program) == 0
 
     simulate(test)
 

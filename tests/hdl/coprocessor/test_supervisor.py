@@ -48,11 +48,11 @@ def test_an_abort_ends_although_the_memory_does_not_answer(watchdog, limit):
 
     async def test(ctx, dut) -> None:
         ctx.set(dut.watchdog, watchdog)
-        ctx.set(dut.abort, 1)
+        ctx.set(dut.abort_program, 1)
         cycles = await wait(ctx, dut.o_finish.valid, most=limit + MARGIN)
         assert cycles >= limit
         assert ctx.get(dut.o_finish.payload.error) == FaultCode.ABORT
-        ctx.set(dut.abort, 0)
+        ctx.set(dut.abort_program, 0)
         ctx.set(dut.i_program.valid, 0)
         await ctx.tick().repeat(100)
         assert not ctx.get(dut.o_finish.valid)
@@ -66,7 +66,7 @@ def test_an_abort_ends_although_the_memory_does_not_answer(watchdog, limit):
 def test_an_abort_ends_as_soon_as_the_memory_has_answered():
     async def test(ctx, dut) -> None:
         ctx.set(dut.watchdog, 0)
-        ctx.set(dut.abort, 1)
+        ctx.set(dut.abort_program, 1)
         await ctx.tick().repeat(100)
         assert not ctx.get(dut.o_finish.valid)
         assert ctx.get(dut.stop)
