@@ -24,7 +24,7 @@ from .verilog_ports import declared_ports, described_ports
 pytestmark = pytest.mark.slow
 
 UNITS = {
-    "attention_core_f0320df8": dataclasses.replace(PRESETS["tiny"], max_length=40),
+    "attention_core_e491e1bf": dataclasses.replace(PRESETS["tiny"], max_length=40),
     "spmm_787f28f2": dataclasses.replace(SPMM_PRESETS["tiny"], max_columns=40),
     "vector_unit_91ac961f": VectorConfig(lanes=1, max_channels=40),
 }

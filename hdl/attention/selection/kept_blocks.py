@@ -113,7 +113,8 @@ class KeptBlocks(wiring.Component):
             cut.eq(block.key_block == last_key[inner:]),
         ]
         # A kept block has at least one key inside the sequence. The block of a row that keeps nothing has none.
-        m.d.comb += [block.key_valid[j].eq(~blank & (~cut | (last_key[:inner] >= j))) for j in range(config.block)]
+        m.d.comb += block.key_valid[0].eq(~blank)
+        m.d.comb += [block.key_valid[j].eq(~blank & (~cut | (last_key[:inner] >= j))) for j in range(1, config.block)]
         with m.If(load):
             m.d.sync += [word.eq(self.mask.data), some.eq(self.mask.data != 0), index.eq(shown), shown.eq(shown + 1)]
 
