@@ -10,10 +10,10 @@ import numpy as np
 from ..cost.attention import HeadWork
 from ..golden.attention.core import HeadResult, attention_head
 from ..golden.attention.predictor import predict
-from ..golden.attention.selection import block_importance, block_mask
+from ..golden.attention.selection import kept_blocks
 from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import head_command
-from ..spec.attention_config import AttentionConfig
+from ..spec.attention_config import AttentionConfig, BlockRule
 from ..spec.errors import ConfigError
 from ..spec.formats import RHO_FRACTION, ceil_div
 from ..spec.heads import Head
@@ -154,17 +154,19 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
     Raises
     ------
     ConfigError
-        The sparsity is out of range. Each block row keeps its largest block.
+        The sparsity is out of range. With the rule ``threshold``, each block row keeps its largest block.
     """
-    most = 1 - 1 / ceil_div(heads[0][0].key_length, config.block)
+    if config.block_rule is BlockRule.THRESHOLD:
+        most, why = 1 - 1 / ceil_div(heads[0][0].key_length, config.block), ": a block row keeps its largest block"
+    else:
+        most, why = 1.0, ""
     if not 0 <= sparsity <= most:
-        raise ConfigError("sparsity", sparsity, f"must be from 0 to {most:g}: a block row keeps its largest block")
-    importances = [
-        block_importance(config, predict(config, q.astype(np.int64), k.astype(np.int64))) for _, q, k, _ in heads
-    ]
+        raise ConfigError("sparsity", sparsity, f"must be from 0 to {most:g}{why}")
+    predictions = [(predict(config, q.astype(np.int64), k.astype(np.int64)), command) for command, q, k, _ in heads]
 
     def pruned(rho: int) -> float:
-        return 1 - float(np.mean([block_mask(importance, rho).mean() for importance in importances]))
+        masks = (kept_blocks(config, ii, replace(command, rho=rho)) for ii, command in predictions)
+        return 1 - float(np.mean([mask.mean() for mask in masks]))
 
     low, high = -(1 << RHO_FRACTION), (1 << RHO_FRACTION) - 1
     while high - low > 1:  # a larger ρ never keeps more

@@ -20,25 +20,19 @@ __all__ = [
     "vector_preset",
 ]
 
+_THRESHER = dict(
+    split=Split.ROUND,
+    importance=Importance.MAX,
+    block_rule=BlockRule.THRESHOLD,
+    score=Score.EXACT,
+    fill=Fill.BACKGROUND,
+    normalise=Normalise.LATE,
+    head_rule=HeadRule.PER_ELEMENT,
+)
+
 POLICIES = {
-    "thresher": dict(
-        split=Split.ROUND,
-        importance=Importance.MAX,
-        block_rule=BlockRule.THRESHOLD,
-        score=Score.EXACT,
-        fill=Fill.BACKGROUND,
-        normalise=Normalise.LATE,
-        head_rule=HeadRule.PER_ELEMENT,
-    ),
-    "probability": dict(
-        split=Split.ROUND,
-        importance=Importance.MAX,
-        block_rule=BlockRule.PROBABILITY,
-        score=Score.EXACT,
-        fill=Fill.BACKGROUND,
-        normalise=Normalise.LATE,
-        head_rule=HeadRule.PER_ELEMENT,
-    ),
+    "thresher": _THRESHER,
+    "probability": _THRESHER | dict(block_rule=BlockRule.PROBABILITY),
     "hdp": dict(
         split=Split.TRUNC,
         importance=Importance.ABS_SUM,

@@ -22,6 +22,7 @@ __all__ = [
     "background_scores",
     "block_importance",
     "block_mask",
+    "kept_blocks",
     "level_scale",
     "probability_mask",
     "select",
@@ -156,6 +157,26 @@ def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -
     return (keep & inside.any(axis=-1)).any(axis=-1)
 
 
+def kept_blocks(config: AttentionConfig, ii: Int64, command: HeadCommand) -> np.ndarray:
+    """Kept blocks of a head by the rule of the configuration.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+        ``block_rule`` is the rule.
+    ii : (Lq, Lk) int64
+        Predicted scores.
+    command : HeadCommand
+
+    Returns
+    -------
+    (nq, nk) bool
+    """
+    if config.block_rule is BlockRule.PROBABILITY:
+        return probability_mask(config, ii, command)
+    return block_mask(block_importance(config, ii), command.rho)
+
+
 def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> Int64:
     """Score of the pruned positions of each block row: 2^(2F) times the mean of their predicted scores, rounded down.
 
@@ -194,15 +215,11 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
     mask : (nq, nk) bool, optional
         Blocks to keep instead of those above the threshold, for comparison with random masks.
     """
-    importance = block_importance(config, ii)
     if mask is None:
-        if config.block_rule is BlockRule.PROBABILITY:
-            mask = probability_mask(config, ii, command)
-        else:
-            mask = block_mask(importance, command.rho)
+        mask = kept_blocks(config, ii, command)
     head_sum = int(np.abs(ii).sum())
     return Selection(
-        importance=importance,
+        importance=block_importance(config, ii),
         mask=mask,
         background=background_scores(config, ii, mask),
         head_sum=head_sum,
