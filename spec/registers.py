@@ -316,9 +316,9 @@ _CONTROL = (
     Register(
         name="FAULT_INSTRUCTION",
         offset=0x034,
-        doc="Instruction with the fault. For WATCHDOG and ABORT, the oldest instruction under way of the first unit"
-        " that has one: PRODUCT, ATTENTION, VECTOR; for ADDRESS and BUS, the oldest one of the unit that asked. Without"
-        " such an instruction, the next one of the program.",
+        doc="Instruction with the fault. For ADDRESS and BUS, it is the oldest instruction of the unit that asked for"
+        " the address. For WATCHDOG and ABORT, it is the oldest instruction under way of PRODUCT, or if there is none,"
+        " of ATTENTION, or of VECTOR. If no instruction is under way, it is the next one of the program.",
         fields=(
             Field(name="index", access=R, width=16, doc="Its number in the program. The first one has number 0."),
             Field(name="tag", access=R, width=16, offset=16, doc="Its tag."),

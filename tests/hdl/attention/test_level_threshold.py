@@ -19,11 +19,12 @@ def rows(config, rng, count):
     """Sums, largest levels and cutoffs at the ends of their ranges, then random ones."""
     most, peak, b = config.max_length * TOP, config.prediction_peak, config.block
     for index in range(count):
-        total = (TOP, most)[index % 2] if index < 8 else rng.integers(TOP, most + 1)
-        cutoff = (0, 1, 256, 511)[index // 2] if index < 8 else rng.integers(512)
-        largest = (-peak, peak)[index % 2] if index < 8 else rng.integers(-peak, peak + 1)
-        sums = {"totals": [int(total)] * b, "largest": [int(largest)] * b}
-        yield sums | {"cutoff": int(cutoff), "queries": 1 + index % b}
+        totals, largest = rng.integers(TOP, most + 1, b), rng.integers(-peak, peak + 1, b)
+        cutoff = int(rng.integers(512))
+        if index < 8:
+            totals[:], largest[:] = (TOP, most)[index % 2], (-peak, peak)[index % 2]
+            cutoff = (0, 1, 256, 511)[index // 2]
+        yield {"totals": totals.tolist(), "largest": largest.tolist(), "cutoff": cutoff, "queries": 1 + index % b}
 
 
 def keeps(row, query, level):
