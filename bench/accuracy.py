@@ -21,7 +21,7 @@ BASELINE = BASELINES / "accuracy.json"
 RHOS = (0.0, 0.25, 0.5, 0.75, 0.9)
 CHOSEN_RHO = 0.45
 """At least 80 % of the blocks pruned, policy ``thresher``."""
-PROBABILITY_RHOS = (-0.9, -0.8, -0.7, -0.6, -0.4)
+PROBABILITY_RHOS = (-0.9, -0.8, -0.75, -0.7, -0.6, -0.4)
 """Policy ``probability``. Its cutoff is (1 + ρ) / 2."""
 CHOSEN_TAU = 13.5
 """About 20 % of the heads pruned, rule ``per_element``."""
@@ -36,7 +36,7 @@ SETTINGS = [
     ("thresher", -1.0, CHOSEN_TAU, "policy"),
     ("thresher", CHOSEN_RHO, CHOSEN_TAU, "policy"),
     *(("probability", rho, 0.0, "policy") for rho in PROBABILITY_RHOS),
-    ("probability", -0.7, 0.0, "random"),
+    ("probability", -0.75, 0.0, "random"),
 ]
 """Policy, ρ, τ and mask of each run. FP32 comes first."""
 
