@@ -147,13 +147,14 @@ def tidy(text: str) -> str:
     """Verilog of Amaranth's back end, made fit for the tools that read it."""
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-    return _HEAD + _plain_modules(_UNIFORM_MEMORY.sub(_loop, text))
+    return _HEAD + _plain_modules(_UNIFORM_MEMORY.sub(_loop, _start_all(text)))
 
 
 # All of these are known to old versions of Verilator, too, which stop at a rule that they do not know. Yosys writes
 # operands of unlike widths, case statements whose default comes before them, and limits that a field of just their
-# width cannot pass. Verilator takes some signals with independent bits for loops.
-_QUIET = ("CASEINCOMPLETE", "CMPCONST", "DECLFILENAME", "UNOPTFLAT", "UNUSED", "VARHIDDEN", "WIDTH")
+# width cannot pass. Verilator takes some signals with independent bits for loops, and non-blocking initial values for
+# blocking ones.
+_QUIET = ("CASEINCOMPLETE", "CMPCONST", "DECLFILENAME", "INITIALDLY", "UNOPTFLAT", "UNUSED", "VARHIDDEN", "WIDTH")
 _HEAD = "/* Verilog-2005. Icarus Verilog 11, Verilator 5.006, Yosys 0.23 and later versions read it. */\n"
 _HEAD += "".join(f"/* verilator lint_off {rule} */\n" for rule in _QUIET)
 
@@ -184,6 +185,36 @@ def _numbered(name: str) -> Iterator[str]:
     """The name, and then the name with numbers from 2."""
     yield name
     yield from (f"{name}_{number}" for number in itertools.count(2))
+
+
+_START = "\\$start "
+"""A register in each module whose only change, from unknown to 0, starts the combinational blocks."""
+_YOSYS_START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_DECLARED_START = f"  reg {_START};\n  initial {_START}<= 0;\n"
+_SINGLE_ASSIGNMENT = re.compile(r"^  always @\*\n(    .*;\n)", re.MULTILINE)
+_MODULE_TEXT = re.compile(r"^module .*?^endmodule$", re.MULTILINE | re.DOTALL)
+
+
+def _start_all(text: str) -> str:
+    """Let event simulators run every combinational block once at the start.
+
+    A block runs when a signal that it reads changes. So Yosys lets blocks read a register that becomes 0 at the start,
+    but not blocks of a single assignment; the signal of such a block stays unknown if its value is constant at first.
+    Yosys also declares the register as ``reg name = 0``. In SystemVerilog, this happens before the blocks wait, and
+    they miss it. A non-blocking assignment happens after all blocks wait, in every edition.
+    """
+    text = _YOSYS_START.sub(lambda _: _START, text).replace(f"  reg {_START} = 0;\n", _DECLARED_START)
+    return _MODULE_TEXT.sub(_start_assignments, text)
+
+
+def _start_assignments(match: re.Match[str]) -> str:
+    """A module in which blocks of a single assignment read the register, too."""
+    module, found = _SINGLE_ASSIGNMENT.subn(
+        lambda block: f"  always @* begin\n    if ({_START}) begin end\n{block[1]}  end\n", match[0]
+    )
+    if found and _DECLARED_START not in module:
+        module = module.replace(";\n", f";\n{_DECLARED_START}", 1)
+    return module
 
 
 # A memory whose words all start with one value: a line per word, millions of bytes in a large design, and minutes in

@@ -5,7 +5,6 @@ import hashlib
 import json
 import platform
 import re
-import shutil
 import subprocess
 import sys
 
@@ -19,6 +18,7 @@ from thresher.sim.toolchain import verilator_environment
 from thresher.spec import COPROCESSOR_PRESETS, PRESETS, SPMM_PRESETS, ConfigError, VectorConfig
 from thresher.spec.files import OutputError
 
+from ..icarus import compile_quietly
 from .verilog_ports import declared_ports, described_ports
 
 pytestmark = pytest.mark.slow
@@ -125,14 +125,8 @@ def test_a_coprocessor_has_the_ports_of_its_bus(bus, coprocessor):
     assert described_ports(description["ports"], clock=clock, reset=reset) == declared
 
 
-def test_icarus_reads_a_coprocessor(coprocessor, tmp_path):
-    """Icarus warns of a block without sensitivities, which would never drive its signal."""
-    program = shutil.which("iverilog")
-    if program is None:
-        pytest.skip("Icarus Verilog is not installed: apt install iverilog")
-    command = [program, "-g2005", "-Wall", "-o", str(tmp_path / "icarus"), str(coprocessor.verilog)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+def test_icarus_reads_a_coprocessor(coprocessor):
+    compile_quietly(coprocessor.verilog, top="coprocessor_tiny")
 
 
 @pytest.mark.parametrize(
