@@ -28,7 +28,7 @@ def tagged_word_layout(config: SpmmConfig) -> data.StructLayout:
 
 
 def step_layout(config: SpmmConfig) -> data.StructLayout:
-    """One weight for all lanes. Steps without a weight (empty row, escape, padding) have the value 0."""
+    """One weight for all lanes. Steps without a weight (empty row, escape, padding) have value and column 0."""
     return data.StructLayout(
         {"column": unsigned(config.column_bits), "value": signed(INT8_BITS), "first": 1, "last": 1, "slot": 1}
     )

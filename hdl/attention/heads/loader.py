@@ -213,7 +213,12 @@ class HeadLoader(wiring.Component):
         return blanked
 
     def _write_operands(self, m: Module, beat) -> None:
-        """Write INT8 rows. The memories spread over the chip, so a register stands before their ports."""
+        """Write INT8 rows. The memories spread over the chip, so a register stands before their ports.
+
+        A row also goes to the places behind it in its block, which the next rows overwrite. So no word has undefined
+        places: where a sequence ends within a block, they hold copies of its last row. Nothing depends on them, but in
+        four-state simulation, zero times an unknown value is unknown.
+        """
         config = self._config
         inner = exact_log2(config.block)
         address = Cat(beat.chunk, beat.row[inner:], beat.slot)
@@ -225,12 +230,15 @@ class HeadLoader(wiring.Component):
         ]
         is_query = ~beat.is_key & ~beat.is_value
         for i in range(config.block):
-            here = beat.valid & (beat.row[:inner] == i)
+            here = beat.valid & (beat.row[:inner] <= i)
             m.d.comb += [self.q.data[i].eq(values), self.kv.data[i].eq(values)]
             m.d.sync += [self.q.enable[i].eq(here & is_query), self.kv.enable[i].eq(here & ~is_query)]
 
     def _write_nibbles(self, m: Module, beat) -> None:
-        """Write a beat's columns of a predictor chunk and clear the columns behind them, which may not follow."""
+        """Write a beat's columns of a predictor chunk and clear the columns behind them, which may not follow.
+
+        A row also goes to the places behind it in its word, as in :meth:`_write_operands`.
+        """
         config = self._config
         m.submodules.split = split = Split(config, count=config.lanes)
         m.d.comb += split.x.eq(beat.values)
@@ -245,7 +253,7 @@ class HeadLoader(wiring.Component):
             inner = exact_log2(rows)
             m.d.sync += port.address.eq(Cat(beat.predictor_chunk, beat.row[inner:], beat.slot))
             for i in range(rows):
-                here = beat.valid & wanted & (beat.row[:inner] == i)
+                here = beat.valid & wanted & (beat.row[:inner] <= i)
                 for step in range(self._steps):
                     granule = i * self._steps + step
                     m.d.comb += port.data[granule].eq(nibbles[step])

@@ -48,7 +48,8 @@ class FrontEnd(wiring.Component):
 
         Returns a tag one cycle after its word, whether it is valid, and the step of that cycle. The caller must drive
         the step's ``column`` and ``value``. Words count only while ``valid`` is high. ``start``, one cycle later than
-        the step, is added to its column.
+        the step, is added to its column. The column of a step without a weight becomes 0: it may be beyond X, or of a
+        word that is not there.
         """
         held = Signal.like(self.i_words.payload.tag, name="held")
         held_valid = Signal()
@@ -63,10 +64,12 @@ class FrontEnd(wiring.Component):
             self.o_steps.valid.eq(made_valid),
         ]
         for name in self.o_steps.payload.shape().members:
-            part = Value.cast(made[name])
-            if name == "column" and start is not None:
-                part = (part + start)[: len(part)]
-            m.d.sync += self.o_steps.payload[name].eq(when(made_valid, part))
+            part, counts = Value.cast(made[name]), made_valid
+            if name == "column":
+                counts = made_valid & made.value.any()
+                if start is not None:
+                    part = (part + start)[: len(part)]
+            m.d.sync += self.o_steps.payload[name].eq(when(counts, part))
         return held, held_valid, step
 
 
