@@ -199,15 +199,19 @@ class Dispatcher(wiring.Component):
         fetch = Signal()
         last = Signal()
         room = Signal(config.rows)
-        rows, left = self._choose(m, command, sending, fetch)
+        room_for_beat = Signal()
+        rows, left = self._choose(m, command, sending, room_for_beat)
         chosen = rows.payload.row
         engines = rows.payload.engines
         m.d.comb += [
             last.eq(Mux(command.spread, left <= config.rows, rows.payload.last)),
+            room_for_beat.eq(sending & listable & room.all()),
             fetch.eq(
-                sending
-                & listable
-                & Mux(command.spread, self.i_rows.valid & room.all(), rows.valid & (room & engines).any())
+                Mux(
+                    command.spread,
+                    self.i_rows.valid & room_for_beat,
+                    rows.valid & sending & listable & (room & engines).any(),
+                )
             ),
             rows.ready.eq(fetch),
         ]
@@ -233,8 +237,8 @@ class Dispatcher(wiring.Component):
             ]
         return fetch, last
 
-    def _choose(self, m: Module, command, sending: Signal, fetch: Signal):
-        """Take rows out of their beats.
+    def _choose(self, m: Module, command, sending: Signal, room_for_beat: Signal):
+        """Take rows out of their beats. ``i_rows.ready`` does not depend on ``i_rows.valid``.
 
         Returns a stream of rows with their engine as a one-hot code and a flag for the last row of the pass, and the
         number of rows left in the pass. In spread products, :meth:`_dispatch` takes whole beats instead.
@@ -245,24 +249,30 @@ class Dispatcher(wiring.Component):
         row = self.i_rows.payload[place if config.rows > 1 else 0]
         all_chosen = Signal()
         last = Signal()
+        choosing = Signal()
         m.submodules.chosen = chosen = PingPong(
             data.StructLayout({"row": rows_layout(config).elem_shape, "engines": config.rows, "last": 1})
         )
         m.d.comb += [
             last.eq(left == 1),
-            chosen.i.valid.eq(sending & ~command.spread & self.i_rows.valid & ~all_chosen),
+            choosing.eq(sending & ~command.spread & ~all_chosen),
+            chosen.i.valid.eq(choosing & self.i_rows.valid),
+            self.i_rows.ready.eq(
+                Mux(
+                    command.spread,
+                    room_for_beat,
+                    choosing & chosen.i.ready & (last | (place == config.rows - 1)),
+                )
+            ),
             chosen.i.payload.row.eq(row),
             chosen.i.payload.engines.eq(Cat(row.engine == i for i in range(config.rows))),
             chosen.i.payload.last.eq(last),
         ]
         with m.If(~sending):
             m.d.sync += [left.eq(command.rows), all_chosen.eq(0)]
-        with m.If(command.spread):
-            m.d.comb += self.i_rows.ready.eq(fetch)
-            with m.If(fetch):
-                m.d.sync += left.eq(left - config.rows)
+        with m.If(command.spread), m.If(self.i_rows.valid & self.i_rows.ready):
+            m.d.sync += left.eq(left - config.rows)
         with m.Elif(chosen.i.valid & chosen.i.ready):
-            m.d.comb += self.i_rows.ready.eq(last | (place == config.rows - 1))
             m.d.sync += [
                 left.eq(left - 1),
                 all_chosen.eq(last),
