@@ -13,7 +13,7 @@ from typing import Any
 
 from baseline import BASELINES, write
 from thresher.model.load import calibration_sentences, load_model
-from thresher.runtime.evaluate import METRICS, results, task_texts
+from thresher.runtime.evaluate import results, task_texts
 from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import preset
 
@@ -71,7 +71,7 @@ def measure(task: str, model_name: str | None, data: Path, calibration: Path | N
         print("  ", row)
     return {
         "task": task,
-        "metric": METRICS[task],
+        "metric": dataset.task.metric,
         "model": "all-MiniLM-L6-v2" if task == "stsb" else model.folder.name,
         "data": data.name,
         "examples": len(dataset.targets),

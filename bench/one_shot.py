@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 from baseline import BASELINES, known_rows, write
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from thresher.model.datasets import Dataset
 from thresher.model.load import Model, calibration_sentences, load_model
 from thresher.model.pack import pack_model
 from thresher.model.packed_file import write_packed
@@ -29,13 +27,13 @@ from thresher.model.quantise import AttentionScales
 from thresher.model.tokenizer import Tokens
 from thresher.model.weights import Float32
 from thresher.runtime.coprocessor import WholeEncoder
-from thresher.runtime.evaluate import METRICS, predicted, score, task_texts
+from thresher.runtime.evaluate import predicted, score, task_texts
+from thresher.runtime.metrics import merits, resamples
 from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import WeightFormat, coprocessor_preset, spmm_preset
 
 BASELINE = BASELINES / "one_shot.json"
 PRESET = "edge"
-RESAMPLES = 2000
 SEED = 0
 
 
@@ -70,23 +68,6 @@ def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def merits(dataset: Dataset, outputs: Float32, samples: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The task's metric on each resample of the examples.
-
-    Parameters
-    ----------
-    outputs : (examples, classes) or (2·examples, n) float32
-        Class scores or embeddings.
-    samples : (resamples, examples) int64
-        Indices of examples.
-    """
-    targets = np.array(dataset.targets)
-    if dataset.task == "sst2":
-        return (outputs.argmax(axis=1) == targets)[samples].mean(axis=1)
-    found = predicted(outputs, None)
-    return np.array([np.corrcoef(rankdata(found[s]), rankdata(targets[s]))[0, 1] for s in samples])
-
-
 class Bench:
     """One model and its task, with the outputs of FP32."""
 
@@ -98,11 +79,15 @@ class Bench:
         data = arguments.data / f"{task}_dev.tsv"
         self.dataset, self.tokens = task_texts(self.model, task, data, self.config.attention)
         self.ranges = calibration_sentences(self.sentences if task == "sst2" else None)
-        examples = len(self.dataset.targets)
-        self.samples = np.random.default_rng(SEED).integers(0, examples, (RESAMPLES, examples))
+        self.samples = resamples(len(self.dataset.targets), seed=SEED)
         self.scales: AttentionScales = self.model.calibrate(self.ranges)
         self.fp32 = self._outputs(self.tokens, Setting())
-        self.fp32_merits = merits(self.dataset, self.fp32, self.samples)
+        self.fp32_merits = self._merits(self.fp32)
+
+    def _merits(self, outputs: Float32) -> NDArray[np.float64]:
+        """The task's metric on each resample of the examples."""
+        task, targets = self.dataset.task, np.array(self.dataset.targets)
+        return merits(task.metric, targets, predicted(task, outputs, self.model.activation), self.samples)
 
     def _outputs(self, tokens: list[Tokens], setting: Setting) -> Float32:
         return run_settings(self.model, tokens, [setting], self.scales, jobs=self.jobs)[0].outputs
@@ -128,12 +113,12 @@ class Bench:
             coprocessor = whole.coprocessor(self.model, self.ranges, method="min-max", percentile=99.99)
         outputs = self._outputs(self.tokens, Setting(config=self.config.attention, coprocessor=coprocessor))
         wanted, found = (score(self.dataset, each)[0] for each in (self.fp32, outputs))
-        changes = merits(self.dataset, outputs, self.samples) - self.fp32_merits
+        changes = self._merits(outputs) - self.fp32_merits
         print(f"  {pruned - start:.0f} s to prune, {time.perf_counter() - pruned:.0f} s to evaluate", flush=True)
         return {
             "task": self.task,
             "model": self.name,
-            "metric": METRICS[self.task],
+            "metric": self.dataset.task.metric,
             "examples": len(self.dataset.targets),
             "format": str(way.format),
             "target": way.sparsity,

@@ -26,7 +26,7 @@ from thresher.model.pruning.int8 import quantise_pruned
 from thresher.model.pruning.patterns import Mask, prune_unstructured
 from thresher.model.tokenizer import Tokens
 from thresher.model.weights import Float32, read_weights
-from thresher.runtime.evaluate import METRICS, score
+from thresher.runtime.evaluate import score
 from thresher.spec import WeightFormat, spmm_preset
 
 BASELINE = BASELINES / "pruning.json"
@@ -120,7 +120,7 @@ def measure(task: str, name: str, data: Path) -> dict[str, Any]:
         print("  ", row, f"{time.perf_counter() - start:.0f} s", flush=True)
     return {
         "task": task,
-        "metric": METRICS[task],
+        "metric": dataset.task.metric,
         "model": "all-MiniLM-L6-v2" if task == "stsb" else model.folder.name,
         "data": data.name,
         "examples": len(dataset.targets),

@@ -7,7 +7,7 @@ import typer
 
 from ..spec import InputError, WeightFormat
 from . import options, progress
-from .frame import app, command, print_json
+from .frame import app, command, note, print_json
 from .report import policy_of
 from .settings import configuration, coprocessor_configuration, whole_encoder
 from .terminal import make_console, make_table
@@ -62,6 +62,10 @@ def evaluate(
     seed: options.Seed = 0,
     limit: options.Limit = None,
     truncate: options.Truncate = False,
+    metric: options.Metric = None,
+    text_column: options.TextColumn = None,
+    second_text_column: options.SecondTextColumn = None,
+    label_column: options.LabelColumn = None,
     calibration: options.Calibration = None,
     method: Annotated[
         MethodName | None,
@@ -86,8 +90,16 @@ def evaluate(
 ) -> None:
     """Evaluate a model on a labelled file: its attention, or its whole encoder, in integers on the golden model."""
     from ..model import load_model
+    from ..model.tasks import chosen_task
     from ..runtime.evaluate import evaluate
 
+    chosen = chosen_task(
+        task,
+        metric=metric,
+        text_column=text_column,
+        second_text_column=second_text_column,
+        label_column=label_column,
+    )
     whole = None
     if unit is EvaluatedUnit.COPROCESSOR:
         whole = whole_encoder(
@@ -116,7 +128,7 @@ def evaluate(
         steps.tell("evaluating")
         result = evaluate(
             loaded,
-            task,
+            chosen,
             data,
             config=config,
             rho=rho,
@@ -132,6 +144,7 @@ def evaluate(
             jobs=worker_count,
             progress=steps.count,
         )
+    note(result.note)
     if as_json:
         print_json(result.to_dict())
     else:

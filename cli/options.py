@@ -50,7 +50,17 @@ class TaskName(StrEnum):
     """What a model is evaluated on."""
 
     SST2 = "sst2"
+    COLA = "cola"
     STSB = "stsb"
+    CLASSIFICATION = "classification"
+
+
+class MetricName(StrEnum):
+    """Figure of merit of a classification."""
+
+    ACCURACY = "accuracy"
+    MCC = "mcc"
+    F1 = "f1"
 
 
 class PruningMethodName(StrEnum):
@@ -134,8 +144,21 @@ Rho = Annotated[
 ]
 Tau = Annotated[float, typer.Option("--tau", help="Head threshold: 0 prunes no head.")]
 Task = Annotated[
-    TaskName, typer.Option("--task", help="sst2: accuracy of classes; stsb: Spearman of similarities or scores.")
+    TaskName,
+    typer.Option(
+        "--task",
+        help="sst2: accuracy of classes; cola: their Matthews correlation; stsb: Spearman of similarities or scores; "
+        "classification: your own metric and columns.",
+    ),
 ]
+Metric = Annotated[
+    MetricName | None, typer.Option("--metric", help="Metric of a classification; mcc: Matthews correlation.")
+]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the text, instead of the task's.")]
+SecondTextColumn = Annotated[
+    str | None, typer.Option("--second-text-column", help="Column of the second text of a pair.")
+]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label or score.")]
 Data = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header; see docs/models.md.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
 Truncate = Annotated[

@@ -6,7 +6,7 @@ import typer
 
 from ..spec.attention_command import DENSE_RHO
 from . import options, progress
-from .frame import app, command, print_json, require_bit_exact
+from .frame import app, command, note, print_json, require_bit_exact
 from .report import policy_of
 from .settings import configuration
 from .terminal import make_console, make_table
@@ -35,6 +35,10 @@ def pick(
     ] = None,
     limit: options.Limit = None,
     truncate: options.Truncate = False,
+    metric: options.Metric = None,
+    text_column: options.TextColumn = None,
+    second_text_column: options.SecondTextColumn = None,
+    label_column: options.LabelColumn = None,
     calibration: options.Calibration = None,
     worker_count: options.Jobs = 2,
     rtl: Annotated[
@@ -44,23 +48,31 @@ def pick(
 ) -> None:
     """Choose the smallest sparsity that is fast enough, from accuracy and cycles over sparsities."""
     from ..model import load_model
+    from ..model.tasks import chosen_task
     from ..runtime.cycle_check import check_cycles
     from ..runtime.evaluate import calibration_texts, task_texts
     from ..runtime.pick import DEFAULT_RHOS
     from ..runtime.pick import pick as choose
 
+    chosen = chosen_task(
+        task,
+        metric=metric,
+        text_column=text_column,
+        second_text_column=second_text_column,
+        label_column=label_column,
+    )
     config = configuration(preset, policy, config_file)
     check = None
     with progress.steps() as steps:
         steps.tell("loading")
         loaded = load_model(model)
-        dataset, _ = task_texts(loaded, task, data, config, limit, truncate=truncate)
+        dataset, _ = task_texts(loaded, chosen, data, config, limit, truncate=truncate)
         steps.tell("calibrating")
         scales = loaded.calibrate(calibration_texts(loaded, dataset, calibration))
         steps.tell("evaluating")
         result = choose(
             loaded,
-            task,
+            chosen,
             data,
             config=config,
             target_speedup=target_speedup,
@@ -75,7 +87,7 @@ def pick(
             rho = result.point.rho
             check = check_cycles(
                 loaded,
-                task,
+                chosen,
                 data,
                 config=config,
                 rho=rho,
@@ -84,6 +96,7 @@ def pick(
                 truncate=truncate,
                 steps=steps,
             )
+    note(result.note)
     if as_json:
         print_json({"preset": preset.value, **result.to_dict(), "rtl": None if check is None else check.to_dict()})
     else:

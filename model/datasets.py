@@ -1,28 +1,17 @@
 """Labelled texts from tab-separated files."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from ..spec.base import look_up
 from ..spec.errors import ConfigError, InputError
 from .load import read_lines
+from .tasks import Columns, Kind, Task, as_task
 from .tokenizer import Text
 
-__all__ = ["COLUMNS", "Dataset", "read_dataset"]
-
-SINGLE, PAIR, SIMILARITY = (
-    ("sentence", "label"),
-    ("sentence1", "sentence2", "label"),
-    ("score", "sentence1", "sentence2"),
-)
-
-COLUMNS = {"sst2": (SINGLE, PAIR), "stsb": (SIMILARITY, PAIR, SINGLE)}
-"""Headers of each task's file, of which it has one."""
-
-MOST_SIMILAR = 5
-"""Similarities of STS-B are from 0 to this."""
+__all__ = ["Dataset", "read_dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +26,15 @@ class Dataset:
         Text of each example, or pairs.
     lines : tuple of int
         Where in the file each example stands.
+    note : str or None
+        How words became classes, if the model does not say it.
     """
 
-    task: str
+    task: Task
     targets: tuple[float, ...]
     texts: tuple[Text, ...]
     lines: tuple[int, ...]
+    note: str | None = None
 
     @property
     def has_pairs(self) -> bool:
@@ -56,15 +48,24 @@ class Dataset:
         return tuple(text[i] for i in range(len(texts[0])) for text in texts)
 
 
-def read_dataset(path: Path, task: str, limit: int | None = None, *, classes: int = 2) -> Dataset:
-    """Read a file with one of the headers of :data:`COLUMNS` in its first line.
+def read_dataset(
+    path: Path, task: str | Task, limit: int | None = None, *, classes: int = 2, labels: Sequence[str] = ()
+) -> Dataset:
+    """Read the tab-separated file of a task. Quotation marks are part of a text.
+
+    Labels are numbers of classes or words. Words are names of the model's classes, in capitals or not. If the model has
+    no names for its classes, words are sorted and numbered.
 
     Parameters
     ----------
+    task : str or Task
+        A name of :data:`~thresher.model.tasks.TASKS`, or a task.
     limit : int, optional
         At most so many examples, from the start.
     classes : int
-        Number of labels of the task sst2: 0, 1, …
+        Number of classes: 0, 1, …
+    labels : sequence of str
+        Names of the model's classes.
 
     Raises
     ------
@@ -73,51 +74,92 @@ def read_dataset(path: Path, task: str, limit: int | None = None, *, classes: in
     InputError
         The file is missing, empty, or has a line that does not fit; the message gives its number.
     """
-    headers = look_up("task", task, COLUMNS)
+    task = as_task(task)
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "must be at least 1")
     lines = read_lines(path)
-    columns = tuple(lines[0].split("\t"))
-    if columns not in headers:
-        known = ", or ".join(", ".join(header) for header in headers)
-        raise InputError(f"{str(path)!r} line 1: the columns must be {known}, separated by tabs")
-    rows = [line.split("\t") for line in lines[1:][:limit]]
+    names, columns, start = _columns(path, task, lines[0].split("\t"))
+    rows = [line.split("\t") for line in lines[start - 1 :][:limit]]
     if not rows:
         raise InputError(f"{str(path)!r} holds no example below its header: add one a line")
-    number = _numbers(task, columns, classes)
+    for number, row in enumerate(rows, start):
+        if len(row) != len(names):
+            raise InputError(f"{str(path)!r} line {number}: {len(row)} columns found, {len(names)} expected")
+    places = [names.index(name) for name in columns.names]
+    found = [[row[place] for place in places] for row in rows]
+    every = (line.split("\t") for line in lines[start - 1 :])
+    words = sorted({row[places[-1]].casefold() for row in every if len(row) == len(names)})
+    number_of, note = _reader(task, columns, classes, labels, words)
     targets, texts = [], []
-    for i, row in enumerate(rows, start=2):
-        if len(row) != len(columns):
-            raise InputError(f"{str(path)!r} line {i}: {len(row)} columns found, {len(columns)} expected")
-        named = dict(zip(columns, row, strict=True))
-        target = named.pop("score" if columns == SIMILARITY else "label")
+    for number, (first, *second, target) in enumerate(found, start):
         try:
-            targets.append(number(target))
+            targets.append(number_of(target))
         except ValueError as error:
-            raise InputError(f"{str(path)!r} line {i}: {target!r} is no {error}") from None
-        first, *second = named.values()
+            raise InputError(f"{str(path)!r} line {number}: {target!r} is no {error}") from None
         texts.append((first, second[0]) if second else first)
-    return Dataset(task=task, targets=tuple(targets), texts=tuple(texts), lines=tuple(range(2, 2 + len(rows))))
+    return Dataset(
+        task=task,
+        targets=tuple(targets),
+        texts=tuple(texts),
+        lines=tuple(range(start, start + len(rows))),
+        note=note,
+    )
 
 
-def _numbers(task: str, columns: tuple[str, ...], classes: int) -> Callable[[str], float]:
-    """Reads a target. A ValueError says what is allowed."""
-    if task == "sst2":
-        allowed = "label 0 or 1" if classes == 2 else f"label from 0 to {classes - 1}"
-    else:
-        allowed = f"score from 0 to {MOST_SIMILAR}" if columns == SIMILARITY else "number"
+def _columns(path: Path, task: Task, first: list[str]) -> tuple[list[str], Columns, int]:
+    """Names of a file's columns, those of the task among them, and the number of the first line with an example."""
+    if len(first) == len(task.headless) and first[task.headless.index("label")].isdecimal():
+        return list(task.headless), task.columns[0], 1
+    for columns in task.columns:
+        if set(columns.names) <= set(first):
+            return first, columns, 2
+    known = ", or ".join(", ".join(columns.names) for columns in task.columns)
+    raise InputError(f"{str(path)!r} line 1: the columns must be {known}, separated by tabs; there may be others")
 
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if task == "sst2":
-            fits = value in range(classes)
-        else:
-            fits = 0 <= value <= MOST_SIMILAR if columns == SIMILARITY else math.isfinite(value)
-        if not fits:
-            raise ValueError(allowed)
-        return value
 
-    return read
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _reader(
+    task: Task, columns: Columns, classes: int, labels: Sequence[str], words: Sequence[str]
+) -> tuple[Callable[[str], float], str | None]:
+    """Reads a target, and a remark on how. A ValueError says what is allowed.
+
+    Parameters
+    ----------
+    words : sequence of str
+        All different targets of the file in small letters, sorted.
+    """
+    if task.kind is Kind.SCORES:
+        highest = columns.highest
+        if highest is None:
+            return partial(_within, fits=math.isfinite, allowed="number"), None
+        return partial(_within, fits=lambda value: 0 <= value <= highest, allowed=f"score from 0 to {highest:g}"), None
+    allowed = "label 0 or 1" if classes == 2 else f"label from 0 to {classes - 1}"
+    if any(map(_is_number, words)):
+        return partial(_within, fits=lambda value: value in range(classes), allowed=allowed), None
+    numbers = {name.casefold(): number for number, name in enumerate(labels)}
+    note = None
+    if set(numbers) == {f"label_{number}" for number in range(classes)} and len(words) == classes:
+        numbers = {word: number for number, word in enumerate(words)}
+        told = ", ".join(f"{word} = {number}" for word, number in numbers.items())
+        note = f"the model has no names for its classes: words are numbered in sorted order, {told}"
+    if numbers:
+        allowed += f", and none of {', '.join(numbers)}"
+    return partial(_named, numbers=numbers, allowed=allowed), note
+
+
+def _within(text: str, *, fits: Callable[[float], bool], allowed: str) -> float:
+    if not _is_number(text) or not fits(float(text)):
+        raise ValueError(allowed)
+    return float(text)
+
+
+def _named(text: str, *, numbers: dict[str, int], allowed: str) -> float:
+    if text.casefold() not in numbers:
+        raise ValueError(allowed)
+    return float(numbers[text.casefold()])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..model.load import Model
 from ..model.quantise import AttentionScales
+from ..model.tasks import Task
 from ..model.tokenizer import Tokens
 from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import DENSE_RHO
@@ -69,7 +70,7 @@ def sample(tokens: Sequence[Tokens], count: int) -> list[Tokens]:
 
 def check_cycles(
     model: Model,
-    task: str,
+    task: str | Task,
     data: Path,
     *,
     config: AttentionConfig,

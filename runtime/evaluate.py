@@ -7,25 +7,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
 
 from ..model.datasets import Dataset, read_dataset
 from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales, Method
 from ..model.score import ScoreActivation, activate
+from ..model.tasks import Kind, Task
 from ..model.tokenizer import Text, Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
 from .coprocessor import WholeEncoder
+from .metrics import merit
 from .passes import Outcome, Progress, Setting, run_settings
 from .report import Report
 from .texts import encode_texts
 
-__all__ = ["METRICS", "EvaluationReport", "Result", "calibration_texts", "evaluate", "predicted", "score", "task_texts"]
-
-METRICS = {"sst2": "accuracy", "stsb": "spearman"}
+__all__ = ["EvaluationReport", "Result", "calibration_texts", "evaluate", "predicted", "score", "task_texts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +34,11 @@ class Result(Report):
     Attributes
     ----------
     score : float
-        The task's metric, 0…1 (Spearman: −1…1).
+        The task's metric, 0…1 (correlations: −1…1).
     change : float
         Score minus FP32's.
     pearson : float or None
-        Pearson's correlation, for the task stsb.
+        Pearson's correlation, for tasks with scores.
     block_sparsity, head_sparsity : float
         Share of blocks that were not computed, including those of pruned heads, and share of pruned heads.
     saturated : float
@@ -74,6 +73,8 @@ class EvaluationReport(Report):
         request, ``random_mask``.
     truncated : int
         Number of texts that lost tokens.
+    note : str or None
+        How words became classes, if the model does not say it.
     activation : ScoreActivation or None
         Makes the scores of a head with one output.
     seconds : float
@@ -87,6 +88,7 @@ class EvaluationReport(Report):
     data: str
     examples: int
     truncated: int
+    note: str | None
     activation: ScoreActivation | None
     calibration: str
     calibration_method: str
@@ -106,7 +108,7 @@ class EvaluationReport(Report):
 
 def task_texts(
     model: Model,
-    task: str,
+    task: str | Task,
     data: Path,
     config: AttentionConfig,
     limit: int | None = None,
@@ -126,17 +128,18 @@ def task_texts(
     """
     check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
     classes = len(model.config.labels)
-    dataset = read_dataset(data, task, limit, classes=max(classes, 2))
-    if task == "sst2" and classes < 2:
+    dataset = read_dataset(data, task, limit, classes=max(classes, 2), labels=model.config.labels)
+    name, kind = dataset.task.name, dataset.task.kind
+    if kind is Kind.CLASSES and classes < 2:
         hint = "use the task stsb" if model.is_scorer else "choose another model"
-        raise InputError(f"task sst2 needs a model with a classification head of two or more classes: {hint}")
-    if task == "stsb" and classes > 1:
+        raise InputError(f"task {name} needs a model with a classification head of two or more classes: {hint}")
+    if kind is Kind.SCORES and classes > 1:
         raise InputError(
-            "task stsb needs a sentence-embedding model, such as all-MiniLM-L6-v2, or one that gives one score: "
+            f"task {name} needs a sentence-embedding model, such as all-MiniLM-L6-v2, or one that gives one score: "
             "choose another model"
         )
-    if task == "stsb" and len(set(dataset.targets)) < 2:
-        raise InputError("task stsb needs examples of different scores: give more of them")
+    if kind is Kind.SCORES and len(set(dataset.targets)) < 2:
+        raise InputError(f"task {name} needs examples of different scores: give more of them")
     texts, lines = dataset.texts, dataset.lines
     if not model.is_classifier:
         if not dataset.has_pairs:
@@ -157,18 +160,8 @@ def calibration_texts(model: Model, dataset: Dataset, path: Path | None = None) 
     return calibration_pairs(path) if together else calibration_sentences(path)
 
 
-def predicted(outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
-    """(examples,) scores of (examples, 1) outputs of a head, or cosine similarities of (2·examples, n) embeddings."""
-    values = outputs.astype(np.float64)
-    if activation is not None:
-        return activate(values[:, 0], activation)
-    first, second = np.split(values, 2)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
-
-
-def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None = None) -> tuple[float, float | None]:
-    """The task's metric, and Pearson's correlation for the task stsb.
+def predicted(task: Task, outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
+    """(examples,) predictions.
 
     Parameters
     ----------
@@ -179,18 +172,37 @@ def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None
 
     Returns
     -------
+    (examples,) float64
+        Classes, scores, or cosine similarities.
+    """
+    if task.kind is Kind.CLASSES:
+        return outputs.argmax(axis=1).astype(np.float64)
+    values = outputs.astype(np.float64)
+    if activation is not None:
+        return activate(values[:, 0], activation)
+    first, second = np.split(values, 2)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return (first * second).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None = None) -> tuple[float, float | None]:
+    """The task's metric, and Pearson's correlation for a task with scores. Equal predictions have a correlation of 0.
+
+    Parameters
+    ----------
+    outputs, activation
+        See :func:`predicted`.
+
+    Returns
+    -------
     metric : float
-        Accuracy, or Spearman's ρ of targets and predictions. Equal predictions score 0.
     pearson : float or None
     """
-    targets = np.array(dataset.targets)
-    if dataset.task == "sst2":
-        return float((outputs.argmax(axis=1) == targets).mean()), None
-    predictions = predicted(outputs, activation)
-    if np.ptp(predictions) == 0:
-        return 0.0, 0.0
-    spearman, pearson = (np.asarray(correlate(predictions, targets))[0] for correlate in (spearmanr, pearsonr))
-    return float(spearman), float(pearson)
+    targets, predictions = np.array(dataset.targets), predicted(dataset.task, outputs, activation)
+    found = merit(dataset.task.metric, targets, predictions)
+    if dataset.task.kind is Kind.CLASSES:
+        return found, None
+    return found, 0.0 if np.ptp(predictions) == 0 else float(np.corrcoef(predictions, targets)[0, 1])
 
 
 def results(dataset: Dataset, outcomes: Sequence[Outcome], activation: ScoreActivation | None = None) -> list[Result]:
@@ -211,7 +223,7 @@ def results(dataset: Dataset, outcomes: Sequence[Outcome], activation: ScoreActi
 
 def evaluate(
     model: Model,
-    task: str,
+    task: str | Task,
     data: Path,
     *,
     config: AttentionConfig,
@@ -235,9 +247,10 @@ def evaluate(
 
     Parameters
     ----------
-    task : "sst2" or "stsb"
+    task : str or Task
+        A name of :data:`~thresher.model.tasks.TASKS`, or a task.
     data : Path
-        Columns of :data:`~thresher.model.datasets.COLUMNS`.
+        With the columns of the task.
     config : AttentionConfig
         The hardware and its policy.
     random_mask : bool
@@ -286,11 +299,12 @@ def evaluate(
     return EvaluationReport(
         model=str(model.folder),
         unit="attention" if whole is None else "coprocessor",
-        task=task,
-        metric=METRICS[task],
+        task=dataset.task.name,
+        metric=dataset.task.metric,
         data=str(data),
         examples=len(dataset.targets),
         truncated=sum(each.truncated for each in tokens),
+        note=dataset.note,
         activation=model.activation,
         calibration=source,
         calibration_method=used.method,

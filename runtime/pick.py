@@ -11,11 +11,12 @@ from pathlib import Path
 from ..cost.attention import HeadWork
 from ..model.load import Model
 from ..model.quantise import AttentionScales
+from ..model.tasks import Task
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from .attention import HeadShape
-from .evaluate import METRICS, calibration_texts, results, task_texts
+from .evaluate import calibration_texts, results, task_texts
 from .passes import Progress, Setting, run_settings
 from .report import Report
 
@@ -67,6 +68,8 @@ class SparsityPick(Report):
     ----------
     truncated : int
         Number of texts that lost tokens.
+    note : str or None
+        How words became classes, if the model does not say it.
     fp32 : float
         Score of float32 attention.
     points : tuple of Point
@@ -87,6 +90,7 @@ class SparsityPick(Report):
     examples: int
     sentences: int
     truncated: int
+    note: str | None
     calibration: str
     policy: dict[str, str]
     target_speedup: float
@@ -147,7 +151,7 @@ def _check(target: float, rhos: Sequence[float]) -> list[float]:
 
 def pick(
     model: Model,
-    task: str,
+    task: str | Task,
     data: Path,
     *,
     config: AttentionConfig,
@@ -166,7 +170,7 @@ def pick(
 
     Parameters
     ----------
-    task : "sst2" or "stsb"
+    task : str or Task
     data : Path
         See :func:`~thresher.runtime.evaluate.evaluate`.
     config : AttentionConfig
@@ -213,12 +217,13 @@ def pick(
     chosen, reached = choose(points, target_speedup)
     return SparsityPick(
         model=str(model.folder),
-        task=task,
-        metric=METRICS[task],
+        task=dataset.task.name,
+        metric=dataset.task.metric,
         data=str(data),
         examples=len(dataset.targets),
         sentences=len(tokens),
         truncated=sum(each.truncated for each in tokens),
+        note=dataset.note,
         calibration=f"{scales.sentences} sentences, {scales.method}",
         policy=config.policy,
         target_speedup=target_speedup,

@@ -432,3 +432,15 @@ def test_eval_options_that_do_not_go_together(model, tmp_path, options, message)
     data = tmp_path / "data.tsv"
     data.write_text("sentence\tlabel\na b\t0\nc d e\t1\n")
     assert message in refused("eval", "--task", "sst2", "--data", data, "--model", model, "--jobs", 1, *options)
+
+
+def test_eval_with_own_columns_and_metric(tmp_path):
+    path = tmp_path / "data.tsv"
+    path.write_text("id\tgold\treview\n1\tPositive\ta warm film\n2\tnegative\ta dull film\n")
+    options = ["--metric", "mcc", "--text-column", "review", "--label-column", "gold"]
+    result = invoke("eval", "--task", "classification", "--data", path, "--jobs", 1, "--json", *options)
+    told = json.loads(result.stdout)
+    assert (told["task"], told["metric"], told["examples"]) == ("classification", "mcc", 2)
+    assert told["results"]["fp32"]["score"] == 1
+    line = refused("eval", "--task", "stsb", "--data", path, "--metric", "f1")
+    assert "--metric='f1' is not allowed" in line

@@ -116,7 +116,7 @@ def test_limit(default_model, sst2):
         (None, "cannot read"),
         ("", "is empty"),
         ("sentence\tlabel\n", "no example"),
-        ("label\tsentence\n1\tfine\n", "line 1: the columns must be sentence, label"),
+        ("label\ttext\n1\tfine\n", "line 1: the columns must be sentence, label"),
         ("sentence\tlabel\nfine\t1\nfine\n", "line 3: 1 columns found, 2 expected"),
         ("sentence\tlabel\nfine\t1\tx\n", "line 2: 3 columns found, 2 expected"),
         ("sentence\tlabel\nfine\tgood\n", "line 2: 'good' is no label 0 or 1"),
