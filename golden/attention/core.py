@@ -16,7 +16,7 @@ from .predictor import predict
 from .selection import Selection, select
 from .softmax import Softmax, softmax
 
-__all__ = ["HeadResult", "HeadTrace", "attention_head"]
+__all__ = ["Attended", "HeadResult", "HeadTrace", "attend", "attention_head"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,50 @@ class HeadResult:
     output: Int8 | None
     statistics: HeadStatistics
     trace: HeadTrace | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attended:
+    """What a head computes after its positions are chosen.
+
+    Attributes
+    ----------
+    scores : (Lq, Lk) int64
+        Of all positions, not only of kept ones.
+    softmax : Softmax
+    accumulators : (Lq, d) int64
+        P·V before normalisation.
+    output : (Lq, d) int8
+    saturations : int
+        Number of clipped outputs.
+    """
+
+    scores: Int64
+    softmax: Softmax
+    accumulators: Int64
+    output: Int8
+    saturations: int
+
+
+def attend(
+    config: AttentionConfig, command: HeadCommand, q: Int64, k: Int64, v: Int64, kept: np.ndarray, background: Int64
+) -> Attended:
+    """Score, softmax, P·V and normalise, for any choice of positions.
+
+    Parameters
+    ----------
+    q : (Lq, d) int64, INT8 values
+    k, v : (Lk, d) int64, INT8 values
+    kept : (Lq, Lk) bool
+        Positions to keep; with the fill ``skip``, at least one in each row.
+    background : (Lq,) int64
+        Score of the pruned positions of each row.
+    """
+    all_scores = scores(config, q, k)
+    rows = softmax(config, command, all_scores, kept, background)
+    accumulators = weighted_values(rows.weights, v)
+    output, saturations = normalise(command, accumulators, rows.mantissa, rows.exponent)
+    return Attended(scores=all_scores, softmax=rows, accumulators=accumulators, output=output, saturations=saturations)
 
 
 def _check_shapes(q: Int64, k: Int64, v: Int64, command: HeadCommand) -> None:
@@ -126,19 +170,16 @@ def attention_head(
     kept = selection.mask.repeat(block, axis=0).repeat(block, axis=1)[:lq, :lk]
     background = selection.background.repeat(block)[:lq]
 
-    all_scores = scores(config, wide_q, wide_k)
-    rows = softmax(config, command, all_scores, kept, background)
-    accumulators = weighted_values(rows.weights, wide_v)
-    output, saturations = normalise(command, accumulators, rows.mantissa, rows.exponent)
+    found = attend(config, command, wide_q, wide_k, wide_v, kept, background)
     kept_blocks = int(selection.mask.sum())
     return HeadResult(
-        output=output,
-        statistics=HeadStatistics(error=error, pruned=False, kept_blocks=kept_blocks, saturations=saturations),
+        output=found.output,
+        statistics=HeadStatistics(error=error, pruned=False, kept_blocks=kept_blocks, saturations=found.saturations),
         trace=HeadTrace(
             predictions=predictions,
             selection=selection,
-            scores=all_scores,
-            softmax=rows,
-            accumulators=accumulators,
+            scores=found.scores,
+            softmax=found.softmax,
+            accumulators=found.accumulators,
         ),
     )

@@ -1,5 +1,7 @@
 """Reciprocal 1/D by a piecewise-linear approximation."""
 
+from functools import cache
+
 import numpy as np
 
 from ...spec.attention_config import AttentionConfig
@@ -8,6 +10,11 @@ from ...spec.tables import reciprocal_table
 from ..lib.integer import Int64
 
 __all__ = ["reciprocal"]
+
+
+@cache
+def _table(segments: int) -> Int64:
+    return np.array(reciprocal_table(segments), np.int64)
 
 
 def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int64]:
@@ -26,11 +33,10 @@ def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int6
         The mantissa has 16 fraction bits. It is at most 1 and about ½ at least.
     """
     one = 1 << RECIPROCAL_FRACTION
-    exponent = np.array([int(d).bit_length() - 1 for d in denominator.flat], np.int64).reshape(denominator.shape)
+    exponent = np.frexp(denominator.astype(np.float64))[1].astype(np.int64) - 1  # exact up to 2^53
     x = (denominator << RECIPROCAL_FRACTION >> exponent) - one
     width = one // config.reciprocal_segments
-    table = np.array(reciprocal_table(config.reciprocal_segments), np.int64)
-    offset, drop = table[x // width].T
+    offset, drop = _table(config.reciprocal_segments)[x // width].T
     mantissa = offset - drop * (x % width) // width
     assert unsigned_bits(int(mantissa.max(initial=0))) <= RECIPROCAL_FRACTION + 1
     return mantissa, exponent

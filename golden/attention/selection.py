@@ -24,6 +24,7 @@ __all__ = [
     "block_mask",
     "kept_blocks",
     "level_scale",
+    "mean_scores",
     "probability_mask",
     "select",
 ]
@@ -200,6 +201,11 @@ def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> I
     block_sizes = _blocks(config, np.ones_like(ii), 0).sum(axis=-1)
     total = np.where(mask, 0, block_sums).sum(axis=1)
     count = np.where(mask, 0, block_sizes).sum(axis=1)
+    return mean_scores(config, total, count)
+
+
+def mean_scores(config: AttentionConfig, total: Int64, count: Int64) -> Int64:
+    """Scores of sums of predicted scores over ``count`` positions: 2^(2F) · total / count, rounded down; 0 for none."""
     return (total << (2 * config.fraction_bits)) // np.maximum(count, 1)
 
 

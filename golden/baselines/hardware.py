@@ -1,0 +1,31 @@
+"""The rules of the hardware, with the interface of the others."""
+
+from dataclasses import replace
+
+from ...spec.formats import RHO_FRACTION
+from ..attention.selection import block_importance, block_mask, probability_mask
+from .rule import HeadView, Mask, Rule
+
+__all__ = ["PROBABILITY", "THRESHOLD"]
+
+ONE = 1 << RHO_FRACTION
+
+
+def _integer(rho: float) -> int:
+    """ρ·2^8, as in a command."""
+    return min(round(rho * ONE), ONE - 1)
+
+
+def _threshold(head: HeadView, rho: float) -> Mask:
+    return block_mask(block_importance(head.config, head.scores), _integer(rho))
+
+
+def _probability(head: HeadView, rho: float) -> Mask:
+    return probability_mask(head.config, head.scores, replace(head.command, rho=_integer(rho)))
+
+
+THRESHOLD = Rule(name="threshold", title="threshold", elements=False, dense=-1.0, sparse=1.0, keep=_threshold)
+"""Block threshold between the mean and an extreme of the block row (docs/numbers.md)."""
+
+PROBABILITY = Rule(name="probability", title="probability", elements=False, dense=-1.0, sparse=1.0, keep=_probability)
+"""Predicted probability of a block (docs/numbers.md)."""
