@@ -1,7 +1,7 @@
 """``thresher demo``: several sentences on simulated hardware, and a picture."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from ..spec.files import check_writable
 from . import options, progress, report, whole_report
 from .frame import app, command, print_json, require_bit_exact
 from .settings import configuration, coprocessor_configuration, whole_encoder
+
+if TYPE_CHECKING:
+    from ..model.pruning.patterns import Sparsity
 
 __all__ = ["demo"]
 
@@ -27,7 +30,6 @@ SENTENCES = (
 )
 WHOLE_SENTENCES = SENTENCES[:4]
 """Those that run through the whole encoder: twice, and with all their multiplications."""
-WEIGHT_SPARSITY = 0.75
 PICTURED, PICTURED_HEAD = 2, (1, 0)
 """Sentence, and its layer and head, of the picture of attention."""
 
@@ -43,14 +45,19 @@ def demo(
     config_file: options.Config = None,
     rho: options.Rho = options.DEFAULT_RHO,
     weight_sparsity: Annotated[
-        float | None,
-        typer.Option("--weight-sparsity", help=f"Share of pruned weights ({WEIGHT_SPARSITY}; whole encoder)."),
+        options.AnySparsity,
+        typer.Option(
+            "--weight-sparsity",
+            parser=options.sparsity,
+            metavar="SHARE|keep",
+            help="Share of weights to prune, or keep: the zeros that the model was trained with (whole encoder).",
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Classify several sentences with the packaged model on the generated hardware."""
     if unit is options.RunUnitName.COPROCESSOR:
-        sparsity = WEIGHT_SPARSITY if weight_sparsity is None else weight_sparsity
+        sparsity = "keep" if weight_sparsity is None else weight_sparsity
         _whole(output, preset, policy, config_file, rho=rho, sparsity=sparsity, as_json=as_json)
     elif weight_sparsity is not None:
         raise ConfigError("weight_sparsity", weight_sparsity, "give it with --unit coprocessor")
@@ -65,7 +72,7 @@ def _whole(
     config_file: Path | None,
     *,
     rho: float,
-    sparsity: float,
+    sparsity: "Sparsity",
     as_json: bool,
 ) -> None:
     """The whole encoder, with pruned weights and with all of them."""
@@ -77,10 +84,11 @@ def _whole(
     with progress.steps() as steps:
         config = coprocessor_configuration(preset, policy, config_file)
         check_writable(path)
-        results = []
-        for weight_format, share in ((WeightFormat.CSR_DELTA, sparsity), (WeightFormat.DENSE, None)):
-            whole = whole_encoder(config, weights=None, weight_format=weight_format, weight_sparsity=share)
-            results.append(answer_whole("default", WHOLE_SENTENCES, whole=whole, backend="rtl", rho=rho, steps=steps))
+        whole = whole_encoder(config, weights=None, weight_format=WeightFormat.CSR_DELTA, weight_sparsity=sparsity)
+        results = [
+            answer_whole("default", WHOLE_SENTENCES, whole=each, backend="rtl", rho=rho, steps=steps)
+            for each in (whole, whole.dense)
+        ]
         pruned, dense = results
         steps.tell("drawing")
         title = f"{len(WHOLE_SENTENCES)} sentences, weights pruned: {pruned.weights}"

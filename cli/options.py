@@ -94,7 +94,11 @@ Tokens = Annotated[
 ]
 
 
-def _sparsity(text: str) -> float | str:
+AnySparsity: Any = Any  # typer takes no union of types
+
+
+def sparsity(text: str) -> float | str:
+    """The value of an option that takes a share or ``keep``."""
     try:
         return text if text == "keep" else float(text)
     except ValueError:
@@ -102,10 +106,10 @@ def _sparsity(text: str) -> float | str:
 
 
 Sparsity = Annotated[
-    Any,  # typer takes no union of types
+    AnySparsity,
     typer.Option(
         "--sparsity",
-        parser=_sparsity,
+        parser=sparsity,
         metavar="SHARE|keep",
         help="Share of weights to prune, 0 to below 1, or keep: the weights' own pattern. 0.75 unless the format (nm, "
         "dense) has its own.",
@@ -116,8 +120,13 @@ PackedFile = Annotated[
 ]
 EncoderFormat = Annotated[WeightFormat, typer.Option("--format", help="Pattern of pruned weights (co-processor).")]
 WeightSparsity = Annotated[
-    float | None,
-    typer.Option("--weight-sparsity", help="Share of weights to prune, with --format (co-processor)."),
+    AnySparsity,
+    typer.Option(
+        "--weight-sparsity",
+        parser=sparsity,
+        metavar="SHARE|keep",
+        help="Share of weights to prune, or keep: the model's own zeros; with --format (co-processor).",
+    ),
 ]
 _METHODS = "magnitude; wanda: weight times norm of its input; obs: second order, changes the kept weights."
 PruningMethod = Annotated[PruningMethodName, typer.Option("--method", help=f"How weights are pruned. {_METHODS}")]

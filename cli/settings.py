@@ -28,6 +28,7 @@ from ..spec.on_chip_config import DEFAULT_MEMORY_KIB, OnChipConfig
 
 if TYPE_CHECKING:
     from ..hdl.link.linked_core import LinkedUnit
+    from ..model.pruning.patterns import Sparsity
     from ..runtime.coprocessor import WholeEncoder
 
 __all__ = [
@@ -78,7 +79,7 @@ def whole_encoder(
     *,
     weights: Path | None,
     weight_format: WeightFormat,
-    weight_sparsity: float | None,
+    weight_sparsity: "Sparsity | None",
     weight_method: str | None = None,
     weight_bits: int = 8,
     per_channel: bool = True,

@@ -1,13 +1,14 @@
-"""A transformer encoder in float32 NumPy, with a function for its attention.
+"""A transformer encoder in float32, with a function for its attention.
 
-Each layer normalises the sum of a sublayer and its input (post-norm). Sequences are never padded: a batch holds
-sequences of one length.
+It computes with the library of its arrays (``__array_namespace__`` of the array API): NumPy, or another one that
+differentiates. Each layer normalises the sum of a sublayer and its input (post-norm). Sequences are not padded here: a
+batch holds sequences of one length.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,11 @@ __all__ = [
     "LayerSteps",
     "Linear",
     "Observe",
+    "Parameters",
     "encoder_tensors",
     "float_attention",
+    "ignore",
+    "in_order",
     "softmax",
 ]
 
@@ -43,8 +47,18 @@ class Attend(Protocol):
         ...
 
 
-Observe = Callable[[int, str, Float32], None]
-"""``observe(layer, tensor, values)``: values are (…, channels) float32."""
+Observe = Callable[[int, str, Float32], Float32 | None]
+"""``observe(layer, tensor, values)``: values are (…, channels) float32. What it returns takes their place, unless it is
+``None``."""
+
+
+Parameters = dict[str, Any]
+"""Arrays of an encoder by the names of its attributes; see :meth:`Encoder.parameters`."""
+
+_PARAMETERS = (
+    *("words", "positions", "types", "embedding_norm", "projection", "score_bias"),
+    *("layers", "head_dense", "head_output"),
+)
 
 
 LayerSteps = Generator[tuple[tuple[str, ...], Float32], Sequence[Float32], Float32]
@@ -52,23 +66,34 @@ LayerSteps = Generator[tuple[tuple[str, ...], Float32], Sequence[Float32], Float
 returns the output of the layer."""
 
 
-def _ignore(layer: int, tensor: str, values: Float32) -> None:
-    pass
+def ignore(layer: int, tensor: str, values: Float32) -> None:
+    """An :data:`Observe` that does nothing."""
+
+
+def in_order(first: Observe, second: Observe) -> Observe:
+    """An :data:`Observe` of two: the second one is given what the first one puts in place."""
+
+    def observe(layer: int, tensor: str, values: Float32) -> Float32 | None:
+        found = first(layer, tensor, values)
+        last = second(layer, tensor, values if found is None else found)
+        return found if last is None else last
+
+    return observe
 
 
 def _seen_by(observe: Observe, layer: int) -> Callable[[str, Float32], Float32]:
-    """Show a tensor of this layer, and return it."""
+    """Show a tensor of this layer, and return it or what takes its place."""
 
     def seen(tensor: str, values: Float32) -> Float32:
-        observe(layer, tensor, values)
-        return values
+        found = observe(layer, tensor, values)
+        return values if found is None else found
 
     return seen
 
 
 def softmax(x: Float32) -> Float32:
     """Softmax along the last axis."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    e = x.__array_namespace__().exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
@@ -99,8 +124,9 @@ class LayerNorm:
 
     def __call__(self, x: Float32) -> Float32:
         centred = x - x.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
-        return centred / np.sqrt(variance + np.float32(self.eps)) * self.weight + self.bias
+        variance = (centred * centred).mean(axis=-1, keepdims=True)
+        root = x.__array_namespace__().sqrt(variance + np.float32(self.eps))
+        return centred / root * self.weight + self.bias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +207,17 @@ class Encoder:
             self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
 
+    def parameters(self) -> Parameters:
+        """All arrays of the encoder and its head, in dictionaries, lists and dense layers."""
+        return {name: part for name in _PARAMETERS if (part := getattr(self, name, None)) is not None}
+
+    def with_parameters(self, parameters: Parameters) -> "Encoder":
+        """The same encoder with other arrays, in the structure of :meth:`parameters`."""
+        other = copy(self)
+        for name, part in parameters.items():
+            setattr(other, name, part)
+        return other
+
     def linears(self) -> dict[str, Linear]:
         """Every projection and feed-forward layer, under the names of :attr:`EncoderConfig.matrices`."""
         return {
@@ -217,23 +254,27 @@ class Encoder:
         return np.broadcast_to(positions, ids.shape), types
 
     def embed(
-        self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None, observe: Observe = _ignore
+        self, ids: NDArray[np.int64], types: NDArray[np.int64] | None = None, observe: Observe = ignore
     ) -> Float32:
         """(batch, length) token ids and types to (batch, length, hidden) input of the first layer; see
         :meth:`hidden_states`."""
-        positions, types = self.places(ids, types)
+        return self.embed_places(ids, *self.places(ids, types), observe)
+
+    def embed_places(
+        self, ids: NDArray[np.int64], positions: NDArray[np.int64], types: NDArray[np.int64], observe: Observe = ignore
+    ) -> Float32:
+        """:meth:`embed`, with positions and types of :meth:`places`."""
         x = self.words[ids] + self.positions[positions]
         if self.types is not None:
             x = x + self.types[types]
-        x = self.embedding_norm(x)
-        observe(0, "embedding_norm", x)
+        x = _seen_by(observe, 0)("embedding_norm", self.embedding_norm(x))
         return x if self.projection is None else self.projection(x)
 
     def hidden_states(
         self,
         ids: NDArray[np.int64],
         attend: Attend = float_attention,
-        observe: Observe = _ignore,
+        observe: Observe = ignore,
         *,
         types: NDArray[np.int64] | None = None,
     ) -> Float32:
@@ -248,7 +289,7 @@ class Encoder:
         observe : Observe
             Is given ``embedding_norm`` as a tensor of layer 0, and of every layer ``input``, ``query``, ``key``,
             ``value``, ``context`` (of all heads), ``attention_output``, ``attention_norm``, ``intermediate`` (before
-            its activation), ``output`` and ``output_norm``.
+            its activation), ``activated`` (after it), ``output`` and ``output_norm``.
         types : (batch, length) int64, optional
             Token types, by default 0. Encoders without types ignore them.
 
@@ -261,7 +302,11 @@ class Encoder:
         InputError
             The encoder has no such token type.
         """
-        x, bias = self.embed(ids, types, observe), self.attention_bias(ids.shape[1])
+        return self.run_layers(self.embed(ids, types, observe), attend, observe)
+
+    def run_layers(self, x: Float32, attend: Attend = float_attention, observe: Observe = ignore) -> Float32:
+        """(batch, length, hidden) input of the first layer to the last layer's output; see :meth:`hidden_states`."""
+        bias = self.attention_bias(x.shape[1])
         for number, layer in enumerate(self.layers):
             steps, outputs = self.layer_steps(number, x, attend, bias, observe), None
             try:
@@ -284,7 +329,7 @@ class Encoder:
         x: Float32,
         attend: Attend = float_attention,
         bias: Float32 | None = None,
-        observe: Observe = _ignore,
+        observe: Observe = ignore,
     ) -> LayerSteps:
         """Compute a layer, except for its dense layers.
 
@@ -306,33 +351,42 @@ class Encoder:
         def split_heads(x: Float32) -> Float32:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
-        query, key, value = yield ("query", "key", "value"), seen("input", x)
+        x = seen("input", x)
+        query, key, value = yield ("query", "key", "value"), x
         q, k, v = seen("query", query), seen("key", key), seen("value", value)
         context = attend(number, split_heads(q), split_heads(k), split_heads(v), bias)
         context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
         (attended,) = yield ("attention_output",), context
         middle = seen("attention_norm", layer.attention_norm(x + seen("attention_output", attended)))
         (wide,) = yield ("intermediate",), middle
-        (output,) = yield ("output",), self.activation(seen("intermediate", wide))
+        (output,) = yield ("output",), seen("activated", self.activation(seen("intermediate", wide)))
         return seen("output_norm", layer.output_norm(middle + seen("output", output)))
 
     def logits(
         self,
         ids: NDArray[np.int64],
         attend: Attend = float_attention,
-        observe: Observe = _ignore,
+        observe: Observe = ignore,
         *,
         types: NDArray[np.int64] | None = None,
     ) -> Float32:
         """(batch, length) token ids to (batch, labels) outputs of the head; see :meth:`hidden_states`.
 
-        ``observe`` is also given ``pooled`` (before its activation) and ``scores``, as tensors of the layer after the
-        last one.
+        ``observe`` is also given ``pooled`` (before its activation), ``activated`` and ``scores``, as tensors of the
+        layer after the last one.
+        """
+        return self.head(self.hidden_states(ids, attend, observe, types=types), observe)
+
+    def head(self, states: Float32, observe: Observe = ignore) -> Float32:
+        """(batch, length, hidden) outputs of the last layer to (batch, labels) outputs of the head; see :meth:`logits`.
+
+        Raises
+        ------
+        InputError
+            The model has none.
         """
         if not self.config.labels:
             raise InputError("this model has no classification head: use it for sentence similarity")
-        pooled = self.head_dense(self.hidden_states(ids, attend, observe, types=types)[:, 0])
-        scores = self.head_output(self.head_activation(pooled))
-        observe(len(self.layers), "pooled", pooled)
-        observe(len(self.layers), "scores", scores)
-        return scores
+        seen = _seen_by(observe, len(self.layers))
+        pooled = seen("pooled", self.head_dense(states[:, 0]))
+        return seen("scores", self.head_output(seen("activated", self.head_activation(pooled))))

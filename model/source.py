@@ -8,7 +8,7 @@ from ..spec.errors import InputError
 from .modules import MODULES, read_modules, transformer_folder
 from .weights import INDEX, WEIGHTS, weights_file
 
-__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root"]
+__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root", "settings_files"]
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 
@@ -59,6 +59,13 @@ def locate_model(name: str | Path | None = None) -> Path:
     """The folder with a transformer's ``config.json``, weights and tokenizer. It is that of :func:`locate_root`, unless
     ``modules.json`` names another below it. Raises as :func:`locate_root`."""
     return transformer_folder(locate_root(name))
+
+
+def settings_files(root: Path) -> list[Path]:
+    """The files of a model with a head, without its weights."""
+    found = [path for name in PART_FILES for path in sorted(transformer_folder(root).glob(name))]
+    beside = root / "config_sentence_transformers.json"
+    return [*(path for path in found if path.name != INDEX and path.suffix == ".json"), *[beside] * beside.is_file()]
 
 
 def _looks_local(name: str | Path) -> bool:

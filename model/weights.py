@@ -14,7 +14,7 @@ from safetensors import SafetensorError, deserialize
 from ..spec.errors import InputError
 from ..spec.inputs import read_json
 
-__all__ = ["INDEX", "WEIGHTS", "Float32", "Weights", "read_matrix", "read_weights", "weights_file"]
+__all__ = ["INDEX", "WEIGHTS", "Float32", "Weights", "number_formats", "read_matrix", "read_weights", "weights_file"]
 
 Float32 = NDArray[np.float32]
 
@@ -54,6 +54,11 @@ class Weights:
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._tensors or self._prefix + name in self._others
+
+    @property
+    def tensors(self) -> Mapping[str, Float32]:
+        """All tensors of floats by their full names."""
+        return self._tensors
 
     def below(self, prefix: str) -> "Weights":
         """Tensors whose names begin with ``prefix``, without it."""
@@ -113,14 +118,23 @@ def read_weights(path: Path) -> Weights:
     """
     tensors, others, file = {}, {}, _weights_path(path)
     for name, entry in _entries(file).items():
-        # Checkpoints from before 2019 call the parameters of a layer norm gamma and beta.
-        modern = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        modern = _modern(name)
         values = _as_float32(entry["dtype"], entry["data"])
         if values is None:
             others[modern] = entry["dtype"]
         else:
             tensors[modern] = values.reshape(entry["shape"])
     return Weights(tensors, others=others, file=file.name)
+
+
+def number_formats(path: Path) -> dict[str, str]:
+    """Number format of each tensor, such as ``F16``; parameters and errors are those of :func:`read_weights`."""
+    return {_modern(name): entry["dtype"] for name, entry in _entries(path).items()}
+
+
+def _modern(name: str) -> str:
+    """Checkpoints from before 2019 call the parameters of a layer norm gamma and beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def read_matrix(path: Path, name: str | None) -> Float32:

@@ -1,7 +1,7 @@
 """A whole encoder in integers: the golden model, with its heads on a backend."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..model.packed_file import read_packed
 from ..model.pruning.formats import FormatPattern
 from ..model.pruning.layers import Progress
 from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
-from ..model.pruning.patterns import Sparsity
+from ..model.pruning.patterns import KEEP, Sparsity
 from ..model.quantise import Int8
 from ..model.ranges import Method
 from ..model.sentence import run_steps
@@ -71,6 +71,8 @@ class WholeEncoder:
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
     host_embeddings : bool
         See :func:`~thresher.model.compiler.constants.encoder_constants`.
+    all_weights : bool
+        Store weights that are 0, too, and multiply by them.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class WholeEncoder:
     per_channel: bool = True
     weight_bits: int = INT8_BITS
     host_embeddings: bool = False
+    all_weights: bool = False
 
     def __post_init__(self):
         check_one_of("weight_bits", self.weight_bits, WEIGHT_BITS)
@@ -98,12 +101,21 @@ class WholeEncoder:
             return str(self.packed)
         if self.weight_format is WeightFormat.DENSE:
             return None
+        if self.weight_sparsity == KEEP:
+            return f"{self.weight_format} {KEEP}"
         share = "" if self.weight_sparsity is None else f" {self.weight_sparsity}"
         return f"{self.weight_format}{share} by {self.weight_method}"
 
     @property
+    def dense(self) -> "WholeEncoder":
+        """The same with all weights of the model, also those that are 0."""
+        return replace(self, weight_format=WeightFormat.DENSE, weight_sparsity=None, packed=None, all_weights=True)
+
+    @property
     def stored_format(self) -> WeightFormat | None:
         """Format of the weights in memory: that of pruning, or ``None`` for the best of each matrix."""
+        if self.all_weights:
+            return WeightFormat.DENSE
         if self.packed is not None or self.weight_format is WeightFormat.DENSE:
             return None
         return self.weight_format

@@ -1,6 +1,5 @@
 """Bench of the co-processor: a model's encoder on simulated hardware, beside the same model with all its weights."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,6 @@ from ..model.load import Model, calibration_sentences
 from ..sim.coprocessor import CoprocessorSimulator
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
-from ..spec.spmm_config import WeightFormat
 from .compile import constants_of, program_of
 from .coprocessor import WholeEncoder
 from .program_run import Interval, ProgramReport, run_program
@@ -40,7 +38,7 @@ class CoprocessorBench(Report):
     program : ProgramReport
         The run; its fields stand beside the others in JSON.
     dense_cycles : int
-        Cycles of the same texts with all weights.
+        Cycles of the same texts with all weights, also those that are 0.
     estimate : int
         ``cycles`` by :func:`~thresher.cost.program.program_cycles`.
     bit_exact : bool
@@ -121,13 +119,13 @@ def bench_coprocessor(
     if lengths and max(lengths) > longest:
         raise InputError(f"texts must have at most {longest} tokens for this model, not {max(lengths)}")
     whole.check_fits(model.config)
-    dense = dataclasses.replace(whole, weight_format=WeightFormat.DENSE, weight_sparsity=None, packed=None)
-    encoders = [whole] if whole.pruning is None else [whole, dense]
+    own_zeros = any(not linear.weight.all() for linear in model.encoder.linears().values())
+    encoders = [whole, whole.dense] if own_zeros or whole.pruning is not None else [whole]
     random = np.random.default_rng(seed)
     ids = [random.integers(0, model.config.vocab_size, (1, length)) for length in lengths]
     jobs = []
     for encoder in encoders:
-        what = encoder.pruning or "all weights"
+        what = encoder.pruning or ("all weights" if encoder.all_weights else "own weights")
         steps.tell(f"quantising, {what}")
         coprocessor = encoder.coprocessor(
             model, calibration_sentences(), method="min-max", percentile=99.99, progress=steps.count

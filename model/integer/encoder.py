@@ -15,20 +15,16 @@ from ...spec.errors import InputError
 from ...spec.formats import INT8_BITS, INT8_MAX
 from ...spec.weight_words import WEIGHT_BITS
 from ..encoder import Encoder, Layer, Linear
-from ..quantise import AttentionScales, LayerScales
+from ..quantise import AttentionScales
 from ..ranges import Method
+from .encoder_units import Bounds, LayerUnits, embedding_units, encoder_places, encoder_units
 from .feed_forward import Function, feed_forward
 from .linear import integer_norm, integer_product
-from .moments import Moments
-from .observed import Observed, observe
-from .rounding import largest_weight, round_int8
-from .units import ChannelUnits, Float64, channel_units, pair_units, residual
+from .observed import observe
+from .rounding import round_int8
+from .units import ChannelUnits
 
 __all__ = ["IntegerEncoder", "integer_encoder"]
-
-CLASSES = 2
-"""Activation tables per layer. With more, the units of the next matrix's columns differ more, and its weights are
-rounded more coarsely."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,121 +60,50 @@ class IntegerEncoder:
         ]
 
 
-class _Bounds:
-    """Bounds of the tensors of an encoder, by one method, and what else depends on calibration."""
-
-    def __init__(self, observed: Observed, method: Method, percentile: float, per_channel: bool, weight_bits: int):
-        self._observed, self._percentile = observed, percentile
-        self._method: Method = method
-        self.per_channel, self.sentences, self.weight_bits = per_channel, observed.sentences, weight_bits
-
-    def channels(self, layer: int, tensor: str) -> Float64:
-        """(C,) bound of each channel."""
-        ranges = self._observed.ranges[layer, tensor]
-        return ranges.bounds(self._method, percentile=self._percentile, per_channel=self.per_channel)
-
-    def tensor(self, layer: int, tensor: str) -> float:
-        """One bound for all channels."""
-        ranges = self._observed.ranges[layer, tensor]
-        return float(ranges.bounds(self._method, percentile=self._percentile, per_channel=False)[0])
-
-    def units(
-        self, layer: int, tensor: str, readers: NDArray[np.floating], added: Float64 | None = None
-    ) -> ChannelUnits:
-        """Units of a tensor that products read; see :func:`~thresher.model.integer.units.channel_units`."""
-        squares = self._observed.ranges[layer, tensor].moments
-        largest = largest_weight(self.weight_bits)
-        return channel_units(self.channels(layer, tensor), squares, readers, added, largest_weight=largest)
-
-    def sum_units(self, layer: int, tensor: str) -> ChannelUnits:
-        """Units of a tensor whose tokens are added up."""
-        bounds, squares = self.channels(layer, tensor), self._observed.ranges[layer, tensor].moments
-        return channel_units(bounds, squares, np.eye(len(bounds)))
-
-    def inputs(self, layer: int, tensor: str) -> Moments | None:
-        """Moments of the input of a product, which weights of 4 bits need."""
-        return None if self.weight_bits == INT8_BITS else self._observed.inputs[layer, tensor]
-
-    def ends(self, layer: int, tensor: str) -> tuple[Float64, Float64]:
-        """(C,) smallest and largest value of each channel, within the bounds."""
-        ranges, bounds = self._observed.ranges[layer, tensor], self.channels(layer, tensor)
-        return np.maximum(ranges.low, -bounds), np.minimum(ranges.high, bounds)
-
-
-def _input_units(encoder: Encoder, bounds: _Bounds, number: int) -> ChannelUnits:
-    """Units of the input of a layer; those of the last layer's output for the number of layers."""
-    if number == len(encoder.layers):
-        if encoder.config.labels:
-            return bounds.units(number - 1, "output_norm", encoder.head_dense.weight)
-        return bounds.sum_units(number - 1, "output_norm")
-    layer = encoder.layers[number]
-    readers = np.concatenate([layer.query.weight, layer.key.weight, layer.value.weight])
-    return bounds.units(number, "input", readers, bounds.channels(number, "attention_output"))
-
-
-def _attention_scales(bounds: _Bounds, number: int) -> LayerScales:
-    tensors = {"q": "query", "k": "key", "v": "value", "o": "context"}
-    return LayerScales(**{name: bounds.tensor(number, tensor) / INT8_MAX for name, tensor in tensors.items()})
-
-
-def _layer(
-    layer: Layer,
-    number: int,
-    bounds: _Bounds,
-    activation: Function,
-    scales: LayerScales,
-    x: ChannelUnits,
-    output: ChannelUnits,
-) -> EncoderLayer:
-    channels = len(x.exponents)
+def _layer(layer: Layer, units: LayerUnits, bounds: Bounds, number: int, activation: Function) -> EncoderLayer:
+    channels, scales = len(units.input.exponents), units.attention
     parts = (layer.query, layer.key, layer.value)
     projections = integer_product(
         Linear(np.concatenate([part.weight for part in parts]), np.concatenate([part.bias for part in parts])),
-        columns=x.scales,
+        columns=units.input.scales,
         rows=np.repeat([scales.q, scales.k, scales.v], channels),
         weight_bits=bounds.weight_bits,
         inputs=bounds.inputs(number, "input"),
     )
-    attention_sum = residual(x, bounds.channels(number, "attention_output"))
     attention_output = integer_product(
         layer.attention_output,
         columns=np.full(channels, scales.o),
-        rows=attention_sum.y_scales,
+        rows=units.attention_sum.y_scales,
         weight_bits=bounds.weight_bits,
         inputs=bounds.inputs(number, "context"),
     )
-    added = bounds.channels(number, "output")
-    middle = bounds.units(number, "attention_norm", layer.intermediate.weight, added)
-    output_sum = residual(middle, added)
     low, high = bounds.ends(number, "intermediate")
     intermediate, second = feed_forward(
         layer.intermediate,
         layer.output,
         activation,
-        columns=middle.scales,
-        rows=output_sum.y_scales,
+        columns=units.middle.scales,
+        rows=units.output_sum.y_scales,
         low=low,
         high=high,
-        classes=CLASSES if bounds.per_channel else 1,
+        classes=bounds.classes,
         weight_bits=bounds.weight_bits,
         inputs=(bounds.inputs(number, "attention_norm"), bounds.inputs(number, "intermediate")),
     )
     return EncoderLayer(
         projections=projections,
         attention_output=attention_output,
-        attention_norm=integer_norm(layer.attention_norm, attention_sum, middle),
+        attention_norm=integer_norm(layer.attention_norm, units.attention_sum, units.middle),
         intermediate=intermediate,
         output=second,
-        output_norm=integer_norm(layer.output_norm, output_sum, output),
+        output_norm=integer_norm(layer.output_norm, units.output_sum, units.output),
     )
 
 
-def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[str, Any]:
+def _embedding(encoder: Encoder, bounds: Bounds, first: ChannelUnits) -> dict[str, Any]:
     """Words, places, the LayerNorm of their sum, and the projection to the units of the first layer's input."""
-    places = encoder.positions
-    if encoder.types is not None:
-        places = (encoder.types[:, None] + places).reshape(-1, places.shape[1])
-    word_scales, sums = pair_units(np.abs(encoder.words).max(axis=0), np.abs(places).max(axis=0))
+    places = encoder_places(encoder)
+    word_scales, sums = embedding_units(encoder)
     output, projection = first, None
     if encoder.projection is not None:
         output = bounds.units(0, "embedding_norm", encoder.projection.weight)
@@ -197,7 +122,7 @@ def _embedding(encoder: Encoder, bounds: _Bounds, first: ChannelUnits) -> dict[s
     }
 
 
-def _classifier(encoder: Encoder, bounds: _Bounds, x: ChannelUnits) -> tuple[tuple[Product, ...], float]:
+def _classifier(encoder: Encoder, bounds: Bounds, x: ChannelUnits) -> tuple[tuple[Product, ...], float]:
     """Products of the classification head, and the value of one unit of a score."""
     number = len(encoder.layers)
     low, high = bounds.ends(number, "pooled")
@@ -258,27 +183,28 @@ def integer_encoder(
     if encoder.score_bias is not None:
         raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
     observed = observe(encoder, batches, types=types, histograms=method != "min-max", moments=weight_bits != INT8_BITS)
-    bounds = _Bounds(observed, method, percentile, per_channel, weight_bits)
-    units = [_input_units(encoder, bounds, layer) for layer in range(len(encoder.layers) + 1)]
-    scales = [_attention_scales(bounds, layer) for layer in range(len(encoder.layers))]
+    bounds = Bounds(observed, method, percentile, per_channel, weight_bits)
+    units = encoder_units(encoder, bounds)
     layers = [
-        _layer(layer, number, bounds, encoder.activation, scales[number], units[number], units[number + 1])
-        for number, layer in enumerate(encoder.layers)
+        _layer(layer, units[number], bounds, number, encoder.activation) for number, layer in enumerate(encoder.layers)
     ]
-    last = units[-1]
+    last = units[-1].output
     classifier, output_scale = (), last.unit
     if encoder.config.labels:
         classifier, output_scale = _classifier(encoder, bounds, last)
     return IntegerEncoder(
         golden=GoldenEncoder(
             heads=encoder.config.num_attention_heads,
-            **_embedding(encoder, bounds, units[0]),
+            **_embedding(encoder, bounds, units[0].input),
             layers=tuple(layers),
             classifier=classifier,
             output_shift=last.exponents,
         ),
         attention=AttentionScales(
-            method=method, percentile=percentile, sentences=bounds.sentences, layers=tuple(scales)
+            method=method,
+            percentile=percentile,
+            sentences=bounds.sentences,
+            layers=tuple(each.attention for each in units),
         ),
         output_scale=output_scale,
     )

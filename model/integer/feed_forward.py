@@ -1,6 +1,7 @@
 """Integer parameters of two dense layers with an activation between them, which are products with tables."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import inf
 from typing import Any
@@ -16,7 +17,7 @@ from .linear import integer_product
 from .moments import Moments
 from .units import Float64
 
-__all__ = ["Function", "channel_classes", "feed_forward", "flat_ends"]
+__all__ = ["Function", "TableUnits", "channel_classes", "feed_forward", "flat_ends", "table_units"]
 
 Function = Callable[[Any], Any]
 """An activation: floats to floats, element by element."""
@@ -69,6 +70,54 @@ def _range(low: float, high: float) -> tuple[float, int]:
     return scale, round(INT8_MIN - low / scale)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableUnits:
+    """Units of both sides of an activation table.
+
+    Attributes
+    ----------
+    channels : (n,) int64
+        Channels that the table is for.
+    input_scale, output_scale : float
+        Real value of one unit.
+    input_zero, output_zero : int
+        Integer that stands for 0.
+    """
+
+    channels: NDArray[np.int64]
+    input_scale: float
+    input_zero: int
+    output_scale: float
+    output_zero: int
+
+
+def table_units(second: Linear, function: Function, *, low: Float64, high: Float64, classes: int) -> list[TableUnits]:
+    """Units of the activation table of each class of channels; parameters are those of :func:`feed_forward`.
+
+    Both sides have zero points, so that INT8's 256 levels cover the range of the inputs that occur, without what lies
+    in the flat ends of the function, and the range of the results.
+    """
+    flat_low, flat_high = flat_ends(function)
+    importance = np.square(second.weight, dtype=np.float64).sum(axis=0)
+    units = []
+    for group in channel_classes(np.clip(high, None, flat_high), importance, classes):
+        bottom = max(float(low[group].min()), flat_low)
+        top = max(min(float(high[group].max()), flat_high), bottom + 1 / 16)
+        input_scale, input_zero = _range(bottom, top)
+        results = function(np.linspace(bottom, top, 1 << 10))
+        output_scale, output_zero = _range(float(results.min()), max(float(results.max()), float(results.min()) + FLAT))
+        units.append(
+            TableUnits(
+                channels=group,
+                input_scale=input_scale,
+                input_zero=input_zero,
+                output_scale=output_scale,
+                output_zero=output_zero,
+            )
+        )
+    return units
+
+
 def feed_forward(
     first: Linear,
     second: Linear,
@@ -84,9 +133,8 @@ def feed_forward(
 ) -> tuple[tuple[Product, ...], Product]:
     """Products of two dense layers with an activation between them.
 
-    A class of channels has its own table. Both sides of the table have zero points, so that INT8's 256 levels cover the
-    range of the inputs that occur, without what lies in the flat ends of the function, and the range of the results.
-    The rows of the first matrix are ordered by class, and so are the columns of the second.
+    A class of channels has its own table; see :func:`table_units`. The rows of the first matrix are ordered by class,
+    and so are the columns of the second.
 
     Parameters
     ----------
@@ -108,45 +156,34 @@ def feed_forward(
     first : tuple of Product, one per class
     second : Product
     """
-    flat_low, flat_high = flat_ends(function)
-    importance = np.square(second.weight, dtype=np.float64).sum(axis=0)
-    groups = channel_classes(np.clip(high, None, flat_high), importance, classes)
-    products, scales, zeros = [], [], []
-    for group in groups:
-        bottom = max(float(low[group].min()), flat_low)
-        top = max(min(float(high[group].max()), flat_high), bottom + 1 / 16)
-        input_scale, input_zero = _range(bottom, top)
-        results = function(np.linspace(bottom, top, 1 << 10))
-        output_scale, output_zero = _range(float(results.min()), max(float(results.max()), float(results.min()) + FLAT))
+    units = table_units(second, function, low=low, high=high, classes=classes)
+    products = []
+    for each in units:
         table = activation_table(
             lambda x: float(function(np.array(x))),
-            input_scale=input_scale,
-            output_scale=output_scale,
-            input_zero=input_zero,
-            output_zero=output_zero,
+            input_scale=each.input_scale,
+            output_scale=each.output_scale,
+            input_zero=each.input_zero,
+            output_zero=each.output_zero,
         )
-        part = Linear(first.weight[group], first.bias[group])
-        units = np.full(len(group), input_scale)
         products.append(
             integer_product(
-                part,
+                Linear(first.weight[each.channels], first.bias[each.channels]),
                 columns=columns,
-                rows=units,
-                row_zero=input_zero,
+                rows=np.full(len(each.channels), each.input_scale),
+                row_zero=each.input_zero,
                 table=table,
                 weight_bits=weight_bits,
                 inputs=inputs[0],
             )
         )
-        scales.append(np.full(len(group), output_scale))
-        zeros.append(np.full(len(group), output_zero))
-    order = np.concatenate(groups)
+    order = np.concatenate([each.channels for each in units])
     ordered = Linear(second.weight[:, order], second.bias)
     return tuple(products), integer_product(
         ordered,
-        columns=np.concatenate(scales),
+        columns=np.concatenate([np.full(len(each.channels), each.output_scale) for each in units]),
         rows=rows,
-        column_zero=np.concatenate(zeros),
+        column_zero=np.concatenate([np.full(len(each.channels), each.output_zero) for each in units]),
         weight_bits=weight_bits,
         inputs=None if inputs[1] is None else inputs[1].ordered(order),
     )

@@ -35,7 +35,7 @@ def test_demo_runs_the_whole_encoder(tmp_path):
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["bit_exact"] is True
-    assert (len(told["answers"]), told["weights"]) == (4, "csr-delta 0.75 by obs")
+    assert (len(told["answers"]), told["weights"]) == (4, "csr-delta keep")
     assert sum(answer["label"] == answer["fp32_label"] for answer in told["answers"]) >= 3
     assert 2.5 < told["speedup"] == told["dense_cycles"] / sum(each["cycles"] for each in told["programs"]) < 4
     assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,1 @@
+"""Training of an encoder with pruned weights, with jax and optax (extra ``train``)."""

@@ -1,0 +1,59 @@
+"""Outputs of a teacher for many texts, which are computed once and kept."""
+
+import hashlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ...spec.cache import cache_folder
+from ...spec.files import write_whole
+from ..load import Model
+from ..modules import transformer_folder
+from ..tokenizer import Tokens
+from ..weights import Float32
+from .data import Examples
+from .forward import run
+from .loop import Evaluator
+
+__all__ = ["teacher_logits"]
+
+
+def teacher_logits(
+    teacher: Model, tokens: list[Tokens], progress: Callable[[int, int], None] = lambda done, total: None
+) -> Float32:
+    """(texts, labels) outputs of a teacher's head, from the cache if it has them.
+
+    Parameters
+    ----------
+    teacher : Model
+    tokens : list of Tokens
+        Of the teacher's tokenizer.
+    progress : callable
+        Is given the number of texts done and of all.
+    """
+    path = cache_folder() / "teachers" / f"{_digest(teacher, tokens)}.safetensors"
+    try:
+        return load(path.read_bytes())["logits"]
+    except (OSError, SafetensorError, KeyError):
+        pass
+    examples = Examples(teacher.encoder, tokens, np.zeros(len(tokens), np.int32))
+    evaluator = Evaluator(
+        examples, lambda parameters, batch: run(teacher.encoder.with_parameters(parameters), batch)[0]
+    )
+    logits = evaluator.logits(jax.tree.map(jnp.asarray, teacher.encoder.parameters()), progress)
+    write_whole({path: save({"logits": logits})})
+    return logits
+
+
+def _digest(teacher: Model, tokens: list[Tokens]) -> str:
+    folder = transformer_folder(teacher.folder)
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    for text in tokens:
+        digest.update(np.array([len(text), *text.ids, *text.types], np.int64).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""``thresher train``."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from thresher.model import load_model
+from thresher.runtime import train as train_room
+
+from .runner import invoke, refused
+
+SEED = 5
+FAST = ("--steps", 12, "--batch", 8, "--warm-up", 0.2)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("THRESHER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    random = np.random.default_rng(SEED)
+    texts = [" ".join(random.choice(list("abcdefgh"), random.integers(1, 6))) for _ in range(40)]
+    lines = [f"{text}\t{int(text.count('a') > text.count('b'))}" for text in texts]
+    path = tmp_path / "data.tsv"
+    path.write_text("\n".join(["sentence\tlabel", *lines]) + "\n")
+    return path
+
+
+def trained(model, data, out, *options):
+    result = invoke("train", "--model", model, "--data", data, "-o", out, *FAST, "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.slow
+def test_every_command_takes_the_trained_model(model, data, tmp_path):
+    out = tmp_path / "out"
+    told = trained(model, data, out, "--teacher", model, "--dev", data, "--sparsity", 0.6, "--quantise", 0.4)
+    assert told["sparsity"] == pytest.approx(0.6, abs=0.01)
+    assert [row["step"] for row in told["history"]] == list(range(1, 13))
+    assert told["accuracy"] == told["history"][-1]["dev_accuracy"]
+    assert {path.name for path in out.iterdir()} == {path.name for path in model.iterdir()} | {"training.json"}
+    assert json.loads((out / "training.json").read_text()) == told
+    encoder = load_model(out).encoder
+    for name, linear in encoder.linears().items():
+        assert np.mean(linear.weight == 0) == pytest.approx(0.6, abs=0.02), name
+    kept = ("--format", "csr-delta", "--sparsity", "keep")
+    packed = json.loads(invoke("prune", "--model", out, "-o", tmp_path / "packed", *kept, "--json").stdout)
+    assert packed["total"]["own_sparsity"] == pytest.approx(0.6, abs=0.01)
+    whole = ("--unit", "coprocessor", "--format", "csr-delta", "--weight-sparsity", "keep")
+    scored = invoke("eval", "--model", out, "--task", "sst2", "--data", data, *whole, "--jobs", 1, "--json")
+    assert json.loads(scored.stdout)["weights"] == "csr-delta keep"
+
+
+def step_of(checkpoint):
+    data = checkpoint.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return json.loads(header["__metadata__"]["thresher"])["step"]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_ends_like_an_unbroken_one(model, data, tmp_path, monkeypatch):
+    """Bit for bit, with a break in each phase."""
+    options = ("--teacher", model, "--sparsity", 0.5, "--quantise", 0.3, "--attention-pruning", 0.3)
+    trained(model, data, tmp_path / "whole", *options)
+    wanted = load_file(tmp_path / "whole" / "model.safetensors")
+    write = train_room.write_whole
+    for at in (1, 5, 10):
+
+        def stop_after(contents, at=at):
+            found = write(contents)
+            written = [path for path in contents if path.name == train_room.CHECKPOINT]
+            if written and step_of(written[0]) == at:
+                raise KeyboardInterrupt
+            return found
+
+        monkeypatch.setattr(train_room, "write_whole", stop_after)
+        out = tmp_path / f"broken{at}"
+        result = invoke("train", "--model", model, "--data", data, "-o", out, *FAST, "--json", *options)
+        assert result.exit_code == 130
+        assert [path.name for path in out.iterdir()] == [train_room.CHECKPOINT]
+        monkeypatch.setattr(train_room, "write_whole", write)
+        told = trained(model, data, out, *options, "--resume")
+        assert [row["step"] for row in told["history"]] == list(range(1, 13))
+        found = load_file(out / "model.safetensors")
+        assert all(np.array_equal(found[name], tensor) for name, tensor in wanted.items()), at
+        assert not (out / train_room.CHECKPOINT).exists()
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss_and_seeds_repeat(model, data, tmp_path):
+    options = ("--steps", 60, "--learning-rate", 5e-3)
+    runs = [trained(model, data, tmp_path / str(i), *options, "--seed", seed) for i, seed in enumerate((1, 1, 2))]
+    losses = [[row["loss"] for row in run["history"]] for run in runs]
+    assert losses[0] == losses[1] != losses[2]
+    assert np.mean(losses[0][-5:]) < np.mean(losses[0][:5]) / 2
+
+
+def test_bad_input_is_refused_and_writes_nothing(model, data, tmp_path):
+    out = tmp_path / "out"
+    base = ("train", "--model", model, "--data", data, "-o", out, *FAST)
+    assert "--sparsity=1.5" in refused(*base, "--sparsity", 1.5)
+    assert "--learning-rate=-1.0" in refused(*base, "--learning-rate", -1)
+    assert "choose another output" in refused("train", "--model", model, "--data", data, "-o", model)
+    assert "train without --resume" in refused(*base, "--resume")
+    assert "--attention-pruning=0.5" in refused(*base, "--attention-pruning", 0.5)
+    assert "sst2" in refused(*base, "--task", "stsb")
+    assert "the columns must be" in refused("train", "--model", model, "--data", model / "config.json", "-o", out)
+    assert not out.exists()
+
+
+def test_other_teachers_are_refused(model, data, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in model.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    config = json.loads((model / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"id2label": {"0": "no", "1": "yes"}}))
+    base = ("train", "--model", model, "--data", data, "-o", tmp_path / "out", *FAST)
+    assert "the teacher has the classes no, yes" in refused(*base, "--teacher", other)
