@@ -15,19 +15,19 @@ def scores(config: AttentionConfig, q: Int64, k: Int64) -> Int64:
     Parameters
     ----------
     config : AttentionConfig
-    q : (Lq, d) int64, INT8 values
-    k : (Lk, d) int64, INT8 values
+    q : (…, Lq, d) int64, INT8 values
+    k : (…, Lk, d) int64, INT8 values
 
     Returns
     -------
-    (Lq, Lk) int64
+    (…, Lq, Lk) int64
     """
-    exact = exact_matmul(q, k.T)
+    exact = exact_matmul(q, k.swapaxes(-1, -2))
     if config.score is Score.EXACT:
         return exact
     _, q_fraction = split(config, q)
     _, k_fraction = split(config, k)
-    return exact - exact_matmul(q_fraction, k_fraction.T)
+    return exact - exact_matmul(q_fraction, k_fraction.swapaxes(-1, -2))
 
 
 def weighted_values(weights: Int64, v: Int64) -> Int64:
@@ -35,11 +35,11 @@ def weighted_values(weights: Int64, v: Int64) -> Int64:
 
     Parameters
     ----------
-    weights : (Lq, Lk) int64
-    v : (Lk, d) int64, INT8 values
+    weights : (…, Lq, Lk) int64
+    v : (…, Lk, d) int64, INT8 values
 
     Returns
     -------
-    (Lq, d) int64
+    (…, Lq, d) int64
     """
     return exact_matmul(weights, v)

@@ -61,16 +61,16 @@ class HeadResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Attended:
-    """What a head computes after its positions are chosen.
+    """What heads compute after their positions are chosen.
 
     Attributes
     ----------
-    scores : (Lq, Lk) int64
+    scores : (…, Lq, Lk) int64
         Of all positions, not only of kept ones.
     softmax : Softmax
-    accumulators : (Lq, d) int64
+    accumulators : (…, Lq, d) int64
         P·V before normalisation.
-    output : (Lq, d) int8
+    output : (…, Lq, d) int8
     saturations : int
         Number of clipped outputs.
     """
@@ -85,15 +85,15 @@ class Attended:
 def attend(
     config: AttentionConfig, command: HeadCommand, q: Int64, k: Int64, v: Int64, kept: np.ndarray, background: Int64
 ) -> Attended:
-    """Score, softmax, P·V and normalise, for any choice of positions.
+    """Score, softmax, P·V and normalise, for any choice of positions. Further axes are heads with one command.
 
     Parameters
     ----------
-    q : (Lq, d) int64, INT8 values
-    k, v : (Lk, d) int64, INT8 values
-    kept : (Lq, Lk) bool
+    q : (…, Lq, d) int64, INT8 values
+    k, v : (…, Lk, d) int64, INT8 values
+    kept : (…, Lq, Lk) bool
         Positions to keep; with the fill ``skip``, at least one in each row.
-    background : (Lq,) int64
+    background : (…, Lq) int64
         Score of the pruned positions of each row.
     """
     all_scores = scores(config, q, k)

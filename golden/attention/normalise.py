@@ -14,12 +14,12 @@ def row_multiplier(command: HeadCommand, mantissa: Int64) -> Int64:
     Parameters
     ----------
     command : HeadCommand
-    mantissa : (Lq,) int64
+    mantissa : (…, Lq) int64
         With 16 fraction bits, at most 1.
 
     Returns
     -------
-    (Lq,) int64
+    (…, Lq) int64
     """
     return round_half_up_shift(mantissa * command.output_multiplier, RECIPROCAL_FRACTION)
 
@@ -34,16 +34,16 @@ def normalise(command: HeadCommand, accumulators: Int64, mantissa: Int64, expone
     Parameters
     ----------
     command : HeadCommand
-    accumulators : (Lq, d) int64
-    mantissa, exponent : (Lq,) int64
+    accumulators : (…, Lq, d) int64
+    mantissa, exponent : (…, Lq) int64
         See :class:`~thresher.golden.attention.softmax.Softmax`.
 
     Returns
     -------
-    outputs : (Lq, d) int8
+    outputs : (…, Lq, d) int8
     saturations : int
         Number of clipped outputs.
     """
-    operands = (accumulators << OUTPUT_FRACTION) >> exponent[:, None]
-    factors = row_multiplier(command, mantissa)[:, None]
+    operands = (accumulators << OUTPUT_FRACTION) >> exponent[..., None]
+    factors = row_multiplier(command, mantissa)[..., None]
     return requantise(operands, factors, OUTPUT_FRACTION + command.output_shift)

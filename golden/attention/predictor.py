@@ -13,13 +13,13 @@ def predict(config: AttentionConfig, q: Int64, k: Int64) -> Int64:
     Parameters
     ----------
     config : AttentionConfig
-    q : (Lq, d) int64, INT8 values
-    k : (Lk, d) int64, INT8 values
+    q : (…, Lq, d) int64, INT8 values
+    k : (…, Lk, d) int64, INT8 values
 
     Returns
     -------
-    (Lq, Lk) int64
+    (…, Lq, Lk) int64
     """
     q_integer, _ = split(config, q)
     k_integer, _ = split(config, k)
-    return exact_matmul(q_integer, k_integer.T)
+    return exact_matmul(q_integer, k_integer.swapaxes(-1, -2))

@@ -36,7 +36,7 @@ def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int6
     exponent = np.frexp(denominator.astype(np.float64))[1].astype(np.int64) - 1  # exact up to 2^53
     x = (denominator << RECIPROCAL_FRACTION >> exponent) - one
     width = one // config.reciprocal_segments
-    offset, drop = _table(config.reciprocal_segments)[x // width].T
+    offset, drop = np.moveaxis(_table(config.reciprocal_segments)[x // width], -1, 0)
     mantissa = offset - drop * (x % width) // width
     assert unsigned_bits(int(mantissa.max(initial=0))) <= RECIPROCAL_FRACTION + 1
     return mantissa, exponent

@@ -56,12 +56,14 @@ class Selection:
 
 
 def _blocks(config: AttentionConfig, ii: Int64, outside: int) -> Int64:
-    """Arrange (Lq, Lk) positions as (nq, nk, block²). Positions outside the sequences get the value ``outside``."""
+    """Arrange (…, Lq, Lk) positions as (…, nq, nk, block²). Positions outside the sequences get the value
+    ``outside``."""
     b = config.block
-    nq, nk = ceil_div(ii.shape[0], b), ceil_div(ii.shape[1], b)
-    padded = np.full((nq * b, nk * b), outside, np.int64)
-    padded[: ii.shape[0], : ii.shape[1]] = ii
-    return padded.reshape(nq, b, nk, b).transpose(0, 2, 1, 3).reshape(nq, nk, b * b)
+    *heads, lq, lk = ii.shape
+    nq, nk = ceil_div(lq, b), ceil_div(lk, b)
+    padded = np.full((*heads, nq * b, nk * b), outside, np.int64)
+    padded[..., :lq, :lk] = ii
+    return padded.reshape(*heads, nq, b, nk, b).swapaxes(-3, -2).reshape(*heads, nq, nk, b * b)
 
 
 def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
@@ -71,12 +73,12 @@ def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
     ----------
     config : AttentionConfig
         ``importance`` is the rule.
-    ii : (Lq, Lk) int64
+    ii : (…, Lq, Lk) int64
         Predicted scores.
 
     Returns
     -------
-    (nq, nk) int64
+    (…, nq, nk) int64
     """
     if config.importance is Importance.MAX:
         return _blocks(config, ii, np.iinfo(np.int64).min).max(axis=-1)
@@ -93,19 +95,19 @@ def block_mask(importance: Int64, rho: int) -> np.ndarray:
 
     Parameters
     ----------
-    importance : (nq, nk) int64
+    importance : (…, nq, nk) int64
     rho : int
         ρ·2^8.
 
     Returns
     -------
-    (nq, nk) bool
+    (…, nq, nk) bool
     """
     one = 1 << RHO_FRACTION
-    n = importance.shape[1]
-    extreme = importance.max(axis=1) if rho >= 0 else importance.min(axis=1)
-    threshold = abs(rho) * n * extreme + (one - abs(rho)) * importance.sum(axis=1)
-    return n * one * importance >= threshold[:, None]
+    n = importance.shape[-1]
+    extreme = importance.max(axis=-1) if rho >= 0 else importance.min(axis=-1)
+    threshold = abs(rho) * n * extreme + (one - abs(rho)) * importance.sum(axis=-1)
+    return n * one * importance >= threshold[..., None]
 
 
 def level_scale(config: AttentionConfig, command: HeadCommand) -> tuple[int, int]:
@@ -129,19 +131,19 @@ def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -
     Parameters
     ----------
     config : AttentionConfig
-    ii : (Lq, Lk) int64
+    ii : (…, Lq, Lk) int64
         Predicted scores.
     command : HeadCommand
 
     Returns
     -------
-    (nq, nk) bool
+    (…, nq, nk) bool
         A row may keep no block.
     """
     b = config.block
     outside = np.iinfo(np.int64).min
     each = _blocks(config, ii, outside)
-    each = each.reshape(*each.shape[:2], b, b)  # (nq, nk, query, key)
+    each = each.reshape(*each.shape[:-1], b, b)  # (…, nq, nk, query, key)
     inside = each != outside
     each = np.where(inside, each, 0)
     factor, shift = level_scale(config, command)
@@ -149,10 +151,10 @@ def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -
     count = 1 + (near & inside[..., 1:]).sum(axis=-1)
 
     lowest = -config.prediction_peak
-    level = (factor * np.where(inside, each, lowest).max(axis=-1)) >> shift  # (nq, nk, query)
-    below = level.max(axis=1, keepdims=True) - level
+    level = (factor * np.where(inside, each, lowest).max(axis=-1)) >> shift  # (…, nq, nk, query)
+    below = level.max(axis=-2, keepdims=True) - level
     weight = (1 << LEVEL_WEIGHT_BITS) >> np.minimum(below, LEVEL_WEIGHT_BITS + 1)
-    total = (count * weight).sum(axis=1, keepdims=True)
+    total = (count * weight).sum(axis=-2, keepdims=True)
     one = 1 << RHO_FRACTION
     keep = 2 * one * weight >= (one + command.rho) * total
     return (keep & inside.any(axis=-1)).any(axis=-1)
@@ -165,13 +167,13 @@ def kept_blocks(config: AttentionConfig, ii: Int64, command: HeadCommand) -> np.
     ----------
     config : AttentionConfig
         ``block_rule`` is the rule.
-    ii : (Lq, Lk) int64
+    ii : (…, Lq, Lk) int64
         Predicted scores.
     command : HeadCommand
 
     Returns
     -------
-    (nq, nk) bool
+    (…, nq, nk) bool
     """
     if config.block_rule is BlockRule.PROBABILITY:
         return probability_mask(config, ii, command)
@@ -186,21 +188,21 @@ def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> I
     Parameters
     ----------
     config : AttentionConfig
-    ii : (Lq, Lk) int64
+    ii : (…, Lq, Lk) int64
         Predicted scores.
-    mask : (nq, nk) bool
+    mask : (…, nq, nk) bool
         Kept blocks.
 
     Returns
     -------
-    (nq,) int64
+    (…, nq) int64
     """
     if config.fill is not Fill.BACKGROUND:
-        return np.zeros(len(mask), np.int64)
+        return np.zeros(mask.shape[:-1], np.int64)
     block_sums = _blocks(config, ii, 0).sum(axis=-1)
     block_sizes = _blocks(config, np.ones_like(ii), 0).sum(axis=-1)
-    total = np.where(mask, 0, block_sums).sum(axis=1)
-    count = np.where(mask, 0, block_sizes).sum(axis=1)
+    total = np.where(mask, 0, block_sums).sum(axis=-1)
+    count = np.where(mask, 0, block_sizes).sum(axis=-1)
     return mean_scores(config, total, count)
 
 
@@ -215,7 +217,7 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
     Parameters
     ----------
     config : AttentionConfig
-    ii : (Lq, Lk) int64
+    ii : (…, Lq, Lk) int64
         Predicted scores.
     command : HeadCommand
     mask : (nq, nk) bool, optional

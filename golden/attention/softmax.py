@@ -20,13 +20,13 @@ class Softmax:
 
     Attributes
     ----------
-    weights : (Lq, Lk) int64
+    weights : (…, Lq, Lk) int64
         Weight of every position. All pruned positions of a row have the weight of its background.
-    background : (Lq,) int64
+    background : (…, Lq) int64
         Weight of a pruned position of each row; 0 if the row has none.
-    denominators : (Lq,) int64
+    denominators : (…, Lq) int64
         Sum of the weights of each row. With ``early``, the sum before the weights are divided by it.
-    mantissa, exponent : (Lq,) int64
+    mantissa, exponent : (…, Lq) int64
         Factor that normalises an accumulator. With ``early`` the weights are already probabilities, and the factor is
         2^−weight_bits.
     """
@@ -38,9 +38,9 @@ class Softmax:
     exponent: Int64
 
     def probabilities(self) -> np.ndarray:
-        """Probabilities (Lq, Lk) as float64, for comparison with a softmax in floating point."""
+        """Probabilities (…, Lq, Lk) as float64, for comparison with a softmax in floating point."""
         scale = self.mantissa / 2.0 ** (RECIPROCAL_FRACTION + self.exponent)
-        return self.weights * scale[:, None]
+        return self.weights * scale[..., None]
 
 
 def softmax(
@@ -52,30 +52,30 @@ def softmax(
     ----------
     config : AttentionConfig
     command : HeadCommand
-    scores : (Lq, Lk) int64
+    scores : (…, Lq, Lk) int64
         Only the scores of kept positions are used.
-    kept : (Lq, Lk) bool
+    kept : (…, Lq, Lk) bool
         Kept positions; with the fill ``skip``, at least one in each row.
-    background : (Lq,) int64
+    background : (…, Lq) int64
         Score of the pruned positions of each row. Not used with the fill ``skip``.
     """
     counted = kept if config.fill is Fill.SKIP else np.ones_like(kept)
-    filled = np.where(kept, scores, background[:, None])
-    maximum = np.where(counted, filled, np.iinfo(np.int64).min).max(axis=1)
+    filled = np.where(kept, scores, background[..., None])
+    maximum = np.where(counted, filled, np.iinfo(np.int64).min).max(axis=-1)
     # Where a position does not count, 0 replaces a difference that may be negative.
-    difference = np.where(counted, maximum[:, None] - filled, 0)
+    difference = np.where(counted, maximum[..., None] - filled, 0)
     row_weights = np.where(counted, weights(config, command, difference), 0)
-    denominators = row_weights.sum(axis=1)
+    denominators = row_weights.sum(axis=-1)
     mantissa, exponent = reciprocal(config, denominators)
     if config.normalise is Normalise.EARLY:
         shift = RECIPROCAL_FRACTION + exponent - config.weight_bits
-        probabilities = round_half_up_shift(row_weights * mantissa[:, None], shift[:, None])
+        probabilities = round_half_up_shift(row_weights * mantissa[..., None], shift[..., None])
         row_weights = np.minimum(probabilities, config.weight_max)
         mantissa = np.full_like(mantissa, 1 << RECIPROCAL_FRACTION)
         exponent = np.full_like(exponent, config.weight_bits)
     return Softmax(
         weights=row_weights,
-        background=np.where(kept, 0, row_weights).max(axis=1),
+        background=np.where(kept, 0, row_weights).max(axis=-1),
         denominators=denominators,
         mantissa=mantissa,
         exponent=exponent,

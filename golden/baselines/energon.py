@@ -22,20 +22,20 @@ def filter_round(scores: Int64, alive: Mask, alpha: int) -> Mask:
 
     Parameters
     ----------
-    scores : (Lq, Lk) int64
-    alive : (Lq, Lk) bool
+    scores : (…, Lq, Lk) int64
+    alive : (…, Lq, Lk) bool
         At least one in each row.
     alpha : int
         α·2^12, from −2^12 to 2^12.
     """
     bounds = np.iinfo(np.int64)
     if alpha >= 0:
-        extreme = np.where(alive, scores, bounds.min).max(axis=1)
+        extreme = np.where(alive, scores, bounds.min).max(axis=-1)
     else:
-        extreme = np.where(alive, scores, bounds.max).min(axis=1)
-    count = alive.sum(axis=1)
-    threshold = abs(alpha) * count * extreme + (ONE - abs(alpha)) * np.where(alive, scores, 0).sum(axis=1)
-    return alive & (ONE * count[:, None] * scores >= threshold[:, None])
+        extreme = np.where(alive, scores, bounds.max).min(axis=-1)
+    count = alive.sum(axis=-1)
+    threshold = abs(alpha) * count * extreme + (ONE - abs(alpha)) * np.where(alive, scores, 0).sum(axis=-1)
+    return alive & (ONE * count[..., None] * scores >= threshold[..., None])
 
 
 def _keep(head: HeadView, alpha: float) -> Mask:

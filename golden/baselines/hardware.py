@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spec.attention_config import HeadRule
 from ...spec.formats import RHO_FRACTION
 from ..attention.selection import block_importance, block_mask, probability_mask
 from .rule import HeadView, Mask, Rule
 
-__all__ = ["PROBABILITY", "THRESHOLD"]
+__all__ = ["PROBABILITY", "THRESHOLD", "head_magnitudes"]
 
 ONE = 1 << RHO_FRACTION
 
@@ -29,3 +33,10 @@ THRESHOLD = Rule(name="threshold", title="threshold", elements=False, dense=-1.0
 
 PROBABILITY = Rule(name="probability", title="probability", elements=False, dense=-1.0, sparse=1.0, keep=_probability)
 """Predicted probability of a block (docs/numbers.md)."""
+
+
+def head_magnitudes(head: HeadView) -> NDArray[np.float64]:
+    """(…) what the head threshold τ is compared with: the mean or the sum of |score|. A head below τ is pruned."""
+    sums = np.abs(head.scores).sum(axis=(-2, -1)).astype(np.float64)
+    elements = head.scores.shape[-2] * head.scores.shape[-1]
+    return np.asarray(sums / elements if head.config.head_rule is HeadRule.PER_ELEMENT else sums)

@@ -10,9 +10,10 @@ __all__ = ["RANDOM"]
 
 
 def _keep(head: HeadView, share: float) -> Mask:
-    queries, keys = (ceil_div(length, head.config.block) for length in head.scores.shape)
-    kept = np.broadcast_to(np.arange(keys) < count_kept(share, keys), (queries, keys))
-    return head.random.permuted(kept, axis=1)
+    *heads, queries, keys = head.scores.shape
+    shape = (*heads, ceil_div(queries, head.config.block), ceil_div(keys, head.config.block))
+    kept = np.broadcast_to(np.arange(shape[-1]) < count_kept(share, shape[-1]), shape)
+    return head.random.permuted(kept, axis=-1)
 
 
 RANDOM = Rule(name="random", title="random blocks", elements=False, dense=1.0, sparse=0.0, keep=_keep)

@@ -24,12 +24,12 @@ COARSE_BITS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HeadView:
-    """What a rule sees of a head before its scores are computed.
+    """What a rule sees of a head, or of several with one command, before scores are computed.
 
     Attributes
     ----------
-    q : (Lq, d) int64, INT8 values
-    k : (Lk, d) int64, INT8 values
+    q : (…, Lq, d) int64, INT8 values
+    k : (…, Lk, d) int64, INT8 values
     exact : bool
         Whether rules see the exact INT8 scores instead of the predicted ones.
     random : numpy.random.Generator
@@ -45,20 +45,20 @@ class HeadView:
 
     @cached_property
     def scores(self) -> Int64:
-        """(Lq, Lk) scores: the predictor's, or the exact ones rounded to the predictor's unit, 2^(2F)."""
+        """(…, Lq, Lk) scores: the predictor's, or the exact ones rounded to the predictor's unit, 2^(2F)."""
         if self.exact:
-            return round_half_up_shift(exact_matmul(self.q, self.k.T), 2 * self.config.fraction_bits)
+            return round_half_up_shift(exact_matmul(self.q, self.k.swapaxes(-1, -2)), 2 * self.config.fraction_bits)
         return predict(self.config, self.q, self.k)
 
     @cached_property
     def coarse_scores(self) -> Int64:
-        """(Lq, Lk) scores of fewer bits: with keys of 2 bits, or if ``exact`` the predictor's scores."""
+        """(…, Lq, Lk) scores of fewer bits: with keys of 2 bits, or if ``exact`` the predictor's scores."""
         if self.exact:
             return predict(self.config, self.q, self.k)
         q, _ = split(self.config, self.q)
         k, _ = split(self.config, self.k)
         drop = max(self.config.integer_bits - COARSE_BITS, 0)
-        return exact_matmul(q, (k >> drop).T)
+        return exact_matmul(q, (k >> drop).swapaxes(-1, -2))
 
     @property
     def nats(self) -> float:
@@ -78,7 +78,7 @@ class Rule:
     title : str
         For tables and pictures.
     elements : bool
-        Whether the mask is of elements (Lq, Lk) instead of blocks (nq, nk).
+        Whether the mask is of elements (…, Lq, Lk) instead of blocks (…, nq, nk).
     dense, sparse : float
         Ends of the parameter's range: with ``dense`` the rule keeps most. From there to ``sparse``, it never keeps
         more.
@@ -103,7 +103,7 @@ def view(
     exact: bool = False,
     random: np.random.Generator | None = None,
 ) -> HeadView:
-    """A head as rules see it; see :class:`HeadView`."""
+    """Heads as rules see them; see :class:`HeadView`."""
     wide_q, wide_k = q.astype(np.int64), k.astype(np.int64)
     random = random or np.random.default_rng(0)
     return HeadView(config=config, command=command, q=wide_q, k=wide_k, exact=exact, random=random)

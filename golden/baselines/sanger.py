@@ -14,8 +14,8 @@ DENSEST = -24.0
 
 def _keep(head: HeadView, log_threshold: float) -> Mask:
     exponents = head.scores * head.nats
-    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
-    return weights >= 2.0**log_threshold * weights.sum(axis=1, keepdims=True)
+    weights = np.exp(exponents - exponents.max(axis=-1, keepdims=True))
+    return weights >= 2.0**log_threshold * weights.sum(axis=-1, keepdims=True)
 
 
 SANGER = Rule(name="sanger", title="Sanger", elements=True, dense=DENSEST, sparse=0.0, keep=_keep)

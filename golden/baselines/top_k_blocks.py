@@ -18,15 +18,15 @@ def count_kept(share: float, size: int) -> int:
 
 def largest(values: Int64, count: int) -> Mask:
     """The ``count`` largest values of each row. Of equal ones, the first are taken."""
-    order = np.argsort(-values, axis=1, kind="stable")[:, :count]
+    order = np.argsort(-values, axis=-1, kind="stable")[..., :count]
     kept = np.zeros(values.shape, np.bool_)
-    np.put_along_axis(kept, order, True, axis=1)
+    np.put_along_axis(kept, order, True, axis=-1)
     return kept
 
 
 def _keep(head: HeadView, share: float) -> Mask:
     importance = block_importance(head.config, head.scores)
-    return largest(importance, count_kept(share, importance.shape[1]))
+    return largest(importance, count_kept(share, importance.shape[-1]))
 
 
 TOP_K_BLOCKS = Rule(name="top-k-blocks", title="Top-K blocks", elements=False, dense=1.0, sparse=0.0, keep=_keep)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from thresher.golden.attention.core import attention_head
 from thresher.golden.baselines import RULES, view
-from thresher.golden.baselines.attention import blocks_of, masked_head, row_background
+from thresher.golden.baselines.attention import blocks_of, elements_of, masked_heads, row_background
 from thresher.golden.baselines.energon import ONE, filter_round
 from thresher.golden.baselines.rule import HeadView
 from thresher.golden.baselines.top_k_blocks import count_kept, largest
@@ -56,21 +56,21 @@ def test_the_hardwares_rules_are_those_of_the_attention_core(policy, rho):
     rule = RULES["probability" if policy == "probability" else "threshold"]
     expected = attention_head(config, command, q, k, v)
     mask = rule.keep(view(config, command, q, k), rho)
-    output, statistics, kept = masked_head(config, command, q, k, v, mask, elements=False)
+    output, kept, saturations = masked_heads(config, command, q, k, v, mask, elements=False)
     np.testing.assert_array_equal(output, expected.output, err_msg=f"seed {SEED}")
-    assert statistics == expected.statistics
+    assert saturations == expected.statistics.saturations
     assert expected.trace is not None
     np.testing.assert_array_equal(mask, expected.trace.selection.mask)
-    assert kept >= statistics.kept_blocks
+    np.testing.assert_array_equal(blocks_of(config, kept), mask)
 
 
 def test_all_elements_are_the_dense_head():
     command, q, k, v = operands(13, 12)
-    output, statistics, kept = masked_head(EDGE, command, q, k, v, np.ones((13, 12), np.bool_), elements=True)
+    output, kept, saturations = masked_heads(EDGE, command, q, k, v, np.ones((13, 12), np.bool_), elements=True)
     expected = attention_head(EDGE, command, q, k, v)
     np.testing.assert_array_equal(output, expected.output)
-    assert statistics == expected.statistics
-    assert kept == 13 * 12
+    assert saturations == expected.statistics.saturations
+    assert kept.all()
 
 
 def test_elements_that_fill_blocks_are_blocks():
@@ -79,11 +79,11 @@ def test_elements_that_fill_blocks_are_blocks():
     command, q, k, v = operands(13, 12)
     blocks = np.random.default_rng(SEED).random((7, 6)) < 0.5
     blocks[:, 0] = True
-    elements = blocks.repeat(2, axis=0).repeat(2, axis=1)[:13]
-    found, counts, kept = masked_head(config, command, q, k, v, elements, elements=True)
-    expected, block_counts, block_kept = masked_head(config, command, q, k, v, blocks, elements=False)
+    elements = elements_of(config, blocks, (13, 12))
+    found, kept, _ = masked_heads(config, command, q, k, v, elements, elements=True)
+    expected, block_kept, _ = masked_heads(config, command, q, k, v, blocks, elements=False)
     np.testing.assert_array_equal(found, expected, err_msg=f"seed {SEED}")
-    assert (counts, kept) == (block_counts, block_kept)
+    np.testing.assert_array_equal(kept, block_kept)
     np.testing.assert_array_equal(blocks_of(config, elements), blocks)
 
 
@@ -94,8 +94,28 @@ def test_empty_rows(fill, elements):
     config = replace(EDGE, fill=fill)
     command, q, k, v = operands(4, 6)
     mask = np.zeros((4, 6) if elements else (2, 3), np.bool_)
-    _, statistics, kept = masked_head(config, command, q, k, v, mask, elements=elements)
-    assert (statistics.kept_blocks > 0) == (kept > 0) == (fill is Fill.SKIP)
+    _, kept, _ = masked_heads(config, command, q, k, v, mask, elements=elements)
+    assert kept.any() == (fill is Fill.SKIP)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("name", RULES)
+def test_several_heads_at_once(name, exact):
+    """The same as one after another. Random masks are drawn in the order of the heads."""
+    rule, command = RULES[name], operands(13, 13)[0]
+    q, k, v = np.random.default_rng(SEED).integers(-127, 128, (3, 4, 13, 32), dtype=np.int8)
+    parameter = {"sanger": -4.0}.get(name, 0.2)
+
+    def run(random: np.random.Generator, *own: np.ndarray):
+        mask = rule.keep(view(EDGE, command, own[0], own[1], exact=exact, random=random), parameter)
+        return masked_heads(EDGE, command, own[0], own[1], own[2], mask, elements=rule.elements)
+
+    output, kept, saturations = run(np.random.default_rng(SEED), q, k, v)
+    random = np.random.default_rng(SEED)
+    single = [run(random, *own) for own in zip(q, k, v, strict=True)]
+    np.testing.assert_array_equal(output, [each[0] for each in single], err_msg=f"seed {SEED}")
+    np.testing.assert_array_equal(kept, [each[1] for each in single])
+    assert saturations == sum(each[2] for each in single)
 
 
 def test_the_background_of_a_row():
