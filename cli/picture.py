@@ -73,13 +73,16 @@ def draw_head(head: HeadPicture, path: Path, *, title: str) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all.
+    """Write a figure as PNG, SVG or PDF, as the path ends, whole or not at all. The same figure gives the same bytes.
 
     Raises
     ------
     ThresherError
         The file cannot be written.
     """
+    kind = path.suffix.lower().removeprefix(".")
     content = io.BytesIO()
-    figure.savefig(content, dpi=120, format="png", metadata={"Software": None})
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({"svg.hashsalt": "thresher"}):
+        figure.savefig(content, dpi=120, format=kind, metadata=dates.get(kind, {"Software": None}))
     write_whole({path: content.getvalue()})

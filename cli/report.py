@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..runtime.answers import Answers
     from ..runtime.evaluate import EvaluationReport
     from ..runtime.pick import SparsityPick
+    from ..runtime.study.result import StudyReport
 
 __all__ = ["answers", "bands", "bench", "policy_of", "shortened", "timed"]
 
@@ -20,7 +21,7 @@ SHOWN = 60
 """Characters of a sentence in a table."""
 
 
-def policy_of(result: "EvaluationReport | SparsityPick") -> str:
+def policy_of(result: "EvaluationReport | SparsityPick | StudyReport") -> str:
     """The rules of a policy in one line."""
     return ", ".join(f"{name} {value}" for name, value in result.policy.items())
 

@@ -11,6 +11,7 @@ from ..golden.attention.core import HeadResult, attention_head
 from ..model.config import EncoderConfig
 from ..model.quantise import AttentionScales, Int8, dequantise, quantise
 from ..model.weights import Float32
+from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.formats import ceil_div
@@ -24,6 +25,7 @@ __all__ = [
     "check_fits",
     "check_setting",
     "count_heads",
+    "quantised_heads",
     "run_heads",
 ]
 
@@ -161,6 +163,41 @@ def count_heads(
     )
 
 
+def quantised_heads(
+    config: AttentionConfig,
+    scales: AttentionScales,
+    layer: int,
+    q: Float32,
+    k: Float32,
+    v: Float32,
+    bias: Float32 | None = None,
+    *,
+    rho: float = -1.0,
+    tau: float = 0.0,
+) -> tuple[HeadCommand, Int8, Int8, Int8]:
+    """The command of a layer's heads, and Q, K and V in INT8, all (batch, heads, length, d).
+
+    Raises
+    ------
+    InputError
+        A value is not finite, or there is a bias.
+    ConfigError
+        The layer has no scales, or ρ, τ or a scale is out of range.
+    """
+    length, d = q.shape[-2:]
+    check_fits(config, d, score_bias=bias is not None)
+    if layer >= len(scales.layers):
+        raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
+    own = scales.layers[layer]
+    command = own.command(config, length=length, head_dim=d, rho=rho, tau=tau)
+    return (
+        command,
+        quantise(f"Q of layer {layer}", q, own.q),
+        quantise(f"K of layer {layer}", k, own.k),
+        quantise(f"V of layer {layer}", v, own.v),
+    )
+
+
 class AcceleratorAttention:
     """Attention of a model's layers on a backend; an :class:`~thresher.model.encoder.Attend`.
 
@@ -205,19 +242,12 @@ class AcceleratorAttention:
         Raises
         ------
         InputError
-            A value is not finite, there is a bias, or the hardware rejected a head.
-        ConfigError
-            The layer has no scales, or ρ, τ or a scale is out of range.
+            The hardware rejected a head. Otherwise as :func:`quantised_heads`.
         """
-        batch, heads, length, d = q.shape
-        check_fits(self.config, d, score_bias=bias is not None)
-        if layer >= len(self.scales.layers):
-            raise ConfigError("scales", f"{len(self.scales.layers)} layers", "calibrate with this model")
-        scales = self.scales.layers[layer]
-        command = scales.command(self.config, length=length, head_dim=d, rho=self.rho, tau=self.tau)
-        q8 = quantise(f"Q of layer {layer}", q, scales.q)
-        k8 = quantise(f"K of layer {layer}", k, scales.k)
-        v8 = quantise(f"V of layer {layer}", v, scales.v)
+        batch, heads, _, _ = q.shape
+        command, q8, k8, v8 = quantised_heads(
+            self.config, self.scales, layer, q, k, v, bias, rho=self.rho, tau=self.tau
+        )
         work = [(command, q8[b, h], k8[b, h], v8[b, h]) for b in range(batch) for h in range(heads)]
         if self._watch is not None and self._watch[0] == layer:
             self._watched = work[self._watch[1]]
@@ -225,7 +255,7 @@ class AcceleratorAttention:
         outputs, statistics = run_heads(self.config, self.backend, work)
         self.log.append(statistics)
         self.totals += count_heads(self.config, work, statistics)
-        return dequantise(np.stack(outputs).reshape(q.shape), scales.o)
+        return dequantise(np.stack(outputs).reshape(q.shape), self.scales.layers[layer].o)
 
     def watched(self) -> HeadResult | None:
         """Golden result of the watched head with its trace, or ``None`` before its layer has run."""

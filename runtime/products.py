@@ -26,6 +26,7 @@ __all__ = [
     "dense_twin",
     "estimated_cycles",
     "fewest_cycles",
+    "most_simulated",
     "product_job",
     "pruned_weights",
     "random_matrix",
@@ -180,15 +181,20 @@ def check_simulation(config: SpmmConfig, *, rows: int, columns: int, tokens: int
     """
     if WeightFormat.DENSE not in config.formats:
         raise ConfigError("formats", list(map(str, config.formats)), "must have dense too, to be compared with")
-    each = rows * columns * stream_bytes(config)
-    passes = ceil_div(tokens, config.lanes)
-    if each * passes <= MOST_STREAMED:
+    most = most_simulated(config, rows=rows, columns=columns)
+    if tokens <= most:
         return
+    streamed = rows * columns * stream_bytes(config) * ceil_div(tokens, config.lanes)
     message = f"dense weights of {rows} × {columns}, streamed once per {config.lanes} tokens, are"
-    message += f" {each * passes / 2**30:.1f} GiB, but at most {MOST_STREAMED >> 30} GiB can be simulated"
-    most = min(MOST_STREAMED // each * config.lanes, config.max_tokens)
+    message += f" {streamed / 2**30:.1f} GiB, but at most {MOST_STREAMED >> 30} GiB can be simulated"
     advice = f"at most {most}" if most else "fewer rows or columns"
     raise ConfigError("tokens", tokens, f"{message}: choose {advice}")
+
+
+def most_simulated(config: SpmmConfig, *, rows: int, columns: int) -> int:
+    """Most tokens of a product that the engine takes and that can be simulated beside the dense one; 0 if none."""
+    passes = MOST_STREAMED // (rows * columns * stream_bytes(config))
+    return min(passes * config.lanes, config.max_tokens)
 
 
 def chosen_sparsity(config: SpmmConfig, weight_format: WeightFormat, asked: Sparsity | None) -> Sparsity:

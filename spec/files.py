@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import ThresherError
 from .processes import shielded
 
-__all__ = ["OutputError", "check_writable", "make_folder", "write_whole"]
+__all__ = ["OutputError", "check_writable", "make_folder", "naming_file", "write_whole"]
 
 
 class OutputError(ThresherError):
@@ -25,7 +25,7 @@ def check_writable(*paths: Path) -> None:
         A path is a folder, or its folder cannot be created or written.
     """
     for path in paths:
-        with _naming(path):
+        with naming_file(path):
             if path.is_dir():
                 raise OutputError(f"cannot write {str(path)!r}: it is a folder, choose another output")
             existing = next(folder for folder in path.absolute().parents if folder.exists())
@@ -43,7 +43,7 @@ def make_folder(folder: Path) -> None:
     OutputError
         The folder cannot be created or written.
     """
-    with _naming(folder):
+    with naming_file(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -68,7 +68,7 @@ def write_whole(contents: Mapping[Path, bytes]) -> tuple[Path, ...]:
     drafts: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            with _naming(path):
+            with naming_file(path):
                 if _holds(path, content):
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def write_whole(contents: Mapping[Path, bytes]) -> tuple[Path, ...]:
                 drafts[path].write_bytes(content)
         with shielded():
             for path, draft in drafts.items():
-                with _naming(path):
+                with naming_file(path):
                     draft.replace(path)
     finally:
         for draft in drafts.values():
@@ -92,8 +92,8 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name ``path`` in errors instead of the temporary file that failed."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Turn an OSError into an :class:`OutputError` that names ``path``, not the temporary file that failed."""
     try:
         yield
     except OSError as error:

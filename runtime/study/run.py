@@ -1,0 +1,231 @@
+"""A study from start to end: texts, parameters, measurement, rows."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...model.load import Model
+from ...model.tasks import Task
+from ...model.tokenizer import Tokens
+from ...spec.attention_config import AttentionConfig
+from ...spec.errors import ConfigError
+from ..attention import check_setting
+from ..evaluate import calibration_texts, task_texts
+from ..steps import Steps
+from ..workers import run_in_workers
+from .cluster import run_on_cluster
+from .log import StudyLog, open_log
+from .plan import ALL_RULES, HEAD_TARGETS, TARGETS, Case, Job, Scores, StudySpec, cases_of, parts_of
+from .result import StudyReport, rows_of
+from .work import StudyWork
+
+__all__ = ["study"]
+
+CALIBRATION_TEXTS = 24
+"""Texts on which the parameters of rules are found."""
+
+Run = Callable[[Sequence[Job], Callable[[int, dict[str, Any]], None]], None]
+"""Runs jobs, and calls a function with the number of each job and its result as they become ready."""
+
+
+def study(
+    model: Model,
+    task: str | Task,
+    data: Path,
+    *,
+    config: AttentionConfig,
+    output: Path,
+    rules: Sequence[str] = ALL_RULES,
+    scores: Sequence[Scores] = (Scores.PREDICTED, Scores.APPROXIMATE),
+    targets: Sequence[float] = TARGETS,
+    head_targets: Sequence[float] = HEAD_TARGETS,
+    limit: int | None = None,
+    truncate: bool = False,
+    calibration: Path | None = None,
+    seed: int = 0,
+    jobs: int = 2,
+    scheduler: str | None = None,
+    steps: Steps | None = None,
+) -> StudyReport:
+    """Measure the accuracy of a model over sparsity, under each rule.
+
+    The parameter of each rule is found on calibration texts, for every target. Then all cases run on the data. Finished
+    jobs are kept in a log in ``output``; another call with the same folder goes on from there.
+
+    Parameters
+    ----------
+    config : AttentionConfig
+        The hardware. Its policy decides what happens to pruned positions, for all rules.
+    output : Path
+        Folder of the log.
+    rules : sequence of str
+        Of :data:`~thresher.runtime.study.plan.ALL_RULES`.
+    scores : sequence of Scores
+        Which scores choose and are computed; every rule runs with each.
+    targets, head_targets : sequence of float
+        Shares of blocks that are not computed, and of pruned heads.
+    limit, truncate, calibration
+        See :func:`~thresher.runtime.evaluate.evaluate`.
+    seed : int
+        Of random masks and of the bootstrap.
+    jobs : int
+        Number of processes. With 1, everything runs in this process.
+    scheduler : str, optional
+        Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers run the jobs instead.
+
+    Raises
+    ------
+    ThresherError
+        File, model, hardware, settings, folder or cluster are at fault; the message says what to do.
+    """
+    start = time.perf_counter()
+    steps = steps or Steps()
+    if jobs < 1:
+        raise ConfigError("jobs", jobs, "must be at least 1")
+    cases = cases_of(rules, scores, targets, head_targets)
+    dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
+    steps.tell("calibrating")
+    sentences = calibration_texts(model, dataset, calibration)
+    scales = model.calibrate(sentences)
+    check_setting(model.config, config, scales, rho=-1, tau=0)
+    examples = len(dataset.targets)
+    parts = parts_of([len(each) for each in tokens[:examples]])
+    encoded = [model.encode(text, max_length=config.max_length, truncate=True) for text in sentences]
+    spec = StudySpec(
+        model=str(model.folder),
+        task=dataset.task,
+        activation=model.activation,
+        config=config,
+        scales=scales,
+        parts=tuple(_texts(tokens, examples, part) for part in parts),
+        calibration=tuple(_alike(encoded, tokens)),
+        seed=seed,
+    )
+    run = _runner(spec, jobs, scheduler)
+    with open_log(output, spec.identity) as log:
+        steps.tell("finding parameters")
+        parameters = _find_parameters(cases, log, run, steps)
+        steps.tell("measuring")
+        results = _measure(cases, parameters, len(parts), log, run, steps)
+        known = log.known
+    steps.tell("resampling")
+    return StudyReport(
+        model=str(model.folder),
+        task=dataset.task.name,
+        metric=dataset.task.metric,
+        data=str(data),
+        examples=examples,
+        truncated=sum(each.truncated for each in tokens),
+        note=dataset.note,
+        policy=config.policy,
+        calibration=f"{scales.sentences} sentences of {calibration or 'packaged sentences'}, {scales.method}",
+        seed=seed,
+        jobs=jobs,
+        resumed=known,
+        cpu_seconds=sum(result["cpu_seconds"] for case in cases for result in results[case]),
+        rows=tuple(rows_of(dataset, cases, parts, results, parameters, seed=seed)),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _alike(texts: Sequence[Tokens], data: Sequence[Tokens]) -> list[Tokens]:
+    """Texts of lengths like those of the data, because some rules keep another share of long texts."""
+    left, lengths = list(texts), sorted(map(len, data))
+    found = []
+    for i in range(min(CALIBRATION_TEXTS, len(left))):
+        wanted = lengths[(2 * i + 1) * len(lengths) // (2 * CALIBRATION_TEXTS)]
+        found.append(left.pop(min(range(len(left)), key=lambda j: abs(len(left[j]) - wanted))))
+    return found
+
+
+def _texts(tokens: Sequence[Tokens], examples: int, part: Sequence[int]) -> tuple[Tokens, ...]:
+    """Texts of a part; of pairs that are read one by one, the first ones, then the second ones."""
+    return tuple(tokens[start + i] for start in range(0, len(tokens), examples) for i in part)
+
+
+def _find_parameters(cases: Sequence[Case], log: StudyLog, run: Run, steps: Steps) -> dict[Case, float]:
+    """The parameter of each case with a target. Predicted and approximate scores share theirs."""
+    wanted: dict[Case, list[float]] = {}
+    for case in cases:
+        if case.target is not None:
+            group = wanted.setdefault(Case(rule=case.rule, scores=case.selection), [])
+            if _parameter_key(case) not in log and case.target not in group:
+                group.append(case.target)
+    jobs = [Job(case=case, targets=tuple(targets)) for case, targets in wanted.items() if targets]
+
+    def finished(number: int, result: dict[str, Any]) -> None:
+        job = jobs[number]
+        for target, parameter in zip(job.targets, result["parameters"], strict=True):
+            key = _parameter_key(Case(rule=job.case.rule, scores=job.case.scores, target=target))
+            log.add(key, parameter)
+
+    _counting(run, jobs, finished, steps)
+    return {case: float(log[_parameter_key(case)]) for case in cases if case.target is not None}
+
+
+def _parameter_key(case: Case) -> str:
+    return f"parameter of {Case(rule=case.rule, scores=case.selection, target=case.target).key}"
+
+
+def _measure(
+    cases: Sequence[Case], parameters: dict[Case, float], parts: int, log: StudyLog, run: Run, steps: Steps
+) -> dict[Case, list[dict[str, Any]]]:
+    """Results of each case, part by part."""
+    every = {
+        case: [Job(case=case, part=part, parameter=parameters.get(case)) for part in range(parts)] for case in cases
+    }
+    # Case by case, so that an ended study has whole cases; and long texts first.
+    todo = [job for case in cases for job in reversed(every[case]) if job.key not in log]
+    _counting(run, todo, lambda number, result: log.add(todo[number].key, result), steps)
+    return {case: [log[job.key] for job in jobs] for case, jobs in every.items()}
+
+
+def _counting(run: Run, jobs: Sequence[Job], finished: Callable[[int, dict[str, Any]], None], steps: Steps) -> None:
+    done = 0
+
+    def counted(number: int, result: dict[str, Any]) -> None:
+        nonlocal done
+        finished(number, result)
+        done += 1
+        steps.count(done, len(jobs))
+
+    if jobs:
+        run(jobs, counted)
+
+
+# -- processes ---------------------------------------------------------------------------------
+
+_work: StudyWork | None = None  # of a worker process
+
+
+def _start_worker(spec: StudySpec) -> None:
+    global _work
+    _work = StudyWork(spec)
+
+
+def _run_in_worker(job: Job) -> dict[str, Any]:
+    assert _work is not None
+    return _work.run(job)
+
+
+def _runner(spec: StudySpec, jobs: int, scheduler: str | None) -> Run:
+    """What runs jobs: a cluster, this process, or several ones."""
+    if scheduler is not None:
+        return lambda work, finished: run_on_cluster(scheduler, spec, work, finished)
+    if jobs == 1:
+        here = StudyWork(spec)
+
+        def run(work: Sequence[Job], finished: Callable[[int, dict[str, Any]], None]) -> None:
+            for number, job in enumerate(work):
+                finished(number, here.run(job))
+
+        return run
+    return lambda work, finished: run_in_workers(
+        _run_in_worker,
+        [(job,) for job in work],
+        jobs=min(jobs, len(work)),
+        initialise=_start_worker,
+        arguments=(spec,),
+        finished=finished,
+    )

@@ -1,0 +1,261 @@
+"""Studies on small files: rules, resuming, processes, a cluster, and bad settings."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from thresher.model import load_model
+from thresher.model.datasets import read_dataset
+from thresher.model.tasks import TASKS
+from thresher.runtime.attention import AcceleratorAttention, AttentionTotals
+from thresher.runtime.backends import GoldenBackend
+from thresher.runtime.evaluate import evaluate
+from thresher.runtime.study import cluster, run, study
+from thresher.runtime.study.log import LOG, open_log
+from thresher.runtime.study.plan import ALL_RULES, Case, Job, Scores, StudySpec, cases_of, parts_of
+from thresher.runtime.study.result import rows_of, table_of
+from thresher.runtime.study.work import StudyWork, search
+from thresher.spec import ThresherError, preset
+
+EDGE = preset("edge")
+EXAMPLES = (
+    ("a wonderful , moving film that i loved for every minute of its two hours", 1),
+    ("i loved it", 1),
+    ("dull", 0),
+    ("the worst two hours of my life , boring , predictable and badly acted", 0),
+    ("this is a great film , warm and funny , with a happy ending", 0),  # labelled wrongly
+)
+TARGETS, HEAD_TARGETS = (0.5, 0.75), (0.25, 0.4)
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.tsv"
+    path.write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in EXAMPLES))
+    return path
+
+
+@pytest.fixture
+def few(default_model, data, tmp_path, monkeypatch):
+    """A study of a few texts in two parts, on a few calibration texts."""
+    monkeypatch.setattr(run, "CALIBRATION_TEXTS", 4)
+    monkeypatch.setattr(run, "parts_of", lambda lengths: parts_of(lengths, 3))
+
+    def few(folder: str = "out", **options: Any):
+        given: dict[str, Any] = {
+            "config": EDGE,
+            "output": tmp_path / folder,
+            "targets": TARGETS,
+            "head_targets": HEAD_TARGETS,
+        }
+        given |= {"jobs": 1} | options
+        return study(default_model, "sst2", data, **given)
+
+    return few
+
+
+@pytest.fixture
+def spec(default_model):
+    """Three texts, all in one part."""
+    texts = tuple(default_model.encode(text) for text, _ in EXAMPLES[:3])
+    scales = default_model.calibrate([text for text, _ in EXAMPLES])
+    return StudySpec(
+        model=str(default_model.folder),
+        task=TASKS["sst2"],
+        activation=None,
+        config=EDGE,
+        scales=scales,
+        parts=(texts,),
+        calibration=texts,
+        seed=3,
+    )
+
+
+@pytest.mark.slow
+def test_all_rules(few, data, default_model):
+    report = few(scores=list(Scores))
+    rows = {(row.rule, row.scores, row.target): row for row in report.rows}
+    assert {rule for rule, _, _ in rows} == {"fp32", "int8", *ALL_RULES}
+    assert ("random", "exact", 0.5) not in rows
+    assert ("spatten", "approximate", 0.25) in rows
+    plain = evaluate(default_model, "sst2", data, config=EDGE, rho=0, jobs=1)
+    assert rows["fp32", "predicted", None].score == plain.results["fp32"].score
+    assert rows["int8", "predicted", None].score == plain.results["int8"].score
+    for (rule, _, target), row in rows.items():
+        found = row.head_sparsity if row.prunes == "heads" else row.block_sparsity
+        assert found == pytest.approx(target or 0, abs=0.2), row
+        assert row.element_sparsity >= row.block_sparsity - 0.05
+        assert row.error >= 0
+        assert (row.change_error == 0) or rule != "fp32"
+        assert row.change == row.score - rows["fp32", "predicted", None].score
+    assert rows["threshold", "predicted", 0.5].parameter == rows["threshold", "approximate", 0.5].parameter
+    table = table_of(report.rows).splitlines()
+    assert len(table) == len(rows) + 1
+    assert table[0].startswith("rule,prunes,scores,target,parameter,score,error")
+
+
+def test_elements_count_the_blocks_that_hardware_would_compute(few):
+    """So at one block sparsity, rules of elements keep fewer elements."""
+    rows = {row.rule: row for row in few(rules=["threshold", "top-k-elements"], scores=[Scores.PREDICTED]).rows}
+    assert rows["top-k-elements"].element_sparsity > rows["top-k-elements"].block_sparsity + 0.05
+    assert rows["threshold"].element_sparsity == pytest.approx(rows["threshold"].block_sparsity, abs=0.05)
+
+
+@pytest.mark.slow
+def test_resuming(few, tmp_path, monkeypatch):
+    """An interrupted study goes on: no job runs twice, half a line is dropped, and the figures are the same."""
+    options = {"rules": ["threshold", "random", "spatten"], "scores": [Scores.PREDICTED]}
+    whole = few("whole", **options)
+    ran: list[str] = []
+    original = StudyWork.run
+
+    def interrupted(self: StudyWork, job: Job):
+        if len(ran) == 9:
+            raise KeyboardInterrupt
+        ran.append(job.key)
+        return original(self, job)
+
+    monkeypatch.setattr(StudyWork, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        few(**options)
+    with (tmp_path / "out" / LOG).open("a", encoding="utf-8") as file:
+        file.write('{"key": "half a li')
+    monkeypatch.setattr(StudyWork, "run", lambda self, job: (ran.append(job.key), original(self, job))[1])
+    resumed = few(**options)
+    assert len(ran) == len(set(ran))
+    assert resumed.rows == whole.rows
+    assert resumed.resumed > 0
+    before = len(ran)
+    assert few(**options).rows == whole.rows
+    assert len(ran) == before
+    more = few(**(options | {"targets": (0.5, 0.75, 0.9)}))
+    assert set(whole.rows) < set(more.rows)
+    lines = (tmp_path / "out" / LOG).read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(line) for line in lines)
+
+
+def test_another_study_in_the_same_folder_is_refused(few, tmp_path, data):
+    few(rules=["random"], targets=(0.5,), scores=[Scores.PREDICTED])
+    for changes, names in (({"seed": 1}, "seed"), ({"config": replace(EDGE, max_length=64)}, "configuration")):
+        with pytest.raises(ThresherError, match=f"holds a study with another {names}: choose another folder"):
+            few(**changes)
+    with pytest.raises(ThresherError, match="with another texts"):
+        few(limit=3)
+    (tmp_path / "out" / LOG).write_text("[]\n")
+    with pytest.raises(ThresherError, match="is no log of a study"):
+        few()
+    with open_log(tmp_path / "busy", {}), pytest.raises(ThresherError, match="another study is running in"):
+        few("busy")
+
+
+@pytest.mark.slow
+def test_processes_do_not_change_figures(few):
+    """Nor does a cluster."""
+    from distributed import LocalCluster
+
+    options = {"rules": ["probability", "random", "tau", "spatten"], "scores": [Scores.PREDICTED]}
+    here = few("here", **options)
+    assert few("processes", jobs=2, **options).rows == here.rows
+    settings: dict[str, Any] = {"protocol": "tcp", "processes": False, "dashboard_address": None}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **settings) as local:
+        address = cast(LocalCluster, local).scheduler_address
+        assert address.startswith("tcp://")
+        assert few("cluster", scheduler=address, **options).rows == here.rows
+
+
+def test_a_missing_scheduler_takes_one_line(few, monkeypatch):
+    monkeypatch.setattr(cluster, "TIMEOUT", "1 s")
+    with pytest.raises(ThresherError, match="no Dask scheduler answers") as caught:
+        few(scheduler="tcp://127.0.0.1:9", rules=["random"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_is_named(few, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ThresherError, match=r"pip install 'thresher\[study\]'"):
+        few(scheduler="tcp://127.0.0.1:9", rules=["random"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rules": ["top"]}, "rules='top' is not allowed: must be among threshold, probability"),
+        ({"rules": []}, "name at least one"),
+        ({"targets": (1.0,)}, "sparsities=1.0"),
+        ({"head_targets": (0.0,)}, "head_sparsities=0.0"),
+        ({"jobs": 0}, "jobs=0"),
+    ],
+)
+def test_bad_settings_leave_no_log(few, tmp_path, options, message):
+    with pytest.raises(ThresherError, match=message):
+        few(**options)
+    assert not (tmp_path / "out").exists()
+
+
+# -- what a process computes -------------------------------------------------------------------
+
+
+def outputs_of(spec: StudySpec, **options) -> list[tuple[np.ndarray, AttentionTotals]]:
+    """Outputs and counts of each text with the attention of ``thresher eval``."""
+    model, found = load_model(spec.model), []
+    for text in spec.parts[0]:
+        attention = AcceleratorAttention(config=spec.config, scales=spec.scales, backend=GoldenBackend(), **options)
+        found.append((model.outputs_of([text], attention)[0], attention.totals))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rule", "parameter", "setting"),
+    [("threshold", 0.4, {"rho": 0.4}), ("tau", 25.0, {"tau": 25.0}), ("int8", None, {})],
+)
+def test_the_hardwares_rules_are_those_of_eval(spec, rule, parameter, setting, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "thresher.runtime.study.work.predicted",
+        lambda task, outputs, activation: (seen.append(outputs), outputs.argmax(axis=1))[1],
+    )
+    result = StudyWork(spec).run(Job(case=Case(rule=rule), part=0, parameter=parameter))
+    expected = outputs_of(spec, **setting)
+    np.testing.assert_array_equal(seen[0], [output for output, _ in expected])
+    totals = sum((each for _, each in expected[1:]), expected[0][1])
+    for name in ("heads", "pruned_heads", "blocks", "kept_blocks", "outputs", "saturations"):
+        assert result["counts"][name] == getattr(totals, name), name
+    assert (rule != "tau") or totals.pruned_heads > 0
+
+
+def test_search():
+    """Of a step function, the nearer of the two sides of the target."""
+    assert search(lambda p: p, dense=0, sparse=1, target=0.3) == pytest.approx(0.3, abs=2**-11)
+    assert search(lambda p: 1 - p, dense=1, sparse=0, target=0.3) == pytest.approx(0.7, abs=2**-11)
+    step = search(lambda p: 0.2 if p < 0.5 else 0.9, dense=0, sparse=1, target=0.4)
+    assert step < 0.5
+
+
+def test_parts_hold_similar_lengths():
+    assert parts_of([9, 2, 7, 3, 5], 2) == [[1, 3], [4, 2], [0]]
+
+
+def test_cases():
+    cases = cases_of(["random", "tau"], [Scores.EXACT], (0.5,), (0.2,))
+    assert [case.key for case in cases] == ["fp32 predicted", "int8 predicted", "tau exact 0.2"]
+
+
+def test_rows_put_parts_together(few, data):
+    dataset = read_dataset(data, "sst2")
+    case = Case(rule="fp32")
+    counts = dict.fromkeys(["kept_blocks", "blocks", "kept_elements", "elements", "pruned_heads", "heads"], 0)
+    counts |= {"outputs": 0, "saturations": 0}
+    results = {case: [{"predictions": [0, 0, 1], "counts": counts}, {"predictions": [1, 0], "counts": counts}]}
+    (row,) = rows_of(dataset, [case], [[2, 3, 1], [0, 4]], results, {}, seed=0)
+    assert row.score == 1
+
+
+def test_the_log_is_in_the_folder(few, tmp_path):
+    few(rules=["random"], targets=(0.5,), scores=[Scores.PREDICTED])
+    first = json.loads((tmp_path / "out" / LOG).read_text(encoding="utf-8").splitlines()[0])
+    assert Path(first["study"]["model"]).is_dir()
+    assert set(first["study"]) == {"model", "task", "configuration", "texts", "calibration", "seed"}
