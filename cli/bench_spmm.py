@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from .frame import bench_app, command, note, print_json, require_bit_exact
 from .settings import spmm_configuration
 from .terminal import make_console, make_table
 
+if TYPE_CHECKING:
+    from ..runtime.network_bench import NetworkBench
+
 __all__ = ["bench_spmm"]
 
 ROWS, COLUMNS = 1536, 384
@@ -23,6 +26,14 @@ ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "gelu": Activat
 # Any: type checkers do not accept an enumeration that is made at run time.
 ActivationName: Any = StrEnum("ActivationName", {name: name for name in ACTIVATIONS})
 NO_ACTIVATION = ActivationName("none")
+TOKENS = 128
+
+
+class NetworkName(StrEnum):
+    """Networks whose pointwise layers can run."""
+
+    MOBILENET_V1 = "mobilenet-v1"
+    MOBILENET_V2 = "mobilenet-v2"
 
 
 @command(bench_app, "spmm")
@@ -32,7 +43,10 @@ def bench_spmm(
     ),
     rows: Annotated[int | None, typer.Option("--rows", help=f"M; {ROWS} without --weights.")] = None,
     columns: Annotated[int | None, typer.Option("--cols", help=f"K; {COLUMNS} without --weights.")] = None,
-    tokens: options.Tokens = 128,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", help="Number of tokens N, by default 128. A simulation can stream 1 GiB of weights."),
+    ] = None,
     sparsity: options.Sparsity = None,
     activation: Annotated[
         ActivationName, typer.Option("--activation", help="Activation; gelu loads its table with each product.")
@@ -49,6 +63,10 @@ def bench_spmm(
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
     seed: options.Seed = 0,
+    network: Annotated[
+        NetworkName | None,
+        typer.Option("--network", help="Every pointwise layer (1×1 convolution) of a network instead of one product."),
+    ] = None,
     picture: Annotated[
         Path | None,
         typer.Option("--picture", help="FILE.png: also run every format at many sparsities, and draw it."),
@@ -62,6 +80,17 @@ def bench_spmm(
     from ..sim.spmm import SpmmSimulator
 
     config = spmm_configuration(preset, config_file)
+    if network is not None:
+        given = {"rows": rows, "cols": columns, "tokens": tokens, "weights": weights, "tensor": tensor}
+        given |= {"picture": picture, "activation": None if activation is NO_ACTIVATION else activation.value}
+        for name, value in given.items():
+            if value is not None:
+                raise ConfigError(name, value, "cannot be given with --network, which has its own")
+        _bench_network(
+            network, config, weight_format=weight_format, sparsity=sparsity, preset=preset, seed=seed, as_json=as_json
+        )
+        return
+    tokens = TOKENS if tokens is None else tokens
     if sparsity is None and weights is not None and is_matrix_file(weights):
         sparsity = KEEP
     wanted = products.chosen_sparsity(config, weight_format, sparsity)
@@ -99,6 +128,65 @@ def bench_spmm(
         if points:
             _show(points)
     require_bit_exact(figures["bit_exact"] and all(point["bit_exact"] for point in points))
+
+
+def _bench_network(
+    network: NetworkName,
+    config: SpmmConfig,
+    *,
+    weight_format: WeightFormat,
+    sparsity: Any,
+    preset: options.PresetName,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Measure and print the pointwise layers of a network."""
+    from ..model.pruning.patterns import KEEP
+    from ..runtime import network_bench, products
+    from ..runtime.networks import NETWORKS
+    from ..sim.spmm import SpmmSimulator
+
+    if sparsity == KEEP:
+        raise ConfigError("sparsity", KEEP, "random weights have no pattern of their own: give a share")
+    wanted = products.chosen_sparsity(config, weight_format, sparsity)
+    layers = NETWORKS[network]
+    network_bench.check_network(config, layers, weight_format)
+    with progress.steps() as steps, SpmmSimulator(config, on_progress=steps.announce) as simulator:
+        result = network_bench.bench_network(
+            simulator, layers, weight_format=weight_format, sparsity=wanted, seed=seed, steps=steps
+        )
+    if as_json:
+        print_json(
+            {"preset": preset.value, "network": network.value, "target": wanted, "seed": seed} | result.to_dict()
+        )
+    else:
+        _show_network(result, title=f"{network}, {weight_format}, target sparsity {wanted}, {preset.value}")
+    require_bit_exact(result.bit_exact)
+
+
+def _show_network(result: "NetworkBench", *, title: str) -> None:
+    """Print a line per layer, the whole, and the published speedup."""
+    console = make_console()
+    console.print(f"{title}: random weights, cycles measured on RTL\n")
+    table = make_table("layer", "M × K × N", "products", "sparsity", "cycles", "dense cycles", "speedup", "", right=2)
+    for layer in result.layers:
+        shape = f"{layer.rows} × {layer.columns} × {layer.tokens}"
+        figures = f"{layer.cycles:,}", f"{layer.dense_cycles:,}", f"{layer.speedup:.2f}"
+        note = "" if layer.measured else "as above"
+        table.add_row(layer.name, shape, str(layer.products), f"{layer.sparsity:.1%}", *figures, note)
+    figures = f"{result.cycles:,}", f"{result.dense_cycles:,}", f"{result.speedup:.2f}"
+    table.add_row("all pointwise layers", "", "", "", *figures, "")
+    console.print(table)
+    console.print(f"\nmultipliers busy with kept weights: {result.utilisation:.1%} of {result.multipliers}")
+    if any(layer.products > 1 for layer in result.layers):
+        console.print("layers of several products: one of each size is measured, and counted as often as it occurs")
+    published = result.published
+    console.print(
+        f"published by Paddle Lite, sparse over dense INT8 on ARM: {published['least']} to {published['most']} "
+        f"({published['source']})",
+        soft_wrap=True,
+    )
+    console.print(f"bit-exact with golden: {'yes' if result.bit_exact else 'NO'}")
 
 
 def _show(points: list[dict[str, Any]]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from thresher.cost.spmm import cycles
 from thresher.model import pack as pack_module
-from thresher.runtime import compare, products, spmm_bench
+from thresher.runtime import compare, networks, products, spmm_bench
+from thresher.runtime.networks import PointwiseLayer
 from thresher.sim.spmm import SpmmSimulator
 from thresher.spec import SpmmConfig, WeightFormat, spmm_preset
 from thresher.spec.errors import SimulationError
@@ -379,3 +380,35 @@ def test_verilog_of_the_engine_rejects(content, words, tmp_path):
         assert word in told
     assert "only attention has policies" in refused(*line, "--policy", "hdp")
     assert not (tmp_path / "v").exists()
+
+
+# -- networks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_network(monkeypatch):
+    layers = (PointwiseLayer(name="only", rows=12, columns=16, tokens=9),) * 2
+    monkeypatch.setitem(networks.NETWORKS, "mobilenet-v1", layers)
+    line = ["bench", "spmm", "--preset", "tiny", "--network", "mobilenet-v1", "--sparsity", 0.5]
+    result = invoke(*line, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["network"], told["target"], told["bit_exact"], len(told["layers"])) == ("mobilenet-v1", 0.5, True, 2)
+    assert told["cycles"] == 2 * told["layers"][0]["cycles"]
+    assert told["published"]["most"] == 1.6
+    shown = invoke(*line).stdout
+    for words in ("12 × 16 × 9", "as above", "all pointwise layers", "1.3 to 1.6", f"{told['cycles']:,}"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tokens", 4], "--tokens=4 is not allowed: cannot be given with --network"),
+        (["--activation", "relu"], "--activation='relu' is not allowed: cannot be given with --network"),
+        (["--sparsity", "keep"], "--sparsity='keep' is not allowed"),
+        (["--preset", "tiny"], "the engine takes 1 to 64"),
+    ],
+)
+def test_options_that_do_not_go_with_a_network(options, words):
+    assert words in refused("bench", "spmm", "--network", "mobilenet-v2", *options)
