@@ -11,6 +11,8 @@ from ..lib.integer import Int64
 
 __all__ = ["reciprocal"]
 
+_POWERS: Int64 = 1 << np.arange(63)
+
 
 @cache
 def _table(segments: int) -> Int64:
@@ -33,7 +35,7 @@ def reciprocal(config: AttentionConfig, denominator: Int64) -> tuple[Int64, Int6
         The mantissa has 16 fraction bits. It is at most 1 and about ½ at least.
     """
     one = 1 << RECIPROCAL_FRACTION
-    exponent = np.frexp(denominator.astype(np.float64))[1].astype(np.int64) - 1  # exact up to 2^53
+    exponent = np.searchsorted(_POWERS, denominator, side="right") - 1
     x = (denominator << RECIPROCAL_FRACTION >> exponent) - one
     width = one // config.reciprocal_segments
     offset, drop = np.moveaxis(_table(config.reciprocal_segments)[x // width], -1, 0)
