@@ -102,7 +102,7 @@ def study(
             truncate=truncate,
             calibration=calibration,
             seed=seed,
-            jobs=worker_count or len(os.sched_getaffinity(0)),
+            jobs=worker_count or _cores(),
             scheduler=scheduler,
             steps=steps,
         )
@@ -113,6 +113,13 @@ def study(
         print_json(result.to_dict())
     else:
         _show(result, files)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _listed(text: str) -> list[str]:

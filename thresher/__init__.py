@@ -8,7 +8,8 @@ hardware           :func:`preset`, :func:`spmm_preset`, :class:`AttentionConfig`
 heads              :func:`head_command`, :class:`HeadCommand`, :func:`attention_head`, :class:`AttentionSimulator`
 sparse products    :func:`pack`, :func:`unpack`, :class:`PackedWeights`, :func:`row_scaling`, :func:`sparse_product`,
                    :class:`SpmmJob`, :class:`SpmmSimulator`
-models             :func:`load_model`, :func:`classify`, :func:`evaluate`, :func:`pick`, :func:`prune_model`
+models             :func:`load_model`, :func:`classify`, :func:`evaluate`, :func:`pick`, :func:`study`,
+                   :func:`prune_model`
 backends           :class:`GoldenBackend`, :class:`RtlBackend`, :class:`DeviceBackend`, :class:`CheckedBackend`,
                    :class:`AttentionDevice`
 enumerations       :class:`Activation`, :class:`WeightFormat`
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from thresher.runtime.evaluate import evaluate
     from thresher.runtime.pick import pick
     from thresher.runtime.prune import prune_model
+    from thresher.runtime.study import study
     from thresher.sim.attention import AttentionSimulator
     from thresher.sim.spmm import SpmmSimulator
     from thresher.sim.spmm_job import SpmmJob
@@ -76,6 +78,7 @@ __all__ = [
     "row_scaling",
     "sparse_product",
     "spmm_preset",
+    "study",
     "unpack",
     "write_verilog",
 ]
@@ -93,6 +96,7 @@ _MODULES = {
     "runtime.evaluate": ("evaluate",),
     "runtime.pick": ("pick",),
     "runtime.prune": ("prune_model",),
+    "runtime.study": ("study",),
     "sim.attention": ("AttentionSimulator",),
     "sim.spmm": ("SpmmSimulator",),
     "sim.spmm_job": ("SpmmJob",),

@@ -13,7 +13,7 @@ __all__ = ["run_on_cluster"]
 
 TIMEOUT = "10 s"
 
-_works: dict[str, StudyWork] = {}  # of a worker of the cluster
+_works: dict[str, StudyWork] = {}  # of a worker of the cluster: its last study
 _starting = threading.Lock()
 
 
@@ -21,7 +21,10 @@ def _run(spec: StudySpec, job: Job) -> dict[str, Any]:
     """Run a job on a worker, which loads the model once for each study."""
     name = digest(*spec.identity.values())
     with _starting:
-        work = _works.setdefault(name, StudyWork(spec))
+        if name not in _works:
+            _works.clear()
+            _works[name] = StudyWork(spec)
+        work = _works[name]
         _ = work.model
     return work.run(job)
 

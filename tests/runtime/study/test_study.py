@@ -196,6 +196,23 @@ def test_bad_settings_leave_no_log(few, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_pairs_that_are_read_one_by_one(make_model, tmp_path, monkeypatch):
+    """Both texts of a pair are in one part. Scores are those of ``thresher eval``."""
+    monkeypatch.setattr(run, "parts_of", lambda lengths: parts_of(lengths, 3))
+    embedder = load_model(make_model(architectures=["BertModel"], id2label=None))
+    path = tmp_path / "stsb.tsv"
+    rows = ("5.000\ta b c\ta b c", "3.2\ta b c\ta b d", "1\tc c d e\tf g", "0\ta\tb h h", "2\tg f e d\tg f")
+    path.write_text("score\tsentence1\tsentence2\n" + "\n".join(rows) + "\n")
+    settings = {"rules": ["threshold", "spatten"], "targets": (0.5,), "head_targets": (0.2,)}
+    found = study(embedder, "stsb", path, config=EDGE, output=tmp_path / "out", jobs=1, calibration=path, **settings)
+    plain = evaluate(embedder, "stsb", path, config=EDGE, rho=0, jobs=1, calibration=path).results
+    fp32, int8 = found.rows[0], found.rows[1]
+    assert (found.metric, found.examples) == ("spearman", 5)
+    assert fp32.score == pytest.approx(plain["fp32"].score)
+    assert int8.score == pytest.approx(plain["int8"].score)
+    assert fp32.error > 0
+
+
 # -- what a process computes -------------------------------------------------------------------
 
 
