@@ -65,7 +65,7 @@ def bench_spmm(
     seed: options.Seed = 0,
     network: Annotated[
         NetworkName | None,
-        typer.Option("--network", help="Every pointwise layer (1×1 convolution) of a network instead of one product."),
+        typer.Option("--network", help="Every pointwise layer (1x1 convolution) of a network instead of one product."),
     ] = None,
     picture: Annotated[
         Path | None,

@@ -30,7 +30,7 @@ __all__ = [
 FP32, INT8 = "fp32", "int8"
 """Attention in float32, and in INT8 without pruning."""
 
-HEAD_RULES = {"tau": "head threshold τ", "spatten": "SpAtten"}
+HEAD_RULES = {"tau": "head threshold", "spatten": "SpAtten"}
 """Rules that prune whole heads, and their titles."""
 
 ALL_RULES = (*RULES, *HEAD_RULES)

@@ -34,7 +34,7 @@ def test_table_files_and_resuming(line, tmp_path):
         assert words in shown
     names = {"study.csv", "study.json", "study.png", "study.svg", "study.jsonl"}
     assert names <= {path.name for path in (tmp_path / "out").iterdir()}
-    rows = list(csv.DictReader((tmp_path / "out" / "study.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "out" / "study.csv").read_text(encoding="utf-8").splitlines()))
     assert [float(row["score"]) for row in rows] == [row["score"] for row in found["rows"]]
     assert json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8"))["rows"] == found["rows"]
     assert (tmp_path / "out" / "study.png").read_bytes().startswith(b"\x89PNG")
