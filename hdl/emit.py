@@ -4,6 +4,7 @@ import contextlib
 import gc
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -123,7 +124,7 @@ def emit(component: wiring.Component, *, name: str, clocks: ClockNames = DEFAULT
     if clocks != DEFAULT_CLOCKS:
         top = Clocked(component, clocks)
         top_ports = top.ports
-    with _rare_collections():
+    with _rare_collections(), _no_zeros():
         text = rtlil.convert(top, name=name, ports=top_ports, emit_src=False)
     return tidy(to_verilog(text))
 
@@ -136,18 +137,42 @@ def _rare_collections() -> Iterator[None]:
     again takes a third of the time.
     """
     thresholds = gc.get_threshold()
-    gc.set_threshold(thresholds[0] and max(100_000, thresholds[0]), *thresholds[1:])  # 0: it is off
+    gc.set_threshold(thresholds[0] and max(1_000_000, thresholds[0]), *thresholds[1:])  # 0: it is off
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
 
 
+_EMITTING = threading.Lock()
+_emit_memory = rtlil.ModuleEmitter.emit_memory
+
+
+@contextlib.contextmanager
+def _no_zeros() -> Iterator[None]:
+    """Leave the initial words of memories of zeros out of RTLIL; :func:`tidy` writes loops for them.
+
+    Amaranth makes an object for each bit of them, and Yosys writes a line for each word. The memories of a large engine
+    have more than thirty million bits.
+    """
+
+    def emit_memory(emitter: Any, index: int, cell: Any) -> None:
+        if any(cell.init):
+            _emit_memory(emitter, index, cell)
+
+    with _EMITTING:
+        rtlil.ModuleEmitter.emit_memory = emit_memory
+        try:
+            yield
+        finally:
+            rtlil.ModuleEmitter.emit_memory = _emit_memory
+
+
 def tidy(text: str) -> str:
     """Verilog of Amaranth's back end, made fit for the tools that read it."""
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-    return _HEAD + _plain_modules(_UNIFORM_MEMORY.sub(_loop, _start_all(text)))
+    return _HEAD + _plain_modules(_ZERO_MEMORY.sub(_loop, _start_all(text)))
 
 
 # All of these are known to old versions of Verilator, too, which stop at a rule that they do not know. Yosys writes
@@ -217,20 +242,19 @@ def _start_assignments(match: re.Match[str]) -> str:
     return module
 
 
-# A memory whose words all start with one value: a line per word, millions of bytes in a large design, and minutes in
-# a synthesis tool. Nothing depends on it, but for simulators that would read unwritten words as unknown.
-_UNIFORM_MEMORY = re.compile(
-    r"^  initial begin\n    (?P<name>\S+)\[0\] = (?P<value>\S+);\n"
-    r"(?P<rest>(?:    (?P=name)\[\d+\] = (?P=value);\n)+)  end\n",
+# A memory without initial words in RTLIL starts with zeros. Nothing depends on them, but for simulators that would read
+# unwritten words as unknown.
+_ZERO_MEMORY = re.compile(
+    r"^  reg (?:\[(?P<top>\d+):0\] )?(?P<name>\S+) ?\[(?P<last>\d+):0\];\n(?!  initial begin\n    (?P=name) ?\[)",
     re.MULTILINE,
 )
 
 
 def _loop(match: re.Match[str]) -> str:
-    name, value, words = match["name"], match["value"], match["rest"].count("\n") + 1
+    name, words, bits = match["name"], int(match["last"]) + 1, int(match["top"] or 0) + 1
     return (
-        f"`ifndef SYNTHESIS\n  initial begin : {name}_init\n    integer i;\n"
-        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {value};\n  end\n`endif\n"
+        f"{match[0]}`ifndef SYNTHESIS\n  initial begin : {name}_init\n    integer i;\n"
+        f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {bits}'h0;\n  end\n`endif\n"
     )
 
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 
 import pytest
-from amaranth import signed
+from amaranth import Module, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from thresher.hdl.attention.predictor.pipelined import Predictor
 from thresher.hdl.emit import emit, interface, ports, tidy
 from thresher.hdl.spmm.engine import Spmm
+from thresher.hdl.yosys import to_verilog
 from thresher.spec import preset, spmm_preset
 
 from .configs import tiny
@@ -124,7 +126,7 @@ def test_interface_holds_the_components_own_streams():
     assert plain["level"].value is obj.level
 
 
-def test_uniform_memories_are_initialised_in_a_loop():
+def test_memories_of_zeros_are_initialised_in_a_loop():
     """Line by line, large memories would take synthesis minutes. The loop is for simulators only."""
     config = dataclasses.replace(spmm_preset("tiny"), max_columns=2048)
     text = emit(Spmm(config), name="spmm")
@@ -134,6 +136,31 @@ def test_uniform_memories_are_initialised_in_a_loop():
     assert all(found)
     assert max(int(match[2]) for match in found if match) == config.max_columns
     assert not re.search(r"\[0\] = (\d+'h0+);\n.*\[1\] = \1;", text)
+
+
+class Memories(wiring.Component):
+    """A memory of zeros, one of one word, and one with initial words."""
+
+    o: Out(24)
+
+    def elaborate(self, platform):
+        m = Module()
+        for index, (depth, init) in enumerate(((4, []), (1, []), (4, [0, 7, 0, 9]))):
+            m.submodules[f"memory_{index}"] = memory = Memory(shape=8, depth=depth, init=init)
+            read = memory.read_port()
+            write = memory.write_port()
+            m.d.comb += [self.o[8 * index : 8 * index + 8].eq(read.data), write.en.eq(1)]
+        return m
+
+
+def test_initial_words_are_kept(monkeypatch):
+    """Only they reach Yosys: the zeros of large memories would take most of the time."""
+    seen = []
+    monkeypatch.setattr("thresher.hdl.emit.to_verilog", lambda text: to_verilog(seen.append(text) or text))
+    text = emit(Memories(), name="memories")
+    assert seen[0].count("cell $meminit_v2") == 1
+    assert re.findall(r"i < (\d+); i = i \+ 1\) memory_\d\[i\] = 8'h0;", text) == ["4", "1"]
+    assert re.findall(r"^    memory_2\[(\d)\] = 8'h0(\d);", text, re.MULTILINE) == [*zip("0123", "0709", strict=True)]
 
 
 RAW = r"""
