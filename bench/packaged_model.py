@@ -29,7 +29,7 @@ BASELINE = BASELINES / "packaged_model.json"
 PACKAGED = 0.8
 SPARSITIES = (PACKAGED, 0.9, None)
 """Of the packaged model, of a sparser one, and of their dense twin."""
-SETTINGS = ("--epochs", "4", "--learning-rate", "1e-3", "--distil-weight", "1", "--quantise", "0.1")
+SETTINGS = ("--epochs", "1.8", "--distil-weight", "1", "--quantise", "0.1")
 SEED = 1
 VARIANTS, LEAST, CHANGED = 2, 5, 0.2
 """Variants of each text of at least so many words, and share of the words that change."""

@@ -44,12 +44,12 @@ def train(
     global_ranking: Annotated[
         bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
     ] = False,
-    epochs: Annotated[float, typer.Option("--epochs", help="Passes over the data.")] = 10.0,
+    epochs: Annotated[float, typer.Option("--epochs", help="Passes over the data.")] = 4.0,
     step_count: Annotated[
         int | None, typer.Option("--steps", min=1, help="Number of batches, in place of --epochs.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", help="Texts of a batch.")] = 64,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="The largest of the run.")] = 5e-4,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="The largest of the run.")] = 1e-3,
     warm_up: Annotated[
         float, typer.Option("--warm-up", help="Share of the steps in which the learning rate rises.")
     ] = 0.05,

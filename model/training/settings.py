@@ -54,7 +54,7 @@ class TrainingSettings:
 
     steps: int
     batch: int = 64
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     warm_up: float = 0.05
     weight_decay: float = 0.01
     dropout: float = 0.1

@@ -97,6 +97,18 @@ def test_pruned_weights(default_model, sst2, weight_format):
     assert (weights == 0).mean() == pytest.approx(0.5, abs=0.05)
 
 
+def test_own_zeros_stay_and_are_stored_on_request(default_model):
+    """``keep`` prunes nothing, and the dense twin has the same weights, but stores its zeros."""
+    whole = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR_DELTA, weight_sparsity="keep")
+    assert (whole.pruning, whole.stored_format) == ("csr-delta keep", WeightFormat.CSR_DELTA)
+    assert (whole.dense.pruning, whole.dense.stored_format) == (None, WeightFormat.DENSE)
+    settings = {"method": "min-max", "percentile": 99.99}
+    kept, dense = (each.coprocessor(default_model, SENTENCES[:4], **settings).integer for each in (whole, whole.dense))
+    for a, b in zip(kept.golden.layers, dense.golden.layers, strict=True):
+        assert np.array_equal(a.output.weights, b.output.weights)
+    assert WholeEncoder(config=CONFIG).stored_format is None
+
+
 def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
     path = tmp_path / "weights.safetensors"
     packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5, method="magnitude")
