@@ -180,10 +180,9 @@ def _compact(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
     yield 1, Memory(words=words, width=block**2 * config.score_bits + block + 1, block=True)
     yield 1, Memory(words=words, width=block**2 * (config.weight_bits + 1), granules=block**2, block=True)
     yield 1, Memory(words=words, width=unsigned_bits(config.blocks - 1), block=True)
-    row = config.score_bits + unsigned_bits(config.max_length - 1) + unsigned_bits(config.chunks - 1) + 1
+    row = config.score_bits + config.length_bits + unsigned_bits(config.chunks - 1) + 1
     row += formats.SCORE_MULTIPLIER_BITS + formats.SCORE_SHIFT_BITS
     yield 1, Memory(words=COMPACT_QUEUE_WORDS, width=row, block=True)
-    yield 1, Memory(words=2 * config.reciprocal_segments, width=RECIPROCAL_FRACTION, block=True)
     factors = config.weight_bits + formats.OUTPUT_MULTIPLIER_BITS + 1
     factors += late * (config.denominator_bits - config.weight_bits).bit_length()
     yield 1, Memory(words=COMPACT_QUEUE_WORDS * block, width=factors, block=True)

@@ -1,10 +1,14 @@
-"""Products, sums and extremes in forms that FPGAs map well."""
+"""Products, sums, extremes and tables in forms that FPGAs map well."""
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from collections.abc import Sequence
+
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AdderTree", "chosen_product", "extreme", "masked_product", "maximum", "minimum", "popcount"]
+from ...spec.formats import unsigned_bits
+
+__all__ = ["AdderTree", "chosen_product", "extreme", "look_up", "masked_product", "maximum", "minimum", "popcount"]
 
 
 def masked_product(a: Value, b: Value) -> Value:
@@ -64,6 +68,15 @@ def extreme(m: Module, values: list, better, *, name: str, registered: bool = Fa
             domain += values[-1].eq(value)
         level += 1
     return values[0]
+
+
+def look_up(values: Sequence[int], index: Value) -> Value:
+    """The value at ``index`` in a table of unsigned constants, in logic.
+
+    A memory would hold the constants as initial values, which only FPGAs have.
+    """
+    bits = unsigned_bits(max(values))
+    return Array(Const(value, bits) for value in values)[index]
 
 
 def popcount(bits: Value) -> Value:

@@ -1,6 +1,6 @@
 """Reciprocal root of the variance, for one lane after the other."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from ...spec.formats import unsigned_bits
 from ...spec.tables import root_table
 from ...spec.vector import EPSILON_BITS, ROOT_FRACTION
 from ...spec.vector_config import VectorConfig
+from ..lib.arithmetic import look_up
 from ..lib.pipeline import index_bits
 
 __all__ = ["ReciprocalRoots", "root_layout"]
@@ -170,13 +171,9 @@ class ReciprocalRoots(wiring.Component):
         exponent_found = Signal.like(exponent)
         with m.If(step == LOOK_UP):
             m.d.sync += [
-                offset.eq(_look_up([value for value, _ in table], segment)),
-                chord.eq(_look_up([value for _, value in table], segment)),
+                offset.eq(look_up([value for value, _ in table], segment)),
+                chord.eq(look_up([value for _, value in table], segment)),
                 within.eq(fraction[:within_bits]),
                 exponent_found.eq(exponent),
             ]
         return offset - product[within_bits:], exponent_found
-
-
-def _look_up(values: list[int], index: Value) -> Value:
-    return Array(Const(value, unsigned_bits(max(values))) for value in values)[index]

@@ -2,14 +2,13 @@
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import RECIPROCAL_FRACTION, unsigned_bits
 from ....spec.tables import reciprocal_table
+from ...lib.arithmetic import look_up
 from ...lib.pipeline import index_bits
-from ...lib.scratchpad import BLOCK_RAM
 from .reciprocal import reciprocal_layout
 
 __all__ = ["SerialDenominator", "query_result_layout", "query_sum_layout"]
@@ -81,7 +80,9 @@ class SerialDenominator(wiring.Component):
 
         spare = bits - 1 - RECIPROCAL_FRACTION
         x = number[spare:-1] if spare >= 0 else Cat(Const(0, -spare), number[:-1])
-        found = self._table(m, Cat(x[self._within_bits :], wants_offset))
+        # One table for both, the drops before the offsets.
+        found = Signal(unsigned_bits(max(self._offsets)), reset_less=True)
+        m.d.sync += found.eq(look_up([*self._drops, *self._offsets], Cat(x[self._within_bits :], wants_offset)))
         out = self.o.payload
         m.d.comb += [
             out.mantissa.eq(found - product[self._within_bits :]),
@@ -126,16 +127,6 @@ class SerialDenominator(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "IDLE"
         return m
-
-    def _table(self, m: Module, address) -> Signal:
-        """A memory with the drops, followed by the offsets. Data follow the address by one cycle."""
-        words = 1 << self._segment_bits
-        init = [*self._drops, *self._offsets]
-        table = Memory(shape=unsigned_bits(max(init)), depth=2 * words, init=init, attrs=BLOCK_RAM)
-        m.submodules.table = table
-        read = table.read_port()
-        m.d.comb += read.addr.eq(address)
-        return read.data
 
     def _multiplier(self, m: Module, multiplicand: Signal):
         """Multiplicand times factor, lowest bit of the factor first. The sum shifts down into the factor's register."""

@@ -1,12 +1,13 @@
 """Pipeline that computes 1/D by a piecewise-linear approximation."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import RECIPROCAL_FRACTION, unsigned_bits
 from ....spec.tables import reciprocal_table
+from ...lib.arithmetic import look_up
 from ...lib.pipeline import delay, index_bits
 
 __all__ = ["Reciprocal", "reciprocal_layout"]
@@ -83,8 +84,9 @@ class Reciprocal(wiring.Component):
         table = reciprocal_table(self._config.reciprocal_segments)
         within_bits = RECIPROCAL_FRACTION - index_bits(len(table))
         segment = x[within_bits:]
-        offset_bits, drop_bits = (unsigned_bits(max(column)) for column in zip(*table, strict=True))
-        offset = Signal(offset_bits)
+        offsets, drops = zip(*table, strict=True)
+        drop_bits = unsigned_bits(max(drops))
+        offset = Signal(unsigned_bits(max(offsets)))
         drop = Signal(drop_bits, reset_less=True)
         within = Signal(within_bits, reset_less=True)
         product = Signal(drop_bits + within_bits, reset_less=True)
@@ -92,8 +94,8 @@ class Reciprocal(wiring.Component):
         exponents = delay(m, exponent, 3, enable=1, name="exponent_of")
         offset_2 = delay(m, offset, 2, enable=1, name="offset")[-1]
         m.d.sync += [
-            offset.eq(Array(Const(value, offset_bits) for value, _ in table)[segment]),
-            drop.eq(Array(Const(value, drop_bits) for _, value in table)[segment]),
+            offset.eq(look_up(offsets, segment)),
+            drop.eq(look_up(drops, segment)),
             within.eq(x),
             product.eq(drop * within),
             product_1.eq(product),
