@@ -15,7 +15,10 @@ from baseline import BASELINES, read
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "figures.md"
-RECORDS = ("figures", "attention", "spmm", "synth", "accuracy", "encoder", "one_shot", "pruning", "networks", "study")
+RECORDS = (
+    *("figures", "attention", "spmm", "synth", "accuracy", "encoder", "one_shot", "packaged_model", "pruning"),
+    *("networks", "study"),
+)
 SETTINGS = {
     "fp32": "FP32",
     "int8": "attention alone in INT8",

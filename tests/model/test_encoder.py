@@ -9,7 +9,7 @@ from thresher.model.encoder import float_attention
 from thresher.model.load import as_batch
 
 SENTENCE = "a gripping , beautiful film ."
-LOGITS = (-3.31285, 3.10339)
+LOGITS = (-3.29285, 3.09388)
 """Of the packaged model for SENTENCE, from the computation below."""
 
 
