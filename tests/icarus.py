@@ -82,7 +82,7 @@ TAKE = """\
 
 
 def icarus() -> str:
-    """The program ``iverilog``. Skips the test where it is not installed; no package of PyPI has it."""
+    """The program ``iverilog``. Skips the test where it is not installed."""
     program = shutil.which("iverilog")
     if program is None:
         pytest.skip("Icarus Verilog is not installed: apt install iverilog")
