@@ -1,6 +1,8 @@
 """``thresher train``."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,7 +40,8 @@ def trained(model, data, out, *options):
 @pytest.mark.slow
 def test_every_command_takes_the_trained_model(model, data, tmp_path):
     out = tmp_path / "out"
-    told = trained(model, data, out, "--teacher", model, "--dev", data, "--sparsity", 0.6, "--quantise", 0.4)
+    teacher = ("--teacher", model, "--hidden-weight", 0.5)
+    told = trained(model, data, out, *teacher, "--dev", data, "--sparsity", 0.6, "--quantise", 0.4)
     assert told["sparsity"] == pytest.approx(0.6, abs=0.01)
     assert [row["step"] for row in told["history"]] == list(range(1, 13))
     assert told["accuracy"] == told["history"][-1]["dev_accuracy"]
@@ -107,7 +110,9 @@ def test_bad_input_is_refused_and_writes_nothing(model, data, tmp_path):
     assert "choose another output" in refused("train", "--model", model, "--data", data, "-o", model)
     assert "train without --resume" in refused(*base, "--resume")
     assert "--attention-pruning=0.5" in refused(*base, "--attention-pruning", 0.5)
-    assert "sst2" in refused(*base, "--task", "stsb")
+    assert "--task='stsb'" in refused(*base, "--task", "stsb")
+    assert "must be 0.5 for 2:4 weights" in refused(*base, "--format", "nm", "--sparsity", 0.75)
+    assert "--global" in refused(*base, "--format", "bbs", "--sparsity", 0.5, "--global")
     assert "the columns must be" in refused("train", "--model", model, "--data", model / "config.json", "-o", out)
     assert not out.exists()
 
@@ -121,3 +126,13 @@ def test_other_teachers_are_refused(model, data, tmp_path):
     (other / "config.json").write_text(json.dumps(config | {"id2label": {"0": "no", "1": "yes"}}))
     base = ("train", "--model", model, "--data", data, "-o", tmp_path / "out", *FAST)
     assert "the teacher has the classes no, yes" in refused(*base, "--teacher", other)
+    message = refused(*base, "--teacher", "default", "--hidden-weight", 1)
+    assert "--hidden-weight must be 0 because teacher and model have the widths 128 and 12" in message
+
+
+def test_without_the_extra_it_names_the_command(model, data, tmp_path):
+    code = "import sys; sys.modules['jax'] = None; from thresher.cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, "train", "--model", model, "--data", data, "-o", tmp_path / "out"]
+    run = subprocess.run(list(map(str, command)), capture_output=True, text=True, encoding="utf-8", check=False)
+    assert run.returncode == 1
+    assert run.stderr == "error: the package jax is not installed: run `pip install 'thresher[train]'`\n"
