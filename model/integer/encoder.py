@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from ...golden.encoder import Encoder as GoldenEncoder
 from ...golden.encoder import EncoderLayer, Product, Text
 from ...spec.base import check_one_of
-from ...spec.errors import InputError
 from ...spec.formats import INT8_BITS, INT8_MAX
 from ...spec.weight_words import WEIGHT_BITS
 from ..encoder import Encoder, Layer, Linear
 from ..quantise import AttentionScales
 from ..ranges import Method
-from .encoder_units import Bounds, LayerUnits, embedding_units, encoder_places, encoder_units
+from .encoder_units import Bounds, LayerUnits, check_no_bias, embedding_units, encoder_places, encoder_units
 from .feed_forward import Function, feed_forward
 from .linear import integer_norm, integer_product
 from .observed import observe
@@ -180,8 +179,7 @@ def integer_encoder(
         formats.
     """
     check_one_of("weight_bits", weight_bits, WEIGHT_BITS)
-    if encoder.score_bias is not None:
-        raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
+    check_no_bias(encoder)
     observed = observe(encoder, batches, types=types, histograms=method != "min-max", moments=weight_bits != INT8_BITS)
     bounds = Bounds(observed, method, percentile, per_channel, weight_bits)
     units = encoder_units(encoder, bounds)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spec.errors import InputError
 from ...spec.formats import INT8_BITS, INT8_MAX
 from ..encoder import Encoder
 from ..quantise import LayerScales
@@ -15,7 +16,7 @@ from .observed import Observed
 from .rounding import largest_weight
 from .units import ChannelUnits, Float64, Residual, channel_units, pair_units, residual
 
-__all__ = ["Bounds", "LayerUnits", "embedding_units", "encoder_places", "encoder_units"]
+__all__ = ["Bounds", "LayerUnits", "check_no_bias", "embedding_units", "encoder_places", "encoder_units"]
 
 CLASSES = 2
 """Activation tables per layer. With more, the units of the next matrix's columns differ more, and its weights are
@@ -83,6 +84,12 @@ class Bounds:
         """(C,) smallest and largest value of each channel, within the bounds."""
         ranges, bounds = self._observed.ranges[layer, tensor], self.channels(layer, tensor)
         return np.maximum(ranges.low, -bounds), np.minimum(ranges.high, bounds)
+
+
+def check_no_bias(encoder: Encoder) -> None:
+    """Raise :class:`~thresher.spec.errors.InputError` if the encoder adds a bias to its attention scores."""
+    if encoder.score_bias is not None:
+        raise InputError("the hardware adds no bias to attention scores, but the model does: choose another model")
 
 
 def encoder_units(encoder: Encoder, bounds: Bounds) -> list[LayerUnits]:

@@ -14,6 +14,7 @@ from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError
 from ...spec.spmm_config import SpmmConfig
 from ..encoder import Attend, Encoder, Observe, Parameters, ignore, in_order
+from ..integer.encoder_units import check_no_bias
 from ..pruning.patterns import Mask
 from ..weights import Float32
 from .data import Batch, Examples
@@ -96,6 +97,8 @@ class Computation:
 
     def __init__(self, encoder: Encoder, settings: TrainingSettings, attention: AttentionConfig):
         self._encoder, self._rho, self._config = encoder, settings.rho, attention
+        if settings.quantise:
+            check_no_bias(encoder)
         if settings.rho > -1:
             check_policy(attention)
             if not settings.quantise:

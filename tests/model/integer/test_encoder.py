@@ -18,8 +18,10 @@ ATTENTION = preset("edge")
 ENGINE = spmm_preset("edge")
 
 
-def outputs(model: Model, integer: IntegerEncoder, ids: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
-    """Class scores, or sums over tokens, of texts of one length."""
+def hidden_of(
+    model: Model, integer: IntegerEncoder, ids: np.ndarray, types: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """The last layer's output for texts of one length."""
     head_dim = model.config.head_dim
 
     def commands(layer, length):
@@ -30,7 +32,12 @@ def outputs(model: Model, integer: IntegerEncoder, ids: np.ndarray, types: np.nd
         return [output for output in found if output is not None]
 
     texts = integer.texts(model.encoder, ids, types)
-    hidden = encode(ENGINE, integer.golden, texts, commands=commands, attend=attend)
+    return encode(ENGINE, integer.golden, texts, commands=commands, attend=attend)
+
+
+def outputs(model: Model, integer: IntegerEncoder, ids: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
+    """Class scores, or sums over tokens, of texts of one length."""
+    hidden = hidden_of(model, integer, ids, types)
     if model.is_classifier:
         return class_scores(ENGINE, integer.golden, hidden).T * integer.output_scale
     return (token_sums(hidden) << integer.golden.output_shift[:, None]).T * integer.output_scale

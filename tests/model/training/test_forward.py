@@ -26,7 +26,7 @@ def test_outputs_are_those_of_numpy(default_model):
     texts = ["a warm film", "cold , slow and pointless", "so-so", "what a waste of a good cast and a fine script !"]
     examples = examples_of(default_model, texts)
     for batch in examples.batches(4):
-        logits, states = run(_on_jax(examples.encoder), batch)
+        logits, states = compiled(examples.encoder, batch)
         for row in range(int(batch["weights"].sum())):
             tokens = [examples.tokens[batch["rows"][row]]]
             ids, types = as_batch(tokens), as_types(tokens)
@@ -46,7 +46,7 @@ def test_families(family, tmp_path):
     positions, types = model.encoder.places(padded)
     valid = (np.arange(10) < 7) * np.ones((2, 1), np.float32)
     batch = {"ids": padded, "positions": np.array(positions), "types": types, "valid": valid.astype(np.float32)}
-    logits, states = run(_on_jax(model.encoder), batch)
+    logits, states = compiled(model.encoder, batch)
     assert np.asarray(logits) == pytest.approx(wanted, abs=1e-5), f"seed {SEED}"
     assert len(states) == model.config.num_hidden_layers
 
@@ -55,11 +55,11 @@ def test_more_padding_changes_nothing(small):
     examples = examples_of(small, letters(6))
     rows = np.arange(6)
     batch = examples.batch(rows, 6)
-    short = np.asarray(run(_on_jax(examples.encoder), batch)[0])
+    short = np.asarray(compiled(examples.encoder, batch)[0])
     places = {"ids": 0, "positions": 0, "types": 0, "valid": 0.0}
     longer = {name: np.pad(batch[name], ((0, 0), (0, 5)), constant_values=fill) for name, fill in places.items()}
     longer["ids"][:, -5:] = 3  # what a padded position holds does not matter
-    assert np.asarray(run(_on_jax(examples.encoder), longer)[0]) == pytest.approx(short, abs=1e-5), f"seed {SEED}"
+    assert np.asarray(compiled(examples.encoder, longer)[0]) == pytest.approx(short, abs=1e-5), f"seed {SEED}"
 
 
 def test_gradients_reach_every_array(small, examples):
@@ -68,10 +68,10 @@ def test_gradients_reach_every_array(small, examples):
     def total(parameters):
         return (run(examples.encoder.with_parameters(parameters), batch)[0][:, 0] ** 2).sum()
 
-    gradients = jax.grad(total)(examples.encoder.parameters())
+    gradients = jax.jit(jax.grad(total))(examples.encoder.parameters())
     missing = [path for path, each in jax.tree_util.tree_leaves_with_path(gradients) if not np.abs(each).max() > 0]
     assert all("key" in str(path) and "bias" in str(path) for path in missing)  # softmax ignores what all keys share
 
 
-def _on_jax(encoder):
-    return encoder.with_parameters(jax.tree.map(jnp.asarray, encoder.parameters()))
+def compiled(encoder, batch):
+    return jax.jit(lambda parameters: run(encoder.with_parameters(parameters), batch))(encoder.parameters())
