@@ -99,8 +99,8 @@ def test_weights_of_four_bits_are_faster_with_a_slow_memory():
     wide = told(*options)
     narrow = told(*options, "--weight-bits", 4)
     assert (wide["weight_bits"], narrow["weight_bits"]) == (8, 4)
-    assert narrow["cycles"] < 0.7 * wide["cycles"]
-    assert narrow["bytes_read"] < 0.7 * wide["bytes_read"]
+    assert narrow["cycles"] < 0.8 * wide["cycles"]
+    assert narrow["bytes_read"] < 0.8 * wide["bytes_read"]
     assert wide["bit_exact"] is narrow["bit_exact"] is True
 
 

@@ -1,6 +1,7 @@
 """Compiled encoders: the golden model of the co-processor executes them, and gives what the golden encoder gives."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,7 +205,7 @@ def test_the_listing_names_memory_and_instructions(integer):
         assert name in text
     assert text.count("\n") > len(program.instructions) + len(constants.space.names)
     assert program.instructions[-1].opcode is Opcode.END
-    products = [(layer.projections, *layer.intermediate, layer.output) for layer in integer.golden.layers]
+    products: Any = [(layer.projections, *layer.intermediate, layer.output) for layer in integer.golden.layers]
     kept = sum(np.count_nonzero(np.asarray(product.weights)) for layer in products for product in layer)
     assert 11 * kept < program.weight_macs < 11 * 1.3 * kept
 

@@ -97,6 +97,7 @@ def test_weights_are_whole_units_of_their_rows_and_zeros_stay(small):
     assert integers == pytest.approx(np.rint(integers), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_the_rounding(small, examples):
     batch = examples.batch(np.arange(20), 20)
     units = fake_units(examples.encoder, *examples.unpadded(np.arange(20)))
