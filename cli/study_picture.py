@@ -68,7 +68,7 @@ def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str)
             axes.set_title(PANELS[column], fontsize=10)
             axes.set_xlabel("pruned heads" if heads else "blocks that are not computed")
         axes_row[0].set_ylabel(visible(metric))
-        axes_row[-1].legend(frameon=False, fontsize=8, loc="lower left")
+        axes_row[0].legend(frameon=False, fontsize=8, loc="lower left")
     save_figure(figure, path)
 
 
