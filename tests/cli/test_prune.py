@@ -70,19 +70,20 @@ def test_methods(model, tmp_path, method):
 
 @pytest.fixture(scope="module")
 def sparse_model(tmp_path_factory) -> Path:
-    """The packaged model without the smallest 90 % of its attention weights and 70 % of its feed-forward weights."""
+    """The packaged model with random weights, 90 % of them zero in attention and 70 % in feed-forward layers."""
     folder = tmp_path_factory.mktemp("models") / "sparse"
     shutil.copytree(locate_model("default"), folder)
-    tensors = load_file(folder / "model.safetensors")
+    tensors, random = load_file(folder / "model.safetensors"), np.random.default_rng(23)
     for name, tensor in tensors.items():
         if ".layer." in name and tensor.ndim == 2:
+            tensor = random.normal(0, 0.05, tensor.shape).astype(np.float32)
             magnitude = np.abs(tensor)
             tensors[name] = np.where(magnitude < np.quantile(magnitude, 0.9 if "attention" in name else 0.7), 0, tensor)
     save_file(tensors, folder / "model.safetensors")
     return folder
 
 
-OWN, OWN_ATTENTION = 91_815, 13_123
+OWN, OWN_ATTENTION = 91_756, 13_112
 """Weights that are left in it, of 393,216, and in its attention. None rounds to zero."""
 
 
@@ -170,9 +171,10 @@ def test_prune_notices_a_difference_from_golden(model, tmp_path):
 
 
 def test_the_packaged_model_on_its_default_preset(tmp_path):
-    result = invoke("prune", "--format", "bbs", "--sparsity", 0.5, "-o", tmp_path / "out", "--json")
+    """Banks of which the model keeps fewer weights than asked for stay as they are."""
+    result = invoke("prune", "--format", "bbs", "--sparsity", 0.875, "-o", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["total"]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert 0.875 < json.loads(result.stdout)["total"]["sparsity"] < 0.91
 
 
 @pytest.mark.parametrize(
