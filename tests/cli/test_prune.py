@@ -172,9 +172,9 @@ def test_prune_notices_a_difference_from_golden(model, tmp_path):
 
 def test_the_packaged_model_on_its_default_preset(tmp_path):
     """Banks of which the model keeps fewer weights than asked for stay as they are."""
-    result = invoke("prune", "--format", "bbs", "--sparsity", 0.875, "-o", tmp_path / "out", "--json")
+    result = invoke("prune", "--format", "bbs", "--sparsity", 0.75, "-o", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.stderr
-    assert 0.875 < json.loads(result.stdout)["total"]["sparsity"] < 0.91
+    assert 0.8 < json.loads(result.stdout)["total"]["sparsity"] < 0.86
 
 
 @pytest.mark.parametrize(
