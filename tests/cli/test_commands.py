@@ -181,7 +181,10 @@ def test_eval_of_a_few_sentences(tmp_path):
     assert told["examples"] == 3
     assert set(told["results"]) == {"fp32", "int8", "pruned", "random_mask"}
     assert told["results"]["int8"]["block_sparsity"] == 0
-    assert told["results"]["pruned"]["block_sparsity"] == told["results"]["random_mask"]["block_sparsity"] > 0.3
+    # The mask of the second layer has as many blocks as the policy would keep after the random mask of the first one.
+    sparsities = [told["results"][name]["block_sparsity"] for name in ("pruned", "random_mask")]
+    assert sparsities[0] == pytest.approx(sparsities[1], abs=0.05)
+    assert min(sparsities) > 0.3
     table = invoke(*arguments).stdout
     assert "random_mask" in table
     assert "accuracy" in table
