@@ -100,7 +100,7 @@ def check(process):
 processes._end = check
 class Popen(processes.subprocess.Popen):
     def communicate(self, *arguments):
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal({number}))
         return super().communicate(*arguments)
 processes.subprocess.Popen = Popen
