@@ -2,7 +2,7 @@
 
     python bench/networks.py
 
-The figures are those of ``thresher bench spmm --network NETWORK --sparsity 0.75``.
+It runs ``thresher bench spmm --network NETWORK --sparsity 0.75`` for each network.
 """
 
 import argparse

@@ -62,7 +62,7 @@ def variants(texts: list[str]) -> tuple[list[str], list[int]]:
 
 
 def write_texts(data: Path, path: Path) -> None:
-    """The training texts with their labels, then the variants with those of the texts that they were made of."""
+    """The training texts with their labels, then the variants. A variant has the label of its text."""
     dataset = read_dataset(data, "sst2")
     texts = [text for text in dataset.texts if isinstance(text, str)]
     found, sources = variants(texts)

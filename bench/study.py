@@ -3,8 +3,9 @@
     python bench/study.py --sst2-model FOLDER --data FOLDER --log FOLDER
 
 ``--data`` holds sst2_dev.tsv and sst2_calib.tsv (sentence, label). ``--log`` keeps finished jobs; another run with the
-same folder goes on from there. The figures are those of ``thresher study --model FOLDER --task sst2 --data sst2_dev.tsv
---calibration sst2_calib.tsv -o FOLDER``. ``cpu_seconds`` is the time of one core for the jobs with predicted scores.
+same folder goes on from there. ``thresher study --model FOLDER --task sst2 --data sst2_dev.tsv --calibration
+sst2_calib.tsv -o FOLDER`` gives the same figures. ``cpu_seconds`` is the time of one core for the jobs with
+predicted scores.
 """
 
 import argparse

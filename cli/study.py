@@ -163,7 +163,7 @@ def _show(result: "StudyReport", files: dict[str, Path]) -> None:
         console.print(f"truncated texts: {result.truncated}")
     if result.resumed:
         console.print(f"results of earlier runs: {result.resumed}")
-    console.print("± is the bootstrap standard error, of the change that of the difference on the same resamples\n")
+    console.print("± is the bootstrap standard error; score and FP32 are compared on the same resamples\n")
     names = ("rule", "scores", "target", result.metric, "", "against FP32", "", "blocks", "elements", "heads")
     table = make_table(*names, right=2)
     for row in result.rows:
