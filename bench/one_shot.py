@@ -3,15 +3,22 @@
     python bench/one_shot.py --sst2-model FOLDER --stsb-model FOLDER --data FOLDER
 
 ``--data`` holds sst2_dev.tsv, sst2_calib.tsv (sentence, label) and stsb_dev.tsv (score, sentence1, sentence2). The
-STS-B model is all-MiniLM-L6-v2. Each run is what ``thresher prune --calibration sst2_calib.tsv -o OUT`` and then
-``thresher eval --unit coprocessor --weights OUT/weights.safetensors`` do, with the attention not pruned. The ranges of
-the activations come from sst2_calib.tsv for SST-2, and from the packaged sentences for STS-B. ``error`` is the
-bootstrap standard error of the change. The record keeps the rows that are not measured again.
+STS-B model is all-MiniLM-L6-v2. Each run is what ``thresher prune --calibration FILE -o OUT`` and then ``thresher eval
+--unit coprocessor --weights OUT/weights.safetensors`` do, with the attention not pruned. ``calibration`` names the
+sentences of the pruning, which come without labels:
+
+- ``sst2_calib.tsv``, the default.
+- ``other half`` (STS-B): each random half of the pairs is evaluated with weights that were pruned on the sentences of
+  the other half. Sentences that also occur in the evaluated half are left out.
+
+The ranges of the activations come from sst2_calib.tsv for SST-2, and from the packaged sentences for STS-B. ``error``
+is the bootstrap standard error of the change. The record keeps the rows that are not measured again.
 """
 
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +33,7 @@ from thresher.model.pruning.method import MethodName
 from thresher.model.quantise import AttentionScales
 from thresher.model.tokenizer import Tokens
 from thresher.model.weights import Float32
-from thresher.runtime.coprocessor import WholeEncoder
+from thresher.runtime.coprocessor import Coprocessor, WholeEncoder
 from thresher.runtime.evaluate import predicted, score, task_texts
 from thresher.runtime.metrics import merits, resamples
 from thresher.runtime.passes import Setting, run_settings
@@ -64,7 +71,7 @@ WAYS = (
 
 def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
     """Names a row of the record."""
-    names = ("task", "format", "target", "method", "global", "weight_bits")
+    names = ("task", "calibration", "format", "target", "method", "global", "weight_bits")
     return tuple(row[name] for name in names)
 
 
@@ -92,9 +99,8 @@ class Bench:
     def _outputs(self, tokens: list[Tokens], setting: Setting) -> Float32:
         return run_settings(self.model, tokens, [setting], self.scales, jobs=self.jobs)[0].outputs
 
-    def measure(self, way: Way) -> dict[str, Any]:
-        """The row of a way of pruning."""
-        start = time.perf_counter()
+    def _coprocessor(self, way: Way, calibration: Path) -> tuple[Coprocessor, float]:
+        """The encoder in integers after pruning, and its sparsity."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
             packed = pack_model(
@@ -104,25 +110,52 @@ class Bench:
                 sparsity=way.sparsity,
                 global_ranking=way.global_ranking,
                 method=way.method,
-                calibration=self.sentences,
+                calibration=calibration,
             )
             write_packed(path, packed)
-            pruned = time.perf_counter()
-            weights = None if way.format is DENSE else path
-            whole = WholeEncoder(config=self.config, packed=weights, weight_bits=way.weight_bits)
-            coprocessor = whole.coprocessor(self.model, self.ranges, method="min-max", percentile=99.99)
-        outputs = self._outputs(self.tokens, Setting(config=self.config.attention, coprocessor=coprocessor))
+            whole = WholeEncoder(
+                config=self.config, packed=None if way.format is DENSE else path, weight_bits=way.weight_bits
+            )
+            return whole.coprocessor(self.model, self.ranges, method="min-max", percentile=99.99), packed.sparsity
+
+    def _parts(self, halves: bool, folder: Path) -> Iterator[tuple[Path, NDArray[np.intp]]]:
+        """Calibration files, and the examples that are evaluated with each."""
+        count = len(self.dataset.targets)
+        if not halves:
+            yield self.sentences, np.arange(count)
+            return
+        texts = np.array(self.dataset.sentences).reshape(2, count)
+        for held in np.array_split(np.random.default_rng(SEED).permutation(count), 2):
+            evaluated = set(texts[:, held].flat)
+            others = [text for text in dict.fromkeys(texts.T.flat) if text not in evaluated]
+            path = folder / f"{len(others)}-{held[0]}.txt"
+            path.write_text("\n".join(np.random.default_rng(SEED).permutation(others)), "utf-8")
+            yield path, np.sort(held)
+
+    def measure(self, way: Way, *, halves: bool) -> dict[str, Any]:
+        """The row of a way of pruning."""
+        start = time.perf_counter()
+        outputs, sparsities = np.zeros_like(self.fp32), []
+        with tempfile.TemporaryDirectory() as folder:
+            for calibration, examples in self._parts(halves, Path(folder)):
+                coprocessor, sparsity = self._coprocessor(way, calibration)
+                setting = Setting(config=self.config.attention, coprocessor=coprocessor)
+                count = len(self.dataset.targets)
+                places = np.concatenate([examples + first for first in range(0, len(self.tokens), count)])
+                outputs[places] = self._outputs([self.tokens[place] for place in places], setting)
+                sparsities.append(sparsity)
         wanted, found = (score(self.dataset, each)[0] for each in (self.fp32, outputs))
         changes = self._merits(outputs) - self.fp32_merits
-        print(f"  {pruned - start:.0f} s to prune, {time.perf_counter() - pruned:.0f} s to evaluate", flush=True)
+        print(f"  {time.perf_counter() - start:.0f} s", flush=True)
         return {
             "task": self.task,
             "model": self.name,
             "metric": self.dataset.task.metric,
             "examples": len(self.dataset.targets),
+            "calibration": "other half" if halves else self.sentences.name,
             "format": str(way.format),
             "target": way.sparsity,
-            "sparsity": round(packed.sparsity, 5),
+            "sparsity": round(float(np.mean(sparsities)), 5),
             "method": way.method,
             "global": way.global_ranking,
             "weight_bits": way.weight_bits,
@@ -139,6 +172,7 @@ def main() -> None:
     parser.add_argument("--stsb-model", help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
     parser.add_argument("--only", type=int, nargs="+", default=range(len(WAYS)), help="numbers of the ways to measure")
+    parser.add_argument("--halves", action="store_true", help="STS-B: prune on the sentences of the other half")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=BASELINE)
     arguments = parser.parse_args()
@@ -149,7 +183,7 @@ def main() -> None:
         bench = Bench(task, Path(folder).name if task == "sst2" else "all-MiniLM-L6-v2", folder, arguments)
         for number in arguments.only:
             print(task, number, WAYS[number], flush=True)
-            row = bench.measure(WAYS[number])
+            row = bench.measure(WAYS[number], halves=arguments.halves and task == "stsb")
             table[key_of(row)] = row
             write(arguments.output, list(table.values()))
             print("  ", row, flush=True)

@@ -5,10 +5,11 @@ covariance of y and x. The bias takes up the means. So the weights V have the er
 
     E(V) = Σ over rows v of V, with the row b of B:  v·C·vᵀ − 2·v·bᵀ  + a constant
 
-The weights of least error are B·C⁻¹. Pruning weight j of such a row w, and changing the others for the best, adds
-w_j² / [C⁻¹]_jj to the error (the Optimal Brain Surgeon of Hassibi and Stork, NIPS 1992). The columns are decided span
-by span, from the first to the last. The weights of later columns take up the errors of those pruned (SparseGPT, arXiv
-2301.00774). Last, the kept weights of every row become those of least error under the mask.
+The weights of least error are B·C⁻¹. The mask is found by the alternating direction method of multipliers (ADMM; for
+pruning: Boža, arXiv 2401.02938, and Meng et al., arXiv 2406.07831). It alternates between weights of little error and
+weights of the pattern, and pulls them together ever harder. Then the kept weights of every row become those of least
+error under the mask: the surgeon's step of Hassibi and Stork (Optimal Brain Surgeon, NIPS 1992), for all pruned weights
+at once.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, cholesky
+from scipy.linalg import cho_factor, cho_solve, eigh
 
 from ...spec.errors import InputError
 from ..encoder import Linear
@@ -30,8 +31,12 @@ DAMPING: Final = 0.03
 """Variance that is added to every input, relative to their mean variance. It also holds the weights near those of the
 dense model, as few sentences do not determine the covariance."""
 
-SPAN: Final = 32
-"""Columns whose masks are decided together."""
+ROUNDS: Final = 40
+"""Rounds in which the mask is sought. Twice as many reduce the error by less than 1 %."""
+PULL: Final = 0.1
+"""How hard the two sets of weights are pulled together in the first round, ρ, for inputs of variance 1."""
+PULL_GROWTH: Final = 1.08
+"""Factor of ρ from round to round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,28 +88,24 @@ def quadratic(linear: Linear, statistics: LayerStatistics) -> Quadratic:
 
 
 def _chosen(error: Quadratic, nonzero: Mask, choose: Choose) -> Mask:
-    """Decide the mask, span by span.
+    """Find the mask.
 
-    C⁻¹ = UᵀU with U upper triangular. The rows of U from j on give the inverse of C without the columns before j.
+    With inputs of variance 1, the rounds are, from Z = B·C⁻¹ and Y = 0 on::
+
+        V = (B + ρ·(Z − Y))·(C + ρ·I)⁻¹        T = V + Y        Z = T where it is kept, else 0        Y = T − Z
     """
-    columns = error.best.shape[1]
-    upper = cholesky(cho_solve(cho_factor(error.curvature), np.eye(columns)))
-    weights, keep = error.best.copy(), nonzero.copy()
-    for start in range(0, columns, SPAN):
-        end = min(start + SPAN, columns)
-        variances = np.square(upper[start:, start:]).sum(axis=0)
-        losses = np.square(weights[:, start:]) / variances
-        scores = np.zeros(weights.shape)
-        # The zeros of the matrix stay pruned, and decided columns stay as they are.
-        scores[:, start:] = np.where(nonzero[:, start:], np.maximum(losses, np.finfo(np.float64).tiny), 0)
-        scores[:, :start] = np.where(keep[:, :start], 2 * scores.max() or 1, 0)
-        keep[:, start:end] = choose(scores)[0][:, start:end]
-        lost = np.empty((len(weights), end - start))
-        for j in range(start, end):
-            lost[:, j - start] = np.where(keep[:, j], 0, weights[:, j]) / upper[j, j]
-            weights[:, j:end] -= np.outer(lost[:, j - start], upper[j, j:end])
-        weights[:, end:] -= lost @ upper[start:end, end:]
-    return keep
+    spreads = np.sqrt(np.diag(error.curvature))
+    values, vectors = eigh(error.curvature / np.outer(spreads, spreads))
+    slope, pull = (error.slope / spreads) @ vectors, PULL
+    near, left, mask = error.best * spreads, np.zeros(nonzero.shape), nonzero
+    for _ in range(ROUNDS):
+        weights = ((slope + pull * ((near - left) @ vectors)) / (values + pull)) @ vectors.T + left
+        # Squares, so that the nearest weights of a block pattern are found, too. The zeros of the matrix stay pruned.
+        mask, _ = choose(np.where(nonzero, np.maximum(np.square(weights), np.finfo(np.float64).tiny), 0))
+        near = np.where(mask, weights, 0)
+        left = weights - near
+        pull *= PULL_GROWTH
+    return mask
 
 
 def best_with_mask(error: Quadratic, mask: Mask) -> Float64:

@@ -59,7 +59,6 @@ def test_counts_are_exact(pattern, seed, size, zeros):
 
 @pytest.mark.parametrize("pattern", ["block", "n:m"])
 def test_patterns_are_kept_over_many_columns(pattern):
-    """More columns than are decided together."""
     linear, _, _, statistics = problem(3, 8, 72)
     mask = OBS.prune(linear, statistics, PATTERNS[pattern]).mask
     if pattern == "n:m":
