@@ -1,6 +1,7 @@
 """Cycles of an attention core for a head, in closed form."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,6 +66,8 @@ class HeadWork:
         Number of computed blocks, or its mean over several heads. Every block row keeps at least one.
     pruned : bool
         The head mask removes the whole head.
+    causal : bool
+        Query i sees the keys 0…Lk − Lq + i only.
 
     Raises
     ------
@@ -87,9 +90,10 @@ class HeadWork:
     head_dim: int
     kept_blocks: float
     pruned: bool = False
+    causal: bool = False
 
     def __post_init__(self):
-        most = self._size.rows * self._size.columns
+        most = sum(self._columns)
         if not 0 <= self.kept_blocks <= most:
             raise ConfigError("kept_blocks", self.kept_blocks, f"must be from 0 to {most}, all blocks of the head")
 
@@ -106,9 +110,12 @@ class HeadWork:
     def stages(self) -> dict[str, float]:
         """See the class."""
         config, size = self.config, self._size
-        predictor = size.rows * self._prediction_row
+        predictor = sum(self._prediction_row(columns) for columns in self._columns)
         if config.compact:
-            predictor += min(self._measured, self._chosen) + _levels(config.predictor_lanes) + COMPACT_TO_NEXT
+            last = self._columns[-1]
+            predictor += (
+                min(self._measured(last), self._chosen(last)) + _levels(config.predictor_lanes) + COMPACT_TO_NEXT
+            )
         stages: dict[str, float] = {
             "load": size.load + 1,
             "predictor": predictor,
@@ -150,40 +157,44 @@ class HeadWork:
         loaded = (self.query_length + self.key_length) * size.chunks
         if config.compact:
             # One row is measured while blocks of the previous row are selected.
-            rows = self._measured + (size.rows - 1) * self._prediction_row + self._chosen
+            later = sum(self._prediction_row(columns) for columns in self._columns[1:])
+            rows = self._measured(self._columns[0]) + later + self._chosen(self._columns[-1])
             return loaded + rows + _levels(config.predictor_lanes) + COMPACT_TO_DECISION
-        rows = (TABLE_CYCLES + size.groups) * size.predictor_chunks + (size.rows - 1) * self._prediction_row
+        later = sum(self._prediction_row(columns) for columns in self._columns[1:])
+        rows = (TABLE_CYCLES + self._groups(self._columns[0])) * size.predictor_chunks + later
         trees = _levels(ceil_div(config.predictor_lanes, TABLE_COLUMNS))
         trees += _levels(config.predictor_blocks * config.block**2)
         return loaded + rows + size.groups + trees + self._division + TO_DECISION
 
-    @property
-    def _prediction_row(self) -> float:
-        """Cycles of a block row in predictor and sparsity engine."""
+    def _groups(self, columns: int) -> int:
+        """Key groups of a block row."""
+        return ceil_div(columns, self.config.predictor_blocks)
+
+    def _prediction_row(self, columns: int) -> float:
+        """Cycles of a block row of so many blocks in predictor and sparsity engine."""
         config, size = self.config, self._size
         if config.compact:
-            return max(self._measured, self._chosen)
-        tables, beats = TABLE_CYCLES * size.predictor_chunks, size.groups * size.predictor_chunks
+            return max(self._measured(columns), self._chosen(columns))
+        groups = self._groups(columns)
+        tables, beats = TABLE_CYCLES * size.predictor_chunks, groups * size.predictor_chunks
         quotient = unsigned_bits(config.importance_peak << RHO_FRACTION) + 1
         threshold = max(ceil_div(quotient, DIVIDER_BITS) + 1, THRESHOLD_PRODUCTS)
         # Half of the tables are written while the other half is read.
         row = max(tables, beats, (tables + beats + 1) / 2, threshold)
         if self._division:
             # Two rows are in flight between the start of their selection and their background.
-            in_flight = size.groups + self._division + ROW_IN_FLIGHT + _levels(config.predictor_blocks)
+            in_flight = groups + self._division + ROW_IN_FLIGHT + _levels(config.predictor_blocks)
             row = max(row, self._division + 1, in_flight / 2)
         return row
 
-    @property
-    def _measured(self) -> int:
+    def _measured(self, columns: int) -> int:
         """Compact cores: cycles of a block row's predictions, one value after another."""
-        return self._size.columns * self.config.block**2 + self._size.groups * (self._size.predictor_chunks - 1)
+        return columns * self.config.block**2 + self._groups(columns) * (self._size.predictor_chunks - 1)
 
-    @property
-    def _chosen(self) -> int:
+    def _chosen(self, columns: int) -> int:
         """Compact cores: cycles of a block row's comparisons. The last word of the mask is always filled."""
         word = max(self.config.predictor_blocks, min(MASK_BITS, 1 << _levels(self.config.blocks)))
-        return ceil_div(self._size.columns, word) * word + RHO_FRACTION + COMPACT_CHOICE + self._division
+        return ceil_div(columns, word) * word + RHO_FRACTION + COMPACT_CHOICE + self._division
 
     @property
     def _division(self) -> int:
@@ -260,20 +271,32 @@ class HeadWork:
 
         A row keeps its largest block. Any other block is kept with the probability that gives the mean.
         """
-        others = self._size.columns - 1
-        share = (self._size.kept - 1) / others if others else 0.0
-        chances = [math.comb(others, i) * share**i * (1 - share) ** (others - i) for i in range(others + 1)]
-        return sum(chance * cycles(1 + i) for i, chance in enumerate(chances))
+        rows = Counter(columns - 1 for columns in self._columns)
+        every = sum(others * count for others, count in rows.items())
+        share = (self._size.kept - 1) * self._size.rows / every if every else 0.0
+        total = 0.0
+        for others, count in rows.items():
+            chances = [math.comb(others, i) * share**i * (1 - share) ** (others - i) for i in range(others + 1)]
+            total += count * sum(chance * cycles(1 + i) for i, chance in enumerate(chances))
+        return total / self._size.rows
+
+    @cached_property
+    def _columns(self) -> list[int]:
+        """Blocks that each block row sees."""
+        block, keys = self.config.block, self.key_length
+        places = range(0, self.query_length, block)
+        if not self.causal:
+            return [ceil_div(keys, block) for _ in places]
+        return [ceil_div(min(keys - self.query_length + place + block, keys), block) for place in places]
 
     @cached_property
     def _size(self) -> "_Size":
         config, queries, keys = self.config, self.query_length, self.key_length
-        rows, columns = ceil_div(queries, config.block), ceil_div(keys, config.block)
+        rows = ceil_div(queries, config.block)
         chunks, kept = ceil_div(self.head_dim, config.lanes), max(self.kept_blocks / rows, 1.0)
         values = config.block * config.lanes
         return _Size(
             rows=rows,
-            columns=columns,
             last_queries=queries - (rows - 1) * config.block,
             last_row=max(LAST_ROW, HOLD * chunks - LAST_SCORES),
             groups=ceil_div(keys, config.predictor_keys),
@@ -282,13 +305,12 @@ class HeadWork:
             words=TURNS * values if config.compact else values // config.output_lanes,
             load=(queries + 2 * keys) * chunks,
             kept=kept,
-            filled=kept < columns and config.fill is not Fill.SKIP,
+            filled=kept * rows < sum(self._columns) and config.fill is not Fill.SKIP,
         )
 
 
 class _Size(NamedTuple):
     rows: int  # block rows
-    columns: int  # blocks of a block row
     last_queries: int  # query rows of the last block row
     last_row: int  # pipelined array: cycles of the last weights of a head, which overlap with no scores
     groups: int  # key groups of the predictor

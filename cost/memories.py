@@ -159,7 +159,7 @@ def _selections(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
     """Masks, selections of block rows, and importances of blocks with their sums."""
     word = max(config.predictor_blocks, min(MASK_BITS, _depth(config.blocks)))
     yield 1, Memory(words=_depth(ceil_div(config.blocks, word), config.blocks, 2), width=word)
-    row = unsigned_bits(config.blocks) + config.score_bits + config.length_bits
+    row = unsigned_bits(config.blocks) + config.score_bits + config.length_bits * config.key_masks
     yield 1, Memory(words=_depth(config.blocks, 2), width=row)
     peak = config.prediction_peak * config.block**2
     total = signed_bits(-peak, peak)
@@ -177,10 +177,10 @@ def _compact(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
     """Scores, weights and rows of the softmax, its reciprocal, factors, outputs, and sums of V."""
     block, lanes, words = config.block, config.lanes, _depth(4 * config.blocks)
     late = config.normalise is not Normalise.EARLY
-    yield 1, Memory(words=words, width=block**2 * config.score_bits + block + 1, block=True)
+    yield 1, Memory(words=words, width=block**2 * config.score_bits + block * config.key_masks + 1, block=True)
     yield 1, Memory(words=words, width=block**2 * (config.weight_bits + 1), granules=block**2, block=True)
     yield 1, Memory(words=words, width=unsigned_bits(config.blocks - 1), block=True)
-    row = config.score_bits + config.length_bits + unsigned_bits(config.chunks - 1) + 1
+    row = config.score_bits + config.length_bits * config.key_masks + unsigned_bits(config.chunks - 1) + 1
     row += formats.SCORE_MULTIPLIER_BITS + formats.SCORE_SHIFT_BITS
     yield 1, Memory(words=COMPACT_QUEUE_WORDS, width=row, block=True)
     factors = config.weight_bits + formats.OUTPUT_MULTIPLIER_BITS + 1
@@ -190,19 +190,26 @@ def _compact(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
     if config.fill is not Fill.SKIP:
         sums = lanes * config.value_sum_bits
         yield 1, Memory(words=_depth(config.chunks), width=sums, block=True)
-        yield 1, Memory(words=2 * _depth(config.chunks), width=sums, clocked=lanes == 1)
+        yield 1, _query_sums(config) or Memory(words=2 * _depth(config.chunks), width=sums, clocked=lanes == 1)
+
+
+def _query_sums(config: AttentionConfig) -> Memory | None:
+    """Sums of V for each query of a causal core."""
+    words, width = 2 * _depth(config.chunks) * _depth(config.blocks), config.lanes * config.value_sum_bits
+    return Memory(words=words, width=config.block * width, granules=config.block) if config.causal else None
 
 
 def _pipelined(config: AttentionConfig) -> Iterator[tuple[int, Memory]]:
     """Scores, tables of the predictor, sums of V, and reciprocals or backgrounds of the softmax."""
     block, filled = config.block, config.fill is not Fill.SKIP
-    scores = block**2 * config.score_bits + block + unsigned_bits(config.blocks - 1)
+    scores = block**2 * config.score_bits + block * config.key_masks + unsigned_bits(config.blocks - 1)
     yield 1, Memory(words=_depth(2 * config.blocks), width=scores)
     tables = config.predictor_keys * config.integer_bits * ceil_div(config.predictor_lanes, TABLE_COLUMNS)
     sums = block * (config.integer_bits + unsigned_bits(TABLE_COLUMNS))
     yield tables, Memory(words=TABLE_WORDS * config.predictor_chunks, width=sums, old=True)
     if filled:
-        yield 1, Memory(words=2 * _depth(config.chunks), width=config.lanes * config.value_sum_bits, old=True)
+        sums = Memory(words=2 * _depth(config.chunks), width=config.lanes * config.value_sum_bits, old=True)
+        yield 1, _query_sums(config) or sums
     reciprocals = block * (RECIPROCAL_FRACTION + 1 + config.exponent_bits)
     backgrounds = block * config.weight_bits * filled
     early = config.normalise is Normalise.EARLY

@@ -63,7 +63,8 @@ def sizes(config: Config, fabric: str) -> dict[str, int]:
 def measured(config: Config, fabric: str) -> dict[str, int] | None:
     """Measured sizes of a unit in the form of :func:`sizes`, or ``None`` if the record does not have it."""
     for row in _record()["units"]:
-        if row["configuration"] == json.loads(config.to_json()):
+        same_unit = (row["unit"] == "spmm") == isinstance(config, SpmmConfig)
+        if same_unit and config.from_fields(row["configuration"]) == config:
             return row["sizes"].get(fabric)
     return None
 

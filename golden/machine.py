@@ -245,12 +245,14 @@ class Machine:
             score_shift=item.score_shift,
             output_multiplier=item.output_multiplier,
             output_shift=item.output_shift,
+            causal=item.causal,
         )
         if not item.heads:
             raise _Stopped(FaultCode.COMMAND, "the run has no heads", AttentionError.HEADS)
         error = command.rejection(config.attention)
         if error is not CommandError.NONE:
-            raise _Stopped(FaultCode.COMMAND, f"the attention core rejects the command: {error.name}", error)
+            told = f"the attention core rejects the command: {error.name}"
+            raise _Stopped(FaultCode.COMMAND, told, AttentionError[error.name])
         try:
             command.check_encodable(config.attention)
         except CommandValueError as wrong:

@@ -263,7 +263,8 @@ def _fields(shape: ShapeLike, path: str, offset: int) -> Iterator[dict[str, Any]
         layout = data.Layout.cast(shape)
     except TypeError:
         plain = Shape.cast(shape)
-        yield {"name": path, "offset": offset, "width": plain.width, "signed": plain.signed}
+        if plain.width:
+            yield {"name": path, "offset": offset, "width": plain.width, "signed": plain.signed}
         return
     for key, field in layout:
         inner = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".removeprefix(".")

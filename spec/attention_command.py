@@ -17,12 +17,14 @@ from .formats import (
     SCALE_FRACTION,
     SCORE_MULTIPLIER_BITS,
     SCORE_SHIFT_BITS,
+    unsigned_bits,
 )
 
 __all__ = [
     "CommandError",
     "HeadCommand",
     "command_widths",
+    "error_bits",
     "head_command",
     "output_scaling",
     "scaling",
@@ -40,6 +42,8 @@ class CommandError(IntEnum):
     QUERY_LENGTH = 1
     KEY_LENGTH = 2
     HEAD_DIM = 3
+    CAUSAL = 4
+    """A causal head has more queries than keys. Only causal cores have this code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,9 @@ class HeadCommand:
         maximum minus the score.
     output_multiplier, output_shift : int
         Scale of the outputs: the INT8 result is the normalised output times output_multiplier / 2^output_shift.
+    causal : int
+        1: query i sees the keys 0…Lk − Lq + i. 0: every query sees every key. Cores without ``causal`` have no such
+        bit; they take 0.
     """
 
     query_length: int
@@ -74,6 +81,11 @@ class HeadCommand:
     score_shift: int = 0
     output_multiplier: int = 1 << (OUTPUT_MULTIPLIER_BITS - 1)
     output_shift: int = OUTPUT_MULTIPLIER_BITS - 1
+    causal: int = 0
+
+    def visible_keys(self, query: int) -> int:
+        """Number of keys that a query sees: the first ones. The queries are the last positions of the sequence."""
+        return self.key_length - self.query_length + query + 1 if self.causal else self.key_length
 
     def rejection(self, config: AttentionConfig) -> CommandError:
         """Reason why the hardware rejects this command, or ``NONE``."""
@@ -83,6 +95,8 @@ class HeadCommand:
             return CommandError.KEY_LENGTH
         if not 1 <= self.head_dim <= config.max_head_dim:
             return CommandError.HEAD_DIM
+        if config.causal and self.causal and self.query_length > self.key_length:
+            return CommandError.CAUSAL
         return CommandError.NONE
 
     def check_encodable(self, config: AttentionConfig) -> None:
@@ -93,7 +107,14 @@ class HeadCommand:
         CommandValueError
             A field does not fit. The message names the field, its value and its range.
         """
+        if self.causal and not config.causal:
+            raise CommandValueError("causal", self.causal, "must be 0, unless the core is generated with causal=True")
         check_encodable(self, command_widths(config))
+
+
+def error_bits(config: AttentionConfig) -> int:
+    """Bits of an error in the statistics."""
+    return unsigned_bits(CommandError.CAUSAL if config.causal else CommandError.HEAD_DIM)
 
 
 def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
@@ -108,6 +129,7 @@ def command_widths(config: AttentionConfig) -> dict[str, tuple[int, bool]]:
         "score_shift": (SCORE_SHIFT_BITS, False),
         "output_multiplier": (OUTPUT_MULTIPLIER_BITS, False),
         "output_shift": (OUTPUT_SHIFT_BITS, False),
+        "causal": (int(config.causal), False),
     }
     assert list(widths) == [field.name for field in fields(HeadCommand)]
     return widths
@@ -214,6 +236,7 @@ def head_command(
     output_scale: float,
     rho: float = DENSE_RHO,
     tau: float = 0.0,
+    causal: int = 0,
 ) -> HeadCommand:
     """Make the command of a head from real-valued settings.
 
@@ -230,6 +253,8 @@ def head_command(
     tau : float
         Head threshold, at least 0. It is compared with the mean or the sum of |II|, as ``config.head_rule`` says.
         0 prunes no head.
+    causal : int
+        1: query i sees the keys 0…Lk − Lq + i only. The core must be generated with ``causal``.
 
     Raises
     ------
@@ -243,7 +268,11 @@ def head_command(
         raise CommandValueError("rho", rho, "must be at least -1 (keep all blocks) and below 1")
     if not (math.isfinite(tau) and tau >= 0):
         raise CommandValueError("tau", tau, "must be 0 (no head is pruned) or positive")
-    elements = query_length * key_length if config.head_rule is HeadRule.PER_ELEMENT else 1
+    elements = 1
+    if config.head_rule is HeadRule.PER_ELEMENT:
+        # A causal query sees one key fewer than the query behind it.
+        hidden = query_length * (query_length - 1) // 2 if causal else 0
+        elements = max(query_length * key_length - hidden, 0)
     # An integer is below a real threshold if and only if it is below its ceiling: rounding up is exact.
     head_threshold = min(math.ceil(tau * elements), (1 << config.head_sum_bits) - 1)
     score_multiplier, score_shift = score_scaling(score_scale)
@@ -258,4 +287,5 @@ def head_command(
         score_shift=score_shift,
         output_multiplier=output_multiplier,
         output_shift=output_shift,
+        causal=int(causal),
     )

@@ -97,6 +97,9 @@ class AttentionConfig(Configuration):
         Build a compact core, for the smallest FPGAs, instead of a pipelined one. Its softmax, predictor and
         normaliser process one value at a time and buffer data in block RAM. It needs ``output_lanes`` = 1. Both
         kinds of cores give the same results, bit for bit.
+    causal : bool
+        The core takes causal heads, those of decoders. The bit of the command that asks for one costs a core without
+        this option nothing.
     weight_bits : int
         Bits of an unsigned softmax weight, 8…15.
     fraction_bits : int
@@ -120,6 +123,7 @@ class AttentionConfig(Configuration):
     output_lanes: int = 2
     block: int = 2
     compact: bool = False
+    causal: bool = False
     weight_bits: int = 12
     fraction_bits: int = 4
     reciprocal_segments: int = 32
@@ -152,6 +156,7 @@ class AttentionConfig(Configuration):
         if self.lanes % self.output_lanes:
             raise ConfigError("output_lanes", self.output_lanes, f"must divide lanes={self.lanes}")
         check_flag("compact", self.compact)
+        check_flag("causal", self.causal)
         if self.compact and self.output_lanes != 1:
             raise ConfigError("output_lanes", self.output_lanes, "must be 1 if compact")
         check_range("weight_bits", self.weight_bits, 8, 15)
@@ -195,6 +200,11 @@ class AttentionConfig(Configuration):
     def groups(self) -> int:
         """Groups of ``predictor_keys`` keys in the longest sequence."""
         return ceil_div(self.max_length, self.predictor_keys)
+
+    @property
+    def key_masks(self) -> int:
+        """Sets of keys that the queries of a block row see: one per query in a causal core, otherwise one for all."""
+        return self.block if self.causal else 1
 
     # -- widths --------------------------------------------------------------------------------
 

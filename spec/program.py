@@ -142,8 +142,8 @@ class Finish:
 
 
 class AttentionError(IntEnum):
-    """Why ATTENTION is rejected. The first ones are those of
-    :class:`~thresher.spec.attention_command.CommandError`."""
+    """Why ATTENTION is rejected. The names are those of :class:`~thresher.spec.attention_command.CommandError`, and
+    further ones."""
 
     NONE = 0
     QUERY_LENGTH = 1
@@ -153,6 +153,8 @@ class AttentionError(IntEnum):
     """A field has more bits than the command of a head."""
     HEADS = 5
     """The run has no heads."""
+    CAUSAL = 6
+    """A causal head has more queries than keys."""
 
 
 class Layout(IntEnum):
@@ -239,6 +241,7 @@ ATTENTION_FIELDS: Fields = {
     "head_threshold": (32, False),
     "score_multiplier": (32, False),
     "output_multiplier": (32, False),
+    "causal": (8, False),
 }
 """A run of heads with equal commands; see :class:`~thresher.spec.attention_command.HeadCommand`.
 

@@ -153,6 +153,7 @@ class RandomProgram:
                 "score_shift": int(rng.integers(0, 16)),
                 "output_multiplier": int(rng.integers(1 << 15, 1 << 16)),
                 "output_shift": 15,
+                "causal": int(rng.integers(2)) if self.config.attention.causal else 0,
             }
             if 3 * length * row <= self._slot_bytes()
             else self._no_heads(x, z),

@@ -45,6 +45,7 @@ def configs(draw: st.DrawFn, *, largest_length: int = 1024, largest_head_dim: in
         predictor_blocks=draw(st.sampled_from([1, 2, 4])),
         output_lanes=1 if compact else 1 << draw(st.integers(0, int(math.log2(lanes)))),
         compact=compact,
+        causal=draw(st.booleans()),
         weight_bits=draw(st.integers(8, 15)),
         fraction_bits=draw(st.integers(2, 6)),
         reciprocal_segments=1 << draw(st.integers(0, 6)),

@@ -15,6 +15,7 @@ from .normalise import normalise
 from .predictor import predict
 from .selection import Selection, select
 from .softmax import Softmax, softmax
+from .visible import visible_blocks, visible_positions
 
 __all__ = ["Attended", "HeadResult", "HeadTrace", "attend", "attention_head"]
 
@@ -92,7 +93,7 @@ def attend(
     q : (…, Lq, d) int64, INT8 values
     k, v : (…, Lk, d) int64, INT8 values
     kept : (…, Lq, Lk) bool
-        Positions to keep; with the fill ``skip``, at least one in each row.
+        Positions to keep; only keys that the row sees.
     background : (…, Lq) int64
         Score of the pruned positions of each row.
     """
@@ -118,7 +119,7 @@ def _check_mask(config: AttentionConfig, mask: np.ndarray, command: HeadCommand)
     shape = ceil_div(command.query_length, config.block), ceil_div(command.key_length, config.block)
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise InputError(f"mask must be a boolean array of {shape} blocks, not {mask.dtype} of shape {mask.shape}")
-    if config.fill is Fill.SKIP and not mask.any(axis=1).all():
+    if config.fill is Fill.SKIP and not (mask & visible_blocks(config, command)).any(axis=1).all():
         raise InputError("mask must keep at least one block in every block row with fill=skip")
 
 
@@ -167,7 +168,7 @@ def attention_head(
 
     # Blocks to positions: each block covers block × block of them, and the last ones may reach beyond the sequences.
     lq, lk, block = command.query_length, command.key_length, config.block
-    kept = selection.mask.repeat(block, axis=0).repeat(block, axis=1)[:lq, :lk]
+    kept = selection.mask.repeat(block, axis=0).repeat(block, axis=1)[:lq, :lk] & visible_positions(command)
     background = selection.background.repeat(block)[:lq]
 
     found = attend(config, command, wide_q, wide_k, wide_v, kept, background)

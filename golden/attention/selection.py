@@ -16,6 +16,7 @@ from ...spec.formats import (
     ceil_div,
 )
 from ..lib.integer import Int64
+from .visible import visible_blocks, visible_positions
 
 __all__ = [
     "Selection",
@@ -37,7 +38,7 @@ class Selection:
     Attributes
     ----------
     importance : (nq, nk) int64
-        Importance of each block.
+        Importance of each block; 0 for those in which no query sees a key.
     mask : (nq, nk) bool
         Kept blocks.
     background : (nq,) int64
@@ -66,8 +67,8 @@ def _blocks(config: AttentionConfig, ii: Int64, outside: int) -> Int64:
     return padded.reshape(*heads, nq, b, nk, b).swapaxes(-3, -2).reshape(*heads, nq, nk, b * b)
 
 
-def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
-    """Importance of each block. Positions outside the sequences do not count.
+def block_importance(config: AttentionConfig, ii: Int64, command: HeadCommand | None = None) -> Int64:
+    """Importance of each block. Positions outside the sequences, and keys that a query does not see, do not count.
 
     Parameters
     ----------
@@ -75,19 +76,28 @@ def block_importance(config: AttentionConfig, ii: Int64) -> Int64:
         ``importance`` is the rule.
     ii : (…, Lq, Lk) int64
         Predicted scores.
+    command : HeadCommand, optional
+        Of a head that may be causal.
 
     Returns
     -------
     (…, nq, nk) int64
+        0 for blocks in which no query sees a key.
     """
     if config.importance is Importance.MAX:
-        return _blocks(config, ii, np.iinfo(np.int64).min).max(axis=-1)
-    if config.importance is Importance.ABS_SUM:
-        return _blocks(config, np.abs(ii), 0).sum(axis=-1)
-    return _blocks(config, ii, 0).sum(axis=-1)
+        lowest = np.iinfo(np.int64).min
+        largest = _blocks(config, _hide(ii, command, lowest), lowest).max(axis=-1)
+        return np.where(largest == lowest, 0, largest)
+    seen = _hide(ii, command, 0)
+    return _blocks(config, np.abs(seen) if config.importance is Importance.ABS_SUM else seen, 0).sum(axis=-1)
 
 
-def block_mask(importance: Int64, rho: int) -> np.ndarray:
+def _hide(ii: Int64, command: HeadCommand | None, hidden: int) -> Int64:
+    """Predicted scores, with ``hidden`` for the keys that a query of a causal head does not see."""
+    return np.where(visible_positions(command), ii, hidden) if command is not None and command.causal else ii
+
+
+def block_mask(importance: Int64, rho: int, visible: np.ndarray | None = None) -> np.ndarray:
     """Kept blocks: those whose importance is at least the threshold Θ of their row.
 
     Θ = |ρ|·extreme + (1 − |ρ|)·mean. The extreme is the row's maximum for ρ ≥ 0 and its minimum for ρ < 0. To avoid a
@@ -98,16 +108,24 @@ def block_mask(importance: Int64, rho: int) -> np.ndarray:
     importance : (…, nq, nk) int64
     rho : int
         ρ·2^8.
+    visible : (nq, nk) bool, optional
+        Blocks in which a query sees a key. Others do not count, and are not kept.
 
     Returns
     -------
     (…, nq, nk) bool
     """
     one = 1 << RHO_FRACTION
-    n = importance.shape[-1]
-    extreme = importance.max(axis=-1) if rho >= 0 else importance.min(axis=-1)
-    threshold = abs(rho) * n * extreme + (one - abs(rho)) * importance.sum(axis=-1)
-    return n * one * importance >= threshold[..., None]
+    seen = np.ones(importance.shape[-2:], np.bool_) if visible is None else visible
+    n = seen.sum(axis=-1, keepdims=True)
+    limits = np.iinfo(np.int64)
+    if rho >= 0:
+        extreme = np.where(seen, importance, limits.min).max(axis=-1, keepdims=True)
+    else:
+        extreme = np.where(seen, importance, limits.max).min(axis=-1, keepdims=True)
+    total = np.where(seen, importance, 0).sum(axis=-1, keepdims=True)
+    threshold = abs(rho) * n * extreme + (one - abs(rho)) * total
+    return seen & (n * one * importance >= threshold)
 
 
 def level_scale(config: AttentionConfig, command: HeadCommand) -> tuple[int, int]:
@@ -142,7 +160,7 @@ def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -
     """
     b = config.block
     outside = np.iinfo(np.int64).min
-    each = _blocks(config, ii, outside)
+    each = _blocks(config, _hide(ii, command, outside), outside)
     each = each.reshape(*each.shape[:-1], b, b)  # (…, nq, nk, query, key)
     inside = each != outside
     each = np.where(inside, each, 0)
@@ -153,11 +171,12 @@ def probability_mask(config: AttentionConfig, ii: Int64, command: HeadCommand) -
     lowest = -config.prediction_peak
     level = (factor * np.where(inside, each, lowest).max(axis=-1)) >> shift  # (…, nq, nk, query)
     below = level.max(axis=-2, keepdims=True) - level
-    weight = (1 << LEVEL_WEIGHT_BITS) >> np.minimum(below, LEVEL_WEIGHT_BITS + 1)
+    sees = inside.any(axis=-1)
+    weight = np.where(sees, (1 << LEVEL_WEIGHT_BITS) >> np.minimum(below, LEVEL_WEIGHT_BITS + 1), 0)
     total = (count * weight).sum(axis=-2, keepdims=True)
     one = 1 << RHO_FRACTION
     keep = 2 * one * weight >= (one + command.rho) * total
-    return (keep & inside.any(axis=-1)).any(axis=-1)
+    return (keep & sees).any(axis=-1)
 
 
 def kept_blocks(config: AttentionConfig, ii: Int64, command: HeadCommand) -> np.ndarray:
@@ -177,10 +196,12 @@ def kept_blocks(config: AttentionConfig, ii: Int64, command: HeadCommand) -> np.
     """
     if config.block_rule is BlockRule.PROBABILITY:
         return probability_mask(config, ii, command)
-    return block_mask(block_importance(config, ii), command.rho)
+    return block_mask(block_importance(config, ii, command), command.rho, visible_blocks(config, command))
 
 
-def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> Int64:
+def background_scores(
+    config: AttentionConfig, ii: Int64, mask: np.ndarray, command: HeadCommand | None = None
+) -> Int64:
     """Score of the pruned positions of each block row: 2^(2F) times the mean of their predicted scores, rounded down.
 
     It is 0 for rows without pruned blocks, and for fills other than ``background``.
@@ -192,6 +213,8 @@ def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> I
         Predicted scores.
     mask : (…, nq, nk) bool
         Kept blocks.
+    command : HeadCommand, optional
+        Of a head that may be causal. Keys that a query does not see do not count.
 
     Returns
     -------
@@ -199,8 +222,8 @@ def background_scores(config: AttentionConfig, ii: Int64, mask: np.ndarray) -> I
     """
     if config.fill is not Fill.BACKGROUND:
         return np.zeros(mask.shape[:-1], np.int64)
-    block_sums = _blocks(config, ii, 0).sum(axis=-1)
-    block_sizes = _blocks(config, np.ones_like(ii), 0).sum(axis=-1)
+    block_sums = _blocks(config, _hide(ii, command, 0), 0).sum(axis=-1)
+    block_sizes = _blocks(config, _hide(np.ones_like(ii), command, 0), 0).sum(axis=-1)
     total = np.where(mask, 0, block_sums).sum(axis=-1)
     count = np.where(mask, 0, block_sizes).sum(axis=-1)
     return mean_scores(config, total, count)
@@ -221,15 +244,15 @@ def select(config: AttentionConfig, ii: Int64, command: HeadCommand, mask: np.nd
         Predicted scores.
     command : HeadCommand
     mask : (nq, nk) bool, optional
-        Blocks to keep instead of those above the threshold, for comparison with random masks.
+        Blocks to keep instead of those above the threshold, for comparison with random masks. Blocks in which no query
+        sees a key are not kept.
     """
-    if mask is None:
-        mask = kept_blocks(config, ii, command)
-    head_sum = int(np.abs(ii).sum())
+    mask = kept_blocks(config, ii, command) if mask is None else mask & visible_blocks(config, command)
+    head_sum = int(np.abs(_hide(ii, command, 0)).sum())
     return Selection(
-        importance=block_importance(config, ii),
+        importance=block_importance(config, ii, command),
         mask=mask,
-        background=background_scores(config, ii, mask),
+        background=background_scores(config, ii, mask, command),
         head_sum=head_sum,
         pruned=head_sum < command.head_threshold,
     )

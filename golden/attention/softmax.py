@@ -10,6 +10,7 @@ from ...spec.formats import RECIPROCAL_FRACTION
 from ..lib.integer import Int64, round_half_up_shift
 from .exponential import weights
 from .reciprocal import reciprocal
+from .visible import visible_positions
 
 __all__ = ["Softmax", "softmax"]
 
@@ -21,11 +22,13 @@ class Softmax:
     Attributes
     ----------
     weights : (…, Lq, Lk) int64
-        Weight of every position. All pruned positions of a row have the weight of its background.
+        Weight of every position. All pruned positions of a row have the weight of its background, and keys that the row
+        does not see have none.
     background : (…, Lq) int64
         Weight of a pruned position of each row; 0 if the row has none.
     denominators : (…, Lq) int64
-        Sum of the weights of each row. With ``early``, the sum before the weights are divided by it.
+        Sum of the weights of each row; weight_max for a row without weights. With ``early``, the sum before the weights
+        are divided by it.
     mantissa, exponent : (…, Lq) int64
         Factor that normalises an accumulator. With ``early`` the weights are already probabilities, and the factor is
         2^−weight_bits.
@@ -55,17 +58,18 @@ def softmax(
     scores : (…, Lq, Lk) int64
         Only the scores of kept positions are used.
     kept : (…, Lq, Lk) bool
-        Kept positions; with the fill ``skip``, at least one in each row.
+        Kept positions; only keys that the row sees.
     background : (…, Lq) int64
         Score of the pruned positions of each row. Not used with the fill ``skip``.
     """
-    counted = kept if config.fill is Fill.SKIP else np.ones_like(kept)
+    seen = visible_positions(command) if command.causal else np.True_
+    counted = kept if config.fill is Fill.SKIP else np.broadcast_to(seen, kept.shape)
     filled = np.where(kept, scores, background[..., None])
     maximum = np.where(counted, filled, np.iinfo(np.int64).min).max(axis=-1)
     # Where a position does not count, 0 replaces a difference that may be negative.
     difference = np.where(counted, maximum[..., None] - filled, 0)
     row_weights = np.where(counted, weights(config, command, difference), 0)
-    denominators = row_weights.sum(axis=-1)
+    denominators = np.where(counted.any(axis=-1), row_weights.sum(axis=-1), config.weight_max)
     mantissa, exponent = reciprocal(config, denominators)
     if config.normalise is Normalise.EARLY:
         shift = RECIPROCAL_FRACTION + exponent - config.weight_bits

@@ -1,4 +1,4 @@
-"""Heads with any mask of a rule; what follows the choice is that of the hardware."""
+"""Heads with any mask of a rule; what follows the choice is that of the hardware. Heads are not causal."""
 
 import numpy as np
 

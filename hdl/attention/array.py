@@ -14,7 +14,7 @@ from .softmax.pipelined import weight_block_layout
 from .softmax.row_maximum import score_block_layout
 from .split import Split
 
-__all__ = ["PEArray", "accumulators_layout", "operand_address_bits"]
+__all__ = ["PEArray", "accumulators_layout", "completed_layout", "operand_address_bits"]
 
 
 def operand_address_bits(config: AttentionConfig) -> int:
@@ -28,6 +28,11 @@ def accumulators_layout(config: AttentionConfig) -> data.StructLayout:
     return data.StructLayout(
         {"slot": 1, "chunk": index_bits(config.chunks), "accumulators": data.ArrayLayout(row, config.block)}
     )
+
+
+def completed_layout(config: AttentionConfig) -> data.StructLayout:
+    """A block row and chunk whose accumulators are complete after this cycle, if ``valid``."""
+    return data.StructLayout({"valid": 1, "slot": 1, "chunk": index_bits(config.chunks)})
 
 
 class PEArray(wiring.Component):
@@ -61,6 +66,8 @@ class PEArray(wiring.Component):
         Must always be ready. This holds, because every block has a reservation.
     o_accumulators : Out(stream(accumulators_layout))
         In the order of the passes of weights.
+    completed : Out(completed_layout)
+        In the cycle before accumulators are offered.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -79,6 +86,7 @@ class PEArray(wiring.Component):
                 "kv": In(ReadPort(address_bits=bits + 1, layout=rows)),
                 "o_scores": Out(stream.Signature(score_block_layout(config))),
                 "o_accumulators": Out(stream.Signature(accumulators_layout(config))),
+                "completed": Out(completed_layout(config)),
             }
         )
 
@@ -268,5 +276,10 @@ class PEArray(wiring.Component):
                 m.d.sync += keys.eq(total)
                 with m.If(tag.value):
                     m.d.sync += accumulator.eq(self._sum(tag.first, keys, accumulator))
-        with m.If(tag.value & tag.last):
+        m.d.comb += [
+            self.completed.valid.eq(tag.value & tag.last),
+            self.completed.slot.eq(tag.slot),
+            self.completed.chunk.eq(tag.chunk),
+        ]
+        with m.If(self.completed.valid):
             m.d.sync += [self.o_accumulators.valid.eq(1), out.slot.eq(tag.slot), out.chunk.eq(tag.chunk)]

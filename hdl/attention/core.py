@@ -1,6 +1,6 @@
 """Attention core: connects the stages, from commands and operands to INT8 outputs."""
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -11,6 +11,7 @@ from .array import PEArray
 from .head_streams import attention_signature, head_layout
 from .heads.loader import HeadLoader
 from .heads.output import OutputBuffer
+from .heads.query_sums import QuerySums
 from .heads.table import HeadTable
 from .heads.value_sums import ValueSums
 from .normalise import make_normaliser
@@ -155,18 +156,15 @@ class AttentionCore(wiring.Component):
 
     def _connect_output(self, m: Module, heads, loader, pe_array, softmax, normalise, output) -> None:
         """Connect accumulators and reciprocals to the normaliser, and results to the output."""
-        m.submodules.value_sums = value_sums = ValueSums(self.config)
         block = pe_array.o_accumulators
+        sums = self._value_sums(m, heads, loader, pe_array)
         row = softmax.o_rows
         head = heads.heads[row.payload.slot]
         m.d.comb += [
-            value_sums.beat.eq(loader.values),
-            value_sums.slot.eq(block.payload.slot),
-            value_sums.chunk.eq(block.payload.chunk),
             normalise.i_block.valid.eq(block.valid),
             block.ready.eq(normalise.i_block.ready),
             normalise.i_block.payload.accumulators.eq(block.payload.accumulators),
-            normalise.i_block.payload.value_sums.eq(value_sums.sums),
+            Value.cast(normalise.i_block.payload.value_sums).eq(Value.cast(sums)),
             normalise.i_block.payload.last_chunk.eq(block.payload.chunk == heads.last_chunk[block.payload.slot]),
             normalise.i_row.valid.eq(row.valid),
             row.ready.eq(normalise.i_row.ready),
@@ -175,3 +173,19 @@ class AttentionCore(wiring.Component):
         ]
         m.d.comb += [normalise.i_row.payload[name].eq(row.payload[name]) for name in row.payload.shape().members]
         connect(m, normalise.o_words, output.i_words)
+
+    def _value_sums(self, m: Module, heads, loader, pe_array):
+        """The sums of V that belong to the accumulators."""
+        block = pe_array.o_accumulators.payload
+        if self.config.causal:
+            m.submodules.value_sums = sums = QuerySums(self.config)
+            m.d.comb += [
+                sums.heads.eq(heads.heads),
+                sums.last_chunk.eq(heads.last_chunk),
+                sums.completed.eq(pe_array.completed),
+            ]
+        else:
+            m.submodules.value_sums = sums = ValueSums(self.config)
+            m.d.comb += [sums.slot.eq(block.slot), sums.chunk.eq(block.chunk)]
+        m.d.comb += sums.beat.eq(loader.values)
+        return sums.sums

@@ -4,9 +4,9 @@ from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.attention_command import CommandError, command_widths
+from ...spec.attention_command import command_widths, error_bits
 from ...spec.attention_config import AttentionConfig
-from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
+from ...spec.formats import CYCLE_BITS, INT8_BITS
 from ..lib.streams import struct_layout
 
 __all__ = [
@@ -49,7 +49,7 @@ def statistics_layout(config: AttentionConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "error": unsigned_bits(max(CommandError)),
+            "error": error_bits(config),
             "pruned": 1,
             "kept_blocks": config.kept_bits,
             "saturations": config.saturation_bits,
@@ -79,8 +79,9 @@ def head_layout(config: AttentionConfig) -> data.StructLayout:
 def predictions_layout(config: AttentionConfig) -> data.StructLayout:
     """Predictions of ``block`` query rows against ``predictor_keys`` keys.
 
-    ``query_valid`` and ``key_valid`` mark the positions inside the sequences. ``last_group`` marks the last beat of a
-    block row. ``last_row`` marks the beats of the head's last block row.
+    ``query_valid`` marks the queries inside the sequence, and ``key_valid`` the keys that they see: one set per query
+    in a causal core, one for all queries otherwise. The last set has all keys that the block row sees. ``last_group``
+    marks the last beat of a block row. ``last_row`` marks the beats of the head's last block row.
     """
     return data.StructLayout(
         {
@@ -88,7 +89,7 @@ def predictions_layout(config: AttentionConfig) -> data.StructLayout:
                 data.ArrayLayout(signed(config.prediction_bits), config.predictor_keys), config.block
             ),
             "query_valid": config.block,
-            "key_valid": config.predictor_keys,
+            "key_valid": data.ArrayLayout(config.predictor_keys, config.key_masks),
             "last_group": 1,
             "last_row": 1,
         }

@@ -38,6 +38,18 @@ def test_the_record_is_within_the_band(row):
         assert found == pytest.approx(row[f"{prefix}cycles_per_head"], rel=band(config))
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_causal_head_has_the_blocks_that_its_queries_see(config):
+    """8 of 10 positions: block rows of 2, 3, 4 and 5 blocks."""
+    shape = {"config": config, "query_length": 8, "key_length": 10, "head_dim": 8}
+    dense = HeadWork(**shape, kept_blocks=14, causal=True)
+    whole = HeadWork(**shape, kept_blocks=20)
+    assert dense.cycles <= whole.cycles
+    assert dense.alone < whole.alone
+    with pytest.raises(ConfigError, match="from 0 to 14"):
+        HeadWork(**shape, kept_blocks=15, causal=True)
+
+
 def test_tiny_takes_about_as_long_in_rtl():
     """A stream of equal heads, dense, and the first head by itself."""
     rng = np.random.default_rng(20)

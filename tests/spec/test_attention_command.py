@@ -15,6 +15,7 @@ from thresher.spec.formats import OUTPUT_MULTIPLIER_BITS, OUTPUT_SHIFT_BITS, SCO
 from ..strategies import configs
 
 TINY = PRESETS["tiny"]
+CAUSAL = dataclasses.replace(TINY, causal=True)
 SETTINGS: dict[str, Any] = dict(query_length=3, key_length=5, head_dim=8, score_scale=0.001, output_scale=0.5)
 SCORE_SCALE_LIMIT = (2**SCORE_MULTIPLIER_BITS - 1) / (math.log2(math.e) * 2**24)
 
@@ -191,15 +192,15 @@ def test_widths_name_every_field_and_carry_every_legal_length(config):
         assert largest < 1 << widths[name][0]
 
 
-@pytest.mark.parametrize(("name", "bits", "signed"), [(n, *w) for n, w in command_widths(TINY).items()])
+@pytest.mark.parametrize(("name", "bits", "signed"), [(n, *w) for n, w in command_widths(CAUSAL).items()])
 def test_fields_that_do_not_fit_are_rejected(name, bits, signed):
     good = HeadCommand(query_length=1, key_length=1, head_dim=1)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     for value in (low, high):
-        dataclasses.replace(good, **{name: value}).check_encodable(TINY)
+        dataclasses.replace(good, **{name: value}).check_encodable(CAUSAL)
     for value in (low - 1, high + 1, 1.0, None, True):
         with pytest.raises(CommandValueError) as caught:
-            dataclasses.replace(good, **{name: value}).check_encodable(TINY)
+            dataclasses.replace(good, **{name: value}).check_encodable(CAUSAL)
         assert caught.value.field == name
         assert f"from {low} to {high}" in str(caught.value)
 

@@ -23,6 +23,7 @@ ILLEGAL = {
     "predictor_blocks": [0, 3, 8, 1.0, None, True],
     "output_lanes": [0, 3, 4, 512, 2.0, None, True],
     "compact": [0, 1, "true", None],
+    "causal": [0, 1, "true", None],
     "weight_bits": [7, 16, 12.0, None, True],
     "fraction_bits": [1, 7, 4.0, None, True],
     "reciprocal_segments": [0, 3, 128, 32.0, None, True],

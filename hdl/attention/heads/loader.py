@@ -18,9 +18,11 @@ __all__ = ["HeadLoader", "value_beat_layout"]
 
 
 def value_beat_layout(config: AttentionConfig) -> data.StructLayout:
-    """A beat of V, as the loader writes it to the scratchpad."""
+    """A beat of V, as the loader writes it to the scratchpad. ``row`` is its key; only causal cores have it."""
+    row = index_bits(config.max_length) if config.causal else 0
+    chunk = index_bits(config.chunks)
     return data.StructLayout(
-        {"valid": 1, "first": 1, "slot": 1, "chunk": index_bits(config.chunks), "values": data_layout(config)}
+        {"valid": 1, "first": 1, "slot": 1, "row": row, "chunk": chunk, "values": data_layout(config)}
     )
 
 
@@ -92,6 +94,7 @@ class HeadLoader(wiring.Component):
             self.values.valid.eq(beat.valid & beat.is_value),
             self.values.first.eq(beat.row == 0),
             self.values.slot.eq(beat.slot),
+            self.values.row.eq(beat.row),
             self.values.chunk.eq(beat.chunk),
             self.values.values.eq(beat.values),
         ]

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_command import CommandError
+from ....spec.attention_command import CommandError, error_bits
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import CYCLE_BITS, unsigned_bits
 from ..head_streams import command_layout, head_layout
@@ -27,7 +27,7 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
         {
             "head": head_layout(config),
             "last_chunk": unsigned_bits(config.chunks - 1),
-            "error": unsigned_bits(max(CommandError)),
+            "error": error_bits(config),
             "pruned": 1,
             "kept_blocks": config.kept_bits,
             "accepted": CYCLE_BITS,
@@ -155,6 +155,9 @@ class HeadTable(wiring.Component):
             m.d.comb += error.eq(CommandError.KEY_LENGTH)
         with m.Elif((command.head_dim == 0) | (command.head_dim > config.max_head_dim)):
             m.d.comb += error.eq(CommandError.HEAD_DIM)
+        if config.causal:
+            with m.Elif(command.causal & (command.query_length > command.key_length)):
+                m.d.comb += error.eq(CommandError.CAUSAL)
         m.d.comb += self.i_command.ready.eq(~Array(slots)[turn].busy)
         with m.If(self.release):
             m.d.sync += finishing.eq(finishing + 1)

@@ -9,7 +9,47 @@ from ....spec.attention_config import AttentionConfig
 from ...lib.pipeline import delay, index_bits
 from .loader import value_beat_layout
 
-__all__ = ["ValueSums"]
+__all__ = ["ValueSums", "running_sums"]
+
+
+def running_sums(m: Module, config: AttentionConfig, beat):
+    """A beat of V, some cycles late, and the sums of its columns up to its row."""
+    new = Signal(data.ArrayLayout(signed(config.value_sum_bits), config.lanes))
+    late, before = (_in_memory if config.compact else _in_registers)(m, config, beat, new)
+    for lane in range(config.lanes):
+        m.d.comb += new[lane].eq(late.values[lane] + Mux(late.first, 0, before[lane]))
+    return late, new
+
+
+def _in_registers(m: Module, config: AttentionConfig, beat, new: Signal):
+    """The beat, two cycles late, and the running sums of its columns. ``new`` replaces these sums."""
+    running = Signal(data.ArrayLayout(new.shape(), config.chunks))
+    # The loader is far away on the chip.
+    late = delay(m, beat, 2, enable=1, name="beat")[2]
+    # Selected here and not in the sum of each lane: Amaranth would emit a selector of the whole row per lane.
+    before = Signal(new.shape())
+    m.d.comb += before.eq(running[late.chunk])
+    with m.If(late.valid):
+        m.d.sync += running[late.chunk].eq(new)
+    return late, before
+
+
+def _in_memory(m: Module, config: AttentionConfig, beat, new: Signal):
+    """The same, one cycle late and from block RAM. Two beats in a row may have the same chunk."""
+    depth = 1 << index_bits(config.chunks)
+    running = Memory(shape=new.shape(), depth=depth, init=[], attrs={"ram_style": "block"})
+    m.submodules.running = running
+    write = running.write_port()
+    read = running.read_port(transparent_for=(write,))
+    late = Signal.like(beat)
+    m.d.sync += late.eq(beat)
+    m.d.comb += [
+        read.addr.eq(beat.chunk),
+        write.addr.eq(late.chunk),
+        write.data.eq(new),
+        write.en.eq(late.valid),
+    ]
+    return late, read.data
 
 
 class ValueSums(wiring.Component):
@@ -38,10 +78,7 @@ class ValueSums(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        new = Signal(self.sums.shape())
-        beat, before = (self._in_memory if config.compact else self._in_registers)(m, new)
-        for lane in range(config.lanes):
-            m.d.comb += new[lane].eq(beat.values[lane] + Mux(beat.first, 0, before[lane]))
+        beat, new = running_sums(m, config, self.beat)
         # Every beat writes its running sum, so the last beat leaves the total.
         width = config.lanes * config.value_sum_bits
         memory = Memory(shape=width, depth=2 << index_bits(config.chunks), init=[])
@@ -56,32 +93,3 @@ class ValueSums(wiring.Component):
             Value.cast(self.sums).eq(read.data),
         ]
         return m
-
-    def _in_registers(self, m: Module, new: Signal):
-        """The beat, two cycles late, and the running sums of its columns. ``new`` replaces these sums."""
-        running = Signal(data.ArrayLayout(self.sums.shape(), self._config.chunks))
-        # The loader is far away on the chip.
-        beat = delay(m, self.beat, 2, enable=1, name="beat")[2]
-        # Selected here and not in the sum of each lane: Amaranth would emit a selector of the whole row per lane.
-        before = Signal(self.sums.shape())
-        m.d.comb += before.eq(running[beat.chunk])
-        with m.If(beat.valid):
-            m.d.sync += running[beat.chunk].eq(new)
-        return beat, before
-
-    def _in_memory(self, m: Module, new: Signal):
-        """The same, one cycle late and from block RAM. Two beats in a row may have the same chunk."""
-        depth = 1 << index_bits(self._config.chunks)
-        running = Memory(shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "block"})
-        m.submodules.running = running
-        write = running.write_port()
-        read = running.read_port(transparent_for=(write,))
-        beat = Signal.like(self.beat)
-        m.d.sync += beat.eq(self.beat)
-        m.d.comb += [
-            read.addr.eq(self.beat.chunk),
-            write.addr.eq(beat.chunk),
-            write.data.eq(new),
-            write.en.eq(beat.valid),
-        ]
-        return beat, read.data

@@ -33,15 +33,17 @@ def scaled_row_layout(config: AttentionConfig) -> data.StructLayout:
 def accumulator_block_layout(config: AttentionConfig) -> data.StructLayout:
     """Accumulators of ``block`` query rows × ``lanes`` columns of V: sums of (weight − background)·V.
 
-    ``value_sums`` are the sums of the same columns of V over all keys. ``last_chunk`` marks the last column chunk of
-    the block row.
+    ``value_sums`` are the sums of the same columns of V over the keys that are seen: one set per query in a causal
+    core, otherwise one for all. ``last_chunk`` marks the last column chunk of the block row.
     """
     return data.StructLayout(
         {
             "accumulators": data.ArrayLayout(
                 data.ArrayLayout(signed(config.accumulator_bits), config.lanes), config.block
             ),
-            "value_sums": data.ArrayLayout(signed(config.value_sum_bits), config.lanes),
+            "value_sums": data.ArrayLayout(
+                data.ArrayLayout(signed(config.value_sum_bits), config.lanes), config.key_masks
+            ),
             "last_chunk": 1,
         }
     )

@@ -7,6 +7,8 @@ from amaranth.utils import exact_log2
 from ....spec.attention_config import AttentionConfig
 from ...lib.arithmetic import AdderTree, chosen_product
 from ...lib.pipeline import delay, index_bits
+from ..head_streams import predictions_layout
+from ..visible import hidden_keys, keys_of_first_row, keys_of_next_row
 from .pipelined import predictor_signature
 
 __all__ = ["CompactPredictor"]
@@ -49,6 +51,8 @@ class CompactPredictor(wiring.Component):
         group = Signal(index_bits(config.groups))
         row = Signal(index_bits(config.blocks))
         last_key, last_query = (Signal(index_bits(config.max_length), name=name) for name in ("last_key", "last_query"))
+        causal = Signal(int(config.causal))
+        key_length = Signal(config.length_bits if config.causal else 0)
         slot = Signal()
         active = Signal()
         tag = Signal(
@@ -58,7 +62,7 @@ class CompactPredictor(wiring.Component):
                     "first_chunk": 1,
                     "last_chunk": 1,
                     "query_valid": b,
-                    "key_valid": keys,
+                    "key_valid": predictions_layout(config)["key_valid"].shape,
                     "last_group": 1,
                     "last_row": 1,
                 }
@@ -72,18 +76,28 @@ class CompactPredictor(wiring.Component):
             tag.last_chunk.eq(chunk == last_chunk),
             tag.last_group.eq(group == last_key >> exact_log2(keys)),
             tag.last_row.eq(row == last_query >> exact_log2(b)),
-            tag.key_valid[0].eq(1),
-            *(tag.key_valid[j].eq(~tag.last_group | (last_key[: exact_log2(keys)] >= j)) for j in range(1, keys)),
             tag.query_valid[0].eq(1),
             *(tag.query_valid[i].eq(~tag.last_row | (last_query[: exact_log2(b)] >= i)) for i in range(1, b)),
             self.i_head.ready.eq(~active),
         ]
+        if config.causal:
+            # Keys behind the first one of the group, of the last query; the other queries see fewer.
+            last = Mux(tag.last_row, last_query[: exact_log2(b)], b - 1)
+            behind = last_key - (group << exact_log2(keys))
+            for mask, hidden in zip(tag.key_valid, hidden_keys(config, causal, last), strict=True):
+                m.d.comb += [mask[j].eq(behind >= hidden + j) for j in range(keys)]
+        else:
+            m.d.comb += tag.key_valid[0][0].eq(1)
+            for j in range(1, keys):
+                m.d.comb += tag.key_valid[0][j].eq(~tag.last_group | (last_key[: exact_log2(keys)] >= j))
         with m.If(active & enable):
             m.d.sync += chunk.eq(chunk + 1)
             with m.If(tag.last_chunk):
                 m.d.sync += [chunk.eq(0), group.eq(group + 1)]
                 with m.If(tag.last_group):
                     m.d.sync += [group.eq(0), row.eq(row + 1)]
+                    if config.causal:
+                        m.d.sync += last_key.eq(keys_of_next_row(config, key_length, last_key + 1) - 1)
                     with m.If(tag.last_row):
                         m.d.sync += active.eq(0)
         new = self.i_head.payload
@@ -93,7 +107,9 @@ class CompactPredictor(wiring.Component):
                 row.eq(0),
                 slot.eq(new.slot),
                 last_chunk.eq((new.head_dim - 1) // config.predictor_lanes if config.predictor_chunks > 1 else 0),
-                last_key.eq(new.key_length - 1),
+                last_key.eq(keys_of_first_row(config, new) - 1),
+                causal.eq(new.causal),
+                key_length.eq(new.key_length),
                 last_query.eq(new.query_length - 1),
             ]
         return tag

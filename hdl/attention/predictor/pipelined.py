@@ -3,6 +3,7 @@
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig
 from ...lib.arithmetic import AdderTree
@@ -10,6 +11,7 @@ from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import ReadPort
 from ...lib.streams import StreamFIFO, nonzero
 from ..head_streams import head_layout, predictions_layout
+from ..visible import hidden_keys, keys_of_first_row, keys_of_next_row
 from .query_tables import GROUPED, QueryTables, group_count, nibbles_layout, query_row_layout, sum_bits
 
 __all__ = ["Predictor", "nibble_address_bits", "predictor_signature"]
@@ -25,6 +27,11 @@ TO_QUEUE = 3
 def nibble_address_bits(config: AttentionConfig, rows: int) -> int:
     """Address bits of a nibble scratchpad of ``rows`` words per chunk and slot."""
     return index_bits(config.predictor_chunks) + index_bits(rows) + 1
+
+
+def _walked_layout(config: AttentionConfig) -> data.StructLayout:
+    """A head, and in a causal core the keys that its first block row sees."""
+    return data.StructLayout({"head": head_layout(config), "keys": config.length_bits if config.causal else 0})
 
 
 def predictor_signature(config: AttentionConfig) -> wiring.Signature:
@@ -100,7 +107,7 @@ class Predictor(wiring.Component):
         """Send block rows to the tables, ahead of the walk, and heads to the walk."""
         config = self._config
         lanes = config.predictor_lanes
-        m.submodules.heads = heads = StreamFIFO(head_layout(config), depth=2)
+        m.submodules.heads = heads = StreamFIFO(_walked_layout(config), depth=2)
         row = Signal(query_row_layout(config))
         active = Signal()
         rows_left = Signal(config.length_bits)
@@ -108,7 +115,8 @@ class Predictor(wiring.Component):
         m.d.comb += [
             self.i_head.ready.eq(~active & heads.i.ready),
             heads.i.valid.eq(self.i_head.valid & ~active),
-            heads.i.payload.eq(new),
+            heads.i.payload.head.eq(new),
+            heads.i.payload.keys.eq(keys_of_first_row(config, new)),
             tables.i_rows.valid.eq(active),
             tables.i_rows.payload.eq(row),
         ]
@@ -137,6 +145,7 @@ class Predictor(wiring.Component):
         group = Signal(index_bits(config.groups))
         dims_left = Signal(config.head_dim_bits)
         keys_left = Signal(config.length_bits)
+        next_keys = Signal(config.length_bits if config.causal else 0)  # of the next block row
         queries_left = Signal(config.length_bits)
         # Registers next to the counters hold the results of comparisons, so that no comparison is on the path to the
         # memories.
@@ -168,23 +177,27 @@ class Predictor(wiring.Component):
                     last_group.eq(keys_left <= 2 * keys),
                 ]
                 with m.If(last_group):
+                    row_keys = next_keys if config.causal else head.key_length
                     m.d.sync += [
                         group.eq(0),
                         half.eq(~half),
-                        keys_left.eq(head.key_length),
-                        last_group.eq(head.key_length <= keys),
+                        keys_left.eq(row_keys),
+                        last_group.eq(row_keys <= keys),
+                        next_keys.eq(keys_of_next_row(config, head.key_length, next_keys)),
                         queries_left.eq(queries_left - b),
                         last_row.eq(queries_left <= 2 * b),
                     ]
         with m.If(heads.o.ready):
-            new = heads.o.payload
+            new = heads.o.payload.head
+            row_keys = heads.o.payload.keys if config.causal else new.key_length
             m.d.sync += [
                 active.eq(heads.o.valid),
                 head.eq(new),
                 dims_left.eq(new.head_dim),
                 last_chunk.eq(new.head_dim <= lanes),
-                keys_left.eq(new.key_length),
-                last_group.eq(new.key_length <= keys),
+                keys_left.eq(row_keys),
+                last_group.eq(row_keys <= keys),
+                next_keys.eq(keys_of_next_row(config, new.key_length, row_keys)),
                 queries_left.eq(new.query_length),
                 last_row.eq(new.query_length <= b),
             ]
@@ -196,7 +209,7 @@ class Predictor(wiring.Component):
                     "half": 1,
                     "last_chunk": 1,
                     "query_valid": b,
-                    "key_valid": keys,
+                    "key_valid": predictions_layout(config)["key_valid"].shape,
                     "last_group": 1,
                     "last_row": 1,
                 }
@@ -211,7 +224,9 @@ class Predictor(wiring.Component):
             tag.last_row.eq(last_row),
         ]
         m.d.comb += [tag.query_valid[i].eq(queries_left > i) for i in range(b)]
-        m.d.comb += [tag.key_valid[j].eq(keys_left > j) for j in range(keys)]
+        last_query = Mux(last_row, (queries_left - 1).as_unsigned()[: exact_log2(b)], b - 1)
+        for mask, hidden in zip(tag.key_valid, hidden_keys(config, head.causal, last_query), strict=True):
+            m.d.comb += [mask[j].eq(keys_left > hidden + j) for j in range(keys)]
         return tag
 
     def _compute(self, m: Module, tag, tables: QueryTables, valid: Signal, beat) -> None:

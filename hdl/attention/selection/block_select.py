@@ -1,6 +1,6 @@
 """Pipelined block selection: block mask, background and head decision."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
@@ -28,6 +28,8 @@ __all__ = [
     "decision_layout",
     "mask_address_bits",
     "mask_word_bits",
+    "pruned_keys_layout",
+    "pruned_positions",
     "row_address_bits",
     "row_selection_layout",
 ]
@@ -56,14 +58,30 @@ def row_address_bits(config: AttentionConfig) -> int:
 
 
 def row_selection_layout(config: AttentionConfig) -> data.StructLayout:
-    """The decision on a block row: the numbers of kept blocks and pruned keys, and the score of pruned positions."""
+    """The decision on a block row: the numbers of kept blocks and pruned keys, and the score of pruned positions.
+
+    In a causal core, each query has its own number of pruned keys. The last one is 0 if and only if no block is pruned.
+    """
     return data.StructLayout(
         {
             "kept": unsigned_bits(config.blocks),
             "background": signed(config.score_bits),
-            "pruned_keys": config.length_bits,
+            "pruned_keys": pruned_keys_layout(config),
         }
     )
+
+
+def pruned_keys_layout(config: AttentionConfig) -> data.ArrayLayout:
+    """Number of keys that a query sees in pruned blocks: one per query in a causal core, otherwise one for all."""
+    return data.ArrayLayout(config.length_bits, config.key_masks)
+
+
+def pruned_positions(config: AttentionConfig, pruned_keys, queries) -> Value:
+    """Number of pruned positions of a block row with ``queries`` queries inside the sequence."""
+    if not config.causal:
+        return masked_product(pruned_keys[0], queries)
+    counted = [Mux(queries > i, keys, 0) for i, keys in enumerate(pruned_keys)]
+    return sum(counted[1:], counted[0])
 
 
 def decision_layout(config: AttentionConfig) -> data.StructLayout:
@@ -77,7 +95,7 @@ def _sums_layout(config: AttentionConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "kept": unsigned_bits(config.blocks),
-            "pruned_keys": config.length_bits,
+            "pruned_keys": pruned_keys_layout(config),
             "pruned_total": signed(signed_bits(-peak, peak)),
         }
     )
@@ -165,8 +183,8 @@ class BlockSelect(wiring.Component):
         pruned = Signal(count)
         m.d.sync += [blocks.eq(self.store.data), judged.eq(blocks)]
         for i in range(count):
-            reaches = self._reaches(blocks[i], read.row.threshold)
-            inside = read.valid & (read.inside[i] != 0)
+            reaches = self._reaches(blocks[i], read.row.threshold, [keys[i] for keys in read.inside])
+            inside = read.valid & (read.inside[-1][i] != 0)
             m.d.sync += [keep[i].eq(inside & reaches), pruned[i].eq(inside & ~reaches)]
         self._write_mask(m, compared, keep)
 
@@ -174,18 +192,28 @@ class BlockSelect(wiring.Component):
         beat, row = Signal(sums, name="beat_sums"), Signal(sums, name="row_sums")
         m.d.sync += [
             beat.kept.eq(popcount(keep)),
-            beat.pruned_keys.eq(sum(Mux(pruned[i], compared.inside[i], 0) for i in range(count))),
+            *(
+                total.eq(sum(Mux(pruned[i], inside[i], 0) for i in range(count)))
+                for total, inside in zip(beat.pruned_keys, compared.inside, strict=True)
+            ),
             beat.pruned_total.eq(sum(Mux(pruned[i], judged[i].total, 0) for i in range(count))),
         ]
         with m.If(added.valid):
-            m.d.sync += [row[name].eq(beat[name] + Mux(added.first, 0, row[name])) for name in sums.members]
+            for new, total in (
+                *zip(beat.pruned_keys, row.pruned_keys, strict=True),
+                *((beat[name], row[name]) for name in ("kept", "pruned_total")),
+            ):
+                m.d.sync += total.eq(new + Mux(added.first, 0, total))
         self._hand_over(m, added, row, finished)
 
-    def _reaches(self, block, threshold):
-        """Whether a block is kept, if it is inside the sequence."""
+    def _reaches(self, block, threshold, inside: list):
+        """Whether a block is kept, if it is inside the sequence. ``inside`` has the numbers of keys that are seen."""
         if self._config.block_rule is BlockRule.THRESHOLD:
             return block.importance >= threshold
-        return Cat(level >= least for level, least in zip(block.levels, threshold, strict=True)).any()
+        reached = [level >= least for level, least in zip(block.levels, threshold, strict=True)]
+        if self._config.causal:
+            reached = [each & (keys != 0) for each, keys in zip(reached, inside, strict=True)]
+        return Cat(reached).any()
 
     def _hand_over(self, m: Module, tag, sums, finished: stream.Interface) -> None:
         """Pass a complete row to the division of its background. The limit of rows in flight leaves room for it."""
@@ -193,7 +221,7 @@ class BlockSelect(wiring.Component):
         out = finished.payload
         m.d.sync += [
             *(out[name].eq(sums[name]) for name in sums.shape().members),
-            out.positions.eq(masked_product(sums.pruned_keys, summed.row.row.queries)),
+            out.positions.eq(pruned_positions(self._config, sums.pruned_keys, summed.row.row.queries)),
         ]
         m.d.comb += [out[name].eq(handed.row.row[name]) for name in ("slot", "row", "last_row", "pruned")]
         m.d.comb += finished.valid.eq(handed.valid & handed.last)
@@ -234,9 +262,9 @@ class BlockSelect(wiring.Component):
         if config.fill is Fill.BACKGROUND:
             background = self._background(m, finished, free)
             m.d.comb += [
-                write.eq(finished.valid & free & ((row.pruned_keys == 0) | background.valid)),
+                write.eq(finished.valid & free & ((row.pruned_keys[-1] == 0) | background.valid)),
                 background.ready.eq(write),
-                self.row.data.background.eq(Mux(row.pruned_keys == 0, 0, background.payload)),
+                self.row.data.background.eq(Mux(row.pruned_keys[-1] == 0, 0, background.payload)),
             ]
         else:
             m.d.comb += write.eq(finished.valid & free)
@@ -267,7 +295,7 @@ class BlockSelect(wiring.Component):
             width_d=len(row.positions), width_q=quotient_bits, steps=QUOTIENT_BITS_PER_CYCLE
         )
         asked = Signal()
-        wanted = finished.valid & free & (row.pruned_keys != 0)
+        wanted = finished.valid & free & (row.pruned_keys[-1] != 0)
         m.d.comb += [
             divider.i.payload.numerator.eq((row.pruned_total + (row.positions << offset)) << scale),
             divider.i.payload.denominator.eq(row.positions),

@@ -12,6 +12,7 @@ from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ...lib.streams import nonzero
 from ..head_streams import head_layout, predictions_layout
+from ..visible import keys_of_first_row, keys_of_next_row
 from .block_levels import BlockLevels
 from .level_factor import LevelFactor
 from .level_threshold import block_levels_layout, levels_layout
@@ -61,7 +62,8 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
 
     ``extreme`` is the largest importance for ρ ≥ 0 and the smallest importance for ρ < 0. ``magnitude`` is |ρ|·2^8.
     With the rule ``probability``, ``largest`` is the largest level of each query, and ``cutoff`` is (1 + ρ)·2^8.
-    ``pruned`` is the decision of the head mask; it is valid in the head's last block row.
+    ``pruned`` is the decision of the head mask; it is valid in the head's last block row. ``keys`` is the number of
+    keys that the block row sees, and ``queries`` the number of its queries inside the sequence.
     """
     if config.block_rule is BlockRule.PROBABILITY:
         rank = {"cutoff": RHO_FRACTION + 1, "largest": levels_layout(config)}
@@ -78,7 +80,8 @@ def row_statistics_layout(config: AttentionConfig) -> data.StructLayout:
             "row": index_bits(config.blocks),
             "last_row": 1,
             "pruned": 1,
-            "key_length": config.length_bits,
+            "keys": config.length_bits,
+            "causal": int(config.causal),
             "queries": unsigned_bits(config.block),
             **rank,
         }
@@ -135,6 +138,7 @@ class BlockStatistics(wiring.Component):
             "group": index_bits(config.groups),
             "row": index_bits(config.blocks),
             "head": head_layout(config),
+            "keys": config.length_bits if config.causal else 0,
             "predictions": predictions_layout(config),
         }
         tag = Signal(data.StructLayout(tag_layout))
@@ -151,13 +155,18 @@ class BlockStatistics(wiring.Component):
             tag.predictions.eq(predictions.payload),
             ends.eq(tag.valid & predictions.payload.last_group),
         ]
-        for name in ("bank", "group", "row", "head"):
+        for name in ("bank", "group", "row", "keys", "head"):
             register = Signal(tag_layout[name], name=name)
             m.d.comb += tag[name].eq(register)
             match name:
                 case "head":
                     with m.If(~active):
                         m.d.sync += [register.eq(self.i_head.payload), active.eq(self.i_head.valid)]
+                case "keys":
+                    with m.If(~active):
+                        m.d.sync += register.eq(keys_of_first_row(config, self.i_head.payload))
+                    with m.Elif(ends):
+                        m.d.sync += register.eq(keys_of_next_row(config, tag.head.key_length, register))
                 case "group":
                     with m.If(tag.valid):
                         m.d.sync += register.eq(Mux(ends, 0, register + 1))
@@ -188,7 +197,7 @@ class BlockStatistics(wiring.Component):
         for block in range(config.predictor_blocks):
             inside = [
                 (
-                    tag.predictions.query_valid[i] & tag.predictions.key_valid[block * b + j],
+                    tag.predictions.query_valid[i] & tag.predictions.key_valid[i % config.key_masks][block * b + j],
                     tag.predictions.ii[i][block * b + j],
                 )
                 for i in range(b)
@@ -230,8 +239,8 @@ class BlockStatistics(wiring.Component):
             m.submodules[f"levels_{block}"] = levels = BlockLevels(config)
             latency = max(least, levels.latency)
             m.d.comb += levels.scale.eq(factor.scale)
-            own_keys = tag.predictions.key_valid[block * b : (block + 1) * b]
             for i in range(b):
+                own_keys = tag.predictions.key_valid[i % config.key_masks][block * b : (block + 1) * b]
                 m.d.comb += levels.inside[i].eq(tag.predictions.query_valid[i].replicate(b) & own_keys)
                 for j in range(b):
                     m.d.comb += levels.ii[i][j].eq(tag.predictions.ii[i][block * b + j])
@@ -256,7 +265,7 @@ class BlockStatistics(wiring.Component):
         """
         tag, blocks, absolute = measured
         count = self._config.predictor_blocks
-        valid = [tag.predictions.key_valid[i * self._config.block] for i in range(count)]
+        valid = [tag.predictions.key_valid[-1][i * self._config.block] for i in range(count)]
         if self._config.block_rule is BlockRule.PROBABILITY:
             beat = self._largest_levels(m, valid, blocks)
         else:
@@ -305,7 +314,8 @@ class BlockStatistics(wiring.Component):
                 row.slot.eq(tag.head.slot),
                 row.row.eq(tag.row),
                 row.last_row.eq(tag.predictions.last_row),
-                row.key_length.eq(tag.head.key_length),
+                row.keys.eq(tag.keys if self._config.causal else tag.head.key_length),
+                row.causal.eq(tag.head.causal),
                 row.queries.eq(popcount(tag.predictions.query_valid)),
             ]
         m.d.sync += done.eq(tag.valid & tag.predictions.last_group)

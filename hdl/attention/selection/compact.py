@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from ....spec.attention_config import AttentionConfig, BlockRule
 from ....spec.formats import RHO_FRACTION, unsigned_bits
 from ...lib.scratchpad import Scratchpad
+from ..visible import keys_of_first_row, keys_of_next_row
 from .compact_select import BlockChoice
 from .compact_statistics import BlockMeasure
 from .kept_blocks import KeptBlocks
@@ -58,6 +59,7 @@ class CompactSparsityEngine(wiring.Component):
         slot = Signal()
         key_length = Signal(config.length_bits)
         blocks = Signal(unsigned_bits(config.blocks))
+        causal = Signal(int(config.causal))
         rho = Signal(signed(RHO_FRACTION + 1))
         threshold = Signal(config.head_sum_bits)
         head = self.i_head.payload
@@ -68,8 +70,7 @@ class CompactSparsityEngine(wiring.Component):
             measure.begin.eq(begin),
             choice.begin.eq(begin),
             choice.slot.eq(slot),
-            choice.key_length.eq(key_length),
-            choice.blocks.eq(blocks),
+            choice.causal.eq(causal),
             choice.rho.eq(rho),
             decision.payload.slot.eq(slot),
             decision.payload.pruned.eq(measure.head_sum < threshold),
@@ -81,13 +82,23 @@ class CompactSparsityEngine(wiring.Component):
                 measure.score_shift.eq(head.score_shift),
             ]
         else:
-            m.d.comb += [measure.blocks.eq(blocks), measure.negative.eq(rho < 0)]
+            m.d.comb += measure.negative.eq(rho < 0)
+        stages = {"measured": (measure, measure.ends_row), "chosen": (choice, choice.ends_row)}
+        for name, (stage, ends_row) in stages.items():
+            keys, row_blocks = key_length, blocks
+            if config.causal:
+                keys, row_blocks = self._row(m, begin, key_length, ends_row, name)
+            if stage is choice:
+                m.d.comb += choice.keys.eq(keys)
+            if stage is choice or config.block_rule is BlockRule.THRESHOLD:
+                m.d.comb += stage.blocks.eq(row_blocks)
         with m.If(begin):
             m.d.sync += [
                 busy.eq(1),
                 slot.eq(head.slot),
                 key_length.eq(head.key_length),
                 blocks.eq((head.key_length + (config.block - 1)) >> exact_log2(config.block)),
+                causal.eq(head.causal),
                 rho.eq(head.rho),
                 threshold.eq(head.head_threshold),
             ]
@@ -95,3 +106,15 @@ class CompactSparsityEngine(wiring.Component):
             m.d.sync += decision.valid.eq(1)
         with m.If(decision.valid & decision.ready):
             m.d.sync += [decision.valid.eq(0), busy.eq(0)]
+
+    def _row(self, m: Module, begin, key_length, ends_row, name: str) -> tuple[Signal, Signal]:
+        """Keys and blocks that the current block row of a stage sees."""
+        config = self._config
+        keys = Signal(config.length_bits, name=f"{name}_keys")
+        blocks = Signal(unsigned_bits(config.blocks), name=f"{name}_blocks")
+        m.d.comb += blocks.eq((keys + (config.block - 1)) >> exact_log2(config.block))
+        with m.If(begin):
+            m.d.sync += keys.eq(keys_of_first_row(config, self.i_head.payload))
+        with m.Elif(ends_row):
+            m.d.sync += keys.eq(keys_of_next_row(config, key_length, keys))
+        return keys, blocks

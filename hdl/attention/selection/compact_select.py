@@ -7,11 +7,11 @@ from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig, BlockRule, Fill
 from ....spec.formats import RHO_FRACTION, signed_bits, unsigned_bits
-from ...lib.arithmetic import masked_product
 from ...lib.divider import Divider
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import ReadPort, WritePort
-from .block_select import mask_address_bits, mask_word_bits, row_address_bits, row_selection_layout
+from ..visible import hidden_keys
+from .block_select import mask_address_bits, mask_word_bits, pruned_positions, row_address_bits, row_selection_layout
 from .compact_statistics import measured_row_layout, stored_block_layout
 from .level_threshold import LevelThreshold, level_weight, levels_layout
 
@@ -33,14 +33,18 @@ class BlockChoice(wiring.Component):
     -------
     begin : In(1)
         Strobe: the rows of a head follow.
-    slot, key_length, blocks, rho : In
+    slot, causal, rho : In
         Of the head. They must not change until ``finished``.
+    keys, blocks : In
+        Keys and blocks that the current row sees. They must not change until ``ends_row``.
     i_rows : In(stream(measured_row_layout))
         A row is accepted after the row before it is written.
     store : In(ReadPort)
         Blocks, at address (block, bank).
     mask, row : Out(WritePort)
         As in :class:`~thresher.hdl.attention.selection.block_select.BlockSelect`.
+    ends_row : Out(1)
+        Strobe: the row is written.
     finished : Out(1)
         Strobe: the head's last row was written in the cycle before.
     kept : Out
@@ -54,13 +58,15 @@ class BlockChoice(wiring.Component):
             {
                 "begin": In(1),
                 "slot": In(1),
-                "key_length": In(config.length_bits),
+                "causal": In(int(config.causal)),
+                "keys": In(config.length_bits),
                 "blocks": In(unsigned_bits(config.blocks)),
                 "rho": In(signed(RHO_FRACTION + 1)),
                 "i_rows": In(stream.Signature(measured_row_layout(config))),
                 "store": In(ReadPort(address_bits=self._block_bits + 1, layout=stored_block_layout(config))),
                 "mask": Out(WritePort(address_bits=mask_address_bits(config), layout=mask_word_bits(config))),
                 "row": Out(WritePort(address_bits=row_address_bits(config), layout=row_selection_layout(config))),
+                "ends_row": Out(1),
                 "finished": Out(1),
                 "kept": Out(config.kept_bits),
             }
@@ -95,13 +101,14 @@ class BlockChoice(wiring.Component):
         walked = Signal()
         fetched, block = self._walk(m, walk, walked, bank)
         last_block = Signal()
-        m.d.comb += last_block.eq(block == self.blocks - 1)
         written = Signal()
+        inside = self._inside(m, block, last_block, queries)
+        m.d.comb += [last_block.eq(block == self.blocks - 1), self.ends_row.eq(written)]
         if config.block_rule is BlockRule.PROBABILITY:
-            reaches, ready = self._levels(m, fetched & ~compare, last_block, queries, written)
+            reaches, ready = self._levels(m, fetched & ~compare, last_block, queries, inside, written)
         else:
             reaches, ready = self._threshold(m)
-        self._compare(m, compare & fetched, reaches, block, last_block, row, result, pruned_total, compared)
+        self._compare(m, compare & fetched, reaches, block, inside, row, result, pruned_total, compared)
         m.d.sync += self.finished.eq(0)
         with m.FSM(name="choice"):
             with m.State("IDLE"):
@@ -146,7 +153,26 @@ class BlockChoice(wiring.Component):
             m.d.sync += address.eq(address + 1)
         return fetched, block
 
-    def _levels(self, m: Module, summed, last_block, queries, written) -> tuple[Value, Value]:
+    def _inside(self, m: Module, block, last_block, queries) -> list[Value]:
+        """Keys of the current block that are seen, for each set of keys."""
+        config = self._config
+        b, inner = config.block, exact_log2(config.block)
+        if not config.causal:
+            inside = Signal(unsigned_bits(b))
+            m.d.comb += inside.eq(Mux(last_block, ((self.keys - 1)[:inner]) + 1, b))
+            return [inside]
+        found = []
+        for i, hidden in enumerate(hidden_keys(config, self.causal, (queries - 1).as_unsigned()[:inner])):
+            seen = Signal(config.length_bits, name=f"seen_{i}")
+            inside = Signal(unsigned_bits(b), name=f"inside_{i}")
+            m.d.comb += [
+                seen.eq(self.keys - hidden),
+                inside.eq(Mux(block == seen[inner:], seen[:inner], Mux(block < seen[inner:], b, 0))),
+            ]
+            found.append(inside)
+        return found
+
+    def _levels(self, m: Module, summed, last_block, queries, inside, written) -> tuple[Value, Value]:
         """Whether the fetched block reaches the smallest kept level of a query, and whether these levels are known."""
         config = self._config
         m.submodules.level_threshold = threshold = LevelThreshold(config, bits_per_cycle=1)
@@ -159,7 +185,8 @@ class BlockChoice(wiring.Component):
             below = Signal(config.level_bits, name=f"below_{query}")
             near = Signal.like(self.store.data.near[query], name=f"near_{query}")
             m.d.sync += [below.eq(peak - self.store.data.levels[query]), near.eq(self.store.data.near[query])]
-            with m.If(subtracted):
+            seen = delay(m, inside[query] != 0, 1, enable=1, name=f"seen_{query}")[-1] if config.causal else 1
+            with m.If(subtracted & seen):
                 m.d.sync += total.eq(total + level_weight(below, near))
         with m.If(self.i_rows.valid & self.i_rows.ready):
             m.d.sync += [largest.eq(self.i_rows.payload.largest), totals.eq(0)]
@@ -172,6 +199,8 @@ class BlockChoice(wiring.Component):
             threshold.o.ready.eq(written),
         ]
         reaches = [level >= least for level, least in zip(self.store.data.levels, threshold.o.payload, strict=True)]
+        if config.causal:
+            reaches = [each & (keys != 0) for each, keys in zip(reaches, inside, strict=True)]
         return Cat(reaches).any(), threshold.o.valid
 
     def _threshold(self, m: Module) -> tuple[Value, Value]:
@@ -199,19 +228,16 @@ class BlockChoice(wiring.Component):
         doubled_threshold = Cat(product[:RHO_FRACTION].any(), product[RHO_FRACTION:]).as_signed()
         return Cat(1, self.store.data.scaled).as_signed() > doubled_threshold, left == 0
 
-    def _compare(self, m: Module, fetched, reaches, block, last_block, row, result, pruned_total, compared) -> None:
+    def _compare(self, m: Module, fetched, reaches, block, inside, row, result, pruned_total, compared) -> None:
         """Compare one block per cycle up to the end of a mask word; then assert ``compared``."""
         config = self._config
-        b = config.block
         word_bits = mask_word_bits(config)
         keep = Signal()
         exists = Signal()
         word = Signal(word_bits)
-        inside = Signal(unsigned_bits(b))
         ends_word = block[: exact_log2(word_bits)].all()
         m.d.comb += [
             exists.eq(block < self.blocks),
-            inside.eq(Mux(last_block, ((self.key_length - 1)[: exact_log2(b)]) + 1, b)),
             keep.eq(exists & reaches),
             compared.eq(fetched & ends_word & (block >= (self.blocks - 1).as_unsigned())),
             self.mask.enable.eq(fetched & ends_word),
@@ -223,10 +249,8 @@ class BlockChoice(wiring.Component):
             with m.If(keep):
                 m.d.sync += result.kept.eq(result.kept + 1)
             with m.Elif(exists):
-                m.d.sync += [
-                    result.pruned_keys.eq(result.pruned_keys + inside),
-                    pruned_total.eq(pruned_total + self.store.data.total),
-                ]
+                m.d.sync += pruned_total.eq(pruned_total + self.store.data.total)
+                m.d.sync += [total.eq(total + keys) for total, keys in zip(result.pruned_keys, inside, strict=True)]
 
     def _divide(self, m: Module, queries: Signal, result, pruned_total: Signal) -> Signal:
         """floor(2^2F · ΣII / positions) over the row's pruned positions. High when the result is there or not needed.
@@ -242,9 +266,9 @@ class BlockChoice(wiring.Component):
             width_d=len(positions), width_q=offset + 1 + scale, steps=QUOTIENT_BITS_PER_CYCLE
         )
         asked = Signal()
-        needed = result.pruned_keys != 0
+        needed = result.pruned_keys[-1] != 0
         m.d.comb += [
-            positions.eq(masked_product(result.pruned_keys, queries)),
+            positions.eq(pruned_positions(config, result.pruned_keys, queries)),
             divider.i.payload.numerator.eq((pruned_total + (positions << offset)) << scale),
             divider.i.payload.denominator.eq(positions),
             divider.i.valid.eq(needed & ~asked),

@@ -58,7 +58,7 @@ class BlockMeasure(wiring.Component):
     begin : In(1)
         Strobe: the predictions of a head follow.
     blocks : In, negative : In(1)
-        The head's blocks per row, and whether ρ is negative. They must not change while the head is measured.
+        The blocks that the current row sees, and whether ρ is negative. They must not change while the row is measured.
     score_multiplier, score_shift : In
         Of the head, with ``begin``. Only with the rule ``probability``.
     i_predictions : In(stream(predictions_layout))
@@ -69,6 +69,8 @@ class BlockMeasure(wiring.Component):
         Back-pressure stalls the predictions before the next row is complete.
     head_sum : Out
         Σ|II|, final with the head's last row.
+    ends_row : Out(1)
+        Strobe: the row's last block is stored; i.e. the next row may be taken for the current one.
     """
 
     def __init__(self, config: AttentionConfig):
@@ -81,6 +83,7 @@ class BlockMeasure(wiring.Component):
             "store": Out(WritePort(address_bits=self._block_bits + 1, layout=stored_block_layout(config))),
             "o_rows": Out(stream.Signature(measured_row_layout(config))),
             "head_sum": Out(config.head_sum_bits),
+            "ends_row": Out(1),
         }
         if self._probability:
             members |= {"score_multiplier": In(SCORE_MULTIPLIER_BITS), "score_shift": In(SCORE_SHIFT_BITS)}
@@ -159,7 +162,8 @@ class BlockMeasure(wiring.Component):
         )
         beat = self.i_predictions.payload
         # A block is inside the sequence if its first key is.
-        parts = [beat.key_valid[i * b] for i in range(1, config.predictor_blocks)]
+        parts = [beat.key_valid[-1][i * b] for i in range(1, config.predictor_blocks)]
+        seen = beat.key_valid[query] if config.causal else beat.key_valid[0]
         m.d.comb += [
             # The first block of a row is complete only after the row before is accepted.
             step.eq(active & self.i_predictions.valid & ~(pending & last)),
@@ -174,7 +178,7 @@ class BlockMeasure(wiring.Component):
             tag.last_group.eq(beat.last_group & last_part),
             tag.last_row.eq(beat.last_row),
             tag.queries.eq(beat.query_valid),
-            tag.inside.eq(beat.query_valid.bit_select(query, 1) & beat.key_valid.bit_select(Cat(key, part), 1)),
+            tag.inside.eq(beat.query_valid.bit_select(query, 1) & seen.bit_select(Cat(key, part), 1)),
         ]
         with m.If(self.o_rows.valid & self.o_rows.ready):
             m.d.sync += pending.eq(0)
@@ -216,11 +220,11 @@ class BlockMeasure(wiring.Component):
             if level is not None:
                 largest, pairs = found.levels[tag.query], found.near[tag.query]
                 with m.If(tag.first_key | (tag.inside & (level > largest))):
-                    m.d.sync += largest.eq(level)
+                    m.d.sync += largest.eq(self._or_lowest(tag, level))
                 m.d.sync += pairs.eq(Mux(tag.first_key, 0, pairs + (tag.inside & near)))
             elif config.importance is Importance.MAX:
                 with m.If(tag.first | (tag.inside & (value > importance))):
-                    m.d.sync += importance.eq(value)
+                    m.d.sync += importance.eq(self._or_lowest(tag, value))
             elif config.importance is Importance.ABS_SUM:
                 m.d.sync += importance.eq(add_magnitude(Mux(tag.first, 0, importance)))
         if config.importance is Importance.SUM:
@@ -229,12 +233,20 @@ class BlockMeasure(wiring.Component):
             m.d.sync += self.head_sum.eq(0)
         return importance if level is None else found, total
 
+    def _or_lowest(self, tag, value: Signal):
+        """The value, or the lowest number for a position that is not seen.
+
+        In a causal core, the first position of a block may be such a one; in others, it never is.
+        """
+        return Mux(tag.inside, value, -(1 << (len(value) - 1))) if self._config.causal else value
+
     def _complete(self, m: Module, done, rank, total: Signal) -> None:
         """Store the blocks, and update the statistics of their row."""
         row = self.o_rows.payload
         block = Signal(self._block_bits)
         first = Signal(init=1)
         m.d.comb += [
+            self.ends_row.eq(done.last & done.last_group),
             self.store.enable.eq(done.last),
             self.store.address.eq(Cat(block, row.bank)),
             self.store.data.total.eq(total),

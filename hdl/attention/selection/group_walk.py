@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream
+from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import unsigned_bits
 from ...lib.arithmetic import minimum
 from ...lib.pipeline import index_bits
+from ..visible import hidden_keys
 
 __all__ = ["walk_groups"]
 
@@ -30,8 +32,8 @@ def walk_groups(m: Module, config: AttentionConfig, rows: stream.Interface, stat
     Returns
     -------
     View of {valid, first, last, group, inside, row}
-        The beat whose address is given in this cycle. ``inside`` holds the keys of each block that are inside the
-        sequence, ``row`` the payload of ``rows``.
+        The beat whose address is given in this cycle. ``inside`` holds the number of keys in each block that are seen,
+        one set per query in a causal core; the last set is that of the block row. ``row`` is the payload of ``rows``.
     """
     b, keys = config.block, config.predictor_keys
     active = Signal()
@@ -44,7 +46,9 @@ def walk_groups(m: Module, config: AttentionConfig, rows: stream.Interface, stat
                 "first": 1,
                 "last": 1,
                 "group": index_bits(config.groups),
-                "inside": data.ArrayLayout(unsigned_bits(b), config.predictor_blocks),
+                "inside": data.ArrayLayout(
+                    data.ArrayLayout(unsigned_bits(b), config.predictor_blocks), config.key_masks
+                ),
                 "row": rows.payload.shape(),
             }
         )
@@ -61,15 +65,18 @@ def walk_groups(m: Module, config: AttentionConfig, rows: stream.Interface, stat
         store.enable.eq(1),
         rows.ready.eq(may_start & (~active | last)),
     ]
-    for block in range(config.predictor_blocks):
-        rest = Mux(keys_left > block * b, keys_left - block * b, 0)
-        m.d.comb += tag.inside[block].eq(minimum(rest, b))
+    last_query = (statistics(current).queries - 1).as_unsigned()[: exact_log2(b)]
+    for inside, hidden in zip(tag.inside, hidden_keys(config, statistics(current).causal, last_query), strict=True):
+        for block in range(config.predictor_blocks):
+            before = hidden + block * b
+            rest = Mux(keys_left > before, keys_left - before, 0)
+            m.d.comb += inside[block].eq(minimum(rest, b))
     with m.If(rows.ready & rows.valid):
-        key_length = statistics(rows.payload).key_length
+        row_keys = statistics(rows.payload).keys
         m.d.sync += [
             current.eq(rows.payload),
-            keys_left.eq(key_length),
-            last.eq(key_length <= keys),
+            keys_left.eq(row_keys),
+            last.eq(row_keys <= keys),
             group.eq(0),
             active.eq(1),
         ]

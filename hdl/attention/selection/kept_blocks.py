@@ -1,6 +1,6 @@
 """List of a head's kept blocks, read from the block mask as fast as the PE array accepts them."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -10,27 +10,35 @@ from ....spec.formats import unsigned_bits
 from ...lib.pipeline import index_bits
 from ...lib.scratchpad import ReadPort
 from ..head_streams import head_layout
-from .block_select import mask_address_bits, mask_word_bits, row_address_bits, row_selection_layout
+from .block_select import (
+    mask_address_bits,
+    mask_word_bits,
+    pruned_keys_layout,
+    row_address_bits,
+    row_selection_layout,
+)
 
 __all__ = ["KeptBlocks", "kept_block_layout", "kept_row_layout"]
 
 
 def kept_row_layout(config: AttentionConfig) -> data.StructLayout:
     """A block row whose kept blocks follow."""
-    return data.StructLayout({"slot": 1, "background": signed(config.score_bits), "pruned_keys": config.length_bits})
+    return data.StructLayout(
+        {"slot": 1, "background": signed(config.score_bits), "pruned_keys": pruned_keys_layout(config)}
+    )
 
 
 def kept_block_layout(config: AttentionConfig) -> data.StructLayout:
-    """A kept block: its place, its keys inside the sequence, and whether it is the last of its row.
+    """A kept block: its place, the keys that are seen in it, and whether it is the last of its row.
 
-    A row that keeps nothing has one block without keys.
+    In a causal core, each query has its own keys. A row that keeps nothing has one block without keys.
     """
     return data.StructLayout(
         {
             "slot": 1,
             "row": index_bits(config.blocks),
             "key_block": index_bits(config.blocks),
-            "key_valid": config.block,
+            "key_valid": data.ArrayLayout(config.block, config.key_masks),
             "last": 1,
         }
     )
@@ -113,8 +121,11 @@ class KeptBlocks(wiring.Component):
             cut.eq(block.key_block == last_key[inner:]),
         ]
         # A kept block has at least one key inside the sequence. The block of a row that keeps nothing has none.
-        m.d.comb += block.key_valid[0].eq(~blank)
-        m.d.comb += [block.key_valid[j].eq(~blank & (~cut | (last_key[:inner] >= j))) for j in range(1, config.block)]
+        hidden = self._hidden(m, head, row, block.key_block)
+        for seen, keys in zip(block.key_valid, hidden, strict=True):
+            m.d.comb += seen[0].eq(~blank & ~keys[0])
+            for j in range(1, config.block):
+                m.d.comb += seen[j].eq(~blank & ~keys[j] & (~cut | (last_key[:inner] >= j)))
         with m.If(load):
             m.d.sync += [word.eq(self.mask.data), some.eq(self.mask.data != 0), index.eq(shown), shown.eq(shown + 1)]
 
@@ -159,3 +170,25 @@ class KeptBlocks(wiring.Component):
                     with m.If(queries_left <= config.block):
                         m.next = "IDLE"
         return m
+
+    def _hidden(self, m: Module, head, row: Signal, key_block) -> list[Value]:
+        """Keys of a block that a query does not see, for each set of keys. A block row has up to two blocks with some.
+
+        Query i of the block row sees the keys up to (Lk − Lq) + row · block + i.
+        """
+        config = self._config
+        b, inner = config.block, exact_log2(config.block)
+        if not config.causal:
+            return [Const(0, b)]
+        place = Signal(config.length_bits)  # position of the block row's first query
+        diagonal, beyond = Signal(), Signal()
+        hidden = [Signal(b, name=f"hidden_{i}") for i in range(b)]
+        m.d.sync += place.eq((head.key_length - head.query_length) + (row << inner))
+        m.d.comb += [
+            diagonal.eq(head.causal & (key_block == place[inner:])),
+            beyond.eq(head.causal & (key_block == place[inner:] + 1)),
+        ]
+        for i, keys in enumerate(hidden):
+            for j in range(b):
+                m.d.comb += keys[j].eq((diagonal & (place[:inner] + i < j)) | (beyond & (place[:inner] + i < j + b)))
+        return hidden

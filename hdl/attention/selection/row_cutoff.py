@@ -95,7 +95,7 @@ class RowCutoff(wiring.Component):
                 below = Signal(config.level_bits, name=f"below_{query}_{block}")
                 near = Signal.like(levels[block].near[query], name=f"near_{query}_{block}")
                 weight = Signal(unsigned_bits(config.block << LEVEL_WEIGHT_BITS), name=f"weight_{query}_{block}")
-                inside = subtracted.inside[block] != 0
+                inside = subtracted.inside[query % config.key_masks][block] != 0
                 m.d.sync += [
                     below.eq(read.row.largest[query] - levels[block].levels[query]),
                     near.eq(levels[block].near[query]),

@@ -101,7 +101,7 @@ class RowThreshold(wiring.Component):
                 with m.If(self.i.valid):
                     m.d.sync += [
                         row.eq(statistics),
-                        blocks.eq((statistics.key_length + (config.block - 1)) >> exact_log2(config.block)),
+                        blocks.eq((statistics.keys + (config.block - 1)) >> exact_log2(config.block)),
                     ]
                     multiply(statistics.importance_sum, ONE - statistics.magnitude)
                     m.next = "DIVIDE"

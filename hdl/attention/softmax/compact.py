@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ....spec.attention_config import AttentionConfig, Normalise
+from ....spec.attention_config import AttentionConfig, Fill, Normalise
 from ....spec.formats import RECIPROCAL_FRACTION
 from ...lib.pipeline import delay, index_bits
 from .compact_denominator import SerialDenominator, query_result_layout
@@ -93,7 +93,7 @@ class CompactSoftmax(wiring.Component):
         return m
 
     def _weigh(self, m: Module, walk: ScoreWalk, denominator: SerialDenominator):
-        """A weight or probability, whether it is valid, and whether its key is inside the sequence."""
+        """A weight or probability, whether it is valid, and whether the query sees its key."""
         config = self._config
         step = walk.step
         # The maximum is complete in time: its last score is compared before the first step of the next pass arrives.
@@ -174,19 +174,21 @@ class CompactSoftmax(wiring.Component):
         m.d.comb += store.write.address.eq(address)
         with m.If(last):
             m.d.sync += [closing.eq(current.sums), busy.eq(current.sums)]
-        self._close(m, walk, store, denominator, busy, closing, background, total)
+        self._close(m, walk, store, denominator, busy, closing, background, total, current.query)
         if self._early:
             self._give_probabilities(m, denominator, background, last & ~current.sums)
 
-    def _close(self, m: Module, walk, store, denominator, busy, closing, background, total) -> None:
+    def _close(self, m: Module, walk, store, denominator, busy, closing, background, total, query) -> None:
         """Pass sums to the denominator, and complete block rows to the weight store."""
+        config = self._config
+        never = config.causal and config.fill is Fill.SKIP  # a query may see no kept key
         sums, result = denominator.i, denominator.o
         row = store.i.payload
         m.d.comb += [
             sums.valid.eq(closing),
-            sums.payload.sum.eq(total),
+            sums.payload.sum.eq(Mux(total == 0, config.weight_max, total) if never else total),
             sums.payload.background.eq(background),
-            sums.payload.pruned_keys.eq(walk.row.pruned_keys),
+            sums.payload.pruned_keys.eq(walk.row.pruned_keys[query if config.causal else 0]),
             sums.payload.slot.eq(walk.row.slot),
             walk.may_sum.eq(~busy & ~(result.valid & self._early)),
             walk.may_store.eq(~busy & result.valid),

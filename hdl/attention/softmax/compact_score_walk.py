@@ -19,7 +19,7 @@ def score_step_layout(config: AttentionConfig) -> data.StructLayout:
     """One score of the current query row.
 
     ``weighs`` is set in a pass of weights and clear in the pass of the maximum. ``first`` marks the first step of a
-    pass. ``inside`` is clear if the key is beyond the sequence.
+    pass. ``inside`` is clear if the query does not see the key.
     """
     return data.StructLayout({"valid": 1, "weighs": 1, "first": 1, "inside": 1, "score": signed(config.score_bits)})
 
@@ -111,7 +111,8 @@ class ScoreWalk(wiring.Component):
         weighs = Signal()
         last = Signal()
         over = Signal()
-        filled = (rows.row.pruned_keys != 0) if config.fill is not Fill.SKIP else 0
+        pruned_keys = rows.row.pruned_keys[self.current.query if config.causal else 0]
+        filled = (pruned_keys != 0) if config.fill is not Fill.SKIP else 0
         background = Signal()
         m.d.comb += [
             background.eq(~inner & filled),
@@ -219,8 +220,9 @@ class ScoreWalk(wiring.Component):
         ]
         fetched = delay(m, tag, 1, enable=1, name="fetched")[1]
         score = block.scores[fetched.query][fetched.key]
+        key_valid = block.key_valid[fetched.query if self._config.causal else 0]
         m.d.sync += [
             self.step.score.eq(Mux(fetched.background, self.row.background, score)),
-            self.step.inside.eq(fetched.background | block.key_valid.bit_select(fetched.key, 1)),
+            self.step.inside.eq(fetched.background | key_valid.bit_select(fetched.key, 1)),
             *(self.step[name].eq(fetched[name]) for name in ("valid", "weighs", "first")),
         ]

@@ -4,10 +4,11 @@ from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ....spec.attention_config import AttentionConfig, Normalise
+from ....spec.attention_config import AttentionConfig, Fill, Normalise
 from ....spec.formats import RECIPROCAL_FRACTION
 from ...lib.pipeline import delay
 from ...lib.streams import StreamFIFO
+from ..selection.block_select import pruned_keys_layout
 from .probability import Probability
 from .reciprocal import Reciprocal, reciprocal_layout
 
@@ -20,7 +21,7 @@ def row_sums_layout(config: AttentionConfig) -> data.StructLayout:
         {
             "sums": data.ArrayLayout(unsigned(config.denominator_bits), config.block),
             "background": data.ArrayLayout(unsigned(config.weight_bits), config.block),
-            "pruned_keys": config.length_bits,
+            "pruned_keys": pruned_keys_layout(config),
             "slot": 1,
         }
     )
@@ -141,15 +142,21 @@ class Denominator(wiring.Component):
                 Cat(row.sums).eq(Cat(row.sums) >> config.denominator_bits),
                 Cat(row.background).eq(Cat(row.background) >> config.weight_bits),
             ]
+            if config.causal:
+                m.d.sync += Cat(row.pruned_keys).eq(Cat(row.pruned_keys) >> config.length_bits)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.payload), left.eq(config.block)]
         m.d.sync += [
             background.eq(row.background[0]),
-            pruned_keys.eq(row.pruned_keys),
+            pruned_keys.eq(row.pruned_keys[0]),
             product.eq(background * pruned_keys),
             total.eq(delay(m, row.sums[0], 1, enable=1, name="sum")[1]),
             denominator.eq(total + product),
         ]
+        if config.causal and config.fill is Fill.SKIP:
+            # A query may see no kept key.
+            with m.If(total == 0):
+                m.d.sync += denominator.eq(config.weight_max)
         valid = delay(m, left != 0, 3, enable=1, name="valid")[3]
         return valid, denominator, delay(m, background, 2, enable=1, name="background")[2]
 

@@ -1,6 +1,6 @@
 """Pipelined softmax: block rows, one block of scores per cycle."""
 
-from amaranth import Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ STEP_TO_WEIGHT = 3 + Exponential.latency
 def weight_block_layout(config: AttentionConfig) -> data.StructLayout:
     """Weights of one kept block, [query row][key], minus the weight of a pruned position of the query row.
 
-    Weights of keys beyond the sequence are 0. ``first`` and ``last`` mark the ends of the pass, which serves column
+    Weights of keys that are not seen are 0. ``first`` and ``last`` mark the ends of the pass, which serves column
     chunk ``chunk`` of V.
     """
     weights = data.ArrayLayout(signed(config.weight_bits + 1), config.block)
@@ -164,10 +164,12 @@ class Softmax(wiring.Component):
         # ``told`` together hold as many rows as ``arrived``. So ``arrived`` is never full when a row's scores are
         # complete: the scores come after the row is announced, and both leave together.
         m.submodules.near = near = HalfBuffer(row)
-        told_layout = data.StructLayout({"row": row, "filled": 1})
+        told_layout = data.StructLayout({"row": row, "filled": config.key_masks})
         m.submodules.told = told = StreamFIFO(told_layout, depth=ROWS_AHEAD - 1)
         m.submodules.arrived = arrived = StreamFIFO(row_maximum_layout(config), depth=ROWS_AHEAD)
-        fills = near.o.payload.pruned_keys != 0 if config.fill is not Fill.SKIP else 0
+        fills = 0
+        if config.fill is not Fill.SKIP:
+            fills = Cat(keys != 0 for keys in near.o.payload.pruned_keys)
         wiring.connect(m, wiring.flipped(self.i_row), near.i)
         m.d.comb += [
             told.i.valid.eq(near.o.valid),
@@ -188,8 +190,9 @@ class Softmax(wiring.Component):
             complete.i.payload.filled.eq(filled),
         ]
         m.d.comb += [complete.i.payload[name].eq(known[name]) for name in row.members]
-        for largest, kept in zip(complete.i.payload.maximum, arrived.o.payload.maximum, strict=True):
-            m.d.comb += largest.eq(Mux(filled & (known.background > kept), known.background, kept))
+        for i, (largest, kept) in enumerate(zip(complete.i.payload.maximum, arrived.o.payload.maximum, strict=True)):
+            fills = filled[i % config.key_masks]
+            m.d.comb += largest.eq(Mux(fills & (known.background > kept), known.background, kept))
         return complete.o
 
     def _walk(self, m: Module, enable, complete: stream.Interface):
@@ -324,7 +327,8 @@ class Softmax(wiring.Component):
         background = Signal.like(held)
         with m.If(enable & valid & step.background):
             m.d.sync += [value.eq(row[0]) for value, row in zip(held, weight, strict=True)]
-        m.d.comb += [now.eq(Mux(step.row.filled, value, 0)) for now, value in zip(background, held, strict=True)]
+        for i, (now, value) in enumerate(zip(background, held, strict=True)):
+            m.d.comb += now.eq(Mux(step.row.filled[i % config.key_masks], value, 0))
 
         step_held = delay(m, step, 1, enable=enable, name="sum_step")[1]
         background_held = delay(m, background, 1, enable=enable, name="sum_background")[1]
@@ -335,7 +339,8 @@ class Softmax(wiring.Component):
             partial = Signal(config.weight_bits + index_bits(config.block), name=f"partial_{i}")
             m.d.comb += sums.sums[i].eq(Mux(step_held.first, 0, total) + partial)
             with m.If(enable):
-                m.d.sync += partial.eq(sum(Mux(key_valid[j], value, 0) for j, value in enumerate(row)))
+                valid_keys = key_valid[i % config.key_masks]
+                m.d.sync += partial.eq(sum(Mux(valid_keys[j], value, 0) for j, value in enumerate(row)))
                 with m.If(adds):
                     m.d.sync += total.eq(sums.sums[i])
         m.d.comb += [
@@ -352,8 +357,9 @@ class Softmax(wiring.Component):
             m.d.sync += [out[name].eq(step[name]) for name in ("first", "last", "chunk")]
             m.d.sync += [out.slot.eq(step.row.slot), out.key_block.eq(key.key_block)]
             for i, row in enumerate(weight):
+                valid_keys = key.key_valid[i % self._config.key_masks]
                 for j, value in enumerate(row):
-                    m.d.sync += out.weights[i][j].eq(Mux(key.key_valid[j], value - background[i], 0))
+                    m.d.sync += out.weights[i][j].eq(Mux(valid_keys[j], value - background[i], 0))
 
     def _emit_probabilities(self, m: Module, enable, step, valid, key, weight, out) -> Value:
         """``early``: divide the weights by the row's denominator first."""

@@ -15,13 +15,14 @@ __all__ = ["RowMaximum", "row_maximum_layout", "score_block_layout"]
 def score_block_layout(config: AttentionConfig) -> data.StructLayout:
     """Scores of one kept block, [query row][key].
 
-    ``key_valid`` is 0 for keys beyond the sequence. ``key_block`` is the block's place along the keys. ``last`` marks
+    ``key_valid`` marks the keys that are seen, for each query in a causal core and for all of them otherwise.
+    ``key_block`` is the block's place along the keys. ``last`` marks
     the last kept block of the block row.
     """
     return data.StructLayout(
         {
             "scores": data.ArrayLayout(data.ArrayLayout(signed(config.score_bits), config.block), config.block),
-            "key_valid": config.block,
+            "key_valid": data.ArrayLayout(config.block, config.key_masks),
             "key_block": unsigned_bits(config.blocks - 1),
             "last": 1,
         }
@@ -72,8 +73,8 @@ class RowMaximum(wiring.Component):
         block = self.i.payload
         lowest = -(1 << (config.score_bits - 1))
         rows = [
-            [Mux(valid, score, lowest) for score, valid in zip(scores, block.key_valid, strict=True)]
-            for scores in block.scores
+            [Mux(block.key_valid[i % config.key_masks][j], score, lowest) for j, score in enumerate(block.scores[i])]
+            for i in range(config.block)
         ]
         valid, last = self.i.valid, block.last
         level = 0

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS, unsigned_bits
+from ..selection.block_select import pruned_keys_layout
 from .row_maximum import row_maximum_layout
 
 __all__ = ["RowWalker", "row_context_layout", "softmax_row_layout", "step_layout"]
@@ -20,7 +21,7 @@ def softmax_row_layout(config: AttentionConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "background": signed(config.score_bits),
-            "pruned_keys": config.length_bits,
+            "pruned_keys": pruned_keys_layout(config),
             "chunks": unsigned_bits(config.chunks),
             "score_multiplier": SCORE_MULTIPLIER_BITS,
             "score_shift": SCORE_SHIFT_BITS,
@@ -33,9 +34,11 @@ def row_context_layout(config: AttentionConfig) -> data.StructLayout:
     """A complete block row.
 
     ``filled`` is set if the row has pruned positions that take part in the softmax. The maximum then includes their
-    score.
+    score. In a causal core it has a bit for each query.
     """
-    return data.StructLayout({**softmax_row_layout(config).members, **row_maximum_layout(config).members, "filled": 1})
+    layouts = (softmax_row_layout(config), row_maximum_layout(config))
+    members = {name: shape for layout in layouts for name, shape in layout.members.items()}
+    return data.StructLayout({**members, "filled": config.key_masks})
 
 
 def step_layout(config: AttentionConfig) -> data.StructLayout:
@@ -150,6 +153,6 @@ class RowWalker(wiring.Component):
                 chunk.eq(0),
                 first_pass.eq(1),
                 first.eq(1),
-                background.eq(self.i.payload.filled if self._adds else 0),
+                background.eq(self.i.payload.filled.any() if self._adds else 0),
             ]
         return m

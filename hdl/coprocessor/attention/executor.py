@@ -96,8 +96,11 @@ class AttentionExecutor(wiring.Component):
             | (instruction.query_length > config.max_length),
             AttentionError.KEY_LENGTH: (instruction.key_length == 0) | (instruction.key_length > config.max_length),
             AttentionError.HEAD_DIM: (instruction.head_dim == 0) | (instruction.head_dim > config.max_head_dim),
-            AttentionError.FIELD: ~fits,
         }
+        if config.causal:
+            more_queries = instruction.query_length > instruction.key_length
+            reasons[AttentionError.CAUSAL] = (instruction.causal != 0) & more_queries
+        reasons[AttentionError.FIELD] = ~fits
         error = Signal(ERROR_BITS)
         reason = AttentionError.NONE
         for value, applies in reversed(reasons.items()):

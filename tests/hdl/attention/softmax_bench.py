@@ -1,5 +1,6 @@
 """Block rows for tests of the softmax unit, their golden results, and a model of the array in front of the unit."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from amaranth.lib import wiring
 from thresher.golden.attention.softmax import softmax
 from thresher.hdl.attention.softmax import make_softmax
 from thresher.hdl.lib.streams import StreamFIFO
-from thresher.spec import AttentionConfig, HeadCommand
+from thresher.spec import AttentionConfig, Fill, HeadCommand
 from thresher.spec.formats import SCORE_MULTIPLIER_BITS, SCORE_SHIFT_BITS
 
 SCORE_LATENCY = 5
@@ -70,13 +71,16 @@ class GatedSoftmax(wiring.Component):
 
 @dataclass(frozen=True, kw_only=True)
 class BlockRow:
-    """One block row of n kept blocks; ``scores`` (n, B, B) are indexed by block, query row and key."""
+    """One block row of n kept blocks; ``scores`` (n, B, B) are indexed by block, query row and key.
+
+    ``key_valid`` (n, M, B) and ``pruned_keys`` (M) have one set of keys per query in a causal core, otherwise M is 1.
+    """
 
     scores: np.ndarray
     key_valid: np.ndarray
     key_block: np.ndarray
     background: int
-    pruned_keys: int
+    pruned_keys: list[int]
     chunks: int
     score_multiplier: int
     score_shift: int
@@ -91,7 +95,7 @@ class BlockRow:
         return [
             {
                 "scores": self.scores[k],
-                "key_valid": int(sum(int(v) << j for j, v in enumerate(self.key_valid[k]))),
+                "key_valid": [sum(int(v) << j for j, v in enumerate(mask)) for mask in self.key_valid[k]],
                 "key_block": int(self.key_block[k]),
                 "last": k == n - 1,
             }
@@ -101,14 +105,10 @@ class BlockRow:
     def golden(self, config: AttentionConfig):
         """Payloads of ``o_weights`` and of ``o_rows``; a compact core has one of the latter per query row.
 
-        The golden model gets a dense row with the pruned keys after the kept ones.
+        The golden model gets one dense row per query, with the pruned keys after the kept ones.
         """
         n, b, _ = self.scores.shape
         dense = self.scores.transpose(1, 0, 2).reshape(b, n * b)
-        valid = self.key_valid.reshape(-1)
-        pruned = np.zeros((b, self.pruned_keys), np.int64)
-        scores = np.concatenate([dense[:, valid], pruned], axis=1)
-        kept = np.concatenate([np.ones((b, valid.sum()), bool), pruned.astype(bool)], axis=1)
         command = HeadCommand(
             query_length=1,
             key_length=1,
@@ -116,9 +116,19 @@ class BlockRow:
             score_multiplier=self.score_multiplier,
             score_shift=self.score_shift,
         )
-        result = softmax(config, command, scores, kept, np.full(b, self.background))
         weights = np.zeros((b, n * b), np.int64)
-        weights[:, valid] = result.weights[:, : valid.sum()] - result.background[:, None]
+        row = {"background": [], "mantissa": [], "exponent": []}
+        for i in range(b):
+            valid = self.key_valid[:, i % config.key_masks].reshape(-1)
+            pruned = self.pruned_keys[i % config.key_masks]
+            if config.fill is Fill.SKIP:
+                pruned += 1  # not counted; so a row has at least one position
+            scores = np.concatenate([dense[i, valid], np.zeros(pruned, np.int64)])[None]
+            kept = np.arange(scores.shape[1])[None] < valid.sum()
+            result = softmax(config, command, scores, kept, np.array([self.background]))
+            weights[i, valid] = result.weights[0, : valid.sum()] - result.background[0]
+            for name, values in row.items():
+                values.append(int(getattr(result, name)[0]))
         weights = weights.reshape(b, n, b).transpose(1, 0, 2)
         emitted = [
             {
@@ -132,7 +142,6 @@ class BlockRow:
             for chunk in range(self.chunks)
             for k in range(n)
         ]
-        row = {name: getattr(result, name).tolist() for name in ("background", "mantissa", "exponent")}
         if config.compact:
             return emitted, [{name: row[name][i] for name in row} | {"slot": self.slot} for i in range(b)]
         return emitted, [{**row, "slot": self.slot}]
@@ -142,26 +151,44 @@ def random_row(config: AttentionConfig, rng: np.random.Generator, *, n: int | No
     """A block row of ``n`` kept blocks, a random number by default.
 
     Scores are close together, far apart or extreme. The background is below, among or above them. Some rows end with
-    an incomplete block.
+    an incomplete block. In a causal core, each query sees one key fewer than the one behind it, or the same.
     """
     b, peak = config.block, config.score_peak
     n = int(rng.integers(1, config.blocks + 1)) if n is None else n
     spread = int(rng.choice([1, 40, 3000, peak]))
     scores = np.clip(rng.integers(-peak, peak + 1) + rng.integers(-spread, spread + 1, (n, b, b)), -peak, peak)
     scores[rng.random((n, b, b)) < 0.1] = rng.choice([-peak, peak, 0])
-    key_valid = np.ones((n, b), bool)
+    key_valid = np.ones((n, config.key_masks, b), bool)
     if rng.random() < 0.4:
-        key_valid[-1, int(rng.integers(1, b)) :] = False
-    free = config.max_length - int(key_valid.sum())
+        key_valid[-1, :, int(rng.integers(1, b)) :] = False
+    free = config.max_length - int(key_valid[:, 0].sum())
     realistic = rng.random() < 0.7
-    return BlockRow(
+    row = BlockRow(
         scores=scores,
         key_valid=key_valid,
         key_block=np.sort(rng.choice(config.blocks, n, replace=False)),
         background=int(rng.choice([-peak, peak, int(scores.min()), int(scores.max()), int(scores.mean())])),
-        pruned_keys=0 if rng.random() < 0.3 else int(rng.integers(0, free + 1)),
+        pruned_keys=[0 if rng.random() < 0.3 else int(rng.integers(0, free + 1))],
         chunks=int(rng.integers(1, config.chunks + 1)) if chunks is None else chunks,
         score_multiplier=int(rng.integers(1, 4096) if realistic else rng.integers(1 << SCORE_MULTIPLIER_BITS)),
         score_shift=int(rng.integers(0, 3) if realistic else rng.integers(1 << SCORE_SHIFT_BITS)),
         slot=int(rng.integers(2)),
     )
+    return _causal(config, rng, row) if config.causal else row
+
+
+def _causal(config: AttentionConfig, rng: np.random.Generator, row: BlockRow) -> BlockRow:
+    """The same row, with fewer keys for the first queries. Hidden keys are the last of kept or of pruned blocks."""
+    key_valid, pruned = row.key_valid.copy(), row.pruned_keys * config.block
+    in_kept = not pruned[0] or rng.random() < 0.5
+    for i in range(config.block):
+        hidden = config.block - 1 - i if rng.random() < 0.8 else 0
+        keys = key_valid[:, i].reshape(-1)
+        places = np.flatnonzero(keys)
+        # A query sees at least one key; with pruned keys, it may see none in the kept blocks.
+        if in_kept and hidden and (len(places) > hidden or pruned[i] or config.fill is Fill.SKIP):
+            keys[places[-hidden:]] = False
+            key_valid[:, i] = keys.reshape(-1, config.block)
+        elif not in_kept:
+            pruned[i] = max(pruned[i] - hidden, 0)
+    return dataclasses.replace(row, key_valid=key_valid, pruned_keys=pruned)

@@ -80,7 +80,7 @@ def test_scores_and_weighted_values_match_golden(name, corner):
     n = config.blocks
     kept = [(row, sorted(rng.choice(n, rng.integers(1, n + 1), replace=False))) for row in range(n)]
     blocks = [
-        {"slot": row % 2, "row": row, "key_block": int(j), "key_valid": 1, "last": int(j == keys[-1])}
+        {"slot": row % 2, "row": row, "key_block": int(j), "key_valid": [1], "last": int(j == keys[-1])}
         for row, keys in kept
         for j in keys
     ]
@@ -131,7 +131,7 @@ def test_scores_take_a_step_every_cycle():
     config = tiny()
     zeros = operand_words(config, np.zeros((16, 8), np.int64))
     blocks = [
-        {"slot": 0, "row": 0, "key_block": j, "key_valid": 3, "last": int(j == 7)} for _ in range(4) for j in range(8)
+        {"slot": 0, "row": 0, "key_block": j, "key_valid": [3], "last": int(j == 7)} for _ in range(4) for j in range(8)
     ]
     transcript = run_streams(
         WithMemories(QueuedScores(config), {"q": zeros * 2, "kv": zeros * 4}),

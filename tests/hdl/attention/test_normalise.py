@@ -68,7 +68,7 @@ def random_row(config, rng, chunks, shifts=None):
     blocks = [
         {
             "accumulators": differences[:, c * lanes : (c + 1) * lanes],
-            "value_sums": values[:, c * lanes : (c + 1) * lanes].sum(axis=0),
+            "value_sums": [values[:, c * lanes : (c + 1) * lanes].sum(axis=0)],
             "last_chunk": c == chunks - 1,
         }
         for c in range(chunks)

@@ -25,6 +25,13 @@ CONFIGS = both_kinds(
         "fraction6_odd_groups": tiny(fraction_bits=6, max_length=10, predictor_blocks=4),
     }
 )
+CAUSAL = both_kinds(
+    {
+        "two_blocks": tiny(causal=True, predictor_lanes=8, predictor_blocks=2),
+        "block4": tiny(causal=True, block=4, max_head_dim=12, predictor_lanes=4),
+        "block4_four_blocks": tiny(causal=True, block=4, predictor_blocks=4, max_length=20),
+    }
+)
 CONFIGS["compact-one_lane"] = tiny(compact=True, output_lanes=1, lanes=1)
 PAIRS = [("random", "random"), ("mixed", "zero"), ("low", "high")]
 """Corners of two heads that follow each other."""
@@ -47,10 +54,10 @@ def nibble_words(config, integers, rows_per_word, words):
     return contents
 
 
-def run(config, heads, seed, stall=0.3):
+def run(config, heads, seed, stall=0.3, *, causal=0):
     """Run up to two heads, each in its slot.
 
-    Returns the (Lq, Lk) predictions of each head, and the cycles of all beats.
+    Returns the (Lq, Lk) predictions of each head, 0 where they are not made, and the cycles of all beats.
     """
     contents = {"q_read": [], "k_read": []}
     for q, k in heads:
@@ -59,11 +66,18 @@ def run(config, heads, seed, stall=0.3):
             config, split(config, k.astype(np.int64))[0], config.predictor_keys, config.groups
         )
     commands = [
-        head_payload(HeadCommand(query_length=len(q), key_length=len(k), head_dim=q.shape[1]), slot)
+        head_payload(HeadCommand(query_length=len(q), key_length=len(k), head_dim=q.shape[1], causal=causal), slot)
         for slot, (q, k) in enumerate(heads)
     ]
-    shapes = [(ceil_div(len(q), config.block), ceil_div(len(k), config.predictor_keys)) for q, k in heads]
-    total = sum(rows * groups for rows, groups in shapes)
+    inside = [np.tril(np.ones((len(q), len(k)), bool), len(k) - len(q) if causal else len(k)) for q, k in heads]
+    groups = [
+        [
+            ceil_div(int(each[row : row + config.block].any(axis=0).sum()), config.predictor_keys)
+            for row in range(0, len(each), config.block)
+        ]
+        for each in inside
+    ]
+    total = sum(map(sum, groups))
     transcript = run_streams(
         WithMemories(make_predictor(config), contents),
         {"i_head": commands},
@@ -73,26 +87,29 @@ def run(config, heads, seed, stall=0.3):
     )
     beats = iter(transcript.values["o_predictions"])
     results = []
-    for (q, k), (rows, groups) in zip(heads, shapes, strict=True):
-        ii = np.zeros((rows * config.block, groups * config.predictor_keys), np.int64)
+    for seen, row_groups in zip(inside, groups, strict=True):
+        rows = len(row_groups)
+        ii = np.zeros((rows * config.block, max(row_groups) * config.predictor_keys), np.int64)
         valid = np.zeros_like(ii, dtype=bool)
-        for row in range(rows):
-            for group in range(groups):
+        for row, count in enumerate(row_groups):
+            for group in range(count):
                 beat = next(beats)
                 where = np.s_[
                     row * config.block : (row + 1) * config.block,
                     group * config.predictor_keys : (group + 1) * config.predictor_keys,
                 ]
                 ii[where] = beat["ii"]
-                query_valid = [beat["query_valid"] >> i & 1 for i in range(config.block)]
-                key_valid = [beat["key_valid"] >> j & 1 for j in range(config.predictor_keys)]
-                valid[where] = np.outer(query_valid, key_valid)
-                assert beat["last_group"] == (group == groups - 1), f"seed {seed}"
+                masks = [beat["key_valid"][i % config.key_masks] for i in range(config.block)]
+                for i, mask in enumerate(masks):
+                    place = row * config.block + i, group * config.predictor_keys
+                    for j in range(config.predictor_keys):
+                        valid[place[0], place[1] + j] = beat["query_valid"] >> i & mask >> j & 1
+                assert beat["last_group"] == (group == count - 1), f"seed {seed}"
                 assert beat["last_row"] == (row == rows - 1), f"seed {seed}"
-        inside = np.zeros_like(valid)
-        inside[: len(q), : len(k)] = True
-        np.testing.assert_array_equal(valid, inside, err_msg=f"seed {seed}")
-        results.append(ii[: len(q), : len(k)])
+        expected = np.zeros_like(valid)
+        expected[: seen.shape[0], : seen.shape[1]] = seen
+        np.testing.assert_array_equal(valid, expected, err_msg=f"seed {seed}")
+        results.append(np.where(seen, ii[: seen.shape[0], : seen.shape[1]], 0))
     return results, transcript.cycles["o_predictions"]
 
 
@@ -117,6 +134,19 @@ def test_predictions_match_golden(name, corners):
     results, _ = run(config, heads, seed)
     for (q, k), result in zip(heads, results, strict=True):
         expected = predict(config, q.astype(np.int64), k.astype(np.int64))
+        np.testing.assert_array_equal(result, expected, err_msg=f"seed {seed}")
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("lengths", [((7, 7), (1, 6)), ((8, 11), (3, 8)), ((5, 12), (1, 1)), ((12, 12), (6, 7))])
+def test_causal_predictions_match_golden(name, lengths):
+    """Only what a query of the block row sees is predicted."""
+    config, seed = CAUSAL[name], 120
+    rng = np.random.default_rng(seed)
+    heads = [(int8(rng, lq, config.max_head_dim), int8(rng, lk, config.max_head_dim)) for lq, lk in lengths]
+    results, _ = run(config, heads, seed, causal=1)
+    for (q, k), result in zip(heads, results, strict=True):
+        expected = np.tril(predict(config, q.astype(np.int64), k.astype(np.int64)), len(k) - len(q))
         np.testing.assert_array_equal(result, expected, err_msg=f"seed {seed}")
 
 

@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 from thresher.golden.attention.predictor import predict
 from thresher.golden.attention.selection import select
+from thresher.golden.attention.visible import visible_positions
 from thresher.hdl.attention.selection import make_sparsity_engine
 from thresher.sim.testbench import run_streams
 from thresher.spec import BlockRule, Fill, HeadCommand, Importance
@@ -29,6 +30,11 @@ CONFIGS = both_kinds(
         "odd_sizes": tiny(max_length=22, predictor_blocks=2, fraction_bits=3),
         "probability": tiny(max_length=40, predictor_blocks=2, block_rule=BlockRule.PROBABILITY),
         "probability_block4": tiny(block=4, max_length=40, predictor_blocks=4, block_rule=BlockRule.PROBABILITY),
+        "causal": tiny(causal=True, max_length=22, predictor_blocks=2),
+        "causal_block4_abs_sum": tiny(
+            causal=True, block=4, max_length=24, predictor_blocks=4, importance=Importance.ABS_SUM
+        ),
+        "causal_probability": tiny(causal=True, block=4, max_length=24, block_rule=BlockRule.PROBABILITY),
     }
 )
 
@@ -59,18 +65,26 @@ class ListAfterDecision(wiring.Component):
         return m
 
 
-def beats(config, ii):
-    """An (Lq, Lk) array of predictions as payloads; the largest prediction is in every position outside of it."""
+def key_masks(config, command, row, first, count):
+    """The keys from ``first`` that are seen, as bits: for each query of a block row in a causal core."""
+    last = command.query_length - 1
+    queries = [min(row * config.block + i, last) for i in range(config.block)][-config.key_masks :]
+    return [sum((first + j < command.visible_keys(query)) << j for j in range(count)) for query in queries]
+
+
+def beats(config, command, ii):
+    """An (Lq, Lk) array of predictions as payloads; the largest prediction is in every position that is not seen."""
     b, keys = config.block, config.predictor_keys
-    rows, groups = ceil_div(ii.shape[0], b), ceil_div(ii.shape[1], keys)
-    padded = np.full((rows * b, groups * keys), config.prediction_peak)
-    padded[: ii.shape[0], : ii.shape[1]] = ii
+    rows = ceil_div(ii.shape[0], b)
+    padded = np.full((rows * b, ceil_div(ii.shape[1], keys) * keys), config.prediction_peak)
+    padded[: ii.shape[0], : ii.shape[1]] = np.where(visible_positions(command), ii, config.prediction_peak)
     for row in range(rows):
+        groups = ceil_div(command.visible_keys(min(row * b + b, ii.shape[0]) - 1), keys)
         for group in range(groups):
             yield {
                 "ii": padded[row * b : (row + 1) * b, group * keys : (group + 1) * keys],
                 "query_valid": sum((row * b + i < ii.shape[0]) << i for i in range(b)),
-                "key_valid": sum((group * keys + j < ii.shape[1]) << j for j in range(keys)),
+                "key_valid": key_masks(config, command, row, group * keys, keys),
                 "last_group": int(group == groups - 1),
                 "last_row": int(row == rows - 1),
             }
@@ -84,7 +98,7 @@ def check(config, heads, seed, stall=0.3):
         ListAfterDecision(config),
         {
             "i_head": payloads,
-            "i_predictions": [beat for _, ii in heads for beat in beats(config, ii)],
+            "i_predictions": [beat for command, ii in heads for beat in beats(config, command, ii)],
             "i_list": payloads,
         },
         {
@@ -100,21 +114,25 @@ def check(config, heads, seed, stall=0.3):
     ]
     assert transcript.values["o_decisions"] == decisions, f"seed {seed}"
     expected_rows, expected_blocks = [], []
-    for slot, ((_, ii), g) in enumerate(zip(heads, golden, strict=True)):
-        lk = ii.shape[1]
-        inside = np.minimum(lk - np.arange(g.mask.shape[1]) * config.block, config.block)
+    for slot, ((command, _), g) in enumerate(zip(heads, golden, strict=True)):
         for row, mask in enumerate(g.mask):
             background = int(g.background[row])
-            expected_rows.append({"slot": slot, "background": background, "pruned_keys": int(inside[~mask].sum())})
+            masks = np.array(
+                [key_masks(config, command, row, j * config.block, config.block) for j in range(g.mask.shape[1])]
+            )
+            pruned = [int(count) for count in np.bitwise_count(masks[~mask]).sum(axis=0)]
+            expected_rows.append({"slot": slot, "background": background, "pruned_keys": pruned})
             kept = np.flatnonzero(mask)
             if not len(kept):
-                expected_blocks.append({"slot": slot, "row": row, "key_block": 0, "key_valid": 0, "last": 1})
+                expected_blocks.append(
+                    {"slot": slot, "row": row, "key_block": 0, "key_valid": [0] * config.key_masks, "last": 1}
+                )
             expected_blocks += [
                 {
                     "slot": slot,
                     "row": row,
                     "key_block": int(block),
-                    "key_valid": (1 << int(inside[block])) - 1,
+                    "key_valid": masks[block].tolist(),
                     "last": int(block == kept[-1]),
                 }
                 for block in kept
@@ -141,6 +159,20 @@ def test_random_heads_match_golden(name, rhos):
     for size, rho in zip([(7, config.max_length - 1), (3, config.max_length)], rhos, strict=True):
         multiplier, shift = int(rng.integers(1 << 17)), int(rng.integers(16))
         heads.append(random_head(config, rng, *size, rho=rho, score_multiplier=multiplier, score_shift=shift))
+    check(config, heads, seed)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "causal" in name])
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 7), (7, 7), (8, 8), (7, 8), (6, 8), (5, 13), (11, 22)])
+@pytest.mark.parametrize("rho", [-256, -120, 0, 80, 255])
+def test_causal_heads_match_golden(name, lengths, rho):
+    """A causal head, then one that is not."""
+    config, seed = CONFIGS[name], 300 + rho
+    rng = np.random.default_rng(seed)
+    heads = [
+        random_head(config, rng, *lengths, rho=rho, score_multiplier=30000, score_shift=1, causal=causal)
+        for causal in (1, 0)
+    ]
     check(config, heads, seed)
 
 

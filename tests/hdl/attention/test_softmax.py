@@ -46,6 +46,12 @@ RUNS = {
         {"core": tiny(normalise=normalise, fill=list(Fill)[(setting + normalise_index) % len(Fill)])}
     ).items()
 }
+RUNS |= {
+    f"{kind}-causal-{normalise}-{fill}": (config, fill_index)
+    for normalise in Normalise
+    for fill_index, fill in enumerate(Fill)
+    for kind, config in both_kinds({"core": tiny(causal=True, normalise=normalise, fill=fill)}).items()
+}
 """Every setting with both kinds of cores and both times of normalisation; the fills take turns."""
 
 
@@ -114,7 +120,7 @@ def test_cycles_per_row_with_late_normalisation(n, chunks, pruned, fill):
     # The bench gives a block of scores per cycle, so the passes over the weights take the longest.
     config = tiny(max_length=24, fill=fill)
     rng = np.random.default_rng(1)
-    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
+    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=[pruned])
     rows = [row] * 14
     filled = pruned > 0 and fill is not Fill.SKIP
     periods = np.diff(ends(run(config, rows, seed=1, stall=0), rows))
@@ -129,7 +135,7 @@ def test_cycles_per_row_with_late_normalisation(n, chunks, pruned, fill):
 def test_cycles_per_row_with_early_normalisation(n, chunks, pruned):
     config = tiny(max_length=24, normalise=Normalise.EARLY)
     rng = np.random.default_rng(1)
-    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=pruned)
+    row = dataclasses.replace(random_row(config, rng, n=n, chunks=chunks), pruned_keys=[pruned])
     rows = [row] * 28
     cycles = ends(run(config, rows, seed=1, stall=0), rows)
     # A row may wait up to six cycles for reciprocals: the ring holds few long rows, the queues few short ones.
@@ -139,7 +145,7 @@ def test_cycles_per_row_with_early_normalisation(n, chunks, pruned):
 def test_latency_with_late_normalisation():
     config = tiny()
     rng = np.random.default_rng(2)
-    row = dataclasses.replace(random_row(config, rng, n=3), pruned_keys=0)
+    row = dataclasses.replace(random_row(config, rng, n=3), pruned_keys=[0])
     dut = GatedSoftmax(config)
     result = run(config, [row], seed=2, stall=0, dut=dut)
     first, last_scores = result.cycles["o_weights"][0], result.cycles["i_scores"][-1]

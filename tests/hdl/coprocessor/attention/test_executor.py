@@ -15,6 +15,7 @@ from ..spans import reader, sequencer, writer
 
 TINY = coprocessor_preset("tiny")
 SMALL = dataclasses.replace(TINY, attention=dataclasses.replace(TINY.attention, max_length=10, max_head_dim=16))
+CAUSAL = dataclasses.replace(SMALL, attention=dataclasses.replace(SMALL.attention, causal=True))
 
 
 def heads(config, seed: int, length: int) -> RandomProgram:
@@ -52,9 +53,12 @@ def run(config, instructions: list[Instruction], memory, *, seed: int, stall: fl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cores", "stall", "seed"), [(1, 0.3, 1), (2, 0.0, 2), (3, 0.3, 3)])
-def test_heads_match_golden(cores, stall, seed):
-    config = dataclasses.replace(SMALL, cores=cores)
+@pytest.mark.parametrize(
+    ("cores", "stall", "seed", "small"),
+    [(1, 0.3, 1, SMALL), (2, 0.0, 2, SMALL), (3, 0.3, 3, SMALL), (2, 0.2, 4, CAUSAL)],
+)
+def test_heads_match_golden(cores, stall, seed, small):
+    config = dataclasses.replace(small, cores=cores)
     program = heads(config, seed, length=5)
     memory, expected = program.memory(), program.memory()
     errors, _ = run(config, program.builder.program[:-1], memory, seed=seed, stall=stall)
@@ -78,28 +82,45 @@ def test_cores_share_the_heads():
     assert cycles[1] < 0.6 * cycles[0]
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"heads": 0}, AttentionError.HEADS),
-        ({"query_length": 0}, AttentionError.QUERY_LENGTH),
-        ({"query_length": 11}, AttentionError.QUERY_LENGTH),
-        ({"query_length": 1024 + 3}, AttentionError.QUERY_LENGTH),
-        ({"key_length": 11}, AttentionError.KEY_LENGTH),
-        ({"head_dim": 17}, AttentionError.HEAD_DIM),
-        ({"rho": 256}, AttentionError.FIELD),
-        ({"score_shift": 16}, AttentionError.FIELD),
-        ({"head_threshold": 1 << 31}, AttentionError.FIELD),
-    ],
-)
-def test_rejected_instructions_read_and_write_nothing(changes, error):
-    program = heads(SMALL, 5, length=1)
+@pytest.mark.slow
+def test_a_causal_run_reads_keys_before_its_queries():
+    program = heads(CAUSAL, 6, length=1)
+    (item,) = program.builder.program[:-1]
+    length = item.key_length
+    item = dataclasses.replace(item, body={**item.body, "query_length": max(length - 3, 1), "causal": 1})
+    memory, expected = program.memory(), program.memory()
+    assert run(CAUSAL, [item], memory, seed=6, stall=0.1)[0] == [AttentionError.NONE]
+    assert Machine(CAUSAL, expected).run(item.encode() + program.data[-64:]).fault is None
+    for region in Region:
+        assert np.array_equal(memory.regions[region], expected.regions[region])
+
+
+REJECTED = [
+    (SMALL, {"heads": 0}, AttentionError.HEADS),
+    (SMALL, {"query_length": 0}, AttentionError.QUERY_LENGTH),
+    (SMALL, {"query_length": 11}, AttentionError.QUERY_LENGTH),
+    (SMALL, {"query_length": 1024 + 3}, AttentionError.QUERY_LENGTH),
+    (SMALL, {"key_length": 11}, AttentionError.KEY_LENGTH),
+    (SMALL, {"head_dim": 17}, AttentionError.HEAD_DIM),
+    (SMALL, {"rho": 256}, AttentionError.FIELD),
+    (SMALL, {"score_shift": 16}, AttentionError.FIELD),
+    (SMALL, {"head_threshold": 1 << 31}, AttentionError.FIELD),
+    (SMALL, {"causal": 1}, AttentionError.FIELD),
+    (CAUSAL, {"causal": 1, "query_length": 2, "key_length": 1}, AttentionError.CAUSAL),
+    (CAUSAL, {"causal": 2, "query_length": 2, "key_length": 1}, AttentionError.CAUSAL),
+    (CAUSAL, {"causal": 2, "query_length": 1, "key_length": 1}, AttentionError.FIELD),
+]
+
+
+@pytest.mark.parametrize(("config", "changes", "error"), REJECTED)
+def test_rejected_instructions_read_and_write_nothing(config, changes, error):
+    program = heads(config, 5, length=1)
     (good,) = program.builder.program[:-1]
     bad = dataclasses.replace(good, body={**good.body, **changes})
     memory = program.memory()
-    errors, _ = run(SMALL, [bad], memory, seed=1, stall=0.0)
+    errors, _ = run(config, [bad], memory, seed=1, stall=0.0)
     assert errors == [error]
-    fault = Machine(SMALL, program.memory()).run(bad.encode() + program.data[-64:]).fault
+    fault = Machine(config, program.memory()).run(bad.encode() + program.data[-64:]).fault
     assert fault is not None
     assert fault.detail == error
     for region in Region:
