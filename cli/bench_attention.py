@@ -1,5 +1,6 @@
 """``thresher bench attention``: cycles per head of the simulated attention core."""
 
+import dataclasses
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def bench_attention(
     head_dim: Annotated[int, typer.Option("--head-dim", help="Head dimension d.")] = 64,
     sparsity: Annotated[float, typer.Option("--sparsity", help="Share of blocks to prune, 0 to below 1.")] = 0.75,
     heads: Annotated[int, typer.Option("--heads", help="Heads of each run, at least 5.")] = 9,
+    causal: Annotated[
+        bool, typer.Option("--causal", help="Causal heads, on a core that is generated for them.")
+    ] = False,
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,
     config_file: options.Config = None,
@@ -27,16 +31,18 @@ def bench_attention(
     from ..runtime.attention_bench import bench_attention
 
     with progress.steps() as steps:
+        config = configuration(preset, policy, config_file)
         result = bench_attention(
-            configuration(preset, policy, config_file),
+            dataclasses.replace(config, causal=True) if causal else config,
             length=length,
             head_dim=head_dim,
             sparsity=sparsity,
             heads=heads,
             seed=seed,
+            causal=causal,
             steps=steps,
         )
-    figures = {"preset": preset.value, "policy": policy.value, "seed": seed, **result.to_dict()}
+    figures = {"preset": preset.value, "policy": policy.value, "causal": causal, "seed": seed, **result.to_dict()}
     if as_json:
         print_json(figures)
     else:

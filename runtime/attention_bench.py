@@ -11,8 +11,9 @@ from ..cost.attention import HeadWork
 from ..golden.attention.core import HeadResult, attention_head
 from ..golden.attention.predictor import predict
 from ..golden.attention.selection import kept_blocks
+from ..golden.attention.visible import visible_blocks, visible_positions
 from ..sim.attention import AttentionSimulator
-from ..spec.attention_command import head_command
+from ..spec.attention_command import HeadCommand, head_command
 from ..spec.attention_config import AttentionConfig, BlockRule
 from ..spec.errors import ConfigError
 from ..spec.formats import RHO_FRACTION, ceil_div
@@ -120,7 +121,9 @@ class AttentionBench:
         }
 
 
-def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: int, seed: int) -> list[Head]:
+def random_heads(
+    config: AttentionConfig, *, length: int, head_dim: int, heads: int, seed: int, causal: bool = False
+) -> list[Head]:
     """Unpruned heads of random INT8 data whose logits spread as in trained models.
 
     Raises
@@ -143,6 +146,7 @@ def random_heads(config: AttentionConfig, *, length: int, head_dim: int, heads: 
         head_dim=head_dim,
         score_scale=SCORE_SIGMA / (variance * head_dim**0.5),
         output_scale=1.0,
+        causal=causal,
     )
     shape = (3, length, head_dim)
     return [(command, *rng.integers(-128, 128, shape, dtype=np.int8)) for _ in range(heads)]
@@ -156,8 +160,10 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
     ConfigError
         The sparsity is out of range. With the rule ``threshold``, each block row keeps its largest block.
     """
+    blocks = int(visible_blocks(config, heads[0][0]).sum())
     if config.block_rule is BlockRule.THRESHOLD:
-        most, why = 1 - 1 / ceil_div(heads[0][0].key_length, config.block), ": a block row keeps its largest block"
+        rows = ceil_div(heads[0][0].query_length, config.block)
+        most, why = 1 - rows / blocks, ": a block row keeps its largest block"
     else:
         most, why = 1.0, ""
     if not 0 <= sparsity <= most:
@@ -166,7 +172,7 @@ def find_rho(config: AttentionConfig, heads: Sequence[Head], sparsity: float) ->
 
     def pruned(rho: int) -> float:
         masks = (kept_blocks(config, ii, replace(command, rho=rho)) for ii, command in predictions)
-        return 1 - float(np.mean([mask.mean() for mask in masks]))
+        return 1 - float(np.mean([mask.sum() for mask in masks])) / blocks
 
     low, high = -(1 << RHO_FRACTION), (1 << RHO_FRACTION) - 1
     while high - low > 1:  # a larger ρ never keeps more
@@ -192,8 +198,9 @@ def _measure(simulator: AttentionSimulator, heads: Sequence[Head]) -> SteadyStat
         key_length=shape.key_length,
         head_dim=shape.head_dim,
         kept_blocks=kept_blocks,
+        causal=bool(shape.causal),
     )
-    macs = [2 * shape.head_dim * _kept_positions(config, result) for result in expected[first:last]]
+    macs = [2 * shape.head_dim * _kept_positions(config, shape, result) for result in expected[first:last]]
     return SteadyState(
         cycles_per_head=(runs[last - 1].finished - runs[first - 1].finished) / (last - first),
         estimate=estimated.cycles,
@@ -208,11 +215,12 @@ def _measure(simulator: AttentionSimulator, heads: Sequence[Head]) -> SteadyStat
     )
 
 
-def _kept_positions(config: AttentionConfig, result: HeadResult) -> int:
+def _kept_positions(config: AttentionConfig, command: HeadCommand, result: HeadResult) -> int:
     """Positions of a head's attention matrix whose scores are computed."""
     assert result.trace is not None  # these heads are neither rejected nor pruned
-    lq, lk = result.trace.scores.shape
-    return int(result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)[:lq, :lk].sum())
+    seen = visible_positions(command)
+    kept = result.trace.selection.mask.repeat(config.block, axis=0).repeat(config.block, axis=1)
+    return int((kept[: seen.shape[0], : seen.shape[1]] & seen).sum())
 
 
 def bench_attention(
@@ -223,9 +231,12 @@ def bench_attention(
     sparsity: float,
     heads: int,
     seed: int,
+    causal: bool = False,
     steps: Steps | None = None,
 ) -> AttentionBench:
     """Measure random heads at a block sparsity and without pruning, compared with the golden model.
+
+    Blocks of a ``causal`` head are those in which a query sees a key.
 
     Raises
     ------
@@ -235,7 +246,7 @@ def bench_attention(
         The hardware misbehaved.
     """
     steps = steps or Steps()
-    work = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed)
+    work = random_heads(config, length=length, head_dim=head_dim, heads=heads, seed=seed, causal=causal)
     rho = find_rho(config, work, sparsity)
     states = {}
     with AttentionSimulator(config, on_progress=steps.announce) as simulator:
@@ -247,7 +258,7 @@ def bench_attention(
         head_dim=head_dim,
         heads=heads,
         rho=rho / (1 << RHO_FRACTION),
-        blocks=ceil_div(length, config.block) ** 2,
+        blocks=int(visible_blocks(config, work[0][0]).sum()),
         multipliers=config.multipliers,
         **states,
     )
