@@ -12,7 +12,10 @@ from .operands import int8, random_corner
 
 
 def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:
-    """An accepted head of any size, with a peaked or a flat softmax; some heads are pruned, some saturate."""
+    """A head of any size, with a peaked or a flat softmax; some heads are pruned, some saturate.
+
+    If the configuration has causal heads, half of the heads are causal. Those with more queries than keys are refused.
+    """
     longest, deepest = config.max_length, config.max_head_dim
     lengths = [1, min(3, longest), longest - 1, longest]
     lq, lk = (lengths[index] if index < 4 else int(rng.integers(1, longest + 1)) for index in rng.integers(5, size=2))
@@ -30,6 +33,8 @@ def random_head(config: AttentionConfig, rng: np.random.Generator) -> Head:
         output_scale=float(10 ** rng.uniform(-1, 0.7)),
         rho=float(rng.choice([-1, -0.4, 0, 0.3, 0.7, 0.99])),
     )
+    if config.causal and rng.random() < 0.5:
+        command = dataclasses.replace(command, causal=1)
     if rng.random() < 0.15:
         command = dataclasses.replace(command, head_threshold=(1 << config.head_sum_bits) - 1)
     return command, q, k, v

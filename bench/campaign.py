@@ -1,0 +1,288 @@
+"""A campaign of random tests: emitted hardware under Verilator against the golden model, bit for bit.
+
+    python bench/campaign.py --minutes 60
+
+A round takes all its randomness from its kind and number: a configuration, then heads, products or programs with
+random stalls. It compares outputs, statistics and every byte of memory. The log keeps finished rounds, so another run
+goes on after them. It belongs to one state of the sources; with others, a new log begins. The committed record names
+the state, and lists what differed: kind, round and message. ``--round KIND NUMBER`` repeats a round.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from baseline import BASELINES, write
+
+ROOT = Path(__file__).parent.parent
+BASELINE = BASELINES / "campaign.json"
+LOG = ROOT / "out" / "campaign.jsonl"
+ROOMS = ("golden", "hdl", "sim", "spec", "tests")
+"""Their sources decide what a round does."""
+STALLS = (0.0, 0.1, 0.3, 0.7)
+WIDE = 6
+"""Every so many rounds, a configuration may be large."""
+
+
+def sources() -> str:
+    """Digest of the sources that a round depends on."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")) + sorted((ROOT / room).rglob("*.cpp")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def drawn(strategy: Any, number: int) -> Any:
+    """An example of a Hypothesis strategy, always the same for a number."""
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    found: list[Any] = []
+    quiet = settings(
+        max_examples=10,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+
+    @quiet
+    @seed(number)
+    @given(strategy)
+    def draw(example: Any) -> None:
+        found.append(example)
+
+    draw()
+    return found[-1]  # the first examples are small
+
+
+def attention_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Heads of a random attention core."""
+    from thresher.sim.attention import AttentionSimulator
+
+    from tests.heads import check_heads, random_heads
+    from tests.strategies import configs
+
+    largest = (256, 64) if number % WIDE == 0 else (32, 16)
+    config = drawn(configs(largest_length=largest[0], largest_head_dim=largest[1]), number)
+    count = int(np.clip(4e6 / (config.max_length**2 * config.max_head_dim), 0.05, 4) * 500)
+    with AttentionSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
+        for seed in range(10):
+
+            def check(seed: int = seed) -> None:
+                heads = random_heads(config, count=count, seed=number * 100 + seed)
+                check_heads(config, heads, simulator.run(heads), seed)
+
+            yield count, check
+            simulator.reset()
+
+
+def product_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Products of a random SpMM engine."""
+    from thresher.sim.spmm import SpmmSimulator
+
+    from tests.products import check_products, random_jobs
+    from tests.strategies import spmm_configs
+
+    rows, lanes, columns = (16, 64, 2048) if number % WIDE == 0 else (4, 16, 256)
+    config = drawn(spmm_configs(most_rows=rows, most_lanes=lanes, largest_columns=columns), number)
+    count = 1000
+    with SpmmSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
+        for seed in range(10):
+
+            def check(seed: int = seed) -> None:
+                jobs = random_jobs(config, count=count, seed=number * 100 + seed)
+                check_products(config, jobs, simulator.run(jobs), seed)
+
+            yield count, check
+            simulator.reset()
+
+
+def program_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Programs of a co-processor with one to three attention cores of random rules."""
+    from thresher.golden.machine import Machine
+    from thresher.sim.coprocessor import CoprocessorSimulator
+    from thresher.spec import coprocessor_preset
+    from thresher.spec.program import FaultCode, Region
+
+    from tests.programs import RandomProgram
+    from tests.strategies import configs
+
+    tiny = coprocessor_preset("tiny")
+    rules = drawn(configs(), number).policy
+    attention = dataclasses.replace(tiny.attention, causal=bool(rng.integers(2)), **rules)
+    config = dataclasses.replace(tiny, attention=attention, cores=int(rng.integers(1, 4)))
+    with CoprocessorSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
+        for seed in range(40):
+
+            def check(seed: int = seed) -> None:
+                length = int(rng.integers(4, 24))
+                program = RandomProgram(config, np.random.default_rng(number * 100 + seed), length=length)
+                expected = program.memory()
+                assert Machine(config, expected).run(program.data).fault is None
+                latency = (1, 1 + int(rng.integers(100)))
+                run = simulator.run(program.memory().regions, program.data, max_cycles=10_000_000, latency=latency)
+                assert run.finish.error is FaultCode.NONE, f"seed {seed}: {run.finish}"
+                for region in Region:
+                    assert np.array_equal(run.regions[region], expected.regions[region]), f"seed {seed}, {region.name}"
+
+            yield 1, check
+
+
+KINDS = {"attention": attention_round, "product": product_round, "program": program_round}
+
+
+def run_round(kind: str, number: int, cache: Path | None = None) -> dict[str, Any]:
+    """Run a round.
+
+    Parameters
+    ----------
+    cache : Path, optional
+        Folder for the compiled simulators, which are deleted after the round. By default they stay in the user's cache.
+
+    Returns
+    -------
+    dict
+        ``items``: heads, products or programs; a list of ``mismatches``: messages; ``seconds``.
+    """
+    sys.path.append(str(ROOT))  # for the generators of the tests
+    from thresher.spec.cache import CACHE_VARIABLE
+    from thresher.spec.errors import SimulationError
+
+    own = None if cache is None else cache / str(os.getpid())
+    if own is not None:
+        own.mkdir(parents=True, exist_ok=True)
+        os.environ[CACHE_VARIABLE] = str(own)
+    start, items, mismatches = time.monotonic(), 0, []
+    for count, check in KINDS[kind](number, np.random.default_rng([number, *kind.encode()])):
+        try:
+            check()
+        except (AssertionError, SimulationError) as error:
+            mismatches.append(" ".join(f"{type(error).__name__}: {error}".split())[:2000])
+            break  # what follows may be out of step
+        items += count
+    if own is not None:
+        for kept in ("simulators", "verilog"):
+            shutil.rmtree(own / kept, ignore_errors=True)
+    return {"items": items, "mismatches": mismatches, "seconds": round(time.monotonic() - start, 1)}
+
+
+class Log:
+    """Finished rounds of one state of the sources.
+
+    Parameters
+    ----------
+    path : Path
+        A line of JSON per round.
+    """
+
+    def __init__(self, path: Path):
+        self._path, self.state = path, sources()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text("utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a run that was killed may have left half a line
+        if whole != text:
+            path.write_text(whole, "utf-8")
+        rows = map(json.loads, whole.splitlines())
+        self.rows = [row for row in rows if row["sources"] == self.state]
+
+    def add(self, kind: str, number: int, result: dict[str, Any]) -> None:
+        """Keep the result of a round."""
+        row = {"sources": self.state, "kind": kind, "round": number, **result}
+        self.rows.append(row)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def record(self) -> dict[str, Any]:
+        """Totals by kind, and what differed."""
+        totals = {}
+        for kind in KINDS:
+            rows = [row for row in self.rows if row["kind"] == kind]
+            totals[kind] = {
+                "rounds": len(rows),
+                "items": sum(row["items"] for row in rows),
+                "mismatches": [f"round {row['round']}: {text}" for row in rows for text in row["mismatches"]],
+                "processor_minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
+            }
+        return {"sources": self.state, **totals}
+
+
+def executor(scheduler: str | None, jobs: int) -> Executor:
+    """Processes of this machine, or the workers of a Dask cluster, which need this folder under the same path."""
+    if scheduler is None:
+        return ProcessPoolExecutor(jobs)
+    from distributed import Client
+
+    return Client(scheduler).get_executor()
+
+
+def todo(log: Log, kinds: list[str]) -> Iterator[tuple[str, int]]:
+    """Rounds that are not finished, the kinds in turn."""
+    known = {(row["kind"], row["round"]) for row in log.rows}
+    for number in range(10**9):
+        for kind in kinds:
+            if (kind, number) not in known:
+                yield kind, number
+
+
+def campaign(log: Log, pool: Executor, *, minutes: float, kinds: list[str], width: int, cache: Path) -> None:
+    """Run rounds until the time is over."""
+    end, rounds = time.monotonic() + 60 * minutes, todo(log, kinds)
+    running: dict[Future[dict[str, Any]], tuple[str, int]] = {}
+    while True:
+        while len(running) < width and time.monotonic() < end:
+            kind, number = next(rounds)
+            running[pool.submit(run_round, kind, number, cache)] = kind, number
+        if not running:
+            return
+        for done in wait(running, return_when=FIRST_COMPLETED).done:
+            kind, number = running.pop(done)
+            result = done.result()
+            log.add(kind, number, result)
+            total = sum(row["items"] for row in log.rows)
+            left = max(0.0, end - time.monotonic()) / 60
+            print(
+                f"{kind} {number}: {result['items']:,} in {result['seconds']:.0f} s",
+                f"{total:,} in all, {left:.0f} minutes left",
+                *result["mismatches"],
+                sep="; ",
+                flush=True,
+            )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="rounds at a time")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler, such as tcp://host:8786")
+    parser.add_argument("--round", nargs=2, metavar=("KIND", "NUMBER"), help="only repeat this round")
+    parser.add_argument("--log", type=Path, default=LOG)
+    parser.add_argument("--output", type=Path, default=BASELINE)
+    arguments = parser.parse_args()
+    if arguments.round:
+        result = run_round(arguments.round[0], int(arguments.round[1]))
+        print(json.dumps(result, indent=1))
+        return bool(result["mismatches"])
+    log = Log(arguments.log)
+    with tempfile.TemporaryDirectory() as folder, executor(arguments.scheduler, arguments.jobs) as pool:
+        settings = {"minutes": arguments.minutes, "kinds": arguments.kinds, "width": arguments.jobs}
+        campaign(log, pool, cache=Path(folder), **settings)
+    record = log.record()
+    write(arguments.output, record)
+    return any(record[kind]["mismatches"] for kind in KINDS)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
