@@ -28,6 +28,7 @@ from ..spec.weight_words import WEIGHT_BITS
 from .attention.core import attention_head
 from .lib.integer import Int8
 from .memory import AddressError, Memory, read_tensor, write_tensor
+from .packets import PacketError
 from .spmm.engine import sparse_product
 from .vector.layer_norm import LayerNorm, add_and_normalise
 from .vector.pooling import sum_tokens
@@ -188,6 +189,8 @@ class Machine:
             write = execute(instruction)
         except AddressError as error:
             raise _Stopped(FaultCode.ADDRESS, str(error)) from None
+        except PacketError as error:
+            raise _Stopped(FaultCode.COMMAND, str(error), error.code) from None
         except InputError as error:
             raise _Stopped(FaultCode.COMMAND, str(error)) from None
         return lambda: _checked(write)

@@ -10,10 +10,12 @@ from ..spec.formats import INT8_BITS, ceil_div
 from ..spec.memory import SETTING_BYTES, filled_words, parts_of_word
 from ..spec.program import WORD_BYTES
 from ..spec.schedule import row_steps, schedule
+from ..spec.spmm_command import SpmmError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from ..spec.weight_words import WordShape, stored_word_shape, word_shape
 from .lib.integer import Int64
 from .memory import Memory
+from .packets import PacketError, packet_error
 from .spmm.packing import PackedWeights, index_type, structure
 
 __all__ = ["MatrixBytes", "RowSettings", "matrix_bytes", "read_matrix", "read_settings"]
@@ -141,23 +143,29 @@ def read_matrix(
     ------
     AddressError
         Some bytes are not in the region.
+    PacketError
+        An engine has fewer or more words than the rows that it gets. (The hardware does not notice the difference
+        between none and one, if there is one pass over the tokens.)
     InputError
-        An engine has fewer or more words than the rows that it gets, or the words are malformed.
+        The words are malformed.
     """
     if (settings.length > columns).any():
         raise InputError(f"a row must have from 0 to {columns} weight words, not {settings.length.max()}")
     shape = stored_word_shape(config, weight_format, weight_bits)
     words = np.zeros((int(settings.length.sum()), shape.bits), np.uint8)
-    owners = np.repeat(settings.engine, settings.length)
-    for engine in range(config.rows):
-        start = place + engine * segment
-        count, filled = memory.read(start, WORD_BYTES).view("<u4").tolist()
-        expected = int(np.count_nonzero(owners == engine))
-        if (count, filled) != (expected, filled_words(shape.bits, expected)):
-            raise InputError(
-                f"engine {engine} must have {expected} weight words, as its rows say, not {count} in {filled} words of "
-                "memory"
-            )
+    # The hardware takes the lowest bits of the engine.
+    owners = np.repeat(settings.engine % config.rows, settings.length)
+    starts = [place + engine * segment for engine in range(config.rows)]
+    headers = [memory.read(start, WORD_BYTES).view("<u4").tolist() for start in starts]
+    counts = {f"engine {engine}": count for engine, (count, _) in enumerate(headers)}
+    expected = {f"engine {engine}": int(np.count_nonzero(owners == engine)) for engine in range(config.rows)}
+    error = packet_error(SpmmError, expected, counts)
+    if error is not SpmmError.NONE:
+        name = next(name for name, words in expected.items() if counts[name] != words)
+        raise PacketError(f"{name} must have {expected[name]} weight words, as its rows say, not {counts[name]}", error)
+    for engine, (start, (count, filled)) in enumerate(zip(starts, headers, strict=True)):
+        if filled != filled_words(shape.bits, count):
+            raise InputError(f"{count} weight words of engine {engine} cannot lie in {filled} words of memory")
         words[owners == engine] = _divide(shape, memory.read(start + WORD_BYTES, filled * WORD_BYTES), count)
     values, indices = _decode(shape, words)
     used = structure(weight_format, banks=config.banks, kept=config.kept, group=config.group)

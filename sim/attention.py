@@ -33,7 +33,7 @@ class _HeadWork(Work):
 
     def __init__(self, config: AttentionConfig, head: Head):
         self.config = config
-        self.command, *self.operands = head
+        self.command, *self.matrices = head
         self.command.check_encodable(config)
         self.output_beats, self.cycle_limit = 0, 1000
         if self.command.rejection(config) is not CommandError.NONE:
@@ -47,9 +47,12 @@ class _HeadWork(Work):
         beats = chunks * (queries + 2 * keys)
         self.cycle_limit += blocks * (3 * chunks + 2) + beats + self.output_beats + 100 * rows
 
-    def payloads(self) -> dict[str, NDArray[Any]]:
+    def fillers(self) -> dict[str, NDArray[Any]]:
+        return {"i_data": np.zeros((1, data_layout(self.config).length), np.int8)}
+
+    def operands(self) -> dict[str, NDArray[Any]]:
         lanes = data_layout(self.config).length
-        parts = [_beats(*operand, lanes) for operand in zip("QKV", self.operands, self.shapes, strict=True)]
+        parts = [_beats(*operand, lanes) for operand in zip("QKV", self.matrices, self.shapes, strict=True)]
         return {"i_data": np.concatenate(parts)}
 
     def output(self, beats: NDArray[np.int8]) -> NDArray[np.int8]:

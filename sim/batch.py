@@ -15,7 +15,7 @@ from .build import Design
 from .testbench import run_streams
 from .verilator import VerilatorSimulator
 
-__all__ = ["Batch", "Run", "UnitSimulator", "Work", "simulate"]
+__all__ = ["Batch", "Run", "UnitSimulator", "Work", "packet", "simulate"]
 
 Statistics = TypeVar("Statistics")
 
@@ -58,8 +58,12 @@ class Work(ABC):
     cycle_limit: int
 
     @abstractmethod
-    def payloads(self) -> dict[str, NDArray[Any]]:
-        """Payloads of each input stream except the command stream. Only called if the unit accepts the command.
+    def fillers(self) -> dict[str, NDArray[Any]]:
+        """One beat for each operand stream that the command uses."""
+
+    @abstractmethod
+    def operands(self) -> dict[str, NDArray[Any]]:
+        """Beats of each operand stream. Only called if the unit accepts the command.
 
         Raises
         ------
@@ -76,6 +80,20 @@ class Work(ABC):
         SimulationError
             The padding is not zero.
         """
+
+
+def packet(beats: NDArray[Any]) -> NDArray[Any]:
+    """A packet of operands: structures of ``data`` and ``last``, as
+    :func:`~thresher.hdl.lib.packets.framed_layout` says.
+
+    Parameters
+    ----------
+    beats : (n, …) array, n ≥ 1
+    """
+    framed = np.zeros(len(beats), [("data", beats.dtype, beats.shape[1:]), ("last", np.uint8)])
+    framed["data"] = beats
+    framed["last"][-1] = 1
+    return framed
 
 
 class Batch(ABC, Generic[Statistics]):
@@ -97,6 +115,23 @@ class Batch(ABC, Generic[Statistics]):
     def statistics(self, fields: dict[str, int]) -> Statistics:
         """Statistics from the payload of the statistics stream."""
 
+    def packets(self, index: int) -> dict[str, NDArray[Any]]:
+        """The packet of a command on each operand stream that it uses; see :func:`packet`.
+
+        A packet of a rejected command, or of operands without beats, has one beat of zeros.
+
+        Raises
+        ------
+        InputError
+            An operand has the wrong shape, type or range.
+        """
+        work = self._work[index]
+        with about(self._noun, index):
+            beats = work.fillers()
+            if work.output_beats:
+                beats |= {name: operand for name, operand in work.operands().items() if len(operand)}
+        return {name: packet(operand) for name, operand in beats.items()}
+
     def inputs(self) -> dict[str, Any]:
         """Payloads for the input streams of the unit.
 
@@ -106,11 +141,9 @@ class Batch(ABC, Generic[Statistics]):
             An operand has the wrong shape, type or range.
         """
         streams: dict[str, list[np.ndarray]] = {}
-        for index, work in enumerate(self._work):
-            if work.output_beats:
-                with about(self._noun, index):
-                    for name, beats in work.payloads().items():
-                        streams.setdefault(name, []).append(beats)
+        for index in range(len(self._work)):
+            for name, beats in self.packets(index).items():
+                streams.setdefault(name, []).append(beats)
         joined = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in streams.items()}
         return {"i_command": [asdict(work.command) for work in self._work], **joined}
 
@@ -227,6 +260,10 @@ class UnitSimulator:
     def reset(self) -> None:
         """Reset the unit and set the cycle count to 0."""
         self._simulator.reset()
+
+    def abort(self) -> None:
+        """Drop all work in the unit, and what is queued for it, by a reset of one cycle."""
+        self._simulator.abort()
 
     def _run(self, batch: Batch[Statistics]) -> list[Run[Statistics]]:
         """Stream a batch through the unit.

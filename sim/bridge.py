@@ -111,8 +111,8 @@ def _is_bytes(shape: ShapeLike) -> bool:
     return layout is not None and isinstance(layout, data.ArrayLayout) and layout.elem_shape == signed(8)
 
 
-def _columns(shape: ShapeLike, values: np.ndarray, path: str) -> Iterator[tuple[int, Shape, np.ndarray, str]]:
-    """Yield offset, shape, values and path of each number in a structured array of n payloads."""
+def _columns(shape: ShapeLike, values: np.ndarray, path: str) -> Iterator[tuple[int, ShapeLike, np.ndarray, str]]:
+    """Yield offset, shape, values and path of each number, or array of bytes, in a structured array of n payloads."""
     layout = _layout(shape)
     if layout is None:
         yield 0, Shape.cast(shape), values, path
@@ -120,6 +120,9 @@ def _columns(shape: ShapeLike, values: np.ndarray, path: str) -> Iterator[tuple[
     if isinstance(layout, data.ArrayLayout):
         if values.ndim != 2 or values.shape[1] != layout.length:
             raise InputError(f"{path} must be an (n, {layout.length}) array, not {values.shape}")
+        if _is_bytes(layout) and values.dtype == np.int8:
+            yield 0, layout, values, path
+            return
         parts = {index: (values[:, index], f"{path}[{index}]") for index in range(layout.length)}
     else:
         names = [str(key) for key, _ in _fields(layout)]
@@ -136,8 +139,13 @@ def _pack_structures(shape: ShapeLike, values: np.ndarray, path: str) -> np.ndar
     """Convert a structured array of payloads to bits, one field of all payloads at a time."""
     bits = np.zeros((len(values), 32 * words_of(Shape.cast(shape).width)), np.uint8)
     for offset, plain, column, name in _columns(shape, values, f"{path}[i]"):
+        if _is_bytes(plain):
+            packed = np.ascontiguousarray(column).view(np.uint8)
+            bits[:, offset : offset + 8 * column.shape[1]] = np.unpackbits(packed, axis=1, bitorder="little")
+            continue
         if column.dtype.kind not in "iu" or column.ndim != 1:
             raise InputError(f"{name} must be integers, one per payload, not {column.dtype} {column.shape}")
+        plain = Shape.cast(plain)
         low, high = _range(plain)
         wrong = np.flatnonzero((column < low) | (column > high))
         if len(wrong):
@@ -155,8 +163,8 @@ def pack_beats(shape: ShapeLike, values: Sequence[Any] | np.ndarray, *, path: st
     shape : ShapeLike
     values : sequence of n values
         See :func:`pack`. Two kinds of NumPy arrays are converted fast: (n, length) int8 for an array of signed bytes,
-        and structured arrays for structures of integers of up to 64 bits, (n,), or for arrays of such structures,
-        (n, length).
+        and structured arrays for structures of such arrays or of integers of up to 64 bits, (n,), or for arrays of such
+        structures, (n, length).
     path : str
         Name of the values in messages.
 

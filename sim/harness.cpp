@@ -161,7 +161,8 @@ struct Simulation {
         ++half_cycles;
     }
 
-    void reset() {
+    // Forgets all payloads that wait outside of the component.
+    void discard() {
         for (auto& s : inputs) {
             s.beats.clear();
             s.stamps.clear();
@@ -179,6 +180,19 @@ struct Simulation {
 #define X(i, name, width) top->name##___05Fready = 0;
         OUTPUT_STREAMS(X)
 #undef X
+    }
+
+    void abort() {
+        discard();
+        set_reset(*top, true, 0);
+        half_cycle(false);
+        half_cycle(true);
+        set_reset(*top, false, 0);
+        ++cycle;
+    }
+
+    void reset() {
+        discard();
         set_reset(*top, true, 0);
         for (int i = 0; i < 2; ++i) {
             half_cycle(false);
@@ -323,6 +337,8 @@ Simulation* thresher_new(const char* trace_path) { return new Simulation(trace_p
 void thresher_delete(Simulation* s) { delete s; }
 
 void thresher_reset(Simulation* s) { s->reset(); }
+
+void thresher_abort(Simulation* s) { s->abort(); }
 
 uint64_t thresher_cycle(const Simulation* s) { return s->cycle; }
 

@@ -31,6 +31,11 @@ class SpmmSimulator(UnitSimulator):
         super().reset()
         self._table_loaded = False
 
+    def abort(self) -> None:
+        """Drop all work in the engine, with its table, and what is queued for it."""
+        super().abort()
+        self._table_loaded = False
+
     def run(self, jobs: Sequence[SpmmJob | SpmmCommand]) -> list[SpmmRun]:
         """Stream products through the engine without gaps.
 

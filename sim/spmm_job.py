@@ -220,7 +220,16 @@ class _Product(Work):
         pass_cycles = sum(steps) + self.rows + self.columns + 200
         self.cycle_limit = self.passes * pass_cycles + self.output_beats + 1000
 
-    def payloads(self) -> dict[str, NDArray[Any]]:
+    def fillers(self) -> dict[str, NDArray[Any]]:
+        config = self.config
+        row = np.dtype([(name, np.int64) for name in config.row_widths()])
+        beats = {"i_rows": np.zeros((1, config.rows), row), "i_inputs": np.zeros((1, config.lanes), np.int8)}
+        if self.command.load_table:
+            beats["i_table"] = np.zeros((1, 1), np.int8)
+        words = np.zeros((1, weights_layout(config).length), np.int8)
+        return beats | {f"i_weights__{engine}": words for engine in range(config.rows)}
+
+    def operands(self) -> dict[str, NDArray[Any]]:
         weights = {f"i_weights__{engine}": beats for engine, beats in enumerate(self._weights())}
         return {"i_rows": self._rows(), "i_inputs": self._inputs(), "i_table": self._table(), **weights}
 

@@ -108,7 +108,12 @@ class _Norm(Work):
         self.output_beats = self.groups * self.command.channels
         self.cycle_limit = self.groups * (PASSES * self.command.channels + 12 * config.lanes + 100) + 1000
 
-    def payloads(self) -> dict[str, NDArray[Any]]:
+    def fillers(self) -> dict[str, NDArray[Any]]:
+        parameters = np.zeros(1, [(name, np.int64) for name in self.config.parameter_widths()])
+        tokens = np.zeros((1, self.config.lanes), np.int8)
+        return {"i_parameters": parameters, "i_x": tokens, "i_y": tokens}
+
+    def operands(self) -> dict[str, NDArray[Any]]:
         widths = self.config.parameter_widths()
         parameters = np.zeros(self.command.channels, [(name, np.int64) for name in widths])
         for name in widths:

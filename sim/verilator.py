@@ -57,6 +57,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "thresher_new": ([ctypes.c_char_p], handle),
         "thresher_delete": ([handle], None),
         "thresher_reset": ([handle], None),
+        "thresher_abort": ([handle], None),
         "thresher_cycle": ([handle], ctypes.c_uint64),
         "thresher_error": ([handle], ctypes.c_char_p),
         "thresher_stall": ([handle, flag, index, ctypes.c_uint64, ctypes.c_uint64], None),
@@ -167,6 +168,10 @@ class VerilatorSimulator(AbstractContextManager["VerilatorSimulator"]):
     def reset(self) -> None:
         """Reset the component, discard queued payloads and set the cycle count to 0. Memories keep their content."""
         self._library.thresher_reset(self._handle)
+
+    def abort(self) -> None:
+        """Reset the component for one cycle, and discard queued payloads. The cycle count goes on."""
+        self._library.thresher_abort(self._handle)
 
     def set_stall(self, stall: float | Mapping[str, float], *, seed: int) -> None:
         """Change the stalls. The parameters are those of the class."""

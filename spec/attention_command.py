@@ -24,9 +24,9 @@ __all__ = [
     "CommandError",
     "HeadCommand",
     "command_widths",
-    "error_bits",
     "head_command",
     "output_scaling",
+    "rejection_bits",
     "scaling",
     "score_scaling",
 ]
@@ -36,7 +36,10 @@ DENSE_RHO = -1.0
 
 
 class CommandError(IntEnum):
-    """Reason why the hardware rejects a command: field ``error`` of the statistics."""
+    """Field ``error`` of the statistics: why the hardware rejects a command, or what is wrong with its packets.
+
+    The output of a command with ``MISSING`` or ``SURPLUS`` has its usual length, and undefined values.
+    """
 
     NONE = 0
     QUERY_LENGTH = 1
@@ -44,6 +47,8 @@ class CommandError(IntEnum):
     HEAD_DIM = 3
     CAUSAL = 4
     """A causal head has more queries than keys. Only causal cores have this code."""
+    MISSING = 5
+    SURPLUS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +117,8 @@ class HeadCommand:
         check_encodable(self, command_widths(config))
 
 
-def error_bits(config: AttentionConfig) -> int:
-    """Bits of an error in the statistics."""
+def rejection_bits(config: AttentionConfig) -> int:
+    """Bits of the reason why a core rejects a command."""
     return unsigned_bits(CommandError.CAUSAL if config.causal else CommandError.HEAD_DIM)
 
 

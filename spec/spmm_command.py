@@ -20,7 +20,10 @@ class Activation(IntEnum):
 
 
 class SpmmError(IntEnum):
-    """Reason why the hardware rejects a command: field ``error`` of the statistics."""
+    """Field ``error`` of the statistics: why the hardware rejects a command, or what is wrong with its packets.
+
+    The output of a command with ``MISSING`` or ``SURPLUS`` has its usual length, and undefined values.
+    """
 
     NONE = 0
     ROWS = 1
@@ -30,6 +33,8 @@ class SpmmError(IntEnum):
     SPREAD = 5
     ACTIVATION = 6
     TABLE = 7
+    MISSING = 8
+    SURPLUS = 9
 
 
 FORMAT_CODES = {item: code for code, item in enumerate(WeightFormat)}

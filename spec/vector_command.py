@@ -12,11 +12,16 @@ __all__ = ["VectorCommand", "VectorError", "vector_command_widths"]
 
 
 class VectorError(IntEnum):
-    """Reason why the hardware rejects a command: field ``error`` of the statistics."""
+    """Field ``error`` of the statistics: why the hardware rejects a command, or what is wrong with its packets.
+
+    The output of a command with ``MISSING`` or ``SURPLUS`` has its usual length, and undefined values.
+    """
 
     NONE = 0
     CHANNELS = 1
     TOKENS = 2
+    MISSING = 3
+    SURPLUS = 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from ...spec.attention_config import AttentionConfig
 from ..lib.scratchpad import Scratchpad
 from ..lib.streams import HalfBuffer, StreamFIFO
 from .array import PEArray
-from .head_streams import attention_signature, head_layout
+from .head_streams import attention_signature
 from .heads.loader import HeadLoader
 from .heads.output import OutputBuffer
 from .heads.query_sums import QuerySums
@@ -42,8 +42,8 @@ class AttentionCore(wiring.Component):
     -------
     i_command : In(stream(command_layout))
         One per head.
-    i_data : In(stream(data_layout))
-        The head's rows of Q, K and V. A rejected head takes none.
+    i_data : In(stream(framed_layout(data_layout)))
+        A packet per head: its rows of Q, K and V.
     o_data : Out(stream(output_layout))
         The head's rows of O. A pruned head gives zeros, a rejected head gives none.
     last : Out(1)
@@ -88,6 +88,8 @@ class AttentionCore(wiring.Component):
             heads.keys_loaded.eq(loader.keys_loaded),
             heads.values_loaded.eq(loader.values_loaded),
             heads.loading_slot.eq(loader.loading_slot),
+            heads.fault.eq(loader.fault),
+            heads.fault_slot.eq(loader.fault_slot),
             heads.release.eq(output.release),
             output.now.eq(heads.now),
             self.last.eq(output.last),
@@ -98,7 +100,7 @@ class AttentionCore(wiring.Component):
         """Entrance of a stage: a buffer, because the stage is far from the head table. Compact cores need none."""
         if self.config.compact:
             return stage
-        m.submodules[name] = held = HalfBuffer(head_layout(self.config))
+        m.submodules[name] = held = HalfBuffer(stage.payload.shape())
         connect(m, held.o, stage)
         return held.i
 

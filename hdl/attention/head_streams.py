@@ -4,9 +4,10 @@ from amaranth import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.attention_command import command_widths, error_bits
+from ...spec.attention_command import CommandError, command_widths
 from ...spec.attention_config import AttentionConfig
-from ...spec.formats import CYCLE_BITS, INT8_BITS
+from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
+from ..lib.packets import framed_layout
 from ..lib.streams import struct_layout
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "command_layout",
     "data_layout",
     "head_layout",
+    "load_layout",
     "output_layout",
     "predictions_layout",
     "statistics_layout",
@@ -49,7 +51,7 @@ def statistics_layout(config: AttentionConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "error": error_bits(config),
+            "error": unsigned_bits(max(CommandError)),
             "pruned": 1,
             "kept_blocks": config.kept_bits,
             "saturations": config.saturation_bits,
@@ -63,7 +65,7 @@ def attention_signature(config: AttentionConfig) -> wiring.Signature:
     return wiring.Signature(
         {
             "i_command": In(stream.Signature(command_layout(config))),
-            "i_data": In(stream.Signature(data_layout(config))),
+            "i_data": In(stream.Signature(framed_layout(data_layout(config)))),
             "o_data": Out(stream.Signature(output_layout(config))),
             "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),
@@ -74,6 +76,11 @@ def attention_signature(config: AttentionConfig) -> wiring.Signature:
 def head_layout(config: AttentionConfig) -> data.StructLayout:
     """A head inside the core: its command, and the scratchpad slot of its operands."""
     return data.StructLayout({"slot": 1, **command_layout(config).members})
+
+
+def load_layout(config: AttentionConfig) -> data.StructLayout:
+    """A head whose operands come next. If it is ``rejected``, they are dropped."""
+    return data.StructLayout({"rejected": 1, "head": head_layout(config)})
 
 
 def predictions_layout(config: AttentionConfig) -> data.StructLayout:

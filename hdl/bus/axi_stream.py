@@ -6,6 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..emit import StreamPort, interface
+from ..lib.packets import is_framed
 
 __all__ = ["AxiStreamUnit", "axi_stream_signature"]
 
@@ -25,8 +26,13 @@ def _prefix(stream: StreamPort) -> str:
     return f"{side}_axis_{stream.name[2:].replace('__', '_')}"
 
 
-def _is_framed(stream: StreamPort) -> bool:
-    return stream.direction == "out"
+def _has_packets(stream: StreamPort) -> bool:
+    return stream.direction == "out" or is_framed(stream.shape)
+
+
+def _data(stream: StreamPort) -> ShapeLike:
+    """What ``tdata`` holds: the payload without ``last``."""
+    return stream.shape["data"].shape if is_framed(stream.shape) else stream.shape
 
 
 def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
@@ -36,6 +42,8 @@ def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
     -------
     s_axis_{name}_tdata, _tvalid : In, s_axis_{name}_tready : Out
         Of each input stream ``i_{name}``.
+    s_axis_{name}_tlast : In
+        Of each stream of operands. A packet holds the operands of one command.
     m_axis_{name}_tdata, _tvalid, _tlast : Out, m_axis_{name}_tready : In
         Of each output stream ``o_{name}``. A packet of ``m_axis_data`` holds the results of one command. Statistics
         are packets of one transfer.
@@ -45,10 +53,10 @@ def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
     for stream in streams.values():
         there, back = (In, Out) if stream.direction == "in" else (Out, In)
         prefix = _prefix(stream)
-        members[f"{prefix}_tdata"] = there(_whole_bytes(stream.shape))
+        members[f"{prefix}_tdata"] = there(_whole_bytes(_data(stream)))
         members[f"{prefix}_tvalid"] = there(1)
         members[f"{prefix}_tready"] = back(1)
-        if _is_framed(stream):
+        if _has_packets(stream):
             members[f"{prefix}_tlast"] = there(1)
     return wiring.Signature(members)
 
@@ -56,8 +64,8 @@ def axi_stream_signature(signature: wiring.Signature) -> wiring.Signature:
 class AxiStreamUnit(wiring.Component):
     """A unit whose streams are AXI4-Stream.
 
-    ``tdata`` has whole bytes. Bits beyond a payload are 0 in outputs, and ignored in inputs. A command says how many
-    transfers follow, so inputs have no ``tlast``.
+    ``tdata`` has whole bytes. Bits beyond a payload are 0 in outputs, and ignored in inputs. Commands are single
+    transfers, so they have no ``tlast``.
 
     Parameters
     ----------
@@ -78,10 +86,15 @@ class AxiStreamUnit(wiring.Component):
             tdata, tvalid, tready = (
                 Value.cast(getattr(self, f"{prefix}_{name}")) for name in ("tdata", "tvalid", "tready")
             )
-            payload = Value.cast(inner.payload)
             if stream.direction == "in":
-                m.d.comb += [payload.eq(tdata), inner.valid.eq(tvalid), tready.eq(inner.ready)]
+                m.d.comb += [inner.valid.eq(tvalid), tready.eq(inner.ready)]
+                if is_framed(stream.shape):
+                    m.d.comb += inner.payload.last.eq(getattr(self, f"{prefix}_tlast"))
+                    m.d.comb += Value.cast(inner.payload.data).eq(tdata)
+                else:
+                    m.d.comb += Value.cast(inner.payload).eq(tdata)
                 continue
+            payload = Value.cast(inner.payload)
             last = Signal(name=f"{prefix}_last")
             m.d.comb += [
                 tdata.eq(payload),

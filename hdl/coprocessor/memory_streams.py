@@ -22,6 +22,7 @@ __all__ = [
     "check_depth",
     "fault_layout",
     "join",
+    "join_packets",
     "read_beat_layout",
     "regions_layout",
     "span_layout",
@@ -178,4 +179,14 @@ def join(m: Module, source, target) -> None:
         target.valid.eq(source.valid),
         source.ready.eq(target.ready),
         Value.cast(target.payload).eq(Value.cast(source.payload)),
+    ]
+
+
+def join_packets(m: Module, source, target, last) -> None:
+    """Connect a stream to a stream of packets. ``last`` marks the last beat of a packet."""
+    m.d.comb += [
+        target.valid.eq(source.valid),
+        source.ready.eq(target.ready),
+        Value.cast(target.payload.data).eq(Value.cast(source.payload)),
+        target.payload.last.eq(last),
     ]

@@ -7,7 +7,16 @@ from amaranth.lib.wiring import In, Out
 
 from .scratchpad import NEVER_BOTH
 
-__all__ = ["BlockQueue", "HalfBuffer", "PingPong", "StreamFIFO", "StreamRegister", "nonzero", "struct_layout"]
+__all__ = [
+    "BlockQueue",
+    "HalfBuffer",
+    "PingPong",
+    "SkidBuffer",
+    "StreamFIFO",
+    "StreamRegister",
+    "nonzero",
+    "struct_layout",
+]
 
 
 def struct_layout(widths: dict[str, tuple[int, bool]]) -> data.StructLayout:
@@ -106,6 +115,37 @@ class StreamRegister(_Buffer):
             ]
         with m.Elif(self.i.valid):
             m.d.sync += free.eq(0)
+        return m
+
+
+class SkidBuffer(_Buffer):
+    """One register, so that ``ready`` does not depend on the other side. Throughput is one payload per cycle.
+
+    Parameters
+    ----------
+    layout : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i : In(stream)
+        ``ready`` is a register.
+    o : Out(stream)
+        A payload is offered in the cycle in which it is accepted. The register holds it if it is not taken then.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        held = Signal.like(self.i.payload)
+        full = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            self.o.valid.eq(full | self.i.valid),
+            self.o.payload.eq(Mux(full, held, self.i.payload)),
+        ]
+        m.d.sync += full.eq(self.o.valid & ~self.o.ready)
+        with m.If(~full):
+            m.d.sync += held.eq(self.i.payload)
         return m
 
 

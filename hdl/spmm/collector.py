@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
+from ..lib.packets import fault_layout, packet_error
 from ..lib.pipeline import delay, index_bits
 from ..lib.scratchpad import NEVER_BOTH
 from ..lib.streams import StreamFIFO, StreamRegister, nonzero
@@ -38,6 +39,8 @@ class Collector(wiring.Component):
         Bit i reserves room for one row of engine i.
     i_accepted : In(stream(CYCLE_BITS))
         The cycle in which each command was accepted.
+    i_faults : In(stream(fault_layout))
+        Of the packets of each command, when all have ended.
     now : In(CYCLE_BITS)
         Cycles since reset.
     o_data : Out(stream(output_layout))
@@ -55,6 +58,7 @@ class Collector(wiring.Component):
                 "room": Out(config.rows),
                 "reserve": In(config.rows),
                 "i_accepted": In(stream.Signature(CYCLE_BITS)),
+                "i_faults": In(stream.Signature(fault_layout())),
                 "now": In(CYCLE_BITS),
                 "o_data": Out(stream.Signature(output_layout(config))),
                 "last": Out(1),
@@ -168,8 +172,8 @@ class Collector(wiring.Component):
         total = Signal.like(saturations)
         m.d.comb += [
             refused.eq(out.error != SpmmError.NONE),
-            # The last beat waits for two events: the statistics before it are accepted, and its own time has arrived.
-            leave.eq(queue.o.valid & ~(out.end & (statistics.valid | ~self.i_accepted.valid))),
+            # The last beat waits until the statistics before it are accepted, and what its own need has arrived.
+            leave.eq(queue.o.valid & ~(out.end & (statistics.valid | ~self.i_accepted.valid | ~self.i_faults.valid))),
             self.o_data.valid.eq(leave & ~refused),
             self.o_data.payload.eq(out.beat.values),
             self.last.eq(out.end),
@@ -177,6 +181,7 @@ class Collector(wiring.Component):
             total.eq(saturations + out.beat.saturated),
             ending.eq(queue.o.ready & out.end),
             self.i_accepted.ready.eq(ending),
+            self.i_faults.ready.eq(ending),
         ]
         with m.If(statistics.ready):
             m.d.sync += statistics.valid.eq(0)
@@ -185,7 +190,7 @@ class Collector(wiring.Component):
         with m.If(ending):
             m.d.sync += [
                 statistics.valid.eq(1),
-                statistics.payload.error.eq(out.error),
+                statistics.payload.error.eq(packet_error(out.error, self.i_faults.payload, SpmmError)),
                 statistics.payload.saturations.eq(Mux(refused, 0, total)),
                 statistics.payload.cycles.eq(self.now - self.i_accepted.payload),
             ]

@@ -1,12 +1,13 @@
 """Dispatcher: rows of W to their engines, pass by pass, and the order of their results."""
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.formats import INT8_BITS, INT8_MIN, unsigned_bits
 from ...spec.spmm_command import SpmmError
 from ...spec.spmm_config import SpmmConfig
+from ..lib.packets import PacketReceiver, fault_layout, framed_layout
 from ..lib.pipeline import index_bits
 from ..lib.streams import PingPong, nonzero
 from .activation import TableWrite
@@ -46,11 +47,13 @@ class Dispatcher(wiring.Component):
     Members
     -------
     i_command : In(stream(checked_command_layout))
-        Accepted after its product is drained.
-    i_rows : In(stream(rows_layout))
-    i_table : In(stream(table_layout))
+        Accepted after its product is drained and its packets have ended.
+    i_rows : In(stream(framed_layout(rows_layout)))
+    i_table : In(stream(framed_layout(table_layout)))
     loaded : In(2)
         Bit s is asserted while half s of the tile memory holds the tokens of a pass.
+    input_faults : In(fault_layout) × 2
+        Of the packet of X, if half s of the tile memory holds the tokens of the last pass.
     release : Out(2)
         Bit s is asserted for one cycle when half s is no longer needed.
     drained : In(1)
@@ -60,6 +63,12 @@ class Dispatcher(wiring.Component):
     o_rows : Out(stream(assigned_row_layout, always_ready)) × rows
     left : In(rows)
         Bit i is asserted for one cycle when engine i has one row less.
+    end : Out(1)
+        Asserted for one cycle after the last row of a product.
+    ended : In(rows), engine_faults : In(fault_layout) × rows
+        Bit i is asserted for one cycle when the packet of engine i has ended.
+    o_fault : Out(stream(fault_layout, always_ready))
+        Of all packets of a command, when the last one has ended.
     o_order : Out(stream(order_layout, always_ready))
     order_left : In(1)
         Asserted for one cycle when an entry has left the list of ``rows * result_rows`` entries.
@@ -74,14 +83,19 @@ class Dispatcher(wiring.Component):
         super().__init__(
             {
                 "i_command": In(stream.Signature(checked_command_layout(config))),
-                "i_rows": In(stream.Signature(rows_layout(config))),
-                "i_table": In(stream.Signature(table_layout())),
+                "i_rows": In(stream.Signature(framed_layout(rows_layout(config)))),
+                "i_table": In(stream.Signature(framed_layout(table_layout()))),
                 "loaded": In(data.ArrayLayout(unsigned(1), 2)),
+                "input_faults": In(data.ArrayLayout(fault_layout(), 2)),
                 "release": Out(data.ArrayLayout(unsigned(1), 2)),
                 "drained": In(1),
                 "drained_slot": In(1),
                 "o_rows": Out(stream.Signature(assigned_row_layout(config), always_ready=True)).array(config.rows),
                 "left": In(config.rows),
+                "end": Out(1),
+                "ended": In(config.rows),
+                "engine_faults": In(data.ArrayLayout(fault_layout(), config.rows)),
+                "o_fault": Out(stream.Signature(fault_layout(), always_ready=True)),
                 "o_order": Out(stream.Signature(order_layout(config), always_ready=True)),
                 "order_left": In(1),
                 **{name: Out(command[name].shape) for name in ("format", "spread", "activation")},
@@ -94,6 +108,10 @@ class Dispatcher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        m.submodules.rows = rows = PacketReceiver(rows_layout(config))
+        m.submodules.entries = entries = PacketReceiver(table_layout())
+        connect(m, flipped(self.i_rows), rows.i)
+        connect(m, flipped(self.i_table), entries.i)
         command = Signal(command_layout(config))
         error = Signal.like(self.i_command.payload.error)
         passes = Signal(unsigned_bits(config.max_tokens))
@@ -117,12 +135,14 @@ class Dispatcher(wiring.Component):
         room = nonzero(m, init=places, limit=places, up=self.order_left, down=listed, name="order_room")
         sending = Signal()
         done = Signal()
-        fetch, last = self._dispatch(m, command, room, sending, slot, tail)
+        fetch, last = self._dispatch(m, rows, command, room, sending, slot, tail)
         m.d.comb += listed.eq(fetch)
         m.d.sync += done.eq(fetch & last)
         with m.If(fetch & last):
             m.d.sync += sending.eq(0)
         idle, dispatched = self._track(m, slot, fetch)
+        ending = Signal()
+        closed = self._close(m, rows, entries, ending, inputs_fault=self.input_faults[slot])
         with m.FSM():
             with m.State("IDLE"), m.If(self.i_command.valid):
                 m.next = "LIMITS"
@@ -131,15 +151,18 @@ class Dispatcher(wiring.Component):
             with m.State("BEGIN"):
                 with m.If(error != SpmmError.NONE):
                     m.d.sync += [self.o_order.payload.error.eq(error), self.o_order.payload.end.eq(1)]
-                    m.d.comb += [listed.eq(room), self.i_command.ready.eq(room)]
+                    m.d.comb += listed.eq(room)
                     with m.If(room):
-                        m.next = "IDLE"
+                        m.next = "REJECTED"
                 with m.Elif(command.load_table):
                     m.next = "TABLE"
                 with m.Else():
                     m.next = "PASS"
+            with m.State("REJECTED"):
+                m.d.comb += [rows.drop.eq(1), entries.drop.eq(command.load_table), ending.eq(1)]
+                m.next = "CLOSE"
             with m.State("TABLE"):
-                self._load_table(m)
+                self._load_table(m, entries)
             with m.State("PASS"), m.If(self.loaded[slot] & ~dispatched[slot]):
                 m.d.sync += sending.eq(1)
                 m.next = "ROWS"
@@ -148,7 +171,11 @@ class Dispatcher(wiring.Component):
                 m.next = "PASS"
                 with m.If(tail):
                     m.d.sync += passes.eq(0)
-                    m.next = "DRAIN"
+                    m.d.comb += ending.eq(1)
+                    m.next = "CLOSE"
+            with m.State("CLOSE"), m.If(closed):
+                m.d.comb += self.o_fault.valid.eq(1)
+                m.next = "DRAIN"
             with m.State("DRAIN"), m.If(idle):
                 m.d.comb += self.i_command.ready.eq(1)
                 m.next = "IDLE"
@@ -176,20 +203,49 @@ class Dispatcher(wiring.Component):
                 m.d.sync += dispatched[i].eq(0)
         return idle, dispatched
 
-    def _load_table(self, m: Module) -> None:
+    def _close(self, m: Module, rows, entries, ending: Signal, *, inputs_fault) -> Signal:
+        """Wait for the ends of all packets and collect their faults. Returns whether all have ended.
+
+        ``ending`` is asserted for one cycle when the last row of a product is dispatched, or its command is rejected.
+        """
+        fault = Signal(fault_layout())
+        open_packets = Signal(self._config.rows)
+        closed = Signal()
+        m.d.comb += [
+            closed.eq(~(open_packets.any() | rows.dropping | entries.dropping)),
+            self.o_fault.payload.eq(fault),
+        ]
+        m.d.sync += [self.end.eq(ending), open_packets.eq(open_packets & ~self.ended)]
+        found = [(self.ended[i], self.engine_faults[i]) for i in range(self._config.rows)]
+        found.append((ending, inputs_fault))
+        for name in fault.shape().members:
+            every = Cat(there & of[name] for there, of in found).any()
+            for packet in (rows, entries):
+                ends = packet.o.valid & packet.o.ready & packet.final
+                every |= ends & (packet.made_up if name == "missing" else packet.surplus)
+            with m.If(every):
+                m.d.sync += fault[name].eq(1)
+        with m.If(ending):
+            m.d.sync += open_packets.eq(-1)
+        with m.If(self.o_fault.valid):
+            m.d.sync += fault.eq(0)
+        return closed
+
+    def _load_table(self, m: Module, entries) -> None:
         entry = Signal(INT8_BITS)
         m.d.comb += [
-            self.i_table.ready.eq(1),
-            self.table.enable.eq(self.i_table.valid),
+            entries.o.ready.eq(1),
+            entries.final.eq(entry.all()),
+            self.table.enable.eq(entries.o.valid),
             self.table.address.eq(entry + INT8_MIN),
-            self.table.data.eq(self.i_table.payload[0]),
+            self.table.data.eq(entries.o.payload[0]),
         ]
-        with m.If(self.i_table.valid):
+        with m.If(entries.o.valid):
             m.d.sync += entry.eq(entry + 1)
             with m.If(entry.all()):
                 m.next = "PASS"
 
-    def _dispatch(self, m: Module, command, listable: Signal, sending: Signal, slot: Signal, tail: Signal):
+    def _dispatch(self, m: Module, packet, command, listable: Signal, sending: Signal, slot: Signal, tail: Signal):
         """Dispatch one row, or one for every engine, when there is room.
 
         Returns whether a row is fetched in this cycle, and whether it is the last of the pass. The registers behind
@@ -200,7 +256,7 @@ class Dispatcher(wiring.Component):
         last = Signal()
         room = Signal(config.rows)
         room_for_beat = Signal()
-        rows, left = self._choose(m, command, sending, room_for_beat)
+        rows, left = self._choose(m, packet, command, sending, room_for_beat, tail)
         chosen = rows.payload.row
         engines = rows.payload.engines
         m.d.comb += [
@@ -209,7 +265,7 @@ class Dispatcher(wiring.Component):
             fetch.eq(
                 Mux(
                     command.spread,
-                    self.i_rows.valid & room_for_beat,
+                    packet.o.valid & room_for_beat,
                     rows.valid & sending & listable & (room & engines).any(),
                 )
             ),
@@ -233,12 +289,13 @@ class Dispatcher(wiring.Component):
                 row.slot.eq(slot),
                 row.tail.eq(tail),
                 row.present.eq(~command.spread | (left > i)),
-                row.row.eq(Mux(command.spread, Cat(self.i_rows.payload[i]), Cat(chosen))),
+                row.row.eq(Mux(command.spread, _unless(packet.made_up, packet.o.payload[i]), Cat(chosen))),
             ]
         return fetch, last
 
-    def _choose(self, m: Module, command, sending: Signal, room_for_beat: Signal):
-        """Take rows out of their beats. ``i_rows.ready`` does not depend on ``i_rows.valid``.
+    def _choose(self, m: Module, packet, command, sending: Signal, room_for_beat: Signal, tail: Signal):
+        """Take rows out of their beats. ``ready`` of the beats does not depend on ``valid``. Rows of beats that are
+        made up are zero, so they need no words.
 
         Returns a stream of rows with their engine as a one-hot code and a flag for the last row of the pass, and the
         number of rows left in the pass. In spread products, :meth:`_dispatch` takes whole beats instead.
@@ -246,7 +303,7 @@ class Dispatcher(wiring.Component):
         config = self._config
         left = Signal.like(command.rows)
         place = Signal(unsigned_bits(config.rows - 1))  # within the beat
-        row = self.i_rows.payload[place if config.rows > 1 else 0]
+        row = Signal(rows_layout(config).elem_shape)
         all_chosen = Signal()
         last = Signal()
         choosing = Signal()
@@ -254,10 +311,12 @@ class Dispatcher(wiring.Component):
             data.StructLayout({"row": rows_layout(config).elem_shape, "engines": config.rows, "last": 1})
         )
         m.d.comb += [
+            Value.cast(row).eq(_unless(packet.made_up, packet.o.payload[place if config.rows > 1 else 0])),
             last.eq(left == 1),
+            packet.final.eq(tail & Mux(command.spread, left <= config.rows, last)),
             choosing.eq(sending & ~command.spread & ~all_chosen),
-            chosen.i.valid.eq(choosing & self.i_rows.valid),
-            self.i_rows.ready.eq(
+            chosen.i.valid.eq(choosing & packet.o.valid),
+            packet.o.ready.eq(
                 Mux(
                     command.spread,
                     room_for_beat,
@@ -270,12 +329,17 @@ class Dispatcher(wiring.Component):
         ]
         with m.If(~sending):
             m.d.sync += [left.eq(command.rows), all_chosen.eq(0)]
-        with m.If(command.spread), m.If(self.i_rows.valid & self.i_rows.ready):
+        with m.If(command.spread), m.If(packet.o.valid & packet.o.ready):
             m.d.sync += left.eq(left - config.rows)
         with m.Elif(chosen.i.valid & chosen.i.ready):
             m.d.sync += [
                 left.eq(left - 1),
                 all_chosen.eq(last),
-                place.eq(Mux(self.i_rows.ready, 0, place + 1)),
+                place.eq(Mux(packet.o.ready, 0, place + 1)),
             ]
         return chosen.o, left
+
+
+def _unless(condition, row) -> Value:
+    """The row, or 0 if the condition is high."""
+    return Mux(condition, 0, Value.cast(row))

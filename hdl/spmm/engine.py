@@ -7,19 +7,23 @@ from amaranth.lib.wiring import connect, flipped
 from ...spec.formats import CYCLE_BITS
 from ...spec.spmm_command import FORMAT_CODES, Activation, SpmmError
 from ...spec.spmm_config import SpmmConfig, WeightFormat
+from ..lib.packets import fault_layout
 from ..lib.streams import BlockQueue, HalfBuffer, StreamFIFO, StreamRegister
 from .collector import Collector
 from .dispatcher import Dispatcher, checked_command_layout, order_layout
 from .drain import Drain
 from .product_streams import spmm_signature
 from .row_engine import RowEngine
-from .tile_loader import TileLoader
+from .tile_loader import TileLoader, load_layout
 from .tile_memory import READERS, TileMemory
 
 __all__ = ["COMMANDS_AHEAD", "Spmm", "rejection"]
 
 COMMANDS_AHEAD = 2
 """Commands accepted before the current one ends, so that X of the next product can load."""
+
+COMMANDS_AHEAD_OF_STATISTICS = 2 * COMMANDS_AHEAD + 2
+"""Commands accepted before their statistics: those in the queue of times, in the buffer behind it, and in front."""
 
 
 class Spmm(wiring.Component):
@@ -41,19 +45,19 @@ class Spmm(wiring.Component):
     -------
     i_command : In(stream(command_layout))
         One per product.
-    i_rows : In(stream(rows_layout))
-        All rows of W, once per pass over the tokens.
-    i_weights : In(stream(weights_layout)) × rows
-        Weight words of each engine's rows, once per pass over the tokens.
-    i_inputs : In(stream(input_layout))
-        X, pass by pass.
-    i_table : In(stream(table_layout))
-        256 entries for each command that loads the table.
+    i_rows : In(stream(framed_layout(rows_layout)))
+        A packet per command: all rows of W, once per pass over the tokens.
+    i_weights : In(stream(framed_layout(weights_layout))) × rows
+        A packet per command: weight words of each engine's rows, once per pass over the tokens.
+    i_inputs : In(stream(framed_layout(input_layout)))
+        A packet per command: X, pass by pass.
+    i_table : In(stream(framed_layout(table_layout)))
+        A packet of 256 entries for each command that loads the table.
     o_data : Out(stream(output_layout))
     last : Out(1)
         Asserted with the last payload of ``o_data`` of a product.
     o_statistics : Out(stream(statistics_layout))
-        One per command. A rejected command uses no other stream.
+        One per command. A rejected command has no results.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -72,7 +76,11 @@ class Spmm(wiring.Component):
         connect(m, flipped(self.i_table), dispatcher.i_table)
         connect(m, flipped(self.i_inputs), loader.i_inputs)
         connect(m, dispatcher.table, drain.table)
-        m.d.comb += [dispatcher.loaded.eq(loader.loaded), loader.release.eq(dispatcher.release)]
+        m.d.comb += [
+            dispatcher.loaded.eq(loader.loaded),
+            dispatcher.input_faults.eq(loader.faults),
+            loader.release.eq(dispatcher.release),
+        ]
         self._connect_engines(m, loader, dispatcher, drain)
         self._connect_results(m, dispatcher, drain, collector)
         return m
@@ -82,7 +90,7 @@ class Spmm(wiring.Component):
         now = Signal(CYCLE_BITS)
         m.d.sync += now.eq(now + 1)
         m.d.comb += collector.now.eq(now)
-        m.submodules.loads = loads = StreamFIFO(self.i_command.payload.shape(), depth=COMMANDS_AHEAD)
+        m.submodules.loads = loads = StreamFIFO(load_layout(self.config), depth=COMMANDS_AHEAD)
         m.submodules.products = products = StreamFIFO(checked_command_layout(self.config), depth=COMMANDS_AHEAD)
         m.submodules.times = times = StreamFIFO(CYCLE_BITS, depth=2 * COMMANDS_AHEAD)
         m.submodules.time = time = HalfBuffer(CYCLE_BITS)  # crosses the chip
@@ -98,10 +106,10 @@ class Spmm(wiring.Component):
         error = rejection(m, self.config, command, table_loaded)
         held = Signal.like(error)
         taken = self.i_command.valid & self.i_command.ready
-        good = passed & (held == SpmmError.NONE)
+        rejected = held != SpmmError.NONE
         with m.If(taken):
             m.d.sync += command.eq(self.i_command.payload)
-        with m.If(good & command.load_table):
+        with m.If(passed & ~rejected & command.load_table):
             m.d.sync += table_loaded.eq(1)
         accepted = Signal.like(now)
         m.d.sync += [
@@ -112,10 +120,11 @@ class Spmm(wiring.Component):
         ]
         m.d.comb += [
             self.i_command.ready.eq(free),
-            loads.i.valid.eq(good),
+            loads.i.valid.eq(passed),
             products.i.valid.eq(passed),
             times.i.valid.eq(looked),
-            loads.i.payload.eq(command),
+            loads.i.payload.command.eq(command),
+            loads.i.payload.rejected.eq(rejected),
             products.i.payload.command.eq(command),
             products.i.payload.error.eq(held),
             times.i.payload.eq(accepted),
@@ -142,6 +151,9 @@ class Spmm(wiring.Component):
                     drain.parameters[index].eq(engine.parameters),
                     engine.drained.eq(drain.drained[index]),
                     dispatcher.left[index].eq(engine.left),
+                    engine.end.eq(dispatcher.end),
+                    dispatcher.ended[index].eq(engine.ended),
+                    dispatcher.engine_faults[index].eq(engine.fault),
                     engine.format.eq(dispatcher.format),
                     engine.spread.eq(dispatcher.spread),
                     engine.bank_columns.eq(dispatcher.bank_columns),
@@ -152,6 +164,10 @@ class Spmm(wiring.Component):
         m.submodules.order = order = BlockQueue(order_layout(config), depth=config.rows * config.result_rows)
         connect(m, dispatcher.o_order, order.i)
         m.d.sync += dispatcher.order_left.eq(order.o.valid & order.o.ready)
+        # A command that is accepted needs its time until its statistics. So there is room for its faults.
+        m.submodules.faults = faults = StreamFIFO(fault_layout(), depth=COMMANDS_AHEAD_OF_STATISTICS, counted=True)
+        connect(m, faults.o, collector.i_faults)
+        m.d.comb += [faults.i.valid.eq(dispatcher.o_fault.valid), faults.i.payload.eq(dispatcher.o_fault.payload)]
         m.submodules.next = following = StreamRegister(order_layout(config))
         connect(m, order.o, following.i)
         connect(m, following.o, collector.i_order)

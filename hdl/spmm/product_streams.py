@@ -8,6 +8,7 @@ from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.spmm_command import SpmmError, spmm_command_widths
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ...spec.weight_words import engine_word_shape, stream_bytes
+from ..lib.packets import framed_layout
 from ..lib.streams import struct_layout
 
 __all__ = [
@@ -38,7 +39,8 @@ def rows_layout(config: SpmmConfig) -> data.ArrayLayout:
     """One beat of rows: as many neighbouring rows of W as there are engines.
 
     All rows of W come once per pass over the tokens, in ceil(M / rows) beats. With lanes as tokens, the engine ignores
-    entries beyond M. In spread products, row i of a beat belongs to engine i, and rows beyond M must have no words.
+    entries beyond M. In spread products, row i of a beat belongs to engine i, whatever its field ``engine`` says, and
+    rows beyond M must have no words.
     """
     return data.ArrayLayout(row_layout(config), config.rows)
 
@@ -110,10 +112,10 @@ def spmm_signature(config: SpmmConfig) -> wiring.Signature:
     return wiring.Signature(
         {
             "i_command": In(stream.Signature(command_layout(config))),
-            "i_rows": In(stream.Signature(rows_layout(config))),
-            "i_weights": In(stream.Signature(weights_layout(config))).array(config.rows),
-            "i_inputs": In(stream.Signature(input_layout(config))),
-            "i_table": In(stream.Signature(table_layout())),
+            "i_rows": In(stream.Signature(framed_layout(rows_layout(config)))),
+            "i_weights": In(stream.Signature(framed_layout(weights_layout(config)))).array(config.rows),
+            "i_inputs": In(stream.Signature(framed_layout(input_layout(config)))),
+            "i_table": In(stream.Signature(framed_layout(table_layout()))),
             "o_data": Out(stream.Signature(output_layout(config))),
             "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),

@@ -13,6 +13,7 @@ from ...spec.formats import INT8_BITS, unsigned_bits
 from ...spec.spmm_command import FORMAT_CODES
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..lib.arithmetic import AdderTree
+from ..lib.packets import fault_layout, framed_layout
 from ..lib.pipeline import delay
 from ..lib.streams import StreamFIFO, StreamRegister, nonzero
 from .front_ends.bbs import Bbs
@@ -94,7 +95,11 @@ class RowEngine(wiring.Component):
     Members
     -------
     i_rows : In(stream(assigned_row_layout, always_ready))
-    i_words : In(stream(weights_layout))
+    i_words : In(stream(framed_layout(weights_layout)))
+    end : In(1)
+        Asserted for one cycle after the last row of a product. The next one waits until ``ended``.
+    ended : Out(1), fault : Out(fault_layout)
+        Of the packet of weight words; see :class:`~thresher.hdl.spmm.sequencer.Sequencer`.
     format, spread : In
         Of the command; sampled with each of its rows.
     bank_columns : In
@@ -117,7 +122,10 @@ class RowEngine(wiring.Component):
         super().__init__(
             {
                 "i_rows": In(stream.Signature(assigned_row_layout(config), always_ready=True)),
-                "i_words": In(stream.Signature(weights_layout(config))),
+                "i_words": In(stream.Signature(framed_layout(weights_layout(config)))),
+                "end": In(1),
+                "ended": Out(1),
+                "fault": Out(fault_layout()),
                 "format": In(command_layout(config)["format"].shape),
                 "spread": In(1),
                 "bank_columns": In(unsigned_bits(config.max_bank_columns)),
@@ -134,6 +142,7 @@ class RowEngine(wiring.Component):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self._config)
         connect(m, flipped(self.i_words), sequencer.i_words)
+        m.d.comb += [self.ended.eq(sequencer.ended), self.fault.eq(sequencer.fault)]
         # Copies of the command's fields, near the engine. They are sampled with a row: otherwise synthesis would merge
         # equal registers of all engines into one.
         names = ("format", "spread", "bank_columns")
@@ -160,7 +169,8 @@ class RowEngine(wiring.Component):
         """Send lengths to the sequencer, and store the rest for the drain."""
         row = Signal.like(self.i_rows.payload)
         valid = Signal()
-        m.d.sync += [valid.eq(self.i_rows.valid), row.eq(self.i_rows.payload)]
+        end = Signal()
+        m.d.sync += [valid.eq(self.i_rows.valid), row.eq(self.i_rows.payload), end.eq(self.end)]
         m.submodules.work_queue = work_queue = StreamFIFO(sequencer.i_work.payload.shape(), depth=ROWS_AHEAD)
         m.submodules.work = work = StreamRegister(sequencer.i_work.payload.shape())
         m.submodules.finished_queue = finished_queue = StreamFIFO(finished_layout(), depth=ROWS_AHEAD)
@@ -169,9 +179,11 @@ class RowEngine(wiring.Component):
         connect(m, work.o, sequencer.i_work)
         connect(m, finished_queue.o, finished.i)
         m.d.comb += [
-            work_queue.i.valid.eq(valid),
+            # There is room for an end: the register behind the queue holds some of the rows.
+            work_queue.i.valid.eq(valid | end),
             work_queue.i.payload.length.eq(row.row.length),
             work_queue.i.payload.slot.eq(row.slot),
+            work_queue.i.payload.end.eq(end),
             finished_queue.i.valid.eq(valid),
             finished_queue.i.payload.slot.eq(row.slot),
             finished_queue.i.payload.tail.eq(row.tail),

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.spmm_config import SpmmConfig
+from ..lib.packets import fault_layout, framed_layout
 from .product_streams import row_layout, weights_layout
 from .steps import tagged_word_layout
 
@@ -12,8 +13,8 @@ __all__ = ["Sequencer", "work_layout"]
 
 
 def work_layout(config: SpmmConfig) -> data.StructLayout:
-    """Data of a row that its engine's sequencer needs."""
-    return data.StructLayout({"length": row_layout(config)["length"].shape, "slot": 1})
+    """Data of a row that its engine's sequencer needs; or, with ``end``, the end of a product."""
+    return data.StructLayout({"length": row_layout(config)["length"].shape, "slot": 1, "end": 1})
 
 
 class Sequencer(wiring.Component):
@@ -22,23 +23,33 @@ class Sequencer(wiring.Component):
     The sequencer is told the steps per word, because the front end is too far away to request the next word in time.
     Rows follow each other without a pause. A row without words takes one cycle.
 
+    The words of a product are a packet. Only its rows say how many words it needs, so the sequencer cannot know the
+    last one in advance. If the packet ends too early, zero words follow it. At the end of a product, the sequencer
+    drops what is left of the packet. A product without words has a packet of one beat, which counts as none.
+
     Members
     -------
     i_work : In(stream(work_layout))
-    i_words : In(stream(weights_layout))
+    i_words : In(stream(framed_layout(weights_layout)))
     more_steps : In
         Steps of a word after its first.
     o_words : Out(stream(tagged_word_layout, always_ready))
         From registers. The word does not change until its last step; the tags of its steps follow each other.
+    ended : Out(1)
+        Asserted for one cycle when the packet of a product has ended, after all its rows.
+    fault : Out(fault_layout)
+        Of this packet.
     """
 
     def __init__(self, config: SpmmConfig):
         super().__init__(
             {
                 "i_work": In(stream.Signature(work_layout(config))),
-                "i_words": In(stream.Signature(weights_layout(config))),
+                "i_words": In(stream.Signature(framed_layout(weights_layout(config)))),
                 "more_steps": In(range(max(config.banks, config.kept, 2))),
                 "o_words": Out(stream.Signature(tagged_word_layout(config), always_ready=True)),
+                "ended": Out(1),
+                "fault": Out(fault_layout()),
             }
         )
 
@@ -46,7 +57,7 @@ class Sequencer(wiring.Component):
         m = Module()
         work = self.i_work.payload
         # A word is accepted in one cycle and passed on in the next, so that its registers may be far from the control.
-        word = Signal.like(self.i_words.payload)
+        word = Signal.like(self.i_words.payload.data)
         valid = Signal()
         tag = Signal.like(self.o_words.payload.tag)
         self._pass_on(m, word, tag, valid)
@@ -64,16 +75,18 @@ class Sequencer(wiring.Component):
         free = Signal(init=1)
         there = Signal()
         begin = Signal()
+        over = Signal()  # the packet has no further beats
+        closing = Signal()  # the product has no further rows
         m.d.comb += [
-            there.eq(active & (empty | self.i_words.valid)),
-            begin.eq(~active | (there & free & last)),
-            self.i_words.ready.eq(free & active & ~empty),
+            there.eq(active & (empty | over | self.i_words.valid)),
+            begin.eq(~(active | closing) | (there & free & last)),
+            self.i_words.ready.eq(~over & (closing | (free & active & ~empty))),
             self.i_work.ready.eq(begin),
         ]
         m.d.sync += [
             steps_left.eq(steps_left - 1),
             free.eq(free | (steps_left == 1)),
-            word.eq(self.i_words.payload),
+            word.eq(Mux(over, 0, self.i_words.payload.data)),
             tag.first.eq(free & first),
             tag.last.eq(Mux(free, last & (empty | single), row_ends & (steps_left == 1))),
             tag.opens.eq(free),
@@ -89,7 +102,8 @@ class Sequencer(wiring.Component):
             ]
         with m.If(begin):
             m.d.sync += [
-                active.eq(self.i_work.valid),
+                active.eq(self.i_work.valid & ~work.end),
+                closing.eq(self.i_work.valid & work.end),
                 empty.eq(work.length == 0),
                 first.eq(1),
                 last.eq(work.length <= 1),
@@ -98,7 +112,22 @@ class Sequencer(wiring.Component):
             ]
         with m.Elif(there & free):
             m.d.sync += [first.eq(0), last.eq(left == 2), left.eq(left - 1)]
+        self._end_packet(m, over, closing, made_up=there & free & ~empty & over)
         return m
+
+    def _end_packet(self, m: Module, over: Signal, closing: Signal, *, made_up) -> None:
+        """Follow the packet of a product to its end."""
+        begun = Signal()  # the packet has given a beat
+        fault = Signal(fault_layout(), name="packet_fault")
+        m.d.sync += [self.ended.eq(closing & over), self.fault.eq(fault)]
+        with m.If(self.i_words.valid & self.i_words.ready):
+            m.d.sync += [begun.eq(1), over.eq(self.i_words.payload.last)]
+            with m.If(closing & (begun | ~self.i_words.payload.last)):
+                m.d.sync += fault.surplus.eq(1)
+        with m.If(made_up):
+            m.d.sync += fault.missing.eq(1)
+        with m.If(closing & over):
+            m.d.sync += [closing.eq(0), over.eq(0), begun.eq(0), fault.eq(0)]
 
     def _pass_on(self, m: Module, word, tag, valid: Signal) -> None:
         """Hold the word until its last step, and count the place of each step in it."""

@@ -2,10 +2,11 @@
 
 from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.formats import unsigned_bits
 from ...spec.vector_config import VectorConfig
+from ..lib.packets import PacketReceiver, fault_layout, framed_layout
 from ..lib.scratchpad import Scratchpad
 from .vector_streams import parameters_layout
 
@@ -36,11 +37,17 @@ class ParameterMemory(wiring.Component):
 
     Members
     -------
-    i_parameters : In(stream(parameters_layout))
+    i_parameters : In(stream(framed_layout(parameters_layout)))
     load : In(1)
         Asserted for one cycle: accept the parameters of ``channels`` channels. All earlier ones are lost.
     channels : In
         Stable while parameters are accepted; at least 1.
+    drop : In(1)
+        Asserted for one cycle to drop a packet.
+    dropping : Out(1)
+        Beats are being dropped; neither ``load`` nor ``drop`` may be asserted.
+    fault : Out(fault_layout)
+        Asserted with the last parameters, if their packet is too short or too long.
     stored : Out(1)
         Asserted when the parameters of the next channel are accepted. They may be read from the next cycle on.
     shifts_channel, scales_channel : In
@@ -53,7 +60,10 @@ class ParameterMemory(wiring.Component):
         bits = config.channel_bits
         super().__init__(
             {
-                "i_parameters": In(stream.Signature(parameters_layout(config))),
+                "i_parameters": In(stream.Signature(framed_layout(parameters_layout(config)))),
+                "drop": In(1),
+                "dropping": Out(1),
+                "fault": Out(fault_layout()),
                 "load": In(1),
                 "channels": In(unsigned_bits(config.max_channels)),
                 "stored": Out(1),
@@ -69,7 +79,18 @@ class ParameterMemory(wiring.Component):
         channel = Signal(self._config.channel_bits)
         left = Signal.like(self.channels)
         accepting = Signal()
-        m.d.comb += [self.i_parameters.ready.eq(accepting), self.stored.eq(accepting & self.i_parameters.valid)]
+        m.submodules.packet = packet = PacketReceiver(parameters_layout(self._config))
+        connect(m, flipped(self.i_parameters), packet.i)
+        ends = self.stored & packet.final
+        m.d.comb += [
+            packet.o.ready.eq(accepting),
+            packet.final.eq(left == 1),
+            packet.drop.eq(self.drop),
+            self.dropping.eq(packet.dropping),
+            self.stored.eq(accepting & packet.o.valid),
+            self.fault.missing.eq(ends & packet.made_up),
+            self.fault.surplus.eq(ends & packet.surplus),
+        ]
         with m.If(self.load):
             m.d.sync += [accepting.eq(1), channel.eq(0), left.eq(self.channels)]
         with m.Elif(self.stored):
@@ -86,8 +107,6 @@ class ParameterMemory(wiring.Component):
                 memory.read.address.eq(address),
                 memory.read.enable.eq(1),
             ]
-            m.d.comb += [
-                memory.write.data[part].eq(self.i_parameters.payload[part]) for part in read_data.shape().members
-            ]
+            m.d.comb += [memory.write.data[part].eq(packet.o.payload[part]) for part in read_data.shape().members]
             m.d.sync += read_data.eq(memory.read.data)
         return m

@@ -1,6 +1,6 @@
 """The vector unit: residual sum and LayerNorm of INT8 tokens."""
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -8,8 +8,9 @@ from ...spec.formats import CYCLE_BITS, unsigned_bits
 from ...spec.vector_command import VectorError
 from ...spec.vector_config import VectorConfig
 from ..lib.arithmetic import popcount
+from ..lib.packets import PacketReceiver, fault_layout, framed_layout, packet_error
 from ..lib.pipeline import delay
-from ..lib.streams import StreamFIFO
+from ..lib.streams import SkidBuffer, StreamFIFO
 from .layer_norm import ACCUMULATE, BIAS, GAIN, LATENCY, SELECT, SHIFTS, LayerNormLane
 from .parameters import READ_CYCLES, ParameterMemory
 from .reciprocal_root import ReciprocalRoots
@@ -35,17 +36,17 @@ class VectorUnit(wiring.Component):
     Members
     -------
     i_command : In(stream(command_layout))
-        Accepted after the statistics of the command before.
-    i_parameters : In(stream(parameters_layout))
-        C beats per command.
-    i_x, i_y : In(stream(tokens_layout))
-        2·C beats per group; a beat of one is accepted with a beat of the other.
+        Accepted after the statistics and the packets of the command before.
+    i_parameters : In(stream(framed_layout(parameters_layout)))
+        A packet of C beats per command.
+    i_x, i_y : In(stream(framed_layout(tokens_layout)))
+        A packet per command, with 2·C beats per group. A beat may be accepted before the command.
     o_data : Out(stream(tokens_layout))
         C beats per group.
     last : Out(1)
         Asserted with the last payload of ``o_data`` of a command.
     o_statistics : Out(stream(statistics_layout))
-        One per command. A rejected command uses no other stream.
+        One per command. A rejected command has no results.
     """
 
     def __init__(self, config: VectorConfig):
@@ -59,6 +60,7 @@ class VectorUnit(wiring.Component):
         m.submodules.parameters = parameters = ParameterMemory(config)
         m.submodules.roots = roots = ReciprocalRoots(config)
         command = Signal.like(self.i_command.payload)
+        x, y = (self._operand(m, name) for name in ("x", "y"))
         connect(m, flipped(self.i_parameters), parameters.i_parameters)
         m.d.comb += [
             walk.channels.eq(command.channels),
@@ -70,21 +72,52 @@ class VectorUnit(wiring.Component):
             roots.channels.eq(command.channels),
             roots.epsilon.eq(command.epsilon),
         ]
-        finished, clipped = self._compute(m, command, walk, parameters, roots)
-        self._control(m, command, walk, finished, clipped)
+        finished, clipped = self._compute(m, x, y, command, walk, parameters, roots)
+        fault = self._fault(m, x, y, walk, parameters)
+        self._control(m, command, walk, finished, clipped, fault, packets=(x, y, parameters))
         return m
 
-    def _compute(self, m: Module, command, walk: Walk, parameters: ParameterMemory, roots: ReciprocalRoots):
+    def _operand(self, m: Module, name: str) -> PacketReceiver:
+        """Packets of x or y. The buffer lets one of them wait for the other without a path between their streams."""
+        layout = tokens_layout(self.config)
+        m.submodules[f"{name}_buffer"] = held = SkidBuffer(framed_layout(layout))
+        m.submodules[f"{name}_packet"] = packet = PacketReceiver(layout)
+        connect(m, flipped(getattr(self, f"i_{name}")), held.i)
+        connect(m, held.o, packet.i)
+        return packet
+
+    def _fault(self, m: Module, x: PacketReceiver, y: PacketReceiver, walk: Walk, parameters: ParameterMemory):
+        """What is wrong with the packets of a command, since it began."""
+        fault = Signal(fault_layout())
+        ends = walk.taken & walk.final
+        with m.If(walk.begin):
+            m.d.sync += fault.eq(0)
+        with m.If(parameters.fault.missing | (ends & (x.made_up | y.made_up))):
+            m.d.sync += fault.missing.eq(1)
+        with m.If(parameters.fault.surplus | (ends & (x.surplus | y.surplus))):
+            m.d.sync += fault.surplus.eq(1)
+        return fault
+
+    def _compute(
+        self,
+        m: Module,
+        x: PacketReceiver,
+        y: PacketReceiver,
+        command,
+        walk: Walk,
+        parameters: ParameterMemory,
+        roots: ReciprocalRoots,
+    ):
         """Take operands and lead them through the lanes.
 
         Returns whether the last result of a command leaves, and which results of this cycle are clipped.
         """
         take = Signal()
         m.d.comb += [
-            take.eq(walk.go & self.i_x.valid & self.i_y.valid),
+            take.eq(walk.go & x.o.valid & y.o.valid),
             walk.taken.eq(take),
-            self.i_x.ready.eq(walk.go & self.i_y.valid),
-            self.i_y.ready.eq(walk.go & self.i_x.valid),
+            *(each.o.ready.eq(take) for each in (x, y)),
+            *(each.final.eq(walk.final) for each in (x, y)),
         ]
         firsts = delay(m, take & ~walk.second, ACCUMULATE + 1, enable=1, name="first")
         clears = delay(m, walk.clear, ACCUMULATE, enable=1, name="clear")
@@ -115,10 +148,18 @@ class VectorUnit(wiring.Component):
             "channels": command.channels,
             "shift": command.shift,
         }
-        result, clipped = self._lanes(m, shared, walk, roots)
+        result, clipped = self._lanes(m, x, y, shared, walk, roots)
         return self._queue(m, walk, seconds[LATENCY], finals[LATENCY], result), Mux(seconds[LATENCY], clipped, 0)
 
-    def _lanes(self, m: Module, shared: dict[str, Value], walk: Walk, roots: ReciprocalRoots):
+    def _lanes(
+        self,
+        m: Module,
+        x: PacketReceiver,
+        y: PacketReceiver,
+        shared: dict[str, Value],
+        walk: Walk,
+        roots: ReciprocalRoots,
+    ):
         """The lanes. Returns their results, and which are clipped."""
         result = Signal(tokens_layout(self.config))
         clipped = Signal(self.config.lanes)
@@ -126,8 +167,8 @@ class VectorUnit(wiring.Component):
             m.submodules[f"lane_{i}"] = lane = LayerNormLane(self.config)
             m.d.comb += [getattr(lane, name).eq(value) for name, value in shared.items()]
             m.d.comb += [
-                lane.x.eq(self.i_x.payload[i]),
-                lane.y.eq(self.i_y.payload[i]),
+                lane.x.eq(x.o.payload[i]),
+                lane.y.eq(y.o.payload[i]),
                 lane.root.eq(roots.roots[i]),
                 lane.present.eq(walk.present[i]),
                 roots.totals[i].eq(lane.total),
@@ -155,8 +196,11 @@ class VectorUnit(wiring.Component):
         ]
         return finished
 
-    def _control(self, m: Module, command, walk: Walk, finished: Signal, clipped: Value) -> None:
-        """Accept a command, check it, and send its statistics when its last result has left."""
+    def _control(self, m: Module, command, walk: Walk, finished: Signal, clipped: Value, fault, *, packets) -> None:
+        """Accept a command, check it, and send its statistics when its last result has left.
+
+        The packets of a rejected command are dropped.
+        """
         config, statistics = self.config, self.o_statistics
         cycles = Signal(CYCLE_BITS)
         clipped_now = Signal(unsigned_bits(config.lanes))
@@ -179,7 +223,8 @@ class VectorUnit(wiring.Component):
             m.d.sync += statistics.valid.eq(0)
         with m.FSM(name="unit"):
             with m.State("IDLE"):
-                m.d.comb += self.i_command.ready.eq(~statistics.valid)
+                busy = Cat(statistics.valid, *(packet.dropping for packet in packets)).any()
+                m.d.comb += self.i_command.ready.eq(~busy)
                 m.d.sync += [cycles.eq(1), saturations.eq(0), command.eq(self.i_command.payload)]
                 with m.If(self.i_command.valid & self.i_command.ready):
                     m.next = "CHECK"
@@ -189,6 +234,7 @@ class VectorUnit(wiring.Component):
                 with m.If(error == VectorError.NONE):
                     m.next = "RUN"
                 with m.Else():
+                    m.d.comb += [packet.drop.eq(1) for packet in packets]
                     m.d.sync += [statistics.valid.eq(1), statistics.payload.saturations.eq(0)]
                     m.d.sync += statistics.payload.cycles.eq(cycles)
                     m.next = "IDLE"
@@ -199,4 +245,5 @@ class VectorUnit(wiring.Component):
             # after they enter.
             with m.State("TELL"):
                 m.d.sync += [statistics.valid.eq(1), statistics.payload.saturations.eq(saturations)]
+                m.d.sync += statistics.payload.error.eq(packet_error(error, fault, VectorError))
                 m.next = "IDLE"

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ...spec.formats import CYCLE_BITS, INT8_BITS, unsigned_bits
 from ...spec.vector_command import VectorError, vector_command_widths
 from ...spec.vector_config import VectorConfig
+from ..lib.packets import framed_layout
 from ..lib.streams import struct_layout
 
 __all__ = ["command_layout", "parameters_layout", "statistics_layout", "tokens_layout", "vector_signature"]
@@ -47,9 +48,9 @@ def vector_signature(config: VectorConfig) -> wiring.Signature:
     return wiring.Signature(
         {
             "i_command": In(stream.Signature(command_layout(config))),
-            "i_parameters": In(stream.Signature(parameters_layout(config))),
-            "i_x": In(stream.Signature(tokens_layout(config))),
-            "i_y": In(stream.Signature(tokens_layout(config))),
+            "i_parameters": In(stream.Signature(framed_layout(parameters_layout(config)))),
+            "i_x": In(stream.Signature(framed_layout(tokens_layout(config)))),
+            "i_y": In(stream.Signature(framed_layout(tokens_layout(config)))),
             "o_data": Out(stream.Signature(tokens_layout(config))),
             "last": Out(1),
             "o_statistics": Out(stream.Signature(statistics_layout(config))),

@@ -4,38 +4,58 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from thresher.hdl.lib.packets import framed_layout
 from thresher.hdl.spmm.product_streams import rows_layout, weights_layout, word_layout
 from thresher.sim.bridge import pack, pack_all, unpack
 from thresher.spec import Activation, SpmmCommand, SpmmConfig, WeightFormat
 from thresher.spec.formats import ceil_div
 
 
+def packets(name: str, config: SpmmConfig, beats: Any) -> list[list[Any]]:
+    """The data of each packet."""
+    if name == "i_rows":
+        shape = framed_layout(rows_layout(config))
+        beats = [unpack(shape, bits) for bits in pack_all(shape, beats)]
+    found: list[list[Any]] = [[]]
+    for beat in beats:
+        found[-1].append(beat["data"])
+        if beat["last"]:
+            found.append([])
+    assert not found.pop()
+    return found
+
+
 class StreamModel:
     """Takes the payloads of a batch and answers with the values of the output streams.
 
-    Cycles are the numbers of the payloads. :meth:`answer` checks that it has read every payload.
+    Cycles are the numbers of the payloads. :meth:`answer` checks that every packet has just the beats that its command
+    needs, or one.
     """
 
     def __init__(self, config: SpmmConfig, inputs: Mapping[str, Any]):
         self.config = config
-        self.inputs = {name: list(values) for name, values in inputs.items()}
-        if "i_rows" in inputs:
-            shape = rows_layout(config)
-            self.inputs["i_rows"] = [unpack(shape, bits) for bits in pack_all(shape, inputs["i_rows"])]
+        self.commands = list(inputs["i_command"])
+        self.packets = {name: packets(name, config, beats) for name, beats in inputs.items() if name != "i_command"}
+        self.inputs: dict[str, list[Any]] = {}  # the packets of a command
         self.table: list[int] | None = None
         self.output: list[list[int]] = []
         self.statistics: list[dict[str, int]] = []
 
     def answer(self) -> tuple[dict[str, Any], dict[str, Any]]:
         accepted, finished = [], []
-        while self.inputs["i_command"]:
-            command = SpmmCommand(**self.inputs["i_command"].pop(0))
+        while self.commands:
+            command = SpmmCommand(**self.commands.pop(0))
+            used = [name for name in self.packets if name != "i_table" or command.load_table]
+            self.inputs = {name: self.packets[name].pop(0) for name in used}
             error = command.rejection(self.config, table_loaded=self.table is not None)
+            lengths = {name: len(beats) for name, beats in self.inputs.items()}
             saturations = 0 if error else self.product(command)
+            for name, beats in self.inputs.items():
+                assert not beats or len(beats) == lengths[name] == 1, name
             accepted.append(len(self.statistics))
             finished.append(len(self.output))
             self.statistics.append({"error": int(error), "saturations": saturations, "cycles": 0})
-        assert not any(self.inputs.values()), {name: len(left) for name, left in self.inputs.items()}
+        assert not any(self.packets.values()), {name: len(left) for name, left in self.packets.items()}
         values = {"o_data": self.output, "o_statistics": self.statistics}
         return values, {"i_command": accepted, "o_data": list(range(len(self.output))), "o_statistics": finished}
 

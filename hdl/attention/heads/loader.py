@@ -2,15 +2,16 @@
 
 from amaranth import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import INT8_BITS
+from ...lib.packets import PacketReceiver, fault_layout, framed_layout
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import WritePort
 from ..array import operand_address_bits
-from ..head_streams import data_layout, head_layout
+from ..head_streams import data_layout, head_layout, load_layout
 from ..predictor.pipelined import nibble_address_bits
 from ..split import Split
 
@@ -30,12 +31,13 @@ class HeadLoader(wiring.Component):
     """Writes the rows of Q, K and V of each head, one beat per cycle.
 
     The loader clears the values beyond d in a row's last beat, so that they add nothing. It does not write rows beyond
-    the length: data of earlier heads stays there, and later stages mask it.
+    the length: data of earlier heads stays there, and later stages mask it. A packet may have any length.
 
     Members
     -------
-    i_head : In(stream(head_layout))
-    i_data : In(stream(data_layout))
+    i_head : In(stream(load_layout))
+        Accepted when the packet of the head before has ended.
+    i_data : In(stream(framed_layout(data_layout)))
     q, kv : Out(WritePort)
         INT8 rows, one granule per row of a block. Addresses are those of
         :class:`~thresher.hdl.attention.array.PEArray`.
@@ -50,6 +52,10 @@ class HeadLoader(wiring.Component):
         Asserted for one cycle when V of the head in ``loading_slot`` is in the scratchpads.
     loading_slot : Out(1)
         Slot of the head that ``keys_loaded`` and ``values_loaded`` report.
+    fault : Out(fault_layout)
+        Asserted for one cycle, some cycles before ``values_loaded``, if the packet of the head in ``fault_slot`` is too
+        short or too long.
+    fault_slot : Out(1)
     """
 
     def __init__(self, config: AttentionConfig):
@@ -68,8 +74,8 @@ class HeadLoader(wiring.Component):
 
         super().__init__(
             {
-                "i_head": In(stream.Signature(head_layout(config))),
-                "i_data": In(stream.Signature(data_layout(config))),
+                "i_head": In(stream.Signature(load_layout(config))),
+                "i_data": In(stream.Signature(framed_layout(data_layout(config)))),
                 "q": Out(port(bits, config.block, row_bits)),
                 "kv": Out(port(bits + 1, config.block, row_bits)),
                 "q_nibbles": Out(
@@ -82,6 +88,8 @@ class HeadLoader(wiring.Component):
                 "keys_loaded": Out(1),
                 "values_loaded": Out(1),
                 "loading_slot": Out(1),
+                "fault": Out(fault_layout()),
+                "fault_slot": Out(1),
             }
         )
 
@@ -110,6 +118,8 @@ class HeadLoader(wiring.Component):
     def _take(self, m: Module) -> Signal:
         """Count the beats, register each with its place, and clear the values beyond d."""
         config = self._config
+        m.submodules.packet = packet = PacketReceiver(data_layout(config))
+        connect(m, flipped(self.i_data), packet.i)
         head = Signal(head_layout(config))
         active = Signal()
         is_key = Signal()
@@ -136,10 +146,15 @@ class HeadLoader(wiring.Component):
         last_row = Signal()
         last = last_chunk & last_row
         m.d.comb += [
-            self.i_head.ready.eq(~active),
-            self.i_data.ready.eq(active),
-            taken.eq(self.i_data.valid & active),
+            self.i_head.ready.eq(~active & ~packet.dropping),
+            packet.o.ready.eq(active),
+            packet.final.eq(is_value & last),
+            packet.drop.eq(self.i_head.valid & self.i_head.ready & self.i_head.payload.rejected),
+            taken.eq(packet.o.valid & active),
+            self.fault_slot.eq(head.slot),
         ]
+        ends = taken & packet.final
+        m.d.sync += [self.fault.missing.eq(ends & packet.made_up), self.fault.surplus.eq(ends & packet.surplus)]
         m.d.sync += [
             beat.valid.eq(taken),
             beat.last.eq(last),
@@ -148,10 +163,11 @@ class HeadLoader(wiring.Component):
             beat.slot.eq(head.slot),
         ]
         m.d.sync += [beat[x.name].eq(x) for x in (row, chunk, step, predictor_chunk)]
-        m.d.sync += [beat.values.eq(self.i_data.payload), ends_row.eq(last_chunk)]
+        # A Mux in front of a register is its synchronous reset, which costs no LUT.
+        m.d.sync += [beat.values.eq(Mux(packet.made_up, 0, packet.o.payload)), ends_row.eq(last_chunk)]
         # While there is room, the register takes any input, valid or not. So its enable comes from a register.
         with m.If(self.i_head.ready):
-            new = self.i_head.payload
+            new = self.i_head.payload.head
             last_lane = (new.head_dim - 1)[: index_bits(config.lanes)]
             m.d.sync += [
                 head.eq(new),
@@ -161,7 +177,7 @@ class HeadLoader(wiring.Component):
                 last_row.eq(new.query_length == 1),
                 # A table: comparisons would become as many carry chains.
                 inside.eq(Array((2 << lane) - 1 for lane in range(config.lanes))[last_lane]),
-                active.eq(self.i_head.valid),
+                active.eq(self.i_head.valid & ~self.i_head.payload.rejected),
                 is_key.eq(0),
                 is_value.eq(0),
             ]

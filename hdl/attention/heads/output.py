@@ -10,6 +10,7 @@ from ....spec.attention_command import CommandError
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import CYCLE_BITS, INT8_BITS
 from ...lib.arithmetic import popcount
+from ...lib.packets import packet_error
 from ...lib.pipeline import delay, index_bits
 from ...lib.scratchpad import BLOCK_RAM
 from ...lib.streams import nonzero
@@ -110,7 +111,7 @@ class OutputBuffer(wiring.Component):
 
         statistics = self.o_statistics.payload
         m.d.comb += [
-            statistics.error.eq(head.error),
+            statistics.error.eq(packet_error(head.error, head.fault, CommandError)),
             statistics.pruned.eq(head.pruned),
             statistics.kept_blocks.eq(head.kept_blocks),
             statistics.saturations.eq(saturations),

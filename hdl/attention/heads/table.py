@@ -5,10 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from ....spec.attention_command import CommandError, error_bits
+from ....spec.attention_command import CommandError, rejection_bits
 from ....spec.attention_config import AttentionConfig
 from ....spec.formats import CYCLE_BITS, unsigned_bits
-from ..head_streams import command_layout, head_layout
+from ...lib.packets import fault_layout
+from ..head_streams import command_layout, head_layout, load_layout
 from ..selection.block_select import decision_layout
 
 __all__ = ["SLOTS", "HeadTable", "finish_layout"]
@@ -21,13 +22,14 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
     """A head whose output is due.
 
     The head's output is zero if ``pruned`` is set. If ``error`` is set, the head has statistics but no output.
-    ``accepted`` is the cycle in which its command was accepted.
+    ``fault`` is that of its packet. ``accepted`` is the cycle in which its command was accepted.
     """
     return data.StructLayout(
         {
             "head": head_layout(config),
             "last_chunk": unsigned_bits(config.chunks - 1),
-            "error": error_bits(config),
+            "error": rejection_bits(config),
+            "fault": fault_layout(),
             "pruned": 1,
             "kept_blocks": config.kept_bits,
             "accepted": CYCLE_BITS,
@@ -38,14 +40,14 @@ def finish_layout(config: AttentionConfig) -> data.StructLayout:
 class HeadTable(wiring.Component):
     """Accepts commands and offers each head to each stage in turn.
 
-    Every stage gets the heads in the order of their commands. A rejected head skips every stage except the output. A
-    pruned head skips the listing of kept blocks.
+    Every stage gets the heads in the order of their commands. A rejected head skips every stage except the loader,
+    which drops its operands, and the output. A pruned head skips the listing of kept blocks.
 
     Members
     -------
     i_command : In(stream(command_layout))
-    o_load : Out(stream(head_layout))
-        Heads whose operands must be loaded.
+    o_load : Out(stream(load_layout))
+        Heads whose operands must be loaded, or dropped.
     o_predict : Out(stream(head_layout))
         Heads whose Q and K are in the scratchpads.
     o_list : Out(stream(head_layout))
@@ -53,6 +55,9 @@ class HeadTable(wiring.Component):
     keys_loaded, values_loaded : In(1)
         Q and K, or V, of the head in ``loading_slot`` are in the scratchpads.
     loading_slot : In(1)
+    fault : In(fault_layout)
+        Of the packet of the head in ``fault_slot``, before its values are loaded.
+    fault_slot : In(1)
     i_decision : In(stream(decision_layout))
     o_finish : Out(stream(finish_layout))
     release : In(1)
@@ -71,10 +76,12 @@ class HeadTable(wiring.Component):
         super().__init__(
             {
                 "i_command": In(stream.Signature(command_layout(config))),
-                "o_load": Out(head),
+                "o_load": Out(stream.Signature(load_layout(config))),
                 "keys_loaded": In(1),
                 "values_loaded": In(1),
                 "loading_slot": In(1),
+                "fault": In(fault_layout()),
+                "fault_slot": In(1),
                 "o_predict": Out(head),
                 "i_decision": In(stream.Signature(decision_layout(config), always_ready=True)),
                 "o_list": Out(head),
@@ -110,7 +117,10 @@ class HeadTable(wiring.Component):
 
         refused = [entry.error != CommandError.NONE for entry in entries]
         pruned = [refused[i] | (slots[i].decided & slots[i].pruned) for i in range(SLOTS)]
-        stage("load", self.o_load, self.heads, lambda i: 1, lambda i: refused[i])
+        loads = [Signal(load_layout(self._config), name=f"load_{i}") for i in range(SLOTS)]
+        for load, rejected, head in zip(loads, refused, self.heads, strict=True):
+            m.d.comb += [load.rejected.eq(rejected), load.head.eq(head)]
+        stage("load", self.o_load, loads, lambda i: 1, lambda i: 0)
         stage("predict", self.o_predict, self.heads, lambda i: slots[i].keys, lambda i: refused[i])
         # V of a pruned head may still be loading into the slot. These registers may be late, because a slot is empty
         # for a while between two heads.
@@ -120,7 +130,7 @@ class HeadTable(wiring.Component):
             m.d.sync += [
                 loaded[i].eq(here),
                 passed[i].eq(slot.busy & pruned[i]),
-                done[i].eq(here | (slot.busy & refused[i])),
+                done[i].eq(here | (slot.busy & slot.load & refused[i])),
             ]
         stage("list", self.o_list, self.heads, lambda i: loaded[i], lambda i: passed[i])
         stage("finish", self.o_finish, entries, lambda i: done[i], lambda i: 0)
@@ -131,6 +141,10 @@ class HeadTable(wiring.Component):
                     m.d.sync += slots[i].keys.eq(1)
                 with m.If(self.values_loaded):
                     m.d.sync += slots[i].values.eq(1)
+            with m.If(self.fault_slot == i):
+                for name in self.fault.shape().members:
+                    with m.If(self.fault[name]):
+                        m.d.sync += entries[i].fault[name].eq(1)
             decision = self.i_decision.payload
             with m.If(self.i_decision.valid & (decision.slot == i)):
                 m.d.sync += [

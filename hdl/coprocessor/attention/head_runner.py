@@ -1,14 +1,16 @@
 """One attention core, its operands and its results."""
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ....spec.attention_config import AttentionConfig
+from ....spec.formats import ceil_div, unsigned_bits
+from ....spec.program import WORD_BYTES
 from ...attention.core import AttentionCore
 from ...attention.head_streams import command_layout
-from ...lib.streams import HalfBuffer, nonzero
-from ..memory_streams import ADDRESS_BITS, join, span_layout, word_layout
+from ...lib.streams import HalfBuffer, StreamFIFO, nonzero
+from ..memory_streams import ADDRESS_BITS, join, join_packets, span_layout, word_layout
 
 __all__ = ["HeadRunner", "head_job_layout"]
 
@@ -73,7 +75,7 @@ class HeadRunner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = AttentionCore(self._config)
-        join(m, flipped(self.i_words), core.i_data)
+        lengths = self._send(m, core)
         join(m, core.o_data, flipped(self.o_results))
         m.submodules.spans = spans = HalfBuffer(span_layout())
         m.submodules.result_spans = results = HalfBuffer(span_layout())
@@ -89,6 +91,7 @@ class HeadRunner(wiring.Component):
             with m.State("COMMAND"):
                 m.d.comb += core.i_command.valid.eq(self.i_head.valid)
                 with m.If(core.i_command.valid & core.i_command.ready):
+                    m.d.comb += lengths.valid.eq(1)
                     m.next = "Q"
             for state, operand, words, following in (
                 ("Q", head.q, head.query_words, "K"),
@@ -109,6 +112,24 @@ class HeadRunner(wiring.Component):
                     m.next = "COMMAND"
         self._end(m, core)
         return m
+
+    def _send(self, m: Module, core: AttentionCore):
+        """Send the words of each head as a packet. Returns the stream of their lengths; it comes before the spans."""
+        config, head = self._config, self.i_head.payload
+        words = unsigned_bits(3 * config.max_length * ceil_div(config.max_head_dim, WORD_BYTES))
+        m.submodules.lengths = lengths = StreamFIFO(words, depth=HEADS_AHEAD)
+        sent = Signal(words)
+        ends = Signal()
+        moves = core.i_data.valid & core.i_data.ready
+        m.d.comb += [
+            lengths.i.payload.eq(head.query_words + (head.key_words << 1)),
+            ends.eq(sent + 1 == lengths.o.payload),
+            lengths.o.ready.eq(moves & ends),
+        ]
+        with m.If(moves):
+            m.d.sync += sent.eq(Mux(ends, 0, sent + 1))
+        join_packets(m, flipped(self.i_words), core.i_data, ends)
+        return lengths.i
 
     def _end(self, m: Module, core: AttentionCore) -> None:
         """A head has ended when its statistics have left and its results are written."""

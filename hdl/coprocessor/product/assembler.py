@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ....spec.formats import unsigned_bits
+from ...lib.packets import framed_layout
 from ..memory_streams import word_layout
 from .tensor_tiles import SIZE_BITS
 
@@ -12,9 +13,12 @@ __all__ = ["Assembler", "beats_layout"]
 
 
 def beats_layout(most: int) -> data.StructLayout:
-    """``count`` beats of ``words`` words each, of which the last one has ``last_words``; all are at least 1."""
+    """``count`` beats of ``words`` words each, of which the last one has ``last_words``; all are at least 1.
+
+    If ``last`` is set, they end a packet.
+    """
     bits = unsigned_bits(most)
-    return data.StructLayout({"count": SIZE_BITS, "words": bits, "last_words": bits})
+    return data.StructLayout({"count": SIZE_BITS, "words": bits, "last_words": bits, "last": 1})
 
 
 class Assembler(wiring.Component):
@@ -30,7 +34,7 @@ class Assembler(wiring.Component):
     i_beats : In(stream(beats_layout))
         Accepted with the last word of its last beat.
     i_words : In(stream(word_layout))
-    o_beats : Out(stream of ``most`` words)
+    o_beats : Out(stream(framed_layout of ``most`` words))
     """
 
     def __init__(self, *, most: int):
@@ -39,7 +43,7 @@ class Assembler(wiring.Component):
             {
                 "i_beats": In(stream.Signature(beats_layout(most))),
                 "i_words": In(stream.Signature(word_layout())),
-                "o_beats": Out(stream.Signature(data.ArrayLayout(word_layout(), most))),
+                "o_beats": Out(stream.Signature(framed_layout(data.ArrayLayout(word_layout(), most)))),
             }
         )
 
@@ -69,8 +73,9 @@ class Assembler(wiring.Component):
         with m.If(take):
             m.d.sync += [held[place].eq(self.i_words.payload), place.eq(place + 1)]
         with m.If(take & completes):
-            m.d.sync += [place.eq(0), done.eq(done + 1), self.o_beats.valid.eq(1), self.o_beats.payload.eq(held)]
-            m.d.sync += self.o_beats.payload[place].eq(self.i_words.payload)
+            beat = self.o_beats.payload
+            m.d.sync += [place.eq(0), done.eq(done + 1), self.o_beats.valid.eq(1), beat.data.eq(held)]
+            m.d.sync += [beat.data[place].eq(self.i_words.payload), beat.last.eq(last_beat & beats.last)]
         with m.If(self.i_beats.ready):
             m.d.sync += done.eq(0)
         return m

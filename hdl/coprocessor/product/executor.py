@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from ....spec.coprocessor_config import CoprocessorConfig
-from ....spec.formats import unsigned_bits
+from ....spec.formats import INT8_BITS, unsigned_bits
 from ....spec.memory import TABLE_BYTES
 from ....spec.program import WORD_BYTES, Opcode
 from ....spec.spmm_command import SpmmError
@@ -14,7 +14,7 @@ from ....spec.weight_words import WEIGHT_BITS
 from ...lib.streams import StreamFIFO, nonzero
 from ...spmm.engine import COMMANDS_AHEAD, Spmm, rejection
 from ...spmm.product_streams import command_layout
-from ..memory_streams import ADDRESS_BITS, join, span_layout, word_layout
+from ..memory_streams import ADDRESS_BITS, join, join_packets, span_layout, word_layout
 from ..program_streams import completion_layout, instruction_layout, rejection_code
 from .assembler import Assembler
 from .serialiser import Serialiser
@@ -61,7 +61,8 @@ class ProductExecutor(wiring.Component):
         One per span of Y, when the memory holds its words.
     o_completed : Out(stream(completion_layout))
         One per instruction, when the memory holds Y, or the instruction is rejected with an
-        :class:`~thresher.spec.spmm_command.SpmmError`. A rejected instruction reads and writes nothing.
+        :class:`~thresher.spec.spmm_command.SpmmError`. A rejected instruction reads and writes nothing. If the weight
+        words in the memory do not fit the settings of the rows, it is ``MISSING`` or ``SURPLUS``, and Y is undefined.
     works : Out(1)
         A row engine takes a weight word.
     """
@@ -128,6 +129,7 @@ class ProductExecutor(wiring.Component):
             inputs.i_beats.payload.count.eq(tile.channels),
             inputs.i_beats.payload.words.eq(tile.words),
             inputs.i_beats.payload.last_words.eq(tile.words),
+            inputs.i_beats.payload.last.eq(tile.last),
         ]
         join(m, inputs.o_beats, engine.i_inputs)
         return self._queue(m, "input_jobs", spans.i_tensor, instruction.x, instruction.columns, instruction.tokens)
@@ -154,10 +156,13 @@ class ProductExecutor(wiring.Component):
         return entrances
 
     def _table(self, m: Module, engine, instruction):
-        m.submodules.table = table = Serialiser(engine.i_table.payload.shape(), parts=WORD_BYTES)
+        m.submodules.table = table = Serialiser(INT8_BITS, parts=WORD_BYTES)
         spans = stream.Signature(span_layout()).create()
         self._read(m, TABLE, spans, table.i)
-        connect(m, table.o, engine.i_table)
+        sent = Signal(range(TABLE_BYTES))
+        with m.If(table.o.valid & table.o.ready):
+            m.d.sync += sent.eq(sent + 1)
+        join_packets(m, table.o, engine.i_table, sent == TABLE_BYTES - 1)
         return self._queue(m, "table_jobs", flipped(spans), instruction.table, Const(TABLE_BYTES // WORD_BYTES, 28))
 
     def _results(self, m: Module, engine, instruction):
@@ -178,13 +183,14 @@ class ProductExecutor(wiring.Component):
         taken = Signal()
         written = nonzero(m, init=0, limit=(1 << SIZE_BITS) - 1, up=self.i_written.valid, down=taken, name="written")
         m.d.comb += [self.i_written.ready.eq(1)]
+        found = Signal(ERROR_BITS)
         m.d.comb += [
-            self.o_completed.payload.error.eq(rejection_code(queue.o.payload.error)),
-            self.o_completed.payload.detail.eq(queue.o.payload.error),
+            self.o_completed.payload.error.eq(rejection_code(found)),
+            self.o_completed.payload.detail.eq(found),
         ]
         with m.FSM(name="ending"):
             with m.State("WAIT"):
-                m.d.sync += tiles.eq(queue.o.payload.tiles)
+                m.d.sync += [tiles.eq(queue.o.payload.tiles), found.eq(queue.o.payload.error)]
                 with m.If(queue.o.valid):
                     with m.If(queue.o.payload.error == SpmmError.NONE):
                         m.next = "STATISTICS"
@@ -192,6 +198,7 @@ class ProductExecutor(wiring.Component):
                         m.next = "COMPLETE"
             with m.State("STATISTICS"):
                 m.d.comb += engine.o_statistics.ready.eq(1)
+                m.d.sync += found.eq(engine.o_statistics.payload.error)
                 with m.If(engine.o_statistics.valid):
                     m.next = "TILES"
             with m.State("TILES"):

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from ....spec.memory import SETTING_BYTES
 from ....spec.program import WORD_BYTES
 from ....spec.spmm_config import SpmmConfig
+from ...lib.packets import framed_layout
 from ...spmm.product_streams import rows_layout
 from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
 from .assembler import Assembler
@@ -40,7 +41,8 @@ class Settings(wiring.Component):
     i_job : In(stream(settings_job_layout))
     o_spans : Out(stream(span_layout))
     i_words : In(stream(word_layout))
-    o_rows : Out(stream(rows_layout))
+    o_rows : Out(stream(framed_layout(rows_layout)))
+        A packet per job.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -50,7 +52,7 @@ class Settings(wiring.Component):
                 "i_job": In(stream.Signature(settings_job_layout())),
                 "o_spans": Out(stream.Signature(span_layout())),
                 "i_words": In(stream.Signature(word_layout())),
-                "o_rows": Out(stream.Signature(rows_layout(config))),
+                "o_rows": Out(stream.Signature(framed_layout(rows_layout(config)))),
             }
         )
 
@@ -75,14 +77,19 @@ class Settings(wiring.Component):
                 beats.payload.count.eq((job.rows + (rows - 1)) >> exact_log2(rows)),
                 beats.payload.words.eq(SETTING_WORDS * rows),
                 beats.payload.last_words.eq(Mux(rest == 0, rows, rest) * SETTING_WORDS),
+                beats.payload.last.eq(passes == job.passes - 1),
                 passes.eq(passes + 1),
             ]
             with m.If(passes == job.passes - 1):
                 m.d.comb += self.i_job.ready.eq(1)
                 m.d.sync += passes.eq(0)
-        stored = data.View(data.ArrayLayout(setting_layout(), rows), Value.cast(assembler.o_beats.payload))
-        m.d.comb += [self.o_rows.valid.eq(assembler.o_beats.valid), assembler.o_beats.ready.eq(self.o_rows.ready)]
+        stored = data.View(data.ArrayLayout(setting_layout(), rows), Value.cast(assembler.o_beats.payload.data))
+        m.d.comb += [
+            self.o_rows.valid.eq(assembler.o_beats.valid),
+            assembler.o_beats.ready.eq(self.o_rows.ready),
+            self.o_rows.payload.last.eq(assembler.o_beats.payload.last),
+        ]
         for index in range(rows):
-            row = self.o_rows.payload[index]
+            row = self.o_rows.payload.data[index]
             m.d.comb += [row[name].eq(stored[index][name]) for name in row.shape().members]
         return m

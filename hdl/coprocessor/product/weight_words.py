@@ -10,6 +10,7 @@ from ....spec.program import WORD_BYTES
 from ....spec.spmm_command import FORMAT_CODES
 from ....spec.spmm_config import SpmmConfig
 from ....spec.weight_words import WEIGHT_BITS, WordShape, engine_word_shape, stored_word_shape
+from ...lib.packets import framed_layout
 from ...lib.streams import StreamRegister
 from ...spmm.product_streams import weights_layout
 from ..memory_streams import ADDRESS_BITS, WORD_BITS, span_layout, word_layout
@@ -51,7 +52,8 @@ class WeightWords(wiring.Component):
         Accepted with its last weight word.
     o_spans : Out(stream(span_layout))
     i_words : In(stream(word_layout))
-    o_weights : Out(stream(weights_layout))
+    o_weights : Out(stream(framed_layout(weights_layout)))
+        A packet per job.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -61,7 +63,7 @@ class WeightWords(wiring.Component):
                 "i_job": In(stream.Signature(words_job_layout())),
                 "o_spans": Out(stream.Signature(span_layout())),
                 "i_words": In(stream.Signature(word_layout())),
-                "o_weights": Out(stream.Signature(weights_layout(config))),
+                "o_weights": Out(stream.Signature(framed_layout(weights_layout(config)))),
             }
         )
 
@@ -73,7 +75,9 @@ class WeightWords(wiring.Component):
         reading = Signal()  # the words of the passes
         spans_left = Signal(SIZE_BITS)
         passes_left = Signal(SIZE_BITS)
-        pass_done = self._divide(m, count, reading)
+        m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
+        wiring.connect(m, register.o, wiring.flipped(self.o_weights))
+        pass_done = self._divide(m, register.i, count, reading, last_pass=passes_left == 1)
         with m.If(self.o_spans.ready):
             m.d.sync += self.o_spans.valid.eq(0)
         header = Signal()
@@ -96,8 +100,11 @@ class WeightWords(wiring.Component):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(count == 0):
-                    m.d.comb += self.i_job.ready.eq(1)
-                    m.next = "IDLE"
+                    # A packet without words has one beat.
+                    m.d.comb += [register.i.valid.eq(1), register.i.payload.last.eq(1)]
+                    m.d.comb += self.i_job.ready.eq(register.i.ready)
+                    with m.If(register.i.ready):
+                        m.next = "IDLE"
                 with m.Else():
                     m.d.sync += reading.eq(1)
                     m.next = "PASSES"
@@ -117,7 +124,7 @@ class WeightWords(wiring.Component):
                         m.next = "IDLE"
         return m
 
-    def _divide(self, m: Module, count: Signal, reading: Signal) -> Signal:
+    def _divide(self, m: Module, out, count: Signal, reading: Signal, *, last_pass) -> Signal:
         """Divide words into weight words. Returns whether the last one of a pass leaves."""
         config, job = self._config, self.i_job.payload
         kinds = {
@@ -127,8 +134,6 @@ class WeightWords(wiring.Component):
         }
         sizes = [stored.bits for stored, _ in kinds.values()]
         most = max(filled_words(bits, 1) for bits in sizes)
-        m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
-        wiring.connect(m, register.o, wiring.flipped(self.o_weights))
         # ``held`` has ``level`` words. It is full with one, or with all that a wide weight word takes.
         held = Signal(WORD_BITS * most)
         level = Signal(range(most + 1))
@@ -140,7 +145,7 @@ class WeightWords(wiring.Component):
         last = Signal()
         given = Signal(COUNT_BITS)
         shift = Signal(WORD_BITS)
-        weights = Value.cast(register.i.payload)
+        weights = Value.cast(out.payload.data)
         m.d.comb += [needed.eq(1), last_part.eq(1), shift.eq(held), weights.eq(held)]
         with m.Switch(Cat(job.weight_bits, job.format)):
             for (weight_format, code), (stored, wanted) in kinds.items():
@@ -152,10 +157,11 @@ class WeightWords(wiring.Component):
                         m.d.comb += shift.eq(held[stored.bits : WORD_BITS])
         m.d.comb += [
             full.eq(level == needed),
-            register.i.valid.eq(full & reading),
-            give.eq(register.i.valid & register.i.ready),
+            give.eq(full & reading & out.ready),
             last.eq(given == count - 1),
         ]
+        with m.If(reading):
+            m.d.comb += [out.valid.eq(full), out.payload.last.eq(last & last_pass)]
         empties = give & (last_part | last)
         fills = Signal()
         with m.If(reading):

@@ -102,6 +102,7 @@ class VectorExecutor(wiring.Component):
             router.tokens.eq(item.tokens),
             normaliser.i_tile.payload.channels.eq(item.channels),
             normaliser.i_tile.payload.groups.eq(orders.groups),
+            normaliser.i_tile.payload.last.eq(orders.last_tile),
             *(getattr(normaliser.i_command.payload, name).eq(item[name]) for name in _COMMAND),
         ]
         idle = Signal()  # no tile is read

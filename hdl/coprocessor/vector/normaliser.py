@@ -8,6 +8,7 @@ from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.formats import unsigned_bits
 from ....spec.program import WORD_BYTES
 from ....spec.vector import CHANNEL_SHIFT_MAX
+from ...lib.packets import framed_layout
 from ...lib.pipeline import index_bits
 from ...vector.unit import VectorUnit
 from ...vector.vector_streams import command_layout
@@ -18,11 +19,12 @@ __all__ = ["Normaliser", "tile_size_layout"]
 
 
 def tile_size_layout(config: CoprocessorConfig) -> data.StructLayout:
-    """Channels of a tile, and its groups of 8 tokens."""
+    """Channels of a tile, and its groups of 8 tokens. ``last`` marks the last tile of a command."""
     return data.StructLayout(
         {
             "channels": unsigned_bits(config.vector.max_channels),
             "groups": unsigned_bits(config.tile // WORD_BYTES),
+            "last": 1,
         }
     )
 
@@ -82,7 +84,7 @@ class Normaliser(wiring.Component):
     Members
     -------
     i_command : In(stream(command_layout))
-    i_parameters : In(stream(word_layout))
+    i_parameters : In(stream(framed_layout(word_layout)))
         One word per channel.
     illegal : Out(1)
         Asserted if a shift of a channel is too large. It is complete before the first result of a command, and stays
@@ -101,7 +103,7 @@ class Normaliser(wiring.Component):
         super().__init__(
             {
                 "i_command": In(stream.Signature(command_layout(config.vector))),
-                "i_parameters": In(stream.Signature(word_layout())),
+                "i_parameters": In(stream.Signature(framed_layout(word_layout()))),
                 "illegal": Out(1),
                 "i_tile": In(stream.Signature(tile_size_layout(config))),
                 "o_places": Out(stream.Signature(place_layout(config))),
@@ -128,11 +130,9 @@ class Normaliser(wiring.Component):
             self.o_places.payload.channel.eq(operands.channel),
             self.o_places.payload.token.eq(operands.group << index_bits(WORD_BYTES)),
             Value.cast(self.o_places.payload.kept).eq(-1),
-            unit.i_x.payload.as_value().eq(self.i_operands.payload.x.as_value()),
-            unit.i_y.payload.as_value().eq(self.i_operands.payload.y.as_value()),
-            unit.i_x.valid.eq(self.i_operands.valid),
-            unit.i_y.valid.eq(self.i_operands.valid),
-            self.i_operands.ready.eq(unit.i_x.ready),
+            self.o_places.payload.final.eq(self.i_tile.payload.last & operands.i_tile.ready),
+            # Both streams are ready at the same time: they get the same beats.
+            self.i_operands.ready.eq(unit.i_x.ready & unit.i_y.ready),
             unit.o_data.ready.eq(1),
             unit.o_statistics.ready.eq(1),
             given.eq(unit.o_data.valid),
@@ -144,6 +144,12 @@ class Normaliser(wiring.Component):
             self.write.token.eq(results.group << index_bits(WORD_BYTES)),
             self.write.data.as_value().eq(unit.o_data.payload.as_value()),
         ]
+        for port, operand in ((unit.i_x, self.i_operands.payload.x), (unit.i_y, self.i_operands.payload.y)):
+            m.d.comb += [
+                Value.cast(port.payload.data).eq(operand.as_value()),
+                port.payload.last.eq(self.i_operands.payload.final),
+                port.valid.eq(self.i_operands.valid & self.i_operands.ready),
+            ]
         with m.If(operands.i_tile.ready):
             m.d.sync += offered.eq(1)
         with m.If(self.i_tile.ready):
@@ -152,10 +158,11 @@ class Normaliser(wiring.Component):
 
     def _parameters(self, m: Module, unit: VectorUnit) -> None:
         """Take the fields of a parameter out of its word, and check its shifts."""
-        word, fields = self.i_parameters.payload, unit.i_parameters.payload
+        word, fields = self.i_parameters.payload.data, unit.i_parameters.payload.data
         m.d.comb += [
             unit.i_parameters.valid.eq(self.i_parameters.valid),
             self.i_parameters.ready.eq(unit.i_parameters.ready),
+            unit.i_parameters.payload.last.eq(self.i_parameters.payload.last),
             fields.x_shift.eq(word[0]),
             fields.y_shift.eq(word[1]),
             fields.gain.eq(word.as_value()[16:32]),

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.memory import INDEX_BYTES
 from ....spec.program import VECTOR_FIELDS
+from ...lib.packets import framed_layout
 from ..memory_streams import word_layout
 from .tile_streams import Target, TileWrite, place_layout, spot_members
 
@@ -24,7 +25,9 @@ class WordRouter(wiring.Component):
         Places of words that are read.
     i_words : In(stream(word_layout))
     write_x, write_y : Out(TileWrite)
-    o_indices, o_parameters : Out(stream(word_layout))
+    o_indices : Out(stream(word_layout))
+    o_parameters : Out(stream(framed_layout(word_layout)))
+        A packet per order.
     x_rows, y_rows, tokens : In
         Of the instruction: every index must be below the rows.
     clear : In(1)
@@ -42,7 +45,7 @@ class WordRouter(wiring.Component):
                 "write_x": Out(TileWrite(config)),
                 "write_y": Out(TileWrite(config)),
                 "o_indices": Out(stream.Signature(word_layout())),
-                "o_parameters": Out(stream.Signature(word_layout())),
+                "o_parameters": Out(stream.Signature(framed_layout(word_layout()))),
                 "x_rows": In(INDEX_BITS),
                 "y_rows": In(INDEX_BITS),
                 "tokens": In(VECTOR_FIELDS["tokens"][0]),
@@ -66,7 +69,12 @@ class WordRouter(wiring.Component):
             m.d.comb += [getattr(port, name).eq(place[name]) for name in spot_members(self._config)]
             m.d.comb += port.data.eq(word)
         for port, target in ((self.o_indices, Target.INDEX), (self.o_parameters, Target.PARAMETERS)):
-            m.d.comb += [port.valid.eq(both & (place.target == target)), port.payload.eq(word)]
+            m.d.comb += port.valid.eq(both & (place.target == target))
+        m.d.comb += [
+            self.o_indices.payload.eq(word),
+            self.o_parameters.payload.data.eq(word),
+            self.o_parameters.payload.last.eq(place.final),
+        ]
         with m.Switch(place.target):
             with m.Case(Target.INDEX):
                 m.d.comb += ready.eq(self.o_indices.ready)

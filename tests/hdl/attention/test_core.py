@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from thresher.hdl.attention.core import AttentionCore
 from thresher.sim.attention import HeadBatch
+from thresher.sim.batch import packet
 from thresher.sim.testbench import run_streams
 from thresher.spec import POLICIES, BlockRule, CommandError, Fill, Importance, Normalise, Score, Split
 from thresher.spec.formats import ceil_div
@@ -54,16 +55,18 @@ def beats(config, matrix, rng):
     return padded.reshape(-1, config.lanes)
 
 
+def operands(config, head, rng):
+    """The beats of a head; of a rejected head, noise of any length."""
+    command, *matrices = head
+    if command.rejection(config) is CommandError.NONE:
+        return np.concatenate([beats(config, matrix, rng) for matrix in matrices]).astype(np.int8)
+    return rng.integers(-128, 128, (rng.integers(1, 30), config.lanes)).astype(np.int8)
+
+
 def run(config, heads, *, seed, stall):
     """Stream heads through the core back to back and compare every result."""
     rng = np.random.default_rng(seed)
-    data = [
-        beat
-        for command, *operands in heads
-        if command.rejection(config) is CommandError.NONE
-        for matrix in operands
-        for beat in beats(config, matrix, rng)
-    ]
+    data = np.concatenate([packet(operands(config, head, rng)) for head in heads])
     commands = [dataclasses.asdict(command) for command, *_ in heads]
     batch = HeadBatch(config, heads)
     transcript = run_streams(

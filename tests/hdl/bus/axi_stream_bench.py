@@ -22,7 +22,7 @@ MAX_CYCLES = 200_000
 
 @cocotb.test()
 async def exchange(dut: Any) -> None:
-    """Send all transfers, and receive packets, with pauses everywhere."""
+    """Send and receive packets, with pauses everywhere."""
     task = json.loads(Path(os.environ["THRESHER_TASK"]).read_text("utf-8"))
     Clock(dut.aclk, PERIOD_NS, "ns").start()
     dut.aresetn.value = 0
@@ -39,9 +39,9 @@ async def exchange(dut: Any) -> None:
     for _ in range(3):
         await FallingEdge(dut.aclk)
     dut.aresetn.value = 1
-    for name, transfers in task["inputs"].items():
-        for transfer in transfers:
-            sources[name].send_nowait(bytes.fromhex(transfer))
+    for name, packets in task["inputs"].items():
+        for packet in packets:
+            sources[name].send_nowait(bytes.fromhex(packet))
     answer: dict[str, list[str]] = {name: [] for name in sinks}
     for name, packets in task["packets"].items():
         for _ in range(packets):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from thresher.hdl.bus.axi_stream import AxiStreamUnit
 from thresher.hdl.emit import emit, interface
+from thresher.hdl.lib.packets import is_framed
 from thresher.hdl.unit_files import make_unit
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.sim.attention import HeadBatch
@@ -39,8 +40,19 @@ UNITS = {
 }
 
 
-def packed(shape, inputs, stream: str) -> list[int]:
-    return pack_all(shape, inputs.get(stream, ()), path=stream)
+def packets_of(port, values) -> list[str]:
+    """Packets as bytes. A command is a packet."""
+    packets, size = [b""], -(-data_width(port) // 8)
+    for bits in pack_all(port.shape, values, path=port.name):
+        packets[-1] += (bits & ~(-1 << data_width(port))).to_bytes(size, "little")
+        if not is_framed(port.shape) or bits >> data_width(port):
+            packets.append(b"")
+    return [packet.hex() for packet in packets[:-1]]
+
+
+def data_width(port) -> int:
+    """Bits of a payload without ``last``."""
+    return port.width - is_framed(port.shape)
 
 
 def test_ports_have_whole_bytes():
@@ -51,26 +63,24 @@ def test_ports_have_whole_bytes():
     for name, stream in streams.items():
         prefix = f"{'s' if name[0] == 'i' else 'm'}_axis_{name[2:]}"
         there, back = ("input", "output") if name[0] == "i" else ("output", "input")
-        width = -(-stream.width // 8) * 8
+        width = -(-data_width(stream) // 8) * 8
         assert declared[f"{prefix}_tdata"] == (there, width)
         assert declared[f"{prefix}_tvalid"] == (there, 1)
         assert declared[f"{prefix}_tready"] == (back, 1)
-        assert (f"{prefix}_tlast" in declared) == (name[0] == "o")
-    assert len(declared) == 3 * len(streams) + 2 + 2  # two of tlast, clock and reset
+        assert (f"{prefix}_tlast" in declared) == (name != "i_command")
+    assert len(declared) == 4 * len(streams) - 1 + 2  # the command has no tlast; clock and reset
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_computes(name, tmp_path):
-    """Operands and results as bytes, with pauses of all sources and sinks. ``tlast`` ends what a command gives."""
+    """Operands and results as bytes, with pauses of all sources and sinks. ``tlast`` ends the packets of a command."""
     config, make, check = UNITS[name]
     batch, work = make()
     streams, _ = interface(batch.design.signature.create())
     inputs = batch.inputs()
     given = {
-        stream: [bits.to_bytes(-(-port.width // 8), "little").hex() for bits in packed(port.shape, inputs, stream)]
-        for stream, port in streams.items()
-        if port.direction == "in"
+        stream: packets_of(port, inputs.get(stream, ())) for stream, port in streams.items() if port.direction == "in"
     }
     counts = batch.counts()
     packets = {"data": sum(1 for each in batch.beats() if each), "statistics": counts["o_statistics"]}

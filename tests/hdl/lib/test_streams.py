@@ -6,7 +6,7 @@ from amaranth import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
-from thresher.hdl.lib.streams import BlockQueue, HalfBuffer, PingPong, StreamFIFO, StreamRegister, nonzero
+from thresher.hdl.lib.streams import BlockQueue, HalfBuffer, PingPong, SkidBuffer, StreamFIFO, StreamRegister, nonzero
 from thresher.sim.testbench import run_streams
 
 LAYOUT = unsigned(9)
@@ -41,6 +41,7 @@ QUEUES = {
     "half buffer": (lambda: HalfBuffer(LAYOUT), 1, 1, 2),
     "register": (lambda: StreamRegister(LAYOUT), 2, 1, 1),
     "ping-pong": (lambda: PingPong(LAYOUT), 2, 1, 1),
+    "skid buffer": (lambda: SkidBuffer(LAYOUT), 1, 0, 1),
     "queue of 1": (lambda: StreamFIFO(LAYOUT, depth=1), 1, 1, 2),
     "queue of 2": (lambda: StreamFIFO(LAYOUT, depth=2), 2, 1, 1),
     "queue of 5": (lambda: StreamFIFO(LAYOUT, depth=5), 5, 1, 1),

@@ -8,7 +8,8 @@ from thresher.golden.machine import Machine
 from thresher.hdl.coprocessor.product.executor import ProductExecutor
 from thresher.sim.testbench import run_streams
 from thresher.spec import CoprocessorConfig, SpmmError, coprocessor_preset
-from thresher.spec.program import FaultCode, Instruction, Opcode, Region
+from thresher.spec.memory import SETTING_BYTES
+from thresher.spec.program import FaultCode, Instruction, Opcode, Region, offset_of, region_of
 
 from ....programs import RandomProgram
 from ..spans import reader, sequencer, writer
@@ -63,6 +64,28 @@ def test_products_match_golden(name, stall, seed):
     assert Machine(config, expected).run(program.data).fault is None
     for region in Region:
         assert np.array_equal(memory.regions[region], expected.regions[region]), f"seed {seed}"
+
+
+@pytest.mark.parametrize(("more", "error"), [(1, SpmmError.MISSING), (-1, SpmmError.SURPLUS)])
+def test_words_that_do_not_fit_their_rows(more, error):
+    """A row that asks for another number of weight words than the memory has."""
+    program = products(TINY, 6, length=1)
+    (instruction,) = program.builder.program[:-1]
+    place, rows = instruction.body["settings"], instruction.body["rows"]
+
+    def wrong_memory():
+        memory = program.memory()
+        start = offset_of(place)
+        settings = memory.regions[region_of(place)][start : start + rows * SETTING_BYTES]
+        lengths = settings.view("<i4").reshape(rows, -1)[:, 2]
+        lengths[np.flatnonzero(lengths > 1)[0]] += more
+        return memory
+
+    errors, _ = run(TINY, [instruction], wrong_memory(), seed=1, stall=0.0)
+    assert errors == [error]
+    fault = Machine(TINY, wrong_memory()).run(program.data).fault
+    assert fault is not None
+    assert (fault.code, fault.detail) == (FaultCode.COMMAND, error)
 
 
 @pytest.mark.parametrize(

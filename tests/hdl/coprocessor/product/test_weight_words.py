@@ -76,7 +76,8 @@ def test_words_of_the_engine(name, bits, weight_format, stall, columns):
         stall={"o_weights": stall},
         processes=[reader(memory, dut.o_spans, dut.i_words, seed=seed, stall=stall)],
     )
-    words = np.array([list(word) for word in found.values["o_weights"]]).reshape(passes, *wanted.shape)
+    assert [beat["last"] for beat in found.values["o_weights"]] == [0] * (passes * len(wanted) - 1) + [1]
+    words = np.array([beat["data"] for beat in found.values["o_weights"]]).reshape(passes, *wanted.shape)
     used = engine_word_shape(config, weight_format).bits  # what lies above is undefined
     for each in words:
         assert np.array_equal(lowest(each, used), lowest(wanted, used)), f"seed {seed}"
@@ -88,7 +89,7 @@ def lowest(words: np.ndarray, bits: int) -> np.ndarray:
 
 
 def test_a_row_without_words():
-    """An engine that gets no words takes the next job."""
+    """An engine that gets no words has a packet of one beat, and takes the next job."""
     config = CONFIGS["tiny"]
     memory = Memory(regions={Region.CONSTANTS: np.zeros(8, np.uint8)})
     dut = WeightWords(config)
@@ -96,10 +97,11 @@ def test_a_row_without_words():
     found = run_streams(
         dut,
         {"i_job": [job, job]},
-        {"o_weights": 0},
+        {"o_weights": 2},
         seed=1,
         stall=0.0,
         settle=60,
         processes=[reader(memory, dut.o_spans, dut.i_words, seed=1, stall=0.0)],
     )
     assert len(found.cycles["i_job"]) == 2
+    assert [beat["last"] for beat in found.values["o_weights"]] == [1, 1]
