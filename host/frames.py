@@ -4,7 +4,17 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..spec.link import COUNT_BYTES, CRC_BYTES, HEADER_BYTES, OPERATION_BITS, SYNC_REPLY, SYNC_REQUEST, Operation, kind
+from ..spec.link import (
+    COUNT_BYTES,
+    CRC_BYTES,
+    HEADER_BYTES,
+    OPERATION_BITS,
+    SYNC_REPLY,
+    SYNC_REQUEST,
+    WRITES,
+    Operation,
+    kind,
+)
 
 __all__ = ["Reply", "ReplyReader", "request"]
 
@@ -47,7 +57,7 @@ def request(sequence: int, operation: Operation, *, port: int = 0, payload: byte
     count : int
         Number of bytes to read.
     """
-    size = len(payload) if operation is Operation.WRITE else count
+    size = len(payload) if operation in WRITES else count
     body = bytes([sequence, kind(operation, port)]) + size.to_bytes(COUNT_BYTES, "little") + payload
     return SYNC_REQUEST + body + _crc(body)
 

@@ -3,7 +3,7 @@
 import time
 from contextlib import AbstractContextManager
 
-from ..spec.link import IDENTITY_BYTES, IDENTITY_PORT, VERSION, LinkedConfig, Operation, identity, kind
+from ..spec.link import IDENTITY_BYTES, IDENTITY_PORT, VERSION, WRITES, LinkedConfig, Operation, identity, kind
 from ..spec.presets import COPROCESSOR_PRESETS, POLICIES, PRESETS, SPMM_PRESETS, coprocessor_preset, preset
 from .frames import Reply, ReplyReader, request
 from .port import DeviceError, Port
@@ -82,9 +82,9 @@ class Link(AbstractContextManager["Link"]):
         """
         self._ask(Operation.RESET)
 
-    def write(self, port: int, data: bytes) -> int:
-        """Write whole beats to a stream. Return the number of bytes that it took."""
-        return self._ask(Operation.WRITE, port=port, payload=data).count
+    def write(self, port: int, data: bytes, *, last: bool = False) -> int:
+        """Write whole beats to a stream; ``last``: they end a packet. Return the number of bytes that it took."""
+        return self._ask(Operation.WRITE_LAST if last else Operation.WRITE, port=port, payload=data).count
 
     def read(self, port: int, count: int) -> bytes:
         """Read whole beats of a stream, at most ``count`` bytes."""
@@ -93,7 +93,7 @@ class Link(AbstractContextManager["Link"]):
     def _ask(self, operation: Operation, *, port: int = 0, payload: bytes = b"", count: int = 0) -> Reply:
         self._sequence = (self._sequence + 1) % 256
         frame = request(self._sequence, operation, port=port, payload=payload, count=count)
-        most = len(payload) if operation is Operation.WRITE else count
+        most = len(payload) if operation in WRITES else count
         on_line = 10 * (len(frame) + count + 16) / self._port.baud
         begun = time.monotonic()
         for attempt in range(ATTEMPTS):

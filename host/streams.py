@@ -1,14 +1,17 @@
 """Streams of a core over a link."""
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from amaranth import Shape
 from amaranth.lib import wiring
 
 from ..hdl.emit import StreamPort, interface
-from ..hdl.link.ports import served
+from ..hdl.lib.packets import is_framed
+from ..hdl.link.ports import beat_shape, served
 from ..sim.bridge import pack_beats, unpack_beats, words_of
 from ..spec.link import beat_bytes
 from .link import Link
@@ -24,16 +27,29 @@ class _Written:
     """Beats that are written to an input stream."""
 
     def __init__(self, index: int, port: StreamPort, values: Any):
-        self.index, self.name, self.size = index, port.name, beat_bytes(port.width)
+        width = Shape.cast(beat_shape(port.shape)).width
+        self.index, self.name, self.size = index, port.name, beat_bytes(width)
         words = np.ascontiguousarray(pack_beats(port.shape, values, path=port.name), "<u4")
-        self.left = words.view(np.uint8).reshape(len(words), 4 * words_of(port.width))[:, : self.size].tobytes()
+        beats = words.view(np.uint8).reshape(len(words), 4 * words_of(port.width))
+        # In a payload with ``last``, it is the bit above the data.
+        last = beats[:, width // 8] >> width % 8 & 1 if is_framed(port.shape) else np.zeros(len(beats), np.uint8)
+        self.ends = deque((self.size * (np.flatnonzero(last) + 1)).tolist())  # of packets, in bytes
+        self.moved = 0
+        if width % 8:
+            beats[:, width // 8] &= (1 << width % 8) - 1
+        self.left = beats[:, : self.size].tobytes()
         self.waiting = False  # the stream was full at the last write, and nothing has been read since
 
     def move(self, link: Link) -> bool:
-        """Send one write request. Return whether the stream took anything."""
-        offered = self.left[: link.longest_payload // self.size * self.size]
-        taken = link.write(self.index, offered)
+        """Send one write request, for one packet at most. Return whether the stream took anything."""
+        count = link.longest_payload // self.size * self.size
+        last = bool(self.ends) and self.ends[0] - self.moved <= count
+        offered = self.left[: self.ends[0] - self.moved if last else count]
+        taken = link.write(self.index, offered, last=last)
         self.left = self.left[taken:]
+        self.moved += taken
+        if last and taken == len(offered):
+            self.ends.popleft()
         self.waiting = taken < len(offered)
         return taken > 0
 
@@ -98,7 +114,7 @@ class StreamDevice:
         Raises
         ------
         DeviceError
-            The board does not answer, its port is gone, or the core is stuck.
+            The board does not answer, its port is gone, or the core is stuck. A core that is stuck is reset.
         InputError
             A payload does not fit its stream.
         """
@@ -111,7 +127,11 @@ class StreamDevice:
             elif time.monotonic() > moved + STUCK_SECONDS:
                 names = [each.name for each in written if each.left]
                 names += [each.port.name for each in read if each.missing]
-                raise DeviceError(f"the board is stuck at {', '.join(names)}: load its bitstream again")
+                self._link.reset()
+                raise DeviceError(
+                    f"the board is stuck at {', '.join(names)} and has been reset: repeat the command, or load the "
+                    "bitstream again"
+                )
         return {each.port.name: each.values() for each in read}
 
     def _turn(self, written: list[_Written], read: list[_Read]) -> bool:

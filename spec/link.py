@@ -7,15 +7,17 @@ A byte on the line has a start bit, eight data bits (lowest first), no parity bi
 Numbers are sent lowest byte first. The host sends one request at a time. The hardware answers each request with a frame
 of the same sequence and kind:
 
-| operation | request                  | answer                                                  | payload        |
-|-----------|--------------------------|---------------------------------------------------------|----------------|
-| reset     | count 0                  | count 0; streams and core are in the power-up state     | none           |
-| write     | count: bytes of beats    | count: bytes taken, whole beats, possibly fewer         | in the request |
-| read      | count: bytes wanted      | count: bytes available, possibly fewer                  | in the answer  |
+| operation  | request                  | answer                                                  | payload        |
+|------------|--------------------------|---------------------------------------------------------|----------------|
+| reset      | count 0                  | count 0; streams and core are in the power-up state     | none           |
+| write      | count: bytes of beats    | count: bytes taken, whole beats, possibly fewer         | in the request |
+| read       | count: bytes wanted      | count: bytes available, possibly fewer                  | in the answer  |
+| write last | as write                 | as write                                                | in the request |
 
 A port is a stream of the core. Input streams, which the host writes, and output streams, which it reads, are numbered
 separately, in the order of the core's signature. :data:`IDENTITY_PORT` is one more port to read. A beat is the payload
-of a stream, lowest bits first, padded to whole bytes.
+of a stream, lowest bits first, padded to whole bytes. Of operands, it is only their ``data``. The last beat of a *write
+last* ends a packet.
 
 The host may send a request again if no answer arrives. If a request has the same sequence and kind as the one before,
 the hardware sends the earlier answer again and does not repeat the operation; only a reset is repeated. The hardware
@@ -48,6 +50,7 @@ __all__ = [
     "SYNC_REQUEST",
     "UNIT_NUMBERS",
     "VERSION",
+    "WRITES",
     "LinkConfig",
     "LinkedConfig",
     "Operation",
@@ -58,7 +61,7 @@ __all__ = [
     "link_config",
 ]
 
-VERSION = 1
+VERSION = 2
 """Version of this protocol."""
 
 LinkedConfig = AttentionConfig | SpmmConfig | CoprocessorConfig
@@ -106,6 +109,10 @@ class Operation(IntEnum):
     RESET = 0
     WRITE = 1
     READ = 2
+    WRITE_LAST = 3
+
+
+WRITES = (Operation.WRITE, Operation.WRITE_LAST)
 
 
 def kind(operation: Operation, port: int = 0) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Module, ResetInserter
+from amaranth import Module, ResetInserter, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -18,7 +18,7 @@ from ..emit import interface
 from ..spmm.engine import Spmm
 from ..spmm.product_streams import spmm_signature
 from .on_chip import OnChipCoprocessor, on_chip_signature
-from .ports import ReadPorts, WritePorts, served
+from .ports import ReadPorts, WritePorts, beat_shape, served
 from .server import Server
 
 __all__ = ["LinkedCore", "LinkedUnit", "linked_core"]
@@ -70,6 +70,7 @@ class LinkedCore(wiring.Component):
             write_ports.port.eq(server.port),
             write_ports.byte.eq(server.write_byte),
             write_ports.enable.eq(server.write_enable),
+            write_ports.last.eq(server.write_last),
             server.write_free.eq(write_ports.free),
             server.write_whole.eq(write_ports.whole),
             read_ports.start.eq(server.start),
@@ -95,7 +96,7 @@ def linked_core(config: LinkedUnit, link: LinkConfig) -> LinkedCore:
     """
     signature, make = _kind(config)
     streams, _ = interface(signature.create(path=()))
-    longest = max(beat_bytes(port.width) for port in streams.values())
+    longest = max(beat_bytes(Shape.cast(beat_shape(port.shape)).width) for port in streams.values())
     if longest >= link.payload_bytes:
         raise ConfigError("payload_bytes", link.payload_bytes, f"must be more than the {longest} bytes of a beat")
     named = config.coprocessor if isinstance(config, OnChipConfig) else config

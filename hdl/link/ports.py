@@ -10,8 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.link import IDENTITY_PORT, PORT_BITS, beat_bytes
 from ..emit import StreamPort
+from ..lib.packets import is_framed
 
-__all__ = ["ReadPorts", "WritePorts", "served"]
+__all__ = ["ReadPorts", "WritePorts", "beat_shape", "served"]
+
+
+def beat_shape(shape: ShapeLike) -> ShapeLike:
+    """What a beat on the link holds: a payload, or the ``data`` of operands."""
+    return shape["data"].shape if is_framed(shape) else shape
 
 
 def served(streams: Mapping[str, StreamPort]) -> tuple[list[StreamPort], list[StreamPort]]:
@@ -42,6 +48,8 @@ class WritePorts(wiring.Component):
         Asserted while a byte is accepted; i.e. ``enable`` may be asserted.
     byte : In(8), enable : In(1)
         Strobe: ``byte`` is the next byte.
+    last : In(1)
+        The byte is the last one of a packet.
     whole : Out(1)
         Asserted while the next byte completes a beat. Low if ``port`` is not a stream.
     o0, o1… : Out(stream)
@@ -56,6 +64,7 @@ class WritePorts(wiring.Component):
             "free": Out(1),
             "byte": In(8),
             "enable": In(1),
+            "last": In(1),
             "whole": Out(1),
         }
         # Streams of different payloads cannot form an array, so each is a member.
@@ -64,23 +73,26 @@ class WritePorts(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        sizes = [beat_bytes(Shape.cast(shape).width) for shape in self._shapes]
+        widths = [Shape.cast(beat_shape(shape)).width for shape in self._shapes]
+        sizes = [beat_bytes(width) for width in widths]
         index = Signal(range(max(sizes)))
         m.d.comb += self.free.eq(1)
         with m.If(self.clear | self.start | (self.enable & self.whole)):
             m.d.sync += index.eq(0)
         with m.Elif(self.enable):
             m.d.sync += index.eq(index + 1)
-        for i, (shape, size) in enumerate(zip(self._shapes, sizes, strict=True)):
+        for i, (width, size) in enumerate(zip(widths, sizes, strict=True)):
             o = getattr(self, f"o{i}")
             held = Signal(8 * size, name=f"held{i}")
-            m.d.comb += Value.cast(o.payload).eq(held[: Shape.cast(shape).width])
+            last = Signal(name=f"last{i}")
+            # ``last`` is above the data; a payload without it is filled by the data.
+            m.d.comb += Value.cast(o.payload).eq(Cat(held[:width], last))
             with m.If(o.ready):
                 m.d.sync += o.valid.eq(0)
             with m.If(self.port == i):
                 m.d.comb += [self.free.eq(~o.valid), self.whole.eq(index == size - 1)]
                 with m.If(self.enable):
-                    m.d.sync += held.eq(Cat(held[8:], self.byte))
+                    m.d.sync += [held.eq(Cat(held[8:], self.byte)), last.eq(self.last)]
                     with m.If(self.whole):
                         m.d.sync += o.valid.eq(1)
             with m.If(self.clear):

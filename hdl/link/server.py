@@ -18,6 +18,7 @@ from ...spec.link import (
     PORT_BITS,
     SYNC_REPLY,
     SYNC_REQUEST,
+    WRITES,
     LinkConfig,
     Operation,
 )
@@ -96,7 +97,7 @@ class Server(wiring.Component):
     start : Out(1)
         Strobe: a request begins; i.e. the ports start with the first byte of a beat.
     write_free, write_whole : In(1)
-    write_byte, write_enable : Out(8), Out(1)
+    write_byte, write_enable, write_last : Out(8), Out(1), Out(1)
         To :class:`~.ports.WritePorts`.
     read_valid, read_byte : In(1), In(8)
     read_ready : Out(1)
@@ -112,6 +113,7 @@ class Server(wiring.Component):
     write_whole: In(1)
     write_byte: Out(8)
     write_enable: Out(1)
+    write_last: Out(1)
     read_valid: In(1)
     read_byte: In(8)
     read_ready: Out(1)
@@ -149,12 +151,15 @@ class Server(wiring.Component):
         )
         s.count = s.request.count[: link.count_bits]
         s.at_end = s.position == s.count
+        s.last_byte = s.position + 1 == s.count
+        s.writes = sum(s.request.operation == operation for operation in WRITES)
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
             self.port.eq(s.request.port),
             s.fetch.en.eq(1),
             self.write_byte.eq(s.fetch.data),
+            self.write_last.eq((s.request.operation == Operation.WRITE_LAST) & s.last_byte),
             s.fetch.addr.eq(Cat(s.position, REQUEST)),
             crc.bit.eq(receiver.bit),
             crc.bit_valid.eq(receiver.bit_valid),
@@ -198,11 +203,9 @@ class Server(wiring.Component):
             with m.If(lost):
                 m.next = "HUNT"
         with m.State("LENGTH"):
-            writes = s.request.operation == Operation.WRITE
-            unknown = s.request.operation > max(Operation)
-            with m.If(s.request.count[link.count_bits :].any() | unknown):
-                m.next = "HUNT"  # the payload is too long, or the operation is unknown
-            with m.Elif(writes & ~s.at_end):
+            with m.If(s.request.count[link.count_bits :].any()):
+                m.next = "HUNT"  # the payload is too long
+            with m.Elif(s.writes & ~s.at_end):
                 m.next = "PAYLOAD"
             with m.Else():
                 m.next = "CHECK"
@@ -211,7 +214,7 @@ class Server(wiring.Component):
             m.d.comb += [s.store.addr.eq(Cat(s.position, REQUEST)), s.store.data.eq(byte), s.store.en.eq(arrived)]
             with m.If(arrived):
                 m.d.sync += s.position.eq(s.position + 1)
-                with m.If(s.position + 1 == s.count):
+                with m.If(s.last_byte):
                     m.next = "CHECK"
             with m.If(lost):
                 m.next = "HUNT"
@@ -240,7 +243,7 @@ class Server(wiring.Component):
                 with m.Switch(s.request.operation):
                     for operation in Operation:
                         with m.Case(operation):
-                            m.next = operation.name
+                            m.next = "WRITE" if operation in WRITES else operation.name
         with m.State("RESET"):
             m.d.comb += self.reset.eq(1)
             with m.If(s.timer[RESET_BITS]):

@@ -6,7 +6,7 @@ from random import Random
 
 from thresher.host.port import DeviceError
 from thresher.spec import AttentionConfig, SpmmConfig, preset
-from thresher.spec.link import IDENTITY_PORT, SYNC_REPLY, SYNC_REQUEST, Operation, identity
+from thresher.spec.link import IDENTITY_PORT, SYNC_REPLY, SYNC_REQUEST, WRITES, Operation, identity
 
 TINY = preset("tiny")
 
@@ -47,7 +47,7 @@ class Board:
         if len(body) < 8:
             return b""
         count = int.from_bytes(body[2:4], "little")
-        size = 4 + (count if body[1] & 3 == Operation.WRITE else 0)
+        size = 4 + (count if body[1] & 3 in WRITES else 0)
         if len(body) < size + 4 or zlib.crc32(body[:size]).to_bytes(4, "little") != body[size : size + 4]:
             return b""
         repeated = body[:2] == self.last and body[1] & 3 != Operation.RESET
@@ -64,7 +64,7 @@ class Board:
         if operation == Operation.RESET:
             self.queue.clear()
             count = 0
-        elif operation == Operation.WRITE:
+        elif operation in WRITES:
             taken = payload[: max(0, self.room - len(self.queue))] if port == 0 else b""
             self.queue.extend((byte + 1) % 256 for byte in taken)
             count = len(taken)

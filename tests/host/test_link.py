@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from thresher.hdl.lib.packets import framed_layout
 from thresher.host import link as module
 from thresher.host import port as port_module
 from thresher.host import streams
@@ -15,8 +16,9 @@ from thresher.host.frames import request
 from thresher.host.link import ATTEMPTS, Link
 from thresher.host.port import DeviceError, SerialPort
 from thresher.host.streams import StreamDevice
+from thresher.sim.batch import packet
 from thresher.spec import preset, spmm_preset
-from thresher.spec.link import Operation
+from thresher.spec.link import VERSION, WRITES, Operation
 
 from .fake_board import CLOCK, TINY, Board, FakePort
 
@@ -48,10 +50,23 @@ def test_nothing_is_done_twice_or_asked_in_vain():
     link = Link(FakePort(board))
     link.greet(TINY)
     StreamDevice(link, ECHO).run({"i": [5] * 510}, {"o": 510})
-    reset, write, read = Operation
+    reset, write, read, _ = Operation
     # 255 bytes of 510, 45 more that there is room for, 255 of them back, the other 210, and the rest back.
     expected = [write, write, read, write, read]
     assert board.done == [(read, 63), (reset, 0), *((operation, 0) for operation in expected)]
+
+
+def test_packets_end_with_a_request():
+    """Packets of 3 beats, of 2 requests, and of just one request."""
+    board = Board()
+    link = Link(FakePort(board))
+    link.greet(TINY)
+    signature = wiring.Signature({"i": In(stream.Signature(framed_layout(8))), "o": Out(stream.Signature(8))})
+    data = np.concatenate([packet(np.arange(length) % 256) for length in (3, 300, 255)])
+    found = StreamDevice(link, signature).run({"i": data}, {"o": len(data)})
+    assert found["o"] == ((data["data"] + 1) % 256).tolist()
+    sent = [operation for operation, port in board.done if operation in WRITES]
+    assert sent == [Operation.WRITE_LAST, Operation.WRITE, Operation.WRITE_LAST, Operation.WRITE_LAST]
 
 
 def test_another_configuration():
@@ -74,7 +89,7 @@ def test_another_unit():
 
 def test_another_version():
     board = Board()
-    board.told = b"\x02" + board.told[1:]
+    board.told = bytes([VERSION - 1]) + board.told[1:]
     with pytest.raises(DeviceError, match="another version of the link"):
         Link(FakePort(board)).greet(TINY)
 
@@ -146,10 +161,12 @@ def test_unplugged():
 
 
 def test_a_board_that_is_stuck():
-    link = Link(FakePort(Board(room=0)))
+    board = Board(room=0)
+    link = Link(FakePort(board))
     link.greet(TINY)
-    with pytest.raises(DeviceError, match="stuck at i, o"):
+    with pytest.raises(DeviceError, match="stuck at i, o and has been reset"):
         StreamDevice(link, ECHO).run({"i": [1]}, {"o": 1})
+    assert board.done[-1] == (Operation.RESET, 0)
 
 
 def test_port_is_closed_if_the_device_is_rejected():

@@ -66,9 +66,9 @@ def test_identities_tell_configurations_apart():
     identities = [identity(config, payload_bytes=256) for config in configs]
     assert {len(each) for each in identities} == {IDENTITY_BYTES}
     assert len({each[4:] for each in identities}) == len(identities)
-    assert identities[0][:4] == b"\x01\x00\x00\x01"
-    assert identities[-1][:2] == b"\x01\x01"
-    assert identity(coprocessor_preset("tiny"), payload_bytes=1024)[:4] == b"\x01\x02\x00\x04"
+    assert identities[0][:4] == b"\x02\x00\x00\x01"
+    assert identities[-1][:2] == b"\x02\x01"
+    assert identity(coprocessor_preset("tiny"), payload_bytes=1024)[:4] == b"\x02\x02\x00\x04"
 
 
 def test_kinds_fit_a_byte():

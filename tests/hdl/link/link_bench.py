@@ -4,10 +4,12 @@ import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from amaranth import Module
+from amaranth import Cat, Module
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from thresher.hdl.lib.packets import framed_layout
+from thresher.hdl.lib.streams import StreamFIFO
 from thresher.hdl.link.linked_core import LinkedCore
 from thresher.spec.link import SYNC_REPLY, SYNC_REQUEST, LinkConfig, Operation
 
@@ -41,6 +43,24 @@ class TwoQueues(wiring.Component):
                 o.payload.eq(queue.r_data),
                 queue.r_en.eq(o.ready),
             ]
+        return m
+
+
+class Packets(wiring.Component):
+    """A queue that gives each beat of a packet with ``last`` as its highest bit."""
+
+    i: In(stream.Signature(framed_layout(12)))
+    o: Out(stream.Signature(13))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = StreamFIFO(13, depth=4)
+        m.d.comb += [
+            queue.i.valid.eq(self.i.valid),
+            queue.i.payload.eq(Cat(self.i.payload.data, self.i.payload.last)),
+            self.i.ready.eq(queue.i.ready),
+        ]
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m
 
 
@@ -129,11 +149,15 @@ class Host:
 
 
 def run(
-    script: Callable[[Host], Awaitable[None]], *, depth: int = 4, link: LinkConfig | None = None, clocks: int = CLOCKS
+    script: Callable[[Host], Awaitable[None]],
+    *,
+    core: wiring.Component | None = None,
+    link: LinkConfig | None = None,
+    clocks: int = CLOCKS,
 ) -> None:
-    """Run a host against two queues behind a link."""
+    """Run a host against a core behind a link, by default two queues."""
     link = link or LinkConfig(clocks_per_bit=CLOCKS, payload_bytes=128, silence_bits=12)
-    dut = LinkedCore(TwoQueues(depth), link, identity=IDENTITY)
+    dut = LinkedCore(core or TwoQueues(), link, identity=IDENTITY)
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
 

@@ -7,11 +7,11 @@ from thresher.hdl.link.linked_core import linked_core
 from thresher.spec import ConfigError, preset
 from thresher.spec.link import IDENTITY_PORT, LinkConfig, Operation, kind
 
-from .link_bench import IDENTITY, Host, Reply, request, run
+from .link_bench import IDENTITY, Host, Packets, Reply, TwoQueues, request, run
 
 pytestmark = pytest.mark.slow
 
-RESET, WRITE, READ = Operation
+RESET, WRITE, READ, WRITE_LAST = Operation
 WIDE, BYTE = 0, 1
 SILENCE, PATIENCE = 1 << 12, 1 << 8
 
@@ -28,6 +28,34 @@ def test_write_and_read():
         assert await host.ask(4, READ, BYTE, count=3) == Reply(4, kind(READ, BYTE), 3, b"xyz")
 
     run(script)
+
+
+def test_the_last_beat_of_a_packet():
+    """A beat takes two bytes, without ``last``; only the last one of a request can end a packet."""
+
+    async def script(host: Host):
+        two = (0x123).to_bytes(2, "little") + (0xFEDC).to_bytes(2, "little")
+        assert (await host.ask(1, WRITE, 0, two)).count == 4
+        assert await host.ask(2, WRITE_LAST, 0, two) == Reply(2, kind(WRITE_LAST, 0), 4, b"")
+        found = (await host.ask(3, READ, 0, count=8)).payload
+        assert [int.from_bytes(found[i : i + 2], "little") for i in range(0, 8, 2)] == [0x123, 0xEDC, 0x123, 0x1EDC]
+
+    run(script, core=Packets())
+
+
+def test_a_packet_whose_end_does_not_fit():
+    """Only the beats that are taken count, and the request for the rest ends the packet."""
+
+    async def script(host: Host):
+        sent = b"".join(value.to_bytes(2, "little") for value in range(8))
+        taken = (await host.ask(1, WRITE_LAST, 0, sent)).count
+        assert 0 < taken < len(sent)
+        found = (await host.ask(2, READ, 0, count=16)).payload
+        assert (await host.ask(3, WRITE_LAST, 0, sent[taken:])).count == len(sent) - taken
+        found += (await host.ask(4, READ, 0, count=16 - len(found))).payload
+        assert [int.from_bytes(found[i : i + 2], "little") for i in range(0, 16, 2)] == [*range(7), 0x1007]
+
+    run(script, core=Packets())
 
 
 def test_identity():
@@ -209,18 +237,7 @@ def test_longest_payloads():
             await host.send(request(3, READ, BYTE, count=count))
             assert await host.reply() is None
 
-    run(script, depth=128)
-
-
-def test_unknown_operations_get_no_answer():
-    async def script(host: Host):
-        await host.ask(1, WRITE, BYTE, b"a")
-        for _ in range(2):
-            await host.send(request(2, 3, BYTE))
-            assert await host.reply() is None
-        assert (await host.ask(3, READ, BYTE, count=9)).payload == b"a"
-
-    run(script)
+    run(script, core=TwoQueues(depth=128))
 
 
 @pytest.mark.parametrize("seed", range(2))
