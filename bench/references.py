@@ -113,6 +113,12 @@ CASES = [
         (CLASSIFIER, {"embedding_size": 12, **ONE}),
     ),
     *_cases(
+        "gpt2",
+        "GPT2",
+        ("Model", {"n_inner": 20, "num_hidden_layers": 2}),
+        ("LMHeadModel", {"activation_function": "relu", "layer_norm_epsilon": 1e-3, "length": 14}),
+    ),
+    *_cases(
         "mpnet",
         "MPNet",
         ("Model", {"max_position_embeddings": 202, "length": 200}),
@@ -173,7 +179,7 @@ def write_model(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def reference(case: Case, folder: Path) -> dict[str, Any]:
-    """Last hidden states of some tokens, and logits of a classifier, of a written model."""
+    """Last hidden states of some tokens, and logits of a classifier or, at the same tokens, of a causal model."""
     import torch  # pyright: ignore[reportMissingImports]
     import transformers  # pyright: ignore[reportMissingImports]
 
@@ -184,7 +190,9 @@ def reference(case: Case, folder: Path) -> dict[str, Any]:
         given["token_type_ids"] = torch.tensor(types)
     with torch.no_grad():
         states = model.base_model(**given).last_hidden_state[:, places(case.length)]
-        logits = model(**given).logits if case.architecture.endswith(CLASSIFIER) else None
+        logits = model(**given).logits if case.architecture.endswith((CLASSIFIER, "LMHeadModel")) else None
+        if logits is not None and logits.ndim == 3:
+            logits = logits[:, places(case.length)]
     return {"states": states.numpy(), "logits": None if logits is None else logits.numpy()}
 
 

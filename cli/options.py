@@ -53,6 +53,7 @@ class TaskName(StrEnum):
     COLA = "cola"
     STSB = "stsb"
     CLASSIFICATION = "classification"
+    PERPLEXITY = "perplexity"
 
 
 class MetricName(StrEnum):
@@ -157,7 +158,7 @@ Task = Annotated[
     typer.Option(
         "--task",
         help="sst2: accuracy of classes; cola: their Matthews correlation; stsb: Spearman of similarities or scores; "
-        "classification: your own metric and columns.",
+        "classification: your own metric and columns; perplexity: of a plain text, with thresher eval.",
     ),
 ]
 Metric = Annotated[

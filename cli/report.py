@@ -79,7 +79,7 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
 
 def _answer_columns(result: "Answers") -> list[str]:
     if result.activation is None:
-        return ["label", "confidence", "FP32", "confidence"]
+        return ["next token" if result.config.causal else "label", "confidence", "FP32", "confidence"]
     return ["score" if result.activation == "identity" else f"score ({result.activation})", "FP32"]
 
 

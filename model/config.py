@@ -1,6 +1,8 @@
-"""Sizes of a transformer encoder, and the names of its tensors."""
+"""Sizes of a transformer, and the names of its tensors."""
 
 from dataclasses import dataclass
+
+from ..spec.errors import InputError
 
 __all__ = ["EncoderConfig", "HeadLayout", "Layout"]
 
@@ -25,7 +27,7 @@ class HeadLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Names of an encoder's tensors, without ``.weight`` and ``.bias``.
+    """Names of a transformer's tensors, without ``.weight`` and ``.bias``, and where its LayerNorms stand.
 
     Attributes
     ----------
@@ -33,6 +35,8 @@ class Layout:
         Stands before the names of the encoder's tensors in a model with a head; files may also lack it.
     types : str or None
         Embedding of token types, if the encoder has one.
+    embedding_norm : str or None
+        LayerNorm of the embeddings, if there is one.
     projection : str or None
         Layer from the embeddings to the hidden size, if the encoder may have one.
     score_bias : str or None
@@ -40,13 +44,23 @@ class Layout:
         :func:`~thresher.model.positions.distance_buckets`.
     layer : str
         Stands before the names of a layer's tensors, with ``{}`` for its number.
+    joined : str or None
+        Layer that gives Q, K and V one after the other, in place of ``query``, ``key`` and ``value``.
+    transposed : bool
+        Weights of dense layers are (inputs, outputs).
+    attention_norm, output_norm : str
+        LayerNorms of the sum of each sublayer and its input. With ``final_norm``, those of each sublayer's input.
+    final_norm : str or None
+        LayerNorm of the last layer's output, in models that normalise the input of each sublayer (pre-norm).
+    head : HeadLayout or None
+        ``None`` for families without a classification head.
     """
 
     prefix: str
     words: str
     positions: str
     types: str | None = None
-    embedding_norm: str
+    embedding_norm: str | None = None
     projection: str | None = None
     score_bias: str | None = None
     layer: str
@@ -58,7 +72,10 @@ class Layout:
     intermediate: str
     output: str
     output_norm: str
-    head: HeadLayout
+    joined: str | None = None
+    transposed: bool = False
+    final_norm: str | None = None
+    head: HeadLayout | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +97,8 @@ class EncoderConfig:
     labels : tuple of str
         Names of the outputs of the classification head: classes, or one score. Empty for an encoder without a head.
     layout : Layout
+    causal : bool
+        A token sees itself and those before it, and the model predicts the next token.
     """
 
     vocab_size: int
@@ -96,6 +115,23 @@ class EncoderConfig:
     tokenizer_class: str
     labels: tuple[str, ...]
     layout: Layout
+    causal: bool = False
+
+    @property
+    def pre_norm(self) -> bool:
+        """Whether each sublayer's input is normalised, and not its sum with its input."""
+        return self.layout.final_norm is not None
+
+    def check_encoder(self) -> None:
+        """Check that the model is an encoder of texts such as BERT.
+
+        Raises
+        ------
+        InputError
+            It is a model that normalises the input of each sublayer.
+        """
+        if self.pre_norm:
+            raise InputError("this takes encoders of texts, such as BERT, but no GPT-2: choose another model")
 
     @property
     def head_dim(self) -> int:

@@ -1,8 +1,8 @@
-"""A transformer encoder in float32, with a function for its attention.
+"""A transformer in float32, with a function for its attention.
 
 It computes with the library of its arrays (``__array_namespace__`` of the array API): NumPy, or another one that
-differentiates. Each layer normalises the sum of a sublayer and its input (post-norm). Sequences are not padded here: a
-batch holds sequences of one length.
+differentiates. Each layer normalises the sum of a sublayer and its input (post-norm), or the input of each sublayer
+(pre-norm). Sequences are not padded here: a batch holds sequences of one length.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..spec.errors import InputError
 from .activations import ACTIVATIONS
 from .config import EncoderConfig
-from .positions import DISTANCE_BUCKETS, distance_buckets, positions_after_padding
+from .positions import DISTANCE_BUCKETS, causal_mask, distance_buckets, positions_after_padding
 from .weights import Float32, Weights
 
 __all__ = [
@@ -42,7 +42,8 @@ class Attend(Protocol):
     def __call__(self, layer: int, q: Float32, k: Float32, v: Float32, bias: Float32 | None = None, /) -> Float32:
         """Attention output of Q, K and V; all four are (batch, heads, length, d) float32.
 
-        The scores Q·Kᵀ are still to be divided by √d. Then ``bias``, (heads, length, length) float32, is added.
+        The scores Q·Kᵀ are still to be divided by √d. Then ``bias``, (heads, length, length) float32, is added. In a
+        causal model, ``bias`` is :func:`~thresher.model.positions.causal_mask`, (length, length) float32.
         """
         ...
 
@@ -56,7 +57,7 @@ Parameters = dict[str, Any]
 """Arrays of an encoder by the names of its attributes; see :meth:`Encoder.parameters`."""
 
 _PARAMETERS = (
-    *("words", "positions", "types", "embedding_norm", "projection", "score_bias"),
+    *("words", "positions", "types", "embedding_norm", "projection", "score_bias", "final_norm"),
     *("layers", "head_dense", "head_output"),
 )
 
@@ -169,7 +170,17 @@ class Encoder:
         hidden, wide, size, names = config.hidden_size, config.intermediate_size, config.embedding_size, config.layout
 
         def linear(tensors: Weights, name: str, outputs: int = hidden, inputs: int = hidden) -> Linear:
-            return Linear(tensors.take(f"{name}.weight", outputs, inputs), tensors.take(f"{name}.bias", outputs))
+            if names.transposed:
+                weight = tensors.take(f"{name}.weight", inputs, outputs).T
+            else:
+                weight = tensors.take(f"{name}.weight", outputs, inputs)
+            return Linear(weight, tensors.take(f"{name}.bias", outputs))
+
+        def projections(tensors: Weights) -> list[Linear]:
+            if names.joined is None:
+                return [linear(tensors, name) for name in (names.query, names.key, names.value)]
+            whole = linear(tensors, names.joined, 3 * hidden)
+            return [Linear(*parts) for parts in zip(np.split(whole.weight, 3), np.split(whole.bias, 3), strict=True)]
 
         def norm(tensors: Weights, name: str, width: int = hidden) -> LayerNorm:
             weight, bias = (tensors.take(f"{name}.{part}", width) for part in ("weight", "bias"))
@@ -178,10 +189,11 @@ class Encoder:
         body = encoder_tensors(config, weights)
         self.words = body.take(f"{names.words}.weight", config.vocab_size, size)
         self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, size)
-        self.types = self.projection = self.score_bias = None
+        self.types = self.projection = self.score_bias = self.embedding_norm = self.final_norm = None
         if names.types is not None:
             self.types = body.take(f"{names.types}.weight", config.type_vocab_size, size)
-        self.embedding_norm = norm(body, names.embedding_norm, size)
+        if names.embedding_norm is not None:
+            self.embedding_norm = norm(body, names.embedding_norm, size)
         if names.projection is not None and size != hidden:
             self.projection = linear(body, names.projection, hidden, size)
         if names.score_bias is not None:
@@ -190,11 +202,12 @@ class Encoder:
         self.layers = []
         for i in range(config.num_hidden_layers):
             part = body.below(names.layer.format(i))
+            query, key, value = projections(part)
             self.layers.append(
                 Layer(
-                    query=linear(part, names.query),
-                    key=linear(part, names.key),
-                    value=linear(part, names.value),
+                    query=query,
+                    key=key,
+                    value=value,
                     attention_output=linear(part, names.attention_output),
                     attention_norm=norm(part, names.attention_norm),
                     intermediate=linear(part, names.intermediate, wide, hidden),
@@ -202,7 +215,10 @@ class Encoder:
                     output_norm=norm(part, names.output_norm),
                 )
             )
+        if names.final_norm is not None:
+            self.final_norm = norm(body, names.final_norm)
         if config.labels:
+            assert names.head is not None
             self.head_activation = ACTIVATIONS[names.head.activation]
             self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
@@ -267,7 +283,8 @@ class Encoder:
         x = self.words[ids] + self.positions[positions]
         if self.types is not None:
             x = x + self.types[types]
-        x = _seen_by(observe, 0)("embedding_norm", self.embedding_norm(x))
+        if self.embedding_norm is not None:
+            x = _seen_by(observe, 0)("embedding_norm", self.embedding_norm(x))
         return x if self.projection is None else self.projection(x)
 
     def hidden_states(
@@ -315,10 +332,12 @@ class Encoder:
                     outputs = [getattr(layer, part)(read) for part in parts]
             except StopIteration as end:
                 x = end.value
-        return x
+        return x if self.final_norm is None else self.final_norm(x)
 
     def attention_bias(self, length: int) -> Float32 | None:
-        """(heads, length, length) bias of the attention scores, or ``None``."""
+        """(heads, length, length) bias of the attention scores, the mask of a causal model, or ``None``."""
+        if self.config.causal:
+            return causal_mask(length)
         if self.score_bias is None:
             return None
         return self.score_bias[distance_buckets(length)].transpose(2, 0, 1)
@@ -352,15 +371,22 @@ class Encoder:
             return x.reshape(batch, length, heads, d).transpose(0, 2, 1, 3)
 
         x = seen("input", x)
-        query, key, value = yield ("query", "key", "value"), x
+        before = self.config.pre_norm
+        read = seen("attention_norm", layer.attention_norm(x)) if before else x
+        query, key, value = yield ("query", "key", "value"), read
         q, k, v = seen("query", query), seen("key", key), seen("value", value)
         context = attend(number, split_heads(q), split_heads(k), split_heads(v), bias)
         context = seen("context", context.transpose(0, 2, 1, 3).reshape(batch, length, heads * d))
         (attended,) = yield ("attention_output",), context
-        middle = seen("attention_norm", layer.attention_norm(x + seen("attention_output", attended)))
-        (wide,) = yield ("intermediate",), middle
+        middle = x + seen("attention_output", attended)
+        if before:
+            read = seen("output_norm", layer.output_norm(middle))
+        else:
+            read = middle = seen("attention_norm", layer.attention_norm(middle))
+        (wide,) = yield ("intermediate",), read
         (output,) = yield ("output",), seen("activated", self.activation(seen("intermediate", wide)))
-        return seen("output_norm", layer.output_norm(middle + seen("output", output)))
+        end = middle + seen("output", output)
+        return end if before else seen("output_norm", layer.output_norm(end))
 
     def logits(
         self,
@@ -376,6 +402,11 @@ class Encoder:
         layer after the last one.
         """
         return self.head(self.hidden_states(ids, attend, observe, types=types), observe)
+
+    def next_tokens(self, states: Float32) -> Float32:
+        """(batch, length, hidden) outputs of a causal model's last layer to (batch, length, vocabulary) scores of the
+        token that follows each."""
+        return states @ self.words.T
 
     def head(self, states: Float32, observe: Observe = ignore) -> Float32:
         """(batch, length, hidden) outputs of the last layer to (batch, labels) outputs of the head; see :meth:`logits`.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from ..spec.errors import InputError
 from ..spec.inputs import read_text
@@ -43,7 +44,7 @@ class Model:
     encoder : Encoder
     tokenizer : TextTokenizer
     steps : tuple of Step
-        Make a sentence embedding of hidden states; empty for a model with a head.
+        Make a sentence embedding of hidden states; empty for other models.
     activation : Activation or None
         Makes a score of the output of a head with one output; ``None`` for other models.
     """
@@ -57,8 +58,13 @@ class Model:
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model has a head, for classes or one score; otherwise it makes sentence embeddings."""
+        """Whether the model has a head, for classes or one score."""
         return bool(self.config.labels)
+
+    @property
+    def predicts_tokens(self) -> bool:
+        """Whether the model predicts the next token of a text."""
+        return self.config.causal
 
     @property
     def is_scorer(self) -> bool:
@@ -76,10 +82,28 @@ class Model:
         self, ids: NDArray[np.int64], attend: Attend = float_attention, *, types: NDArray[np.int64] | None = None
     ) -> Float32:
         """(batch, length) token ids and types, by default 0, to (batch, labels) outputs of the head, or to (batch, n)
-        embeddings."""
+        embeddings.
+
+        For a causal model, (batch, 2): the sum of −log p of a text's tokens behind the first, and their number.
+        """
+        if self.config.causal:
+            return self._surprise(ids, attend)
         if self.is_classifier:
             return self.encoder.logits(ids, attend, types=types)
         return run_steps(self.steps, self.encoder.hidden_states(ids, attend, types=types))
+
+    def next_token(self, tokens: Tokens, attend: Attend = float_attention) -> Float32:
+        """(vocabulary,) scores of the token that follows a text, for a causal model."""
+        states = self.encoder.hidden_states(as_batch([tokens]), attend)
+        return self.encoder.next_tokens(states[0, -1])
+
+    def _surprise(self, ids: NDArray[np.int64], attend: Attend) -> Float32:
+        rows = []
+        for text, states in zip(ids, self.encoder.hidden_states(ids, attend), strict=True):
+            scores = self.encoder.next_tokens(states[:-1])
+            found = np.take_along_axis(scores, text[1:, None], axis=1)[:, 0]
+            rows.append([(logsumexp(scores, axis=1) - found).sum(), len(found)])
+        return np.array(rows, np.float32)
 
     def outputs_of(self, tokens: Sequence[Tokens], attend: Attend = float_attention) -> Float32:
         """The same for texts or pairs of one length."""
@@ -146,7 +170,7 @@ class Model:
 
 
 def load_model(name: str | Path | None = None) -> Model:
-    """Load a classifier or a sentence-embedding model.
+    """Load a classifier, a sentence-embedding model or a causal model.
 
     Parameters
     ----------
@@ -163,7 +187,7 @@ def load_model(name: str | Path | None = None) -> Model:
     root = locate_root(name)
     folder = transformer_folder(root)
     config = read_config(folder / "config.json")
-    embeds = not config.labels
+    embeds = not config.labels and not config.causal
     return Model(
         folder=root,
         config=config,

@@ -39,6 +39,7 @@ def encoder_matrices(config: EncoderConfig, weights: Weights) -> dict[str, tuple
     InputError
         A tensor is missing, has the wrong shape or holds NaN.
     """
+    config.check_encoder()
     body = encoder_tensors(config, weights)
     return {
         name: (body.take(f"{name}.weight", rows, columns), body.take(f"{name}.bias", rows))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DISTANCE_BUCKETS", "distance_buckets", "positions_after_padding"]
+__all__ = ["DISTANCE_BUCKETS", "causal_mask", "distance_buckets", "positions_after_padding"]
 
 _Int64 = NDArray[np.int64]
 
@@ -21,6 +21,11 @@ def positions_after_padding(ids: _Int64, padding: int) -> _Int64:
     """
     counted = ids != padding
     return counted.cumsum(axis=-1) * counted + padding
+
+
+def causal_mask(length: int) -> NDArray[np.float32]:
+    """(length, length) numbers to add to the scores: 0 where query i (row) sees key j (column), otherwise −∞."""
+    return np.triu(np.full((length, length), -np.inf, np.float32), 1)
 
 
 def distance_buckets(length: int) -> _Int64:

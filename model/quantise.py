@@ -66,7 +66,14 @@ class LayerScales:
                 raise ConfigError(name, value, "a scale must be a positive, finite number")
 
     def command(
-        self, config: AttentionConfig, *, length: int, head_dim: int, rho: float = -1.0, tau: float = 0.0
+        self,
+        config: AttentionConfig,
+        *,
+        length: int,
+        head_dim: int,
+        rho: float = -1.0,
+        tau: float = 0.0,
+        causal: bool = False,
     ) -> HeadCommand:
         """The command for a self-attention head of this layer; raises as
         :func:`~thresher.spec.attention_command.head_command`."""
@@ -79,6 +86,7 @@ class LayerScales:
             output_scale=self.v / self.o,
             rho=rho,
             tau=tau,
+            causal=causal,
         )
 
 

@@ -10,10 +10,11 @@ __all__ = ["TASKS", "Columns", "Kind", "Metric", "Task", "as_task", "chosen_task
 
 
 class Kind(StrEnum):
-    """What the targets of a task are: classes, or similarities and other scores."""
+    """What the targets of a task are: classes, similarities and other scores, or the tokens of a plain text."""
 
     CLASSES = "classes"
     SCORES = "scores"
+    TEXT = "text"
 
 
 class Metric(StrEnum):
@@ -23,6 +24,7 @@ class Metric(StrEnum):
     MCC = "mcc"
     F1 = "f1"
     SPEARMAN = "spearman"
+    PERPLEXITY = "perplexity"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ TASKS = {
             metric=Metric.SPEARMAN,
             columns=(Columns(("sentence1", "sentence2"), "score", 5), _PAIR, _SINGLE),
         ),
+        Task(name="perplexity", kind=Kind.TEXT, metric=Metric.PERPLEXITY, columns=()),
     )
 }
 """The tasks with a name, and the files of GLUE (arXiv 1804.07461) among others. STS-B's similarities end at 5."""
@@ -136,6 +139,8 @@ def chosen_task(
     if metric is not None and metric not in (Metric.ACCURACY, Metric.MCC, Metric.F1):
         raise ConfigError("metric", str(metric), "must be accuracy, mcc or f1")
     columns, headless = base.columns, base.headless
+    if base.kind is Kind.TEXT and (text_column, second_text_column, label_column) != (None, None, None):
+        raise ConfigError("task", name, "reads a plain text, which has no columns: leave out those options")
     if second_text_column is not None and text_column is None:
         raise ConfigError("second_text_column", second_text_column, "needs --text-column, the first text's column")
     if text_column is not None or label_column is not None:

@@ -1,6 +1,6 @@
 """Text to token ids."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +109,10 @@ class TextTokenizer:
         self._check_ids(self._tokenizer.get_vocab(with_added_tokens=True).items())
         for second in (None, ""):
             self._encoded("", second)  # the special tokens alone
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of tokens."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def _check_ids(self, ids: Iterable[tuple[str, int]]) -> None:
         token, largest = max(ids, key=lambda each: each[1], default=("", -1))

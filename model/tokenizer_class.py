@@ -45,6 +45,7 @@ CLASSES = {
     **dict.fromkeys(("LxmertTokenizer", "MobileBertTokenizer", "SqueezeBertTokenizer"), _BERT),
     **dict.fromkeys(("DistilBertTokenizer", "DPRReaderTokenizer", "MPNetTokenizer"), _WITHOUT_TYPES),
     **dict.fromkeys(("BartTokenizer", "LEDTokenizer", "LongformerTokenizer", "RobertaTokenizer"), _ROBERTA),
+    "GPT2Tokenizer": _ROBERTA,
     **dict.fromkeys(("CamembertTokenizer", "XLMRobertaTokenizer"), _PIECES),
     **dict.fromkeys(("PreTrainedTokenizer", "PythonBackend", "TokenizersBackend"), _GENERIC),
     "PreTrainedTokenizerFast": _GENERIC,

@@ -18,7 +18,7 @@ from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
-from .attention import check_setting
+from .attention import check_setting, fitted
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
 from .classify import Classification, calibration_for, check_classifier, classify
 from .compare import CheckedBackend
@@ -186,6 +186,7 @@ def answer(
     if trace is not None and backend != "rtl":
         raise ConfigError("trace", str(trace), "needs --backend rtl")
     model = load_model(model_name)
+    config = fitted(config, model.config)
     # Model, texts and thresholds are checked before hardware is built or a board is opened.
     check_classifier(model, config)
     encode_texts(model, texts, range(1, len(texts) + 1), max_length=config.max_length, truncate=truncate)

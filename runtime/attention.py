@@ -2,19 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..golden.attention.core import HeadResult, attention_head
+from ..golden.attention.visible import visible_blocks
 from ..model.config import EncoderConfig
 from ..model.quantise import AttentionScales, Int8, dequantise, quantise
 from ..model.weights import Float32
 from ..spec.attention_command import HeadCommand
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
-from ..spec.formats import ceil_div
 from ..spec.heads import Head, HeadStatistics
 from .backends import Backend
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_fits",
     "check_setting",
     "count_heads",
+    "fitted",
     "quantised_heads",
     "run_heads",
 ]
@@ -78,13 +79,20 @@ class AttentionTotals:
         return self.saturations / self.outputs if self.outputs else 0.0
 
 
-def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> None:
+def fitted(config: AttentionConfig, model: EncoderConfig) -> AttentionConfig:
+    """The hardware, with causal attention if the model needs it."""
+    return replace(config, causal=True) if model.causal else config
+
+
+def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool, causal: bool = False) -> None:
     """Check that the heads of a model fit the hardware.
 
     Parameters
     ----------
     score_bias : bool
         Whether the model adds a bias to the scores.
+    causal : bool
+        Whether a token of the model sees only those before it.
 
     Raises
     ------
@@ -96,6 +104,8 @@ def check_fits(config: AttentionConfig, head_dim: int, *, score_bias: bool) -> N
             "the model adds a bias for relative positions to its attention scores, but the hardware adds none: "
             "choose another model"
         )
+    if causal and not config.causal:
+        raise InputError("the model is causal, but this hardware is not: set causal to true with --config")
     if head_dim > config.max_head_dim:
         raise InputError(
             f"the model's heads have {head_dim} dimensions, but this hardware takes at most {config.max_head_dim}: "
@@ -115,7 +125,7 @@ def check_setting(
     ConfigError
         There are too few or too many scales, or ρ, τ or a scale is out of range.
     """
-    check_fits(config, model.head_dim, score_bias=model.has_score_bias)
+    check_fits(config, model.head_dim, score_bias=model.has_score_bias, causal=model.causal)
     if len(scales.layers) != model.num_hidden_layers:
         raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
     for layer in scales.layers:
@@ -152,7 +162,7 @@ def count_heads(
     return AttentionTotals(
         heads=len(statistics),
         pruned_heads=sum(s.pruned for s in statistics),
-        blocks=sum(ceil_div(c.query_length, config.block) * ceil_div(c.key_length, config.block) for c in commands),
+        blocks=sum(int(visible_blocks(config, command).sum()) for command in commands),
         kept_blocks=sum(s.kept_blocks for s in statistics),
         outputs=sum(c.query_length * c.head_dim for c in commands),
         saturations=sum(s.saturations for s in statistics),
@@ -177,6 +187,8 @@ def quantised_heads(
 ) -> tuple[HeadCommand, Int8, Int8, Int8]:
     """The command of a layer's heads, and Q, K and V in INT8, all (batch, heads, length, d).
 
+    Heads are causal if ``bias`` is the mask of a causal model.
+
     Raises
     ------
     InputError
@@ -185,11 +197,12 @@ def quantised_heads(
         The layer has no scales, or ρ, τ or a scale is out of range.
     """
     length, d = q.shape[-2:]
-    check_fits(config, d, score_bias=bias is not None)
+    causal = bias is not None and bias.ndim == 2
+    check_fits(config, d, score_bias=bias is not None and not causal, causal=causal)
     if layer >= len(scales.layers):
         raise ConfigError("scales", f"{len(scales.layers)} layers", "calibrate with this model")
     own = scales.layers[layer]
-    command = own.command(config, length=length, head_dim=d, rho=rho, tau=tau)
+    command = own.command(config, length=length, head_dim=d, rho=rho, tau=tau, causal=causal)
     return (
         command,
         quantise(f"Q of layer {layer}", q, own.q),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..golden.attention.core import attention_head
 from ..golden.attention.predictor import predict
 from ..golden.attention.selection import select
+from ..golden.attention.visible import visible_blocks
 from ..model.quantise import Int8
 from ..spec.attention_config import AttentionConfig
 from ..spec.heads import Head, HeadStatistics
@@ -69,7 +70,12 @@ class RandomMaskBackend:
         results = []
         for command, q, k, v in heads:
             selection = select(config, predict(config, q.astype(np.int64), k.astype(np.int64)), command)
-            result = attention_head(config, command, q, k, v, mask=self.shuffle(selection.mask))
+            mask = selection.mask.copy()
+            columns = visible_blocks(config, command).sum(axis=1)
+            for count in np.unique(columns):
+                rows = columns == count
+                mask[rows, :count] = self.shuffle(mask[rows, :count])
+            result = attention_head(config, command, q, k, v, mask=mask)
             results.append((result.output, result.statistics))
         return results
 

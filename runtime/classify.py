@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.encoder import float_attention, softmax
+from ..model.encoder import Attend, float_attention, softmax
 from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales
 from ..model.score import activate
@@ -89,7 +89,7 @@ class Classification:
         The second text of a pair.
     label, confidence
         Most probable class and its probability, with attention on the accelerator; ``None`` for a model with one
-        output.
+        output. For a causal model, the most probable next token.
     score : float or None
         Score of a model with one output, after its activation.
     fp32_label, fp32_confidence, fp32_score
@@ -134,16 +134,19 @@ class Classification:
 
 
 def check_classifier(model: Model, config: AttentionConfig) -> None:
-    """Check that a model has a head, for classes or one score, and fits the hardware.
+    """Check that a model gives classes, one score or the next token, and fits the hardware.
 
     Raises
     ------
     InputError
         It does not.
     """
-    if not model.is_classifier:
-        raise InputError("this model has no classification head: choose a model that gives classes or a score")
-    check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+    shape = model.config
+    if not (model.is_classifier or model.predicts_tokens):
+        raise InputError(
+            "this model has no classification head: choose a model that gives classes, a score or the next token"
+        )
+    check_fits(config, shape.head_dim, score_bias=shape.has_score_bias, causal=shape.causal)
 
 
 def calibration_for(texts: Sequence[Text]) -> Sequence[Text]:
@@ -205,8 +208,7 @@ def classify(
     answers = []
     for text, encoded in zip(sentences, tokens, strict=True):
         attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)
-        found = answer_of(model, model.outputs_of([encoded], attention)[0])
-        reference = answer_of(model, model.outputs_of([encoded], float_attention)[0])
+        found, reference = (_answer(model, encoded, attend) for attend in (attention, float_attention))
         first, second = (text, None) if isinstance(text, str) else text
         answers.append(
             Classification(
@@ -215,13 +217,21 @@ def classify(
                 tokens=encoded,
                 **found,
                 **{f"fp32_{name}": value for name, value in reference.items()},
-                heads=_summaries(attention.log, ceil_div(len(encoded), config.block) ** 2),
+                heads=_summaries(attention.log, attention.totals.blocks // attention.totals.heads),
                 picture=_picture(attention, encoded, picture),
             )
         )
         if progress is not None:
             progress(len(answers), len(sentences))
     return answers
+
+
+def _answer(model: Model, tokens: Tokens, attend: Attend) -> dict[str, Any]:
+    if model.predicts_tokens:
+        probabilities = softmax(model.next_token(tokens, attend))
+        best = int(probabilities.argmax())
+        return {"label": model.tokenizer.text([best]), "confidence": float(probabilities[best])}
+    return answer_of(model, model.outputs_of([tokens], attend)[0])
 
 
 def answer_of(model: Model, outputs: Float32) -> dict[str, Any]:

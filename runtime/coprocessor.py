@@ -126,8 +126,9 @@ class WholeEncoder:
         Raises
         ------
         InputError
-            They cannot; the message gives both sizes.
+            They cannot; the message gives both sizes. Or the model is no encoder of texts.
         """
+        model.check_encoder()
         hidden, wide = model.hidden_size, model.intermediate_size
         rows, columns = max(3 * hidden, wide), max(hidden, wide)
         engine, channels = self.config.spmm, self.config.vector.max_channels

@@ -12,15 +12,16 @@ from ..model.datasets import Dataset, read_dataset
 from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales, Method
 from ..model.score import ScoreActivation, activate
-from ..model.tasks import Kind, Task
+from ..model.tasks import Kind, Task, as_task
 from ..model.tokenizer import Text, Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
-from .attention import check_fits
+from .attention import check_fits, fitted
 from .coprocessor import WholeEncoder
 from .metrics import merit
 from .passes import Outcome, Progress, Setting, run_settings
+from .perplexity import perplexity, text_windows
 from .report import Report
 from .texts import encode_texts
 
@@ -34,7 +35,7 @@ class Result(Report):
     Attributes
     ----------
     score : float
-        The task's metric, 0…1 (correlations: −1…1).
+        The task's metric, 0…1 (correlations: −1…1; perplexity: from 1).
     change : float
         Score minus FP32's.
     pearson : float or None
@@ -126,7 +127,11 @@ def task_texts(
         The model cannot do the task, or a text is empty or, without ``truncate``, too long for model or hardware. The
         message names the lines. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
     """
+    if model.predicts_tokens:
+        raise InputError("the model predicts tokens: use thresher eval --task perplexity, with a plain text")
     check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
+    if as_task(task).kind is Kind.TEXT:
+        raise InputError(f"task {as_task(task).name} needs a model that predicts the next token, such as GPT-2")
     classes = len(model.config.labels)
     dataset = read_dataset(data, task, limit, classes=max(classes, 2), labels=model.config.labels)
     name, kind = dataset.task.name, dataset.task.kind
@@ -198,6 +203,8 @@ def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None
     metric : float
     pearson : float or None
     """
+    if dataset.task.kind is Kind.TEXT:
+        return perplexity(outputs), None
     targets, predictions = np.array(dataset.targets), predicted(dataset.task, outputs, activation)
     found = merit(dataset.task.metric, targets, predictions)
     if dataset.task.kind is Kind.CLASSES:
@@ -250,7 +257,7 @@ def evaluate(
     task : str or Task
         A name of :data:`~thresher.model.tasks.TASKS`, or a task.
     data : Path
-        With the columns of the task.
+        With the columns of the task; a plain text for the task ``perplexity``.
     config : AttentionConfig
         The hardware and its policy.
     random_mask : bool
@@ -276,7 +283,11 @@ def evaluate(
         File, model, hardware and settings do not fit together.
     """
     start = time.perf_counter()
-    dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
+    config = fitted(config, model.config)
+    if model.predicts_tokens and as_task(task).kind is Kind.TEXT:
+        dataset, tokens = text_windows(model, as_task(task), data, config, limit)
+    else:
+        dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if whole is not None:
         whole.check_fits(model.config)
     source = "given scales" if scales is not None and whole is None else str(calibration or "packaged sentences")

@@ -185,7 +185,9 @@ def prune_model(
     weight_format = check_enum("weight_format", weight_format, WeightFormat)
     check_method("method", method)
     sparsity = chosen_sparsity(config, weight_format, sparsity)
-    shapes = read_config(locate_model(model) / "config.json").matrices.values()
+    shape = read_config(locate_model(model) / "config.json")
+    shape.check_encoder()
+    shapes = shape.matrices.values()
     for rows, columns in dict.fromkeys(shapes):
         check_engine(
             config, rows=rows, columns=columns, tokens=tokens, weight_format=weight_format, owner="the model's "

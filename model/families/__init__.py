@@ -1,4 +1,4 @@
-"""Families of encoders: how each writes its sizes, and how it names its tensors. One file per family."""
+"""Families of transformers: how each writes its sizes, and how it names its tensors. One file per family."""
 
 from pathlib import Path
 
@@ -8,12 +8,15 @@ from ..config import EncoderConfig
 from .bert import BERT
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
+from .gpt2 import GPT2
 from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 __all__ = ["FAMILIES", "read_config"]
 
-FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET)}
+FAMILIES = {
+    family.model_type: family for family in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, GPT2)
+}
 
 
 def read_config(path: Path) -> EncoderConfig:

@@ -1,4 +1,4 @@
-"""A family of encoders, and what the families have in common."""
+"""A family of transformers, and what the families have in common."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,12 +41,18 @@ class Family:
         As in ``config.json``.
     encoders : tuple of str
         Supported architectures that are used as encoders. The first is assumed where ``config.json`` names none.
-    classifier : str
-        The architecture with a classification head.
+    classifier : str or None
+        The architecture with a classification head, if one is supported.
     keys : mapping of str to str
         Names of parameters in ``config.json`` that are not those of BERT.
     fixed : mapping of str to value
         Parameters that ``config.json`` does not decide.
+    defaults : mapping of str to value
+        Parameters where ``config.json`` is silent and that are not those of BERT.
+    widening : int or None
+        Intermediate size over hidden size, where ``config.json`` is silent.
+    causal : bool
+        A token sees itself and those before it.
     supported : mapping of str to (default, values)
         Parameters of this family that have few supported values.
     tokenizer_class : str
@@ -58,8 +64,11 @@ class Family:
 
     model_type: str
     encoders: tuple[str, ...]
-    classifier: str
+    classifier: str | None = None
+    causal: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    widening: int | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
     tokenizer_class: str
@@ -75,6 +84,9 @@ class Family:
             A parameter is missing or says something unsupported; the message names it and what is supported.
         """
         self._check_supported(found)
+        if self.widening is not None and found.get(self._key("intermediate_size")) is None:
+            wide = self.widening * self._integer(found, "hidden_size")
+            found = {**found, self._key("intermediate_size"): wide}
         sizes = {name: self._integer(found, name) for name in _SIZES}
         if sizes["hidden_size"] % sizes["num_attention_heads"]:
             raise ConfigError(
@@ -84,7 +96,7 @@ class Family:
             )
         eps = self._value(found, "layer_norm_eps", 1e-12)
         if not isinstance(eps, float | int) or not 0 < eps < 1:
-            raise ConfigError("layer_norm_eps", eps, "must be a number between 0 and 1")
+            raise ConfigError(self._key("layer_norm_eps"), eps, "must be a number between 0 and 1")
         padding = self._integer(found, "pad_token_id", default=1, smallest=0) if self.padded else None
         if padding is not None and sizes["max_position_embeddings"] < padding + 2:
             raise ConfigError(
@@ -100,13 +112,16 @@ class Family:
             tokenizer_class=self._tokenizer_class(found),
             labels=self._labels(found),
             layout=self.layout,
+            causal=self.causal,
         )
 
     def _key(self, name: str) -> str:
         return self.keys.get(name, name)
 
     def _value(self, found: Mapping[str, Any], name: str, default: Any = None) -> Any:
-        return self.fixed[name] if name in self.fixed else found.get(self._key(name), default)
+        if name in self.fixed:
+            return self.fixed[name]
+        return found.get(self._key(name), self.defaults.get(name, default))
 
     def _integer(self, found: Mapping[str, Any], name: str, default: int | None = None, smallest: int = 1) -> int:
         value = self._value(found, name, default)
@@ -128,12 +143,13 @@ class Family:
                 known = ", ".join(repr(s) for s in supported if s is not None)
                 raise ConfigError(self._key(name), value, f"supported is {known}")
         architectures = found.get("architectures") or [self.encoders[0]]
-        known = (*self.encoders, self.classifier)
+        known = [name for name in (*self.encoders, self.classifier) if name is not None]
         if not isinstance(architectures, list) or architectures[0] not in known:
             raise ConfigError("architectures", architectures, "supported are " + ", ".join(known))
 
     def _labels(self, found: Mapping[str, Any]) -> tuple[str, ...]:
-        if (found.get("architectures") or [None])[0] != self.classifier:
+        architectures = found.get("architectures") or self.encoders
+        if self.classifier is None or architectures[0] != self.classifier:
             return ()
         names = found.get("id2label")
         if not names:

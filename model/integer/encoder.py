@@ -101,6 +101,7 @@ def _layer(layer: Layer, units: LayerUnits, bounds: Bounds, number: int, activat
 
 def _embedding(encoder: Encoder, bounds: Bounds, first: ChannelUnits) -> dict[str, Any]:
     """Words, places, the LayerNorm of their sum, and the projection to the units of the first layer's input."""
+    assert encoder.embedding_norm is not None
     places = encoder_places(encoder)
     word_scales, sums = embedding_units(encoder)
     output, projection = first, None
@@ -178,6 +179,7 @@ def integer_encoder(
         There is no sentence, the encoder adds a bias to its attention scores, or numbers do not fit the hardware's
         formats.
     """
+    encoder.config.check_encoder()
     check_one_of("weight_bits", weight_bits, WEIGHT_BITS)
     check_no_bias(encoder)
     observed = observe(encoder, batches, types=types, histograms=method != "min-max", moments=weight_bits != INT8_BITS)

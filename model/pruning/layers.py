@@ -90,6 +90,7 @@ def prune_encoder(
     ThresherError
         There is no sentence, numbers are not finite, or the pattern does not fit.
     """
+    encoder.config.check_encoder()
     linears = encoder.linears()
     if method == "magnitude" or not pattern.prunes:
         return prune_linears(linears, pattern, progress=progress)

@@ -249,7 +249,7 @@ def test_truncated_model_files(tmp_path):
 def test_unsupported_model_is_rejected(tmp_path):
     folder = _model_copy(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "t5"}))
     assert "model_type" in refused("run", "--model", folder, "--text", "a")
 
 

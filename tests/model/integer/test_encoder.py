@@ -7,7 +7,6 @@ import pytest
 from thresher.golden.attention.core import attention_head
 from thresher.golden.encoder import class_scores, encode, token_sums
 from thresher.model import Model, load_model
-from thresher.model.families import FAMILIES
 from thresher.model.integer import METHODS, IntegerEncoder, integer_encoder
 from thresher.model.load import as_batch, calibration_sentences, length_batches
 from thresher.spec import ConfigError, InputError, preset, spmm_preset
@@ -87,7 +86,7 @@ def test_every_method_is_usable(make_model, method, per_channel):
         assert error < (0.2 if method in ("min-max", "percentile") else 1)
 
 
-@pytest.mark.parametrize("model_type", sorted(set(FAMILIES) - {"mpnet"}))
+@pytest.mark.parametrize("model_type", sorted(set(CLASSIFIERS) - {"mpnet"}))
 @pytest.mark.parametrize("weight_bits", [8, 4])
 def test_families_are_close_to_float(model_type, weight_bits, tmp_path):
     name = CLASSIFIERS[model_type]
