@@ -40,6 +40,8 @@ class Case:
         Whether the last third of the tokens has type 1.
     padding : int or None
         Token that stands in the middle of the first text.
+    image : int or None
+        Side of an image in pixels, for models of images; ``length`` is then the number of its tokens.
     """
 
     architecture: str
@@ -48,6 +50,7 @@ class Case:
     length: int = 9
     pair: bool = False
     padding: int | None = None
+    image: int | None = None
     seed: int = 0
 
     @property
@@ -58,12 +61,16 @@ class Case:
 def _cases(model_type: str, name: str, *cases: tuple[str, dict[str, Any]]) -> list[Case]:
     made = []
     for seed, (suffix, settings) in enumerate(cases, start=1):
-        own = {key: settings.pop(key) for key in ("length", "pair", "padding") if key in settings}
+        own = {key: settings.pop(key) for key in ("length", "pair", "padding", "image") if key in settings}
         made.append(Case(architecture=name + suffix, model_type=model_type, changes=settings, seed=seed, **own))
     return made
 
 
 CLASSIFIER = "ForSequenceClassification"
+IMAGES = "ForImageClassification"
+TEACHER = f"{IMAGES}WithTeacher"
+LOGITS = (CLASSIFIER, IMAGES, TEACHER, "LMHeadModel")
+"""Ends of the names of architectures whose logits are compared."""
 SMALL: dict[str, Any] = {
     "vocab_size": 12,
     "hidden_size": 12,
@@ -119,6 +126,19 @@ CASES = [
         ("LMHeadModel", {"activation_function": "relu", "layer_norm_epsilon": 1e-3, "length": 14}),
     ),
     *_cases(
+        "vit",
+        "ViT",
+        ("Model", {"num_hidden_layers": 2, "image_size": 8, "patch_size": 4, "image": 8, "length": 5}),
+        (IMAGES, {"image_size": 12, "patch_size": 4, "image": 12, "length": 10, **THREE}),
+    ),
+    *_cases(
+        "deit",
+        "DeiT",
+        ("Model", {"image_size": 8, "patch_size": 2, "image": 8, "length": 18, "hidden_act": "relu"}),
+        (IMAGES, {"image_size": 8, "patch_size": 4, "image": 8, "length": 6, **THREE}),
+        (TEACHER, {"image_size": 8, "patch_size": 4, "image": 8, "length": 6, **THREE}),
+    ),
+    *_cases(
         "mpnet",
         "MPNet",
         ("Model", {"max_position_embeddings": 202, "length": 200}),
@@ -140,8 +160,11 @@ def tensors(shapes: Mapping[str, Sequence[int]], seed: int) -> dict[str, NDArray
     return made
 
 
-def inputs(case: Case) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(2, length) token ids and types."""
+def inputs(case: Case) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """(2, length) token ids and types; for images, (2, 3, size, size) pixels and no types."""
+    if case.image is not None:
+        shape = (2, 3, case.image, case.image)
+        return tensors({"pixels": shape}, case.seed)["pixels"], np.zeros((2, 0), np.int64)
     raw = np.random.PCG64([case.seed, case.length]).random_raw(2 * case.length)
     ids = (np.asarray(raw, np.uint64) % np.uint64(SMALL["vocab_size"])).astype(np.int64).reshape(2, case.length)
     if case.padding is not None:
@@ -186,11 +209,13 @@ def reference(case: Case, folder: Path) -> dict[str, Any]:
     model = getattr(transformers, case.architecture).from_pretrained(folder, dtype=torch.float64).eval()
     ids, types = inputs(case)
     given = {"input_ids": torch.tensor(ids), "attention_mask": torch.ones(ids.shape, dtype=torch.int64)}
+    if case.image is not None:
+        given = {"pixel_values": torch.tensor(ids.astype(np.float64))}
     if case.pair:
         given["token_type_ids"] = torch.tensor(types)
     with torch.no_grad():
         states = model.base_model(**given).last_hidden_state[:, places(case.length)]
-        logits = model(**given).logits if case.architecture.endswith((CLASSIFIER, "LMHeadModel")) else None
+        logits = model(**given).logits if case.architecture.endswith(LOGITS) else None
         if logits is not None and logits.ndim == 3:
             logits = logits[:, places(case.length)]
     return {"states": states.numpy(), "logits": None if logits is None else logits.numpy()}
@@ -204,7 +229,8 @@ def row(case: Case) -> dict[str, Any]:
     del files["config"]["transformers_version"]
     ids, types = inputs(case)
     rounded = {name: None if x is None else np.round(x, 7).tolist() for name, x in outputs.items()}
-    return {"name": case.name, **files, "ids": ids.tolist(), "types": types.tolist(), **rounded}
+    given = [] if case.image is not None else ids.tolist()  # pixels come from the seed
+    return {"name": case.name, **files, "ids": given, "types": types.tolist(), **rounded}
 
 
 def _differs(first: dict[str, Any], second: dict[str, Any]) -> list[str]:

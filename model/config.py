@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..spec.errors import InputError
 
-__all__ = ["EncoderConfig", "HeadLayout", "Layout"]
+__all__ = ["EncoderConfig", "HeadLayout", "ImageLayout", "ImageSizes", "Layout"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,16 +13,37 @@ class HeadLayout:
 
     Attributes
     ----------
+    dense : str or None
+        ``None`` if the head is only the layer to the labels.
+    distilled : str or None
+        Layer to the labels on the second token, if the outputs are the mean of two.
     pooler : bool
         Whether the first layer belongs to the encoder, and has its prefix.
     activation : str
         Between the two; a name of :data:`~thresher.model.activations.ACTIVATIONS`.
     """
 
-    dense: str
-    pooler: bool
-    activation: str
+    dense: str | None = None
+    pooler: bool = False
+    activation: str = "tanh"
     output: str
+    distilled: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLayout:
+    """Names of the tokens that stand before the patches of an image."""
+
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSizes:
+    """Side of an image and of its square patches in pixels, and number of channels."""
+
+    image: int
+    patch: int
+    channels: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +54,10 @@ class Layout:
     ----------
     prefix : str
         Stands before the names of the encoder's tensors in a model with a head; files may also lack it.
+    words : str
+        Embedding of words, or layer of patches.
+    image : ImageLayout or None
+        ``None`` for models of texts.
     types : str or None
         Embedding of token types, if the encoder has one.
     embedding_norm : str or None
@@ -59,6 +84,7 @@ class Layout:
     prefix: str
     words: str
     positions: str
+    image: ImageLayout | None = None
     types: str | None = None
     embedding_norm: str | None = None
     projection: str | None = None
@@ -99,6 +125,8 @@ class EncoderConfig:
     layout : Layout
     causal : bool
         A token sees itself and those before it, and the model predicts the next token.
+    image : ImageSizes or None
+        ``None`` for models of texts.
     """
 
     vocab_size: int
@@ -116,6 +144,7 @@ class EncoderConfig:
     labels: tuple[str, ...]
     layout: Layout
     causal: bool = False
+    image: ImageSizes | None = None
 
     @property
     def pre_norm(self) -> bool:
@@ -131,7 +160,9 @@ class EncoderConfig:
             It is a model that normalises the input of each sublayer.
         """
         if self.pre_norm:
-            raise InputError("this takes encoders of texts, such as BERT, but no GPT-2: choose another model")
+            raise InputError(
+                "this takes encoders of texts, such as BERT, but no GPT-2 or vision transformer: choose another model"
+            )
 
     @property
     def head_dim(self) -> int:

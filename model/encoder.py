@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..spec.errors import InputError
 from .activations import ACTIVATIONS
 from .config import EncoderConfig
+from .patches import take_patches
 from .positions import DISTANCE_BUCKETS, causal_mask, distance_buckets, positions_after_padding
 from .weights import Float32, Weights
 
@@ -187,8 +188,11 @@ class Encoder:
             return LayerNorm(weight, bias, config.layer_norm_eps)
 
         body = encoder_tensors(config, weights)
-        self.words = body.take(f"{names.words}.weight", config.vocab_size, size)
-        self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, size)
+        if config.image is None:
+            self.words = body.take(f"{names.words}.weight", config.vocab_size, size)
+            self.positions = body.take(f"{names.positions}.weight", config.max_position_embeddings, size)
+        else:
+            self.patches = take_patches(config, body)
         self.types = self.projection = self.score_bias = self.embedding_norm = self.final_norm = None
         if names.types is not None:
             self.types = body.take(f"{names.types}.weight", config.type_vocab_size, size)
@@ -220,7 +224,10 @@ class Encoder:
         if config.labels:
             assert names.head is not None
             self.head_activation = ACTIVATIONS[names.head.activation]
-            self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
+            if names.head.dense is not None:
+                self.head_dense = linear(body if names.head.pooler else weights, names.head.dense)
+            if names.head.distilled is not None:
+                self.head_distilled = linear(weights, names.head.distilled, len(config.labels), hidden)
             self.head_output = linear(weights, names.head.output, len(config.labels), hidden)
 
     def parameters(self) -> Parameters:
@@ -274,6 +281,8 @@ class Encoder:
     ) -> Float32:
         """(batch, length) token ids and types to (batch, length, hidden) input of the first layer; see
         :meth:`hidden_states`."""
+        if self.config.image is not None:
+            return self.patches(ids.astype(np.float32, copy=False))
         return self.embed_places(ids, *self.places(ids, types), observe)
 
     def embed_places(
@@ -300,7 +309,8 @@ class Encoder:
         Parameters
         ----------
         ids : (batch, length) int64
-            Token ids of sequences of one length, special tokens included.
+            Token ids of sequences of one length, special tokens included. For models of images, (batch, channels, size,
+            size) float32 pixels.
         attend : Attend
             Computes the attention of a layer.
         observe : Observe
@@ -419,5 +429,12 @@ class Encoder:
         if not self.config.labels:
             raise InputError("this model has no classification head: use it for sentence similarity")
         seen = _seen_by(observe, len(self.layers))
+        names = self.config.layout.head
+        assert names is not None
+        if names.dense is None:
+            scores = self.head_output(states[:, 0])
+            if names.distilled is not None:
+                scores = (scores + self.head_distilled(states[:, 1])) * np.float32(0.5)
+            return seen("scores", scores)
         pooled = seen("pooled", self.head_dense(states[:, 0]))
         return seen("scores", self.head_output(seen("activated", self.head_activation(pooled))))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ..spec.inputs import read_text
 from .config import EncoderConfig
 from .encoder import Attend, Encoder, float_attention
 from .families import read_config
+from .images import ImageReader, Picture
 from .integer import IntegerEncoder, integer_encoder
 from .modules import transformer_folder
 from .pruning.formats import FormatPattern
@@ -42,7 +44,8 @@ class Model:
         Where it was read from.
     config : EncoderConfig
     encoder : Encoder
-    tokenizer : TextTokenizer
+    reader : TextTokenizer or ImageReader
+        Makes tokens of a text, or pixels of an image.
     steps : tuple of Step
         Make a sentence embedding of hidden states; empty for other models.
     activation : Activation or None
@@ -52,9 +55,23 @@ class Model:
     folder: Path
     config: EncoderConfig
     encoder: Encoder
-    tokenizer: TextTokenizer
+    reader: TextTokenizer | ImageReader
     steps: tuple[Step, ...]
     activation: ScoreActivation | None
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer of a model of texts. Raises :class:`~thresher.spec.errors.InputError` for one of images."""
+        if isinstance(self.reader, ImageReader):
+            raise InputError(
+                "the model reads images: use thresher eval --task classification, with columns image, label"
+            )
+        return self.reader
+
+    @property
+    def images(self) -> ImageReader | None:
+        """The reader of a model of images; ``None`` for one of texts."""
+        return self.reader if isinstance(self.reader, ImageReader) else None
 
     @property
     def is_classifier(self) -> bool:
@@ -110,11 +127,12 @@ class Model:
         return self.outputs(as_batch(tokens), attend, types=as_types(tokens))
 
     def calibrate(
-        self, sentences: Sequence[Text], *, method: Method = "percentile", percentile: float = 99.99
+        self, sentences: Sequence[Text | Picture], *, method: Method = "percentile", percentile: float = 99.99
     ) -> AttentionScales:
-        """Quantisation scales from these sentences or pairs; raises as :func:`~thresher.model.quantise.calibrate`.
+        """Quantisation scales from these sentences, pairs or images.
 
-        Sentences that are too long for the model are truncated.
+        Sentences that are too long for the model are truncated. It raises as
+        :func:`~thresher.model.quantise.calibrate`.
         """
         ids, types = self._batches(sentences)
         return calibrate(self.encoder, ids, types=types, method=method, percentile=percentile)
@@ -162,9 +180,11 @@ class Model:
         ids, types = self._batches(sentences)
         return prune_encoder(self.encoder, pattern, method=method, batches=ids, types=types, progress=progress)
 
-    def _batches(self, sentences: Sequence[Text]) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:
+    def _batches(
+        self, sentences: Sequence[Text | Picture]
+    ) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:
         """Ids and types of sentences; those that are too long are truncated."""
-        tokens = [self.encode(sentence, truncate=True) for sentence in sentences]
+        tokens = [each if isinstance(each, Picture) else self.encode(each, truncate=True) for each in sentences]
         batches = [[tokens[i] for i in batch] for batch in length_batches(tokens)]
         return map(as_batch, batches), map(as_types, batches)
 
@@ -187,25 +207,31 @@ def load_model(name: str | Path | None = None) -> Model:
     root = locate_root(name)
     folder = transformer_folder(root)
     config = read_config(folder / "config.json")
-    embeds = not config.labels and not config.causal
-    return Model(
-        folder=root,
-        config=config,
-        encoder=Encoder(config, read_weights(folder)),
-        tokenizer=TextTokenizer(
+    embeds = not config.labels and not config.causal and config.image is None
+    if config.image is not None:
+        reader = ImageReader.from_folder(folder, config.image, config.max_length)
+    else:
+        reader = TextTokenizer(
             folder,
             config.vocab_size,
             read_prompt(root),
             tokenizer_class=config.tokenizer_class,
             has_types=config.type_vocab_size > 0,
-        ),
+        )
+    return Model(
+        folder=root,
+        config=config,
+        encoder=Encoder(config, read_weights(folder)),
+        reader=reader,
         steps=read_steps(root, config.hidden_size) if embeds else (),
         activation=read_activation(root, folder) if len(config.labels) == 1 else None,
     )
 
 
-def as_batch(tokens: Sequence[Tokens]) -> NDArray[np.int64]:
-    """(batch, length) token ids of texts of one length."""
+def as_batch(tokens: Sequence[Tokens]) -> NDArray[Any]:
+    """(batch, length) token ids of texts of one length; of images, (batch, channels, size, size) pixels."""
+    if isinstance(tokens[0], Picture):
+        return np.stack([each.pixels() for each in tokens if isinstance(each, Picture)]).astype(np.float32)
     return np.array([t.ids for t in tokens], np.int64)
 
 

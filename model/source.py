@@ -12,6 +12,9 @@ __all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root", "s
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 
+PREPROCESSOR = "preprocessor_config.json"
+"""How a model of images reads them. Models of texts have ``tokenizer.json`` instead."""
+
 REQUIRED_FILES = ("config.json", WEIGHTS, "tokenizer.json")
 
 ROOT_FILES = (MODULES, "config_sentence_transformers.json", "1_Pooling/config.json")
@@ -19,7 +22,7 @@ ROOT_FILES = (MODULES, "config_sentence_transformers.json", "1_Pooling/config.js
 
 PART_FILES = (
     *(*REQUIRED_FILES, INDEX, "model-*-of-*.safetensors"),
-    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "sentence_*_config.json"),
+    *(PREPROCESSOR, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "sentence_*_config.json"),
 )
 """Fetched from the folder of each part, if it has them."""
 
@@ -108,6 +111,8 @@ def _fetch(name: str, repository: str, patterns: Sequence[str]) -> Path:
 
 def _check_files(folder: Path) -> None:
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+    if "tokenizer.json" in missing and (folder / PREPROCESSOR).is_file():
+        missing.remove("tokenizer.json")  # the model reads images
     if WEIGHTS in missing and weights_file(folder) is not None:
         missing.remove(WEIGHTS)  # the weights are in several files
     if not missing:

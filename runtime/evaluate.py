@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.datasets import Dataset, read_dataset
+from ..model.images import Picture
 from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales, Method
 from ..model.score import ScoreActivation, activate
@@ -22,6 +23,7 @@ from .coprocessor import WholeEncoder
 from .metrics import merit
 from .passes import Outcome, Progress, Setting, run_settings
 from .perplexity import perplexity, text_windows
+from .pictures import calibration_images, task_images
 from .report import Report
 from .texts import encode_texts
 
@@ -116,7 +118,7 @@ def task_texts(
     *,
     truncate: bool = False,
 ) -> tuple[Dataset, list[Tokens]]:
-    """Read the file of a task that a model can do, and the tokens of every text.
+    """Read the file of a task that a model can do, and the tokens of every text or image.
 
     A sentence-embedding model reads the texts of a pair one by one, first all first texts. A model with a head reads a
     pair together.
@@ -127,6 +129,9 @@ def task_texts(
         The model cannot do the task, or a text is empty or, without ``truncate``, too long for model or hardware. The
         message names the lines. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
     """
+    if model.images is not None:
+        dataset, pictures = task_images(model, task, data, config, limit)
+        return dataset, list(pictures)
     if model.predicts_tokens:
         raise InputError("the model predicts tokens: use thresher eval --task perplexity, with a plain text")
     check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
@@ -291,10 +296,14 @@ def evaluate(
     if whole is not None:
         whole.check_fits(model.config)
     source = "given scales" if scales is not None and whole is None else str(calibration or "packaged sentences")
-    sentences = calibration_texts(model, dataset, calibration)
+    pictures = [each for each in tokens if isinstance(each, Picture)]
+    sentences = calibration_texts(model, dataset, calibration) if not pictures else []
+    if pictures:
+        source = source.replace("packaged sentences", "the first images")
     attention_method = method if method is not None and whole is None else "percentile"
     if scales is None:
-        scales = model.calibrate(sentences, method=attention_method, percentile=percentile)
+        shown = calibration_images(model, task, config, pictures, calibration) if pictures else sentences
+        scales = model.calibrate(shown, method=attention_method, percentile=percentile)
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:

