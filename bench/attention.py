@@ -8,6 +8,7 @@ Cycles are exact: a difference is a change of the hardware. The simulator of eac
 """
 
 import argparse
+import dataclasses
 import sys
 from typing import Any
 
@@ -21,6 +22,7 @@ SHAPES = {
     "tiny": [(16, 8, 0.0), (16, 8, 0.5), (7, 5, 0.5)],
     "edge": [
         (128, 64, 0.0),
+        (64, 64, 0.75),
         (128, 64, 0.75),
         (128, 64, 0.9),
         (256, 64, 0.75),
@@ -31,24 +33,33 @@ SHAPES = {
     "server": [(128, 64, 0.75), (512, 128, 0.75)],
 }
 """Length, head dimension and wanted block sparsity, by preset."""
+CAUSAL = {"edge": [(64, 64, 0.75), (256, 64, 0.75)]}
+"""The same of causal heads, on cores with this option."""
 EXACT = ("kept_blocks", "cycles_per_head", "dense_cycles_per_head", "dense_overhead_cycles", "utilisation", "speedup")
 
 
 def measure(name: str) -> list[dict[str, Any]]:
     """All shapes of a preset."""
     rows = []
-    for length, head_dim, sparsity in SHAPES[name]:
+    work = [(shape, False) for shape in SHAPES[name]] + [(shape, True) for shape in CAUSAL.get(name, [])]
+    for (length, head_dim, sparsity), causal in work:
         bench = bench_attention(
-            preset(name), length=length, head_dim=head_dim, sparsity=sparsity, heads=HEADS, seed=SEED
+            dataclasses.replace(preset(name), causal=causal),
+            length=length,
+            head_dim=head_dim,
+            sparsity=sparsity,
+            heads=HEADS,
+            seed=SEED,
+            causal=causal,
         )
-        rows.append({"preset": name, "wanted_sparsity": sparsity, **bench.to_dict()})
+        rows.append({"preset": name, "causal": causal, "wanted_sparsity": sparsity, **bench.to_dict()})
         print(rows[-1], flush=True)
     return rows
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:
     """Key of a row."""
-    return row["preset"], row["length"], row["head_dim"], row["wanted_sparsity"]
+    return row["preset"], row["causal"], row["length"], row["head_dim"], row["wanted_sparsity"]
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """Estimated cycles of attention heads: RTL of ``tiny``, the committed record, and how the estimates behave."""
 
+import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -30,11 +31,16 @@ def work(config: AttentionConfig, length: int, head_dim: int, kept_blocks: float
     )
 
 
-@pytest.mark.parametrize("row", BASELINE, ids=lambda row: f"{row['preset']}-{row['length']}-{row['wanted_sparsity']}")
+@pytest.mark.parametrize(
+    "row",
+    BASELINE,
+    ids=lambda row: f"{row['preset']}-{row['length']}-{row['wanted_sparsity']}{'-causal' * row['causal']}",
+)
 def test_the_record_is_within_the_band(row):
-    config = preset(row["preset"])
+    config = dataclasses.replace(preset(row["preset"]), causal=row["causal"])
     for prefix, kept in (("", row["kept_blocks"]), ("dense_", row["blocks"])):
-        found = work(config, row["length"], row["head_dim"], kept).cycles
+        shape = {"query_length": row["length"], "key_length": row["length"], "head_dim": row["head_dim"]}
+        found = HeadWork(config=config, **shape, kept_blocks=kept, causal=row["causal"]).cycles
         assert found == pytest.approx(row[f"{prefix}cycles_per_head"], rel=band(config))
 
 

@@ -17,6 +17,7 @@ from thresher.spec.attention_config import Score
 from ..heads import check_heads, edge_heads, random_head, refused_heads
 from ..icarus import EDITIONS, four_states
 from ..products import Shape, check_products, random_job, refused_commands
+from .attention.test_visible import causal_head
 from .configs import both_kinds, tiny
 from .vector.norms import check_norms, norm_job
 
@@ -31,13 +32,18 @@ POLICIES = {
     name: dataclasses.replace(preset("tiny", policy=name), compact=False, lanes=2, predictor_lanes=4, **SMALL)
     for name in ("hdp", "probability")
 }
-CORES = both_kinds({**OPTIONS, "approx": tiny(score=Score.APPROX, **SMALL)}) | POLICIES
+CAUSAL = {f"causal-{fill.value}": tiny(causal=True, fill=fill, **SMALL) for fill in (Fill.BACKGROUND, Fill.SKIP)}
+CORES = both_kinds({**OPTIONS, **CAUSAL, "approx": tiny(score=Score.APPROX, **SMALL)}) | POLICIES
 
 
 def check_core(config, folder, *, edition, seed):
     """Odd and even lengths, dense and sparse heads, and a rejected one."""
     rng = np.random.default_rng(seed)
     heads = [*edge_heads(config, rng), refused_heads(config)[0], random_head(config, rng)]
+    if config.causal:
+        heads += [
+            causal_head(config, rng, lq, lk, rho=rho) for lq, lk in ((5, 5), (3, 6), (6, 6)) for rho in (-1.0, 0.5)
+        ]
     check_heads(config, heads, four_states(HeadBatch(config, heads), folder, edition=edition, seed=seed), seed)
 
 

@@ -12,7 +12,7 @@ from .configs import both_kinds, tiny
 pytestmark = pytest.mark.slow
 
 UNITS: dict[str, UnitConfig] = {
-    **both_kinds({"core": tiny()}),
+    **both_kinds({"core": tiny(), "causal": tiny(causal=True)}),
     "spmm": SPMM_PRESETS["tiny"],
     "vector": VECTOR_PRESETS["tiny"],
 }
