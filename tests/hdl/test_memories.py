@@ -14,6 +14,7 @@ from thresher.spec import VectorConfig, spmm_preset
 
 from ..heads import check_heads, edge_heads, random_head
 from ..products import check_products, random_jobs
+from .attention.test_visible import causal_head
 from .configs import compact, tiny
 from .coprocessor.movers import check, random_job, run_job
 from .coprocessor.vector.instructions import COPY, GATHER, NORMALISE, ROWS, SUM, TILES, Author, make_config
@@ -58,6 +59,17 @@ def test_attention_core_uses_no_word_that_is_being_written(poisoned, make, stall
     rng = np.random.default_rng(seed)
     heads = [random_head(config, rng) for _ in range(4)] if stall else edge_heads(config, rng)
     check_heads(config, heads, simulate(HeadBatch(config, heads), seed=seed, stall=stall), seed)
+    assert poisoned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lambda config: config, compact], ids=["pipelined", "compact"])
+def test_causal_core_uses_no_word_that_is_being_written(poisoned, make):
+    """Heads that follow each other: one loads its sums of V while the sums of another are read."""
+    config, seed = make(tiny(max_length=10, causal=True)), 12
+    rng = np.random.default_rng(seed)
+    heads = [causal_head(config, rng, lq, lk, rho=0.3) for lq, lk in ((10, 10), (1, 3), (4, 9), (9, 9), (10, 10))]
+    check_heads(config, heads, simulate(HeadBatch(config, heads), seed=seed, stall=0.0), seed)
     assert poisoned
 
 
