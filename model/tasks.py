@@ -6,7 +6,7 @@ from enum import StrEnum
 from ..spec.base import look_up
 from ..spec.errors import ConfigError
 
-__all__ = ["TASKS", "Columns", "Kind", "Metric", "Task", "as_task", "chosen_task"]
+__all__ = ["CLASSIFICATION", "TASKS", "Columns", "Kind", "Metric", "Task", "as_task", "chosen_task"]
 
 
 class Kind(StrEnum):
@@ -140,7 +140,9 @@ def chosen_task(
         raise ConfigError("metric", str(metric), "must be accuracy, mcc or f1")
     columns, headless = base.columns, base.headless
     if base.kind is Kind.TEXT and (text_column, second_text_column, label_column) != (None, None, None):
-        raise ConfigError("task", name, "reads a plain text, which has no columns: leave out those options")
+        raise ConfigError(
+            "task", str(name), "reads a plain text, which has no columns: leave out the options of columns"
+        )
     if second_text_column is not None and text_column is None:
         raise ConfigError("second_text_column", second_text_column, "needs --text-column, the first text's column")
     if text_column is not None or label_column is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..model.datasets import Dataset, read_dataset
 from ..model.images import Picture
 from ..model.load import Model
-from ..model.tasks import Columns, Kind, Task, as_task
+from ..model.tasks import CLASSIFICATION, Columns, Task, as_task
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
@@ -15,7 +15,6 @@ from .attention import check_fits
 __all__ = ["calibration_images", "task_images"]
 
 CALIBRATION_IMAGES = 64
-COLUMNS = Columns(("image",), "label")
 
 
 def task_images(
@@ -23,8 +22,8 @@ def task_images(
 ) -> tuple[Dataset, list[Picture]]:
     """Read the file of a task and check every image.
 
-    The file has the columns ``image``, a path that is relative to the file's folder, and ``label``, or those of the
-    task.
+    The file has the columns ``image``, a path that is relative to the file's folder, and ``label``, or others that the
+    task names.
 
     Raises
     ------
@@ -34,18 +33,23 @@ def task_images(
     """
     task, shape, reader = as_task(task), model.config, model.images
     assert reader is not None
-    if task.kind is not Kind.CLASSES or len(shape.labels) < 2:
-        raise InputError(f"task {task.name} needs texts, or a model that classifies images: use --task classification")
+    if task.name != CLASSIFICATION:
+        raise InputError(f"task {task.name} is not for images: use --task {CLASSIFICATION}")
+    if len(shape.labels) < 2:
+        raise InputError("the model has no classification head: choose one that classifies images")
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias)
     if shape.max_length > config.max_length:
         raise InputError(
             f"an image has {shape.max_length} tokens, but this hardware takes at most {config.max_length}: "
             "choose a larger preset"
         )
-    task = replace(task, columns=(COLUMNS, *task.columns), headless=())
-    dataset = read_dataset(data, task, limit, classes=len(shape.labels), labels=shape.labels)
-    if dataset.has_pairs:
-        raise InputError(f"{str(data)!r} has two texts a line: give it the columns {', '.join(COLUMNS.names)}")
+    names = {("sentence",): ("image",)}
+    columns = [Columns(names.get(each.text, each.text), each.target) for each in task.columns if len(each.text) == 1]
+    if not columns:
+        raise InputError("an example is one image: leave out --second-text-column")
+    dataset = read_dataset(
+        data, replace(task, columns=tuple(columns)), limit, classes=len(shape.labels), labels=shape.labels
+    )
     pictures = []
     for line, name in zip(dataset.lines, dataset.sentences, strict=True):
         try:

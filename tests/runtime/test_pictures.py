@@ -139,7 +139,13 @@ def test_texts_and_too_small_hardware_are_refused(tmp_path):
     small = dataclasses.replace(preset("tiny"), max_length=8)
     with pytest.raises(InputError, match="10 tokens, but this hardware takes at most 8"):
         evaluate(model, TASK, table, config=small, rho=0.5, jobs=1)
-    with pytest.raises(InputError, match="--task classification"):
-        evaluate(model, "stsb", table, config=preset("edge"), rho=0.5, jobs=1)
+    for task in ("sst2", "stsb", "perplexity"):
+        with pytest.raises(InputError, match="use --task classification"):
+            evaluate(model, task, table, config=preset("edge"), rho=0.5, jobs=1)
+    table.write_text(table.read_text().replace("image\tlabel", "picture\tlabel"))
+    with pytest.raises(InputError, match="the columns must be image, label"):
+        evaluate(model, TASK, table, config=preset("edge"), rho=0.5, jobs=1)
+    named = chosen_task("classification", text_column="picture")
+    assert evaluate(model, named, table, config=preset("edge"), rho=0.5, jobs=1).examples == 6
     with pytest.raises(ThresherError, match="encoders of texts"):
         model.config.check_encoder()

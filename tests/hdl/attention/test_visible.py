@@ -8,6 +8,7 @@ from thresher.sim.attention import AttentionSimulator
 from thresher.spec import (
     BlockRule,
     Fill,
+    Head,
     HeadCommand,
     HeadRule,
     Importance,
@@ -53,12 +54,13 @@ CONFIGS = both_kinds(
 )
 
 
-def causal_head(config, rng, lq, lk, *, corner="random", **settings):
+def causal_head(config, rng, lq, lk, *, corner="random", **settings) -> Head:
     """A causal head, with a peaked or a flat softmax."""
     d = int(rng.integers(1, config.max_head_dim + 1))
     real = {"score_scale": float(10 ** rng.uniform(-4.5, -2.4)), "output_scale": 1.0, "causal": True} | settings
     command = head_command(config, query_length=lq, key_length=lk, head_dim=d, **real)
-    return command, *(int8(rng, length, d, corner=corner) for length in (lq, lk, lk))
+    q, k, v = (int8(rng, length, d, corner=corner) for length in (lq, lk, lk))
+    return command, q, k, v
 
 
 def lengths(config):
