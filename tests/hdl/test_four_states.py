@@ -19,6 +19,7 @@ from ..icarus import EDITIONS, four_states
 from ..products import Shape, check_products, random_job, refused_commands
 from .attention.test_visible import causal_head
 from .configs import both_kinds, tiny
+from .packet_cases import AlteredPackets
 from .vector.norms import check_norms, norm_job
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,27 @@ def test_attention_core(name, tmp_path):
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_every_edition_of_verilog(edition, tmp_path):
     check_core(CORES["compact-skip-late"], tmp_path, edition=edition, seed=2)
+
+
+@pytest.mark.parametrize("unit", ["pipelined-core", "compact-core", "spmm"])
+def test_a_packet_without_most_of_its_beats(unit, tmp_path):
+    """The beats that are made up leave nothing unknown behind."""
+    seed = 5
+    rng = np.random.default_rng(seed)
+    if unit == "spmm":
+        config = spmm_preset("tiny")
+        work = [random_job(config, rng, shape=Shape(rows=5, columns=9, tokens=6)) for _ in range(2)]
+        batch = SpmmBatch(config, work)
+    else:
+        config = both_kinds({"core": tiny(**SMALL)})[unit]
+        work = [random_head(config, rng) for _ in range(2)]
+        batch = HeadBatch(config, work)
+    changes = {(0, name): -1000 for name in batch.packets(0) if name != "i_table"}
+    AlteredPackets(batch, changes, rng)
+    runs = four_states(batch, tmp_path, edition="2005", seed=seed)
+    assert runs[0].statistics.error.name == "MISSING"
+    check = check_products if unit == "spmm" else check_heads
+    check(config, work[1:], runs[1:], seed)
 
 
 @pytest.mark.parametrize("most", [64, 44])

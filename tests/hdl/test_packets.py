@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from thresher.golden.spmm.packing import pack
 from thresher.sim.attention import AttentionSimulator, HeadBatch
 from thresher.sim.batch import Batch, UnitSimulator
 from thresher.sim.spmm import SpmmSimulator
 from thresher.sim.spmm_job import SpmmBatch
 from thresher.sim.vector import VectorBatch, VectorSimulator
-from thresher.spec import Activation, CommandError, SpmmError, VectorError, preset, spmm_preset, vector_preset
+from thresher.spec import (
+    Activation,
+    CommandError,
+    SpmmError,
+    VectorError,
+    WeightFormat,
+    preset,
+    spmm_preset,
+    vector_preset,
+)
 
 from ..heads import check_heads, random_head, refused_heads
 from ..operands import int8
-from ..products import check_products, random_job, refused_commands
+from ..products import Shape, check_products, random_job, refused_commands
 from .configs import tiny
 from .packet_cases import AlteredPackets, random_changes
 from .vector import norms
@@ -144,6 +154,33 @@ def test_random_sequences(case, seed, stall):
     work = [case.good(rng) if good else case.rejected(rng) for good in is_good]
     changes = random_changes(rng, case.batch(work), len(work), chance=0.3 / len(case.streams))
     run(case, work, is_good, changes, seed=seed, stall=stall)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_with_the_wrong_engine(seed):
+    """One engine gets too few words, the other too many. The products around are right."""
+    rng = np.random.default_rng(seed)
+    shape = Shape(rows=7, columns=9, tokens=6)
+    work = [
+        random_job(SPMM, rng, weight_format=WeightFormat.CSR, shape=shape, activation=Activation.NONE) for _ in "abc"
+    ]
+    dense = rng.integers(1, 9, (7, 9)).astype(np.int8)
+    work[1] = dataclasses.replace(work[1], weights=pack(dense, WeightFormat.CSR))
+    batch = SpmmBatch(SPMM, work)
+    original = batch.packets
+
+    def packets(index: int):
+        found = original(index)
+        if index == 1:
+            engines = found["i_rows"]["data"]["engine"]
+            engines[0, 0] = 1 - engines[0, 0]
+        return found
+
+    batch.packets = packets
+    with SpmmSimulator(SPMM, stall=0.2, seed=seed) as simulator:
+        runs = simulator._run(batch)
+    assert runs[1].statistics.error is SpmmError.MISSING, f"seed {seed}"
+    check_products(SPMM, work[::2], runs[::2], seed)
 
 
 @pytest.mark.parametrize("blocked", [False, True])
