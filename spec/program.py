@@ -96,7 +96,7 @@ class FaultCode(IntEnum):
     ADDRESS = 3
     """An instruction uses bytes outside a region, or writes to a read-only region."""
     COMMAND = 4
-    """A unit rejects the instruction; the detail is the unit's error."""
+    """A unit rejects the instruction, or its operands do not fit each other; the detail is the unit's error."""
     BUS = 5
     """The bus answers with an error."""
     WATCHDOG = 6

@@ -122,7 +122,7 @@ class Sequencer(wiring.Component):
         m.d.sync += [self.ended.eq(closing & over), self.fault.eq(fault)]
         with m.If(self.i_words.valid & self.i_words.ready):
             m.d.sync += [begun.eq(1), over.eq(self.i_words.payload.last)]
-            with m.If(closing & (begun | ~self.i_words.payload.last)):
+            with m.If(closing & begun):
                 m.d.sync += fault.surplus.eq(1)
         with m.If(made_up):
             m.d.sync += fault.missing.eq(1)

@@ -167,7 +167,7 @@ def test_bad_operands_are_rejected_before_the_simulation(simulator):
     before = simulator.cycle
     with pytest.raises(InputError, match="X must be an int8 array, not int64"):
         simulator.run([job, dataclasses.replace(job, x=job.x.astype(np.int64))])
-    with pytest.raises(InputError, match=r"i_rows\[0\]\[0\]\.multiplier must be from 0 to 65535, not 65536"):
+    with pytest.raises(InputError, match=r"i_rows\[0\]\.data\[0\]\.multiplier must be from 0 to 65535, not 65536"):
         simulator.run([dataclasses.replace(job, multiplier=0 * job.multiplier + 65536)])
     with pytest.raises(CommandValueError, match="rows"):
         simulator.run([SpmmCommand(rows=-1, columns=1, tokens=1)])
