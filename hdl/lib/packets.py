@@ -67,10 +67,9 @@ class PacketReceiver(wiring.Component):
     dropping : Out(1)
         Beats are being dropped. The next packet waits.
     made_up : Out(1)
-        The beat at ``o`` is made up. If it is the final one, the packet is too short. Where a value decides what the
-        unit does, the unit must take 0 instead.
-    surplus : Out(1)
-        If the beat at ``o`` is the final one, the packet is too long. Undefined without a beat.
+        The beat at ``o`` is made up. Where a value decides what the unit does, the unit must take 0 instead.
+    fault : Out(fault_layout)
+        Asserted in the cycle in which the unit takes the final beat, if the packet is too short or too long.
     """
 
     def __init__(self, layout):
@@ -82,24 +81,25 @@ class PacketReceiver(wiring.Component):
                 "drop": In(1),
                 "dropping": Out(1),
                 "made_up": Out(1),
-                "surplus": Out(1),
+                "fault": Out(fault_layout()),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         last = self.i.payload.last
+        taken = self.o.valid & self.o.ready
         m.d.comb += [
             self.o.valid.eq(self.made_up | (self.i.valid & ~self.dropping)),
             self.o.payload.eq(self.i.payload.data),
             self.i.ready.eq(self.dropping | (self.o.ready & ~self.made_up)),
-            self.surplus.eq(~self.made_up & ~last),
+            self.fault.missing.eq(taken & self.final & self.made_up),
+            self.fault.surplus.eq(taken & self.final & ~self.made_up & ~last),
         ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [
-                self.made_up.eq(~self.final & (self.made_up | last)),
-                self.dropping.eq(self.final & self.surplus),
-            ]
+        with m.If(taken):
+            m.d.sync += self.made_up.eq(~self.final & (self.made_up | last))
+        with m.If(self.fault.surplus):
+            m.d.sync += self.dropping.eq(1)
         with m.If(self.dropping & self.i.valid & last):
             m.d.sync += self.dropping.eq(0)
         with m.If(self.drop):

@@ -216,14 +216,10 @@ class Dispatcher(wiring.Component):
             self.o_fault.payload.eq(fault),
         ]
         m.d.sync += [self.end.eq(ending), open_packets.eq(open_packets & ~self.ended)]
-        found = [(self.ended[i], self.engine_faults[i]) for i in range(self._config.rows)]
-        found.append((ending, inputs_fault))
+        found = [(1, rows.fault), (1, entries.fault), (ending, inputs_fault)]
+        found += [(self.ended[i], self.engine_faults[i]) for i in range(self._config.rows)]
         for name in fault.shape().members:
-            every = Cat(there & of[name] for there, of in found).any()
-            for packet in (rows, entries):
-                ends = packet.o.valid & packet.o.ready & packet.final
-                every |= ends & (packet.made_up if name == "missing" else packet.surplus)
-            with m.If(every):
+            with m.If(Cat(there & of[name] for there, of in found).any()):
                 m.d.sync += fault[name].eq(1)
         with m.If(ending):
             m.d.sync += open_packets.eq(-1)

@@ -110,8 +110,7 @@ class TileLoader(wiring.Component):
         with m.If(last):
             m.d.sync += [
                 self.loaded[slot].eq(1),
-                self.faults[slot].missing.eq(packet.made_up),
-                self.faults[slot].surplus.eq(packet.surplus),
+                self.faults[slot].eq(packet.fault),
                 slot.eq(~slot),
                 left.eq(columns),
                 last_column.eq(columns == 1),

@@ -81,15 +81,13 @@ class ParameterMemory(wiring.Component):
         accepting = Signal()
         m.submodules.packet = packet = PacketReceiver(parameters_layout(self._config))
         connect(m, flipped(self.i_parameters), packet.i)
-        ends = self.stored & packet.final
         m.d.comb += [
             packet.o.ready.eq(accepting),
             packet.final.eq(left == 1),
             packet.drop.eq(self.drop),
             self.dropping.eq(packet.dropping),
             self.stored.eq(accepting & packet.o.valid),
-            self.fault.missing.eq(ends & packet.made_up),
-            self.fault.surplus.eq(ends & packet.surplus),
+            self.fault.eq(packet.fault),
         ]
         with m.If(self.load):
             m.d.sync += [accepting.eq(1), channel.eq(0), left.eq(self.channels)]

@@ -89,13 +89,11 @@ class VectorUnit(wiring.Component):
     def _fault(self, m: Module, x: PacketReceiver, y: PacketReceiver, walk: Walk, parameters: ParameterMemory):
         """What is wrong with the packets of a command, since it began."""
         fault = Signal(fault_layout())
-        ends = walk.taken & walk.final
         with m.If(walk.begin):
             m.d.sync += fault.eq(0)
-        with m.If(parameters.fault.missing | (ends & (x.made_up | y.made_up))):
-            m.d.sync += fault.missing.eq(1)
-        with m.If(parameters.fault.surplus | (ends & (x.surplus | y.surplus))):
-            m.d.sync += fault.surplus.eq(1)
+        for name in fault.shape().members:
+            with m.If(Cat(packet.fault[name] for packet in (x, y, parameters)).any()):
+                m.d.sync += fault[name].eq(1)
         return fault
 
     def _compute(

@@ -153,8 +153,7 @@ class HeadLoader(wiring.Component):
             taken.eq(packet.o.valid & active),
             self.fault_slot.eq(head.slot),
         ]
-        ends = taken & packet.final
-        m.d.sync += [self.fault.missing.eq(ends & packet.made_up), self.fault.surplus.eq(ends & packet.surplus)]
+        m.d.sync += self.fault.eq(packet.fault)
         m.d.sync += [
             beat.valid.eq(taken),
             beat.last.eq(last),
