@@ -199,11 +199,18 @@ _IDENTIFICATION = (
     Register(
         name="VERSION",
         offset=0x004,
-        doc="Version of the registers. A driver refuses another major version.",
+        doc="Version of the registers. A driver accepts only the major version that it was made for.",
         fields=(
-            Field(name="minor", access=Access.CONSTANT, width=16, reset=VERSION[1], doc="Additions."),
             Field(
-                name="major", access=Access.CONSTANT, width=16, offset=16, reset=VERSION[0], doc="Incompatible changes."
+                name="minor", access=Access.CONSTANT, width=16, reset=VERSION[1], doc="Changes if something is added."
+            ),
+            Field(
+                name="major",
+                access=Access.CONSTANT,
+                width=16,
+                offset=16,
+                reset=VERSION[0],
+                doc="Changes if drivers break.",
             ),
         ),
     ),
@@ -220,17 +227,17 @@ _CONTROL = (
             Field(
                 name="start",
                 access=W1,
-                doc="Start the program, and clear the counters, STATUS and the fault. Refused with a bus error, without"
-                " any effect, if STATUS.idle or PROGRAM_INSTRUCTIONS is 0. A write that is refused does not abort,"
+                doc="Start the program, and clear the counters, STATUS and the fault. If STATUS.idle or"
+                " PROGRAM_INSTRUCTIONS is 0, the write gets a bus error and has no effect. Then it does not abort,"
                 " either.",
             ),
             Field(
                 name="abort",
                 access=W1,
                 offset=1,
-                doc="Stop the program. It ends with the fault ABORT, unless it ends by itself before. This takes as"
-                " long as the memory needs to answer what is outstanding, and at most about 65,536 cycles. Does nothing"
-                " if no program runs.",
+                doc="Stop the program. It ends with the fault ABORT, unless it ends by itself before. The end comes"
+                " when the memory has answered all outstanding transfers, and at the latest after about 65,536 cycles."
+                " Has no effect if no program runs.",
             ),
         ),
     ),
@@ -245,8 +252,8 @@ _CONTROL = (
                 access=R,
                 offset=1,
                 doc="No program runs, and no transfer on the memory bus is outstanding. A program may be started if it"
-                " has instructions. Usually 1 as soon as busy is 0; after an end without answers of the memory, only"
-                " when the memory has answered.",
+                " has instructions. Usually 1 as soon as busy is 0. If the program ended before the memory answered, it"
+                " becomes 1 when the memory has answered.",
             ),
             Field(name="finished", access=R, offset=2, doc="The last program ended without a fault."),
             Field(name="fault", access=R, offset=3, doc="The last program ended with a fault."),
@@ -264,7 +271,7 @@ _CONTROL = (
     Register(
         name="INTERRUPT_PENDING",
         offset=0x01C,
-        doc="Events that happened and were not cleared, enabled or not. Starting a program does not clear them.",
+        doc="Events that occurred and are not cleared, whether enabled or not. A start does not clear them.",
         fields=(
             Field(name="finished", access=W1C, doc="A program ended without a fault."),
             Field(name="fault", access=W1C, offset=1, doc="A program ended with a fault."),
@@ -274,8 +281,8 @@ _CONTROL = (
         name="PROGRAM_ADDRESS",
         offset=0x020,
         needs_idle=True,
-        doc="Place of the program, as an address of a program: the region in the highest two bits, and an offset in"
-        " bytes, a multiple of 8.",
+        doc="Address of the program. The highest two bits are the region. The others are the offset in it in bytes, a"
+        " multiple of 8.",
         fields=(Field(name="words", access=RW, width=29, offset=3, doc="Address divided by 8."),),
     ),
     Register(
@@ -289,8 +296,9 @@ _CONTROL = (
         name="WATCHDOG",
         offset=0x028,
         needs_idle=True,
-        doc="Limit of the time in which no unit completes an instruction. Then the program ends with the fault"
-        " WATCHDOG, as soon as the memory has answered what is outstanding, or at most 65,536 cycles later.",
+        doc="Limit of the time in which no unit completes an instruction. At the limit, the program stops with the"
+        " fault WATCHDOG. Its end comes when the memory has answered all outstanding transfers, at most 65,536 cycles"
+        " later.",
         fields=(
             Field(
                 name="cycles",
@@ -304,21 +312,19 @@ _CONTROL = (
     Register(
         name="FAULT",
         offset=0x030,
-        doc="Why the last program stopped; 0 if it did not.",
+        doc="Why the last program stopped; 0 if it ended without a fault.",
         fields=(
             Field(name="code", access=R, width=8, values=FaultCode, doc="Reason."),
             Field(name="unit", access=R, width=8, offset=8, values=FaultUnit, doc="Unit of the instruction."),
-            Field(
-                name="detail", access=R, width=16, offset=16, doc="The unit's own error if the reason is COMMAND, or 0."
-            ),
+            Field(name="detail", access=R, width=16, offset=16, doc="The unit's own error if code is COMMAND, or 0."),
         ),
     ),
     Register(
         name="FAULT_INSTRUCTION",
         offset=0x034,
-        doc="Instruction with the fault. For ADDRESS and BUS, it is the oldest instruction of the unit that asked for"
-        " the address. For WATCHDOG and ABORT, it is the oldest instruction under way of PRODUCT, or if there is none,"
-        " of ATTENTION, or of VECTOR. If no instruction is under way, it is the next one of the program.",
+        doc="Instruction with the fault. For ADDRESS and BUS, it is the oldest instruction in flight of the unit that"
+        " made the access. For WATCHDOG and ABORT, it is the oldest instruction in flight of PRODUCT, or if there is"
+        " none, of ATTENTION, or of VECTOR. If no instruction is in flight, it is the next one of the program.",
         fields=(
             Field(name="index", access=R, width=16, doc="Its number in the program. The first one has number 0."),
             Field(name="tag", access=R, width=16, offset=16, doc="Its tag."),
@@ -327,8 +333,8 @@ _CONTROL = (
     _number(
         "FAULT_ADDRESS",
         0x038,
-        "Place of the fault if the reason is ADDRESS or BUS: the aligned block of 128 bytes, as an address of a"
-        " program. 0 for an index without a row, and for all other reasons.",
+        "If the fault code is ADDRESS or BUS: the aligned block of 128 bytes that was accessed, in the form of"
+        " PROGRAM_ADDRESS. 0 for an index that is too large, and for all other codes.",
     ),
 )
 
@@ -341,8 +347,8 @@ def _region(region: Region) -> tuple[Register, Register]:
             name=f"{name}_BASE",
             offset=offset,
             needs_idle=True,
-            doc=f"Place of the region {name} in the memory, in bytes; a multiple of 128.",
-            fields=(Field(name="blocks", access=RW, width=25, offset=7, doc="Place divided by 128."),),
+            doc=f"Base address of the region {name} in the memory, in bytes; a multiple of 128.",
+            fields=(Field(name="blocks", access=RW, width=25, offset=7, doc="Base address divided by 128."),),
         ),
         Register(
             name=f"{name}_SIZE",
