@@ -212,8 +212,10 @@ def test_a_core_without_the_option_has_no_such_bit():
 def test_the_head_threshold_counts_the_positions_that_are_seen():
 
     whole, causal = (
-        head_command(EDGE, query_length=7, key_length=9, head_dim=8, score_scale=1e-4, output_scale=1.0, **settings)
-        for settings in ({"tau": 2.0}, {"tau": 2.0, "causal": True})
+        head_command(
+            EDGE, query_length=7, key_length=9, head_dim=8, score_scale=1e-4, output_scale=1.0, tau=2.0, causal=causal
+        )
+        for causal in (False, True)
     )
     assert whole.head_threshold == 2 * 63
     assert causal.head_threshold == 2 * (63 - 21)
