@@ -29,6 +29,14 @@ def test_heads_match_golden(simulator, stall, seed):
         check_heads(simulator.config, heads, stalled.run(heads), seed)
 
 
+def test_causal_heads_match_golden():
+    """Half of the heads are causal; those with more queries than keys are refused."""
+    config, seed = dataclasses.replace(TINY, causal=True), 5
+    heads = random_heads(config, count=60, seed=seed)
+    with AttentionSimulator(config, stall=0.2, seed=seed) as simulator:
+        check_heads(config, heads, simulator.run(heads), seed)
+
+
 def test_state_lasts_between_runs(simulator):
     """Two runs are one run cut in two; reset starts again."""
     heads = random_heads(simulator.config, count=12, seed=3)

@@ -1,5 +1,7 @@
 """The emitted units under cocotb match the golden model, and a broken stream is detected."""
 
+import dataclasses
+
 import pytest
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -17,8 +19,9 @@ SEED = 11
 pytestmark = pytest.mark.slow
 
 
-def test_heads_match_golden(tmp_path):
-    config = preset("tiny")
+@pytest.mark.parametrize("causal", [False, True])
+def test_heads_match_golden(causal, tmp_path):
+    config = dataclasses.replace(preset("tiny"), causal=causal)
     heads = random_heads(config, count=8, seed=SEED)
     check_heads(config, heads, run_cocotb(HeadBatch(config, heads), build_dir=tmp_path, seed=SEED), SEED)
 

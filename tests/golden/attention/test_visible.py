@@ -210,12 +210,11 @@ def test_a_core_without_the_option_has_no_such_bit():
 
 
 def test_the_head_threshold_counts_the_positions_that_are_seen():
-
     whole, causal = (
         head_command(
-            EDGE, query_length=7, key_length=9, head_dim=8, score_scale=1e-4, output_scale=1.0, tau=2.0, causal=causal
+            EDGE, query_length=7, key_length=9, head_dim=8, score_scale=1e-4, output_scale=1.0, tau=2.0, causal=bit
         )
-        for causal in (False, True)
+        for bit in (0, 1)
     )
     assert whole.head_threshold == 2 * 63
     assert causal.head_threshold == 2 * (63 - 21)
