@@ -1,0 +1,162 @@
+"""What the attention core's control keeps."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth.utils import exact_log2
+from thresher.hdl.attention.heads.table import SLOTS, HeadTable
+from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
+from thresher.spec.attention_command import CommandError
+
+from .claims import Claim, channel, stable_inputs
+from .properties import Always, Answered, Fifo, Held, Property
+from .rooms import KeptBlocksRoom, TableRoom
+from .small import COMPACT, PIPELINED
+
+__all__ = ["CLAIMS"]
+
+
+def _error(command) -> Value:
+    """Error of a command, as the numeric contract orders them."""
+    error: Value = Value.cast(0)
+    for name, limit, code in (
+        ("head_dim", COMPACT.max_head_dim, CommandError.HEAD_DIM),
+        ("key_length", COMPACT.max_length, CommandError.KEY_LENGTH),
+        ("query_length", COMPACT.max_length, CommandError.QUERY_LENGTH),
+    ):
+        error = Mux((command[name] == 0) | (command[name] > limit), int(code), error)
+    return error
+
+
+def _answers(room: TableRoom) -> list[Property]:
+    """Commands are answered once and in order."""
+    command, finish = room.i_command, room.table.o_finish
+    fields = list(command.payload.shape().members)
+    asked = Cat(*(Value.cast(command.payload[name]) for name in fields), _error(command.payload)[:2])
+    given = Cat(*(Value.cast(finish.payload.head[name]) for name in fields), finish.payload.error)
+    return [
+        Fifo(
+            "head table",
+            channel(command.valid, command.ready, asked),
+            channel(finish.valid, finish.ready, given),
+            room=SLOTS,
+        )
+    ]
+
+
+def _fair(room: TableRoom) -> Sequence[Property]:
+    """Every stage does what it can in at least every second cycle."""
+    return [
+        *stable_inputs(room),
+        *(Answered(f"{name} in time", 1, room.go[name], within=1) for name in room.go.shape().members),
+    ]
+
+
+class ListsMask(Property):
+    """The list of a head is its mask: all rows, and in each row the kept blocks in order, or one without keys."""
+
+    def __init__(self, room: KeptBlocksRoom):
+        super().__init__("the list is the mask")
+        self._room = room
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        room, config = self._room, self._room.config
+        rows, blocks = room.kept.o_rows, room.kept.o_blocks
+        head = Signal(room.i_head.payload.shape())
+        active, shown = Signal(), Signal()
+        row, column = Signal(range(config.blocks + 1)), Signal(range(config.blocks + 1))
+        left = Signal(config.blocks)  # kept blocks of the row that were not listed
+        idle = Signal(3)
+        m.d.comb += left.eq(Array(room.masks)[row] >> column << column)
+        block = blocks.payload
+        last_key = Signal(range(config.max_length))
+        keys = Signal(config.block)
+        m.d.comb += last_key.eq(head.key_length - 1)
+        b = exact_log2(config.block)
+        m.d.comb += [keys[j].eq((block.key_block << b) + j <= last_key) for j in range(config.block)]
+        empty = ~Array(room.masks)[row].any()
+        alone = (left & (left - 1)[: len(left)]) == 0
+        expected = Mux(
+            empty,
+            block.last & ~Value.cast(block.key_valid).any(),
+            left.any()
+            & ((left & ~(left - 1)[: len(left)]) == 1 << block.key_block)
+            & (Value.cast(block.key_valid) == keys)
+            & (block.last == alone),
+        )
+        quiet = active & ~rows.valid & ~blocks.valid
+        m.d.comb += [
+            self.reached.eq(blocks.valid),
+            self.broken.eq(
+                (active & room.i_head.ready)
+                | (rows.valid & (~active | shown | (rows.payload.slot != head.slot)))
+                | (blocks.valid & (~active | ~shown | (block.slot != head.slot) | (block.row != row) | ~expected))
+                | (quiet & (idle == 3))
+            ),
+        ]
+        m.d.sync += idle.eq(Mux(quiet, idle + 1, 0))
+        with m.If(rows.valid & rows.ready):
+            m.d.sync += shown.eq(1)
+        with m.If(blocks.valid & blocks.ready):
+            m.d.sync += column.eq(block.key_block + 1)
+            with m.If(block.last):
+                m.d.sync += [
+                    row.eq(row + 1),
+                    column.eq(0),
+                    shown.eq(0),
+                    active.eq((row + 1) << b < head.query_length),
+                ]
+        with m.If(room.i_head.valid & room.i_head.ready):
+            m.d.sync += [active.eq(1), shown.eq(0), row.eq(0), column.eq(0), head.eq(room.i_head.payload)]
+        return m
+
+
+def _heads(room: KeptBlocksRoom) -> list[Property]:
+    """Legal heads; their masks stay, and keep no block without keys."""
+    head, config = room.i_head.payload, room.config
+    legal = [(head[name] != 0) & (head[name] <= config.max_length) for name in ("query_length", "key_length")]
+    inside = [~mask[i] | (head.key_length > i * config.block) for mask in room.masks for i in range(config.blocks)]
+    return [
+        *stable_inputs(room),
+        Always("heads are legal", Cat(*legal, *inside).all(), room.i_head.valid),
+        Held("masks stay", 1, Value.cast(room.masks)),
+    ]
+
+
+def _list(length: int) -> Claim:
+    config = dataclasses.replace(PIPELINED, max_length=length)
+    return Claim(
+        rule="the list is the mask; a row that keeps nothing has one block without keys",
+        component=KeptBlocks,
+        configuration=f"{length} tokens, any mask",
+        make=lambda kept: KeptBlocksRoom(config, kept),
+        asserted=lambda room: [ListsMask(room)],
+        assumed=_heads,
+        short=length == 4,
+    )
+
+
+TABLE = Claim(
+    rule="each command is answered once, in order, with its error",
+    component=HeadTable,
+    configuration="four tokens; stages of any speed",
+    make=lambda table: TableRoom(COMPACT, table),
+    asserted=_answers,
+    assumed=stable_inputs,
+)
+
+CLAIMS = [
+    *map(_list, (4, 8)),
+    TABLE,
+    dataclasses.replace(
+        TABLE,
+        rule="no command waits for more than 40 cycles",
+        configuration="four tokens; stages that act in every second cycle",
+        asserted=lambda room: [
+            Answered("command is accepted", room.i_command.valid, room.i_command.ready, within=40),
+        ],
+        assumed=_fair,
+    ),
+]

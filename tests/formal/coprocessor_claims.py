@@ -1,0 +1,267 @@
+"""What the co-processor keeps: order, regions, thresholds, and silence after a fault."""
+
+from typing import Any
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value
+from thresher.hdl.coprocessor.arbiter import Arbiter
+from thresher.hdl.coprocessor.gate import BurstGate
+from thresher.hdl.coprocessor.reader import Reader
+from thresher.hdl.coprocessor.sequencer import INSTRUCTION_WORDS, Sequencer
+from thresher.hdl.coprocessor.splitter import BurstSplitter
+from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, Opcode, Region
+
+from .claims import Claim, channel, smaller, stable_inputs
+from .properties import Always, Fifo, Held, Level, Property
+
+__all__ = ["CLAIMS"]
+
+BLOCK = 16
+"""Words of an aligned block, in which a burst lies."""
+
+
+class Spans(Property):
+    """The bursts of a span follow one another, each in its block, from its first to its last word."""
+
+    def __init__(self, block: BurstSplitter):
+        super().__init__("bursts cover their span")
+        self._block = block
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        span, part = self._block.i, self._block.o
+        burst = part.payload.burst
+        address, left = Signal.like(span.payload.address), Signal.like(span.payload.words)
+        following, follows = Signal.like(span.payload), Signal()
+        accepted, sent = span.valid & span.ready, part.valid & part.ready
+        with m.If(sent):
+            m.d.sync += [address.eq(address + (burst.words << 3)), left.eq(left - burst.words)]
+        # The next span may be accepted while the last burst of this one waits.
+        with m.If((left == 0) | (sent & (burst.words == left))):
+            m.d.sync += [address.eq(following.address), left.eq(Mux(follows, following.words, 0)), follows.eq(0)]
+        with m.If(accepted):
+            m.d.sync += [following.eq(span.payload), follows.eq(1)]
+        m.d.comb += [
+            self.reached.eq(part.valid),
+            self.broken.eq(
+                part.valid
+                & (
+                    (burst.address != address)
+                    | (burst.words == 0)
+                    | (burst.address[3:7] + burst.words > BLOCK)
+                    | (burst.words > left)
+                    | (part.payload.last != (burst.words == left))
+                )
+            ),
+        ]
+        return m
+
+
+class Silence(Property):
+    """After a fault, the arbiter asks the memory for no more than what waits already."""
+
+    def __init__(self, block: Arbiter, *, outstanding: int):
+        super().__init__("no burst begins after a fault")
+        self._block, self._outstanding = block, outstanding
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        port, fault = self._block.port, self._block.fault
+        waiting = Signal()
+        silent = Signal(2)
+        for i, stream in enumerate((port.read, port.write)):
+            # Once the queue of bursts is empty after the fault, it stays empty.
+            with m.If(fault.valid & ~stream.valid):
+                m.d.sync += silent[i].eq(1)
+        m.d.comb += [
+            waiting.eq(Cat(port.read.valid, port.write.valid) & silent != 0),
+            self.reached.eq(silent.any()),
+            self.broken.eq(waiting),
+        ]
+        return m
+
+
+class Thresholds(Property):
+    """An instruction is issued only when the units have completed as many as it waits for.
+
+    Any one instruction of a unit is watched, from the words of the program to its unit.
+    """
+
+    def __init__(self, block: Sequencer, unit: Opcode):
+        self._watch = Signal(name="watch")
+        super().__init__(f"{unit.name.lower()} waits for its thresholds", self._watch)
+        self._block, self._unit = block, unit
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        words, out = self._block.i_words, getattr(self._block, f"o_{self._unit.name.lower()}")
+        word, taken = Value.cast(words.payload), words.valid & words.ready
+        place = Signal(range(INSTRUCTION_WORDS))
+        inside, ahead = Signal(6), Signal(6)
+        needed = Signal(16 * len(UNITS))
+        header = taken & (place == 0) & (word[:8] == self._unit)
+        begins = out.valid & out.ready
+        counts = []
+        for unit in UNITS:
+            end = getattr(self._block, f"i_{unit.name.lower()}")
+            count = Signal(16, name=f"completed_{unit.name.lower()}")
+            m.d.sync += count.eq(count + (end.valid & end.ready))
+            counts.append(count)
+        fresh = Signal()
+        with m.If(taken):
+            m.d.sync += [place.eq(Mux(place == INSTRUCTION_WORDS - 1, 0, place + 1)), fresh.eq(0)]
+        m.d.sync += inside.eq(inside + header - begins)
+        with m.If(ahead != 0):
+            m.d.sync += ahead.eq(ahead - begins)
+        with m.Elif(header & self._watch):
+            m.d.sync += [ahead.eq(inside + 1 - begins), needed[:32].eq(word[32:]), fresh.eq(1)]
+        with m.If(fresh & taken):
+            m.d.sync += needed[32:].eq(word[:16])
+        satisfied = Cat(count >= needed.word_select(i, 16) for i, count in enumerate(counts)).all()
+        m.d.comb += [
+            self.reached.eq((ahead == 1) & out.valid & (needed != 0)),
+            self.broken.eq((out.valid & (inside == 0)) | ((ahead == 1) & out.valid & ~satisfied)),
+        ]
+        return m
+
+
+def _program(block: Sequencer) -> list[Property]:
+    """The program stays, thresholds are small, and instructions are not completed before they begin."""
+    properties = [
+        *stable_inputs(block),
+        Held("the program stays", 1, Cat(Value.cast(block.i_program.payload))),
+        Always("thresholds are small", (Value.cast(block.i_words.payload) & 0xFFFE_FFFE_0000_FFF8) == 0),
+    ]
+    for unit in UNITS:
+        end = getattr(block, f"i_{unit.name.lower()}")
+        properties.append(Level(f"{unit.name.lower()} completes few", end.valid & end.ready, 0, most=3))
+    return properties
+
+
+class InRegion(Property):
+    """Every burst that is issued lies in its region, and none writes to a region that must not be written."""
+
+    def __init__(self, block: BurstGate):
+        super().__init__("bursts stay in their region")
+        self._block = block
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        issued, regions = self._block.issued, self._block.regions
+        number = issued.block[REGION_SHIFT - 7 :]
+        sizes = Array(regions[each.name.lower()].size for each in Region)
+        forbidden = Array(int(each in READ_ONLY) for each in Region)
+        first = issued.block[: REGION_SHIFT - 7] << 7
+        m.d.comb += [
+            self.reached.eq(issued.valid),
+            # The first word of the burst lies in this block, so the block begins inside the region.
+            self.broken.eq(issued.valid & (forbidden[number] | (first >= sizes[number]))),
+        ]
+        return m
+
+
+def _regions(block: BurstGate) -> list[Property]:
+    """Regions stay, and bursts have words and lie in blocks."""
+    return [
+        *stable_inputs(block),
+        Held("regions stay", 1, Value.cast(block.regions)),
+        *(
+            Always(
+                f"burst {i} lies in a block",
+                (each.payload.words != 0) & (each.payload.address[3:7] + each.payload.words <= BLOCK),
+                each.valid,
+            )
+            for i, each in enumerate(block.bursts)
+        ),
+        Level("bursts that began", block.o.valid & block.o.ready, block.done, most=2),
+    ]
+
+
+def _words(block: Reader) -> list[Property]:
+    """The lowest bit of each word; all bits go the same way."""
+    words, out = block.port.words, block.o_words
+    return [
+        Fifo(
+            "reader",
+            channel(words.valid, 1, Value.cast(words.payload)[0]),
+            channel(out.valid, out.ready, Value.cast(out.payload)[0]),
+            room=32,
+        )
+    ]
+
+
+def _asked(block: Reader) -> list[Property]:
+    """The memory gives only words that were asked for."""
+    bursts = block.port.bursts
+    asked = Mux(bursts.valid & bursts.ready, bursts.payload.words, 0)
+    return [*stable_inputs(block), Level("words to come", asked, block.port.words.valid, most=64)]
+
+
+def _answered(block: Arbiter) -> list[Property]:
+    port = block.port
+    ended = port.read_data.valid & port.read_data.payload.last
+    return [
+        *stable_inputs(block),
+        Level("reads that began", port.read.valid & port.read.ready, ended, most=2),
+        Level("writes that began", port.write.valid & port.write.ready, port.written.valid, most=2),
+    ]
+
+
+def _claim(
+    component: Any, rule: str, configuration: str, make: Any, asserted: Any, assumed: Any, **options: Any
+) -> Claim:
+    return Claim(
+        rule=rule,
+        component=component,
+        configuration=configuration,
+        make=make,
+        asserted=asserted,
+        assumed=assumed,
+        **options,
+    )
+
+
+CLAIMS = [
+    _claim(
+        BurstSplitter,
+        "bursts cover their span, each in a block",
+        "spans of at most 63 words",
+        lambda c: c(),
+        lambda block: [Spans(block)],
+        lambda block: [
+            *stable_inputs(block),
+            Always(
+                "spans are short",
+                (block.i.payload.words != 0) & (block.i.payload.words < 64) & (block.i.payload.address[:3] == 0),
+                block.i.valid,
+            ),
+        ],
+    ),
+    _claim(
+        BurstGate,
+        "bursts stay in their region, and none writes where it must not",
+        "2 writers, 2 bursts",
+        lambda c: c(requesters=2, write=True, outstanding=2),
+        lambda block: [InRegion(block)],
+        _regions,
+    ),
+    _claim(
+        Arbiter,
+        "after a fault no burst begins",
+        "2 readers, 2 writers, 2 bursts",
+        lambda c: c(readers=2, writers=2, outstanding=2),
+        lambda block: [Silence(block, outstanding=2)],
+        _answered,
+    ),
+    _claim(Reader, "words leave once and in order", "32 words", lambda c: c(words=32), _words, _asked),
+    *(
+        _claim(
+            Sequencer,
+            f"{unit.name.lower()} instructions wait for their thresholds",
+            "queues of 2, thresholds up to 1",
+            lambda c: smaller(c, QUEUE_DEPTH=2, UNDER_WAY=2)(),
+            lambda block, unit=unit: [Thresholds(block, unit)],
+            _program,
+        )
+        for unit in UNITS
+    ),
+]

@@ -1,0 +1,268 @@
+"""Proves properties of a component for ever, or finds a run that breaks them, with PDR of ABC.
+
+The component and its properties become one netlist (Amaranth, then Yosys). ABC is part of the Yosys wheel. A run that
+breaks a property is simulated again, by Amaranth, and shown as a table.
+"""
+
+import dataclasses
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from amaranth import Cat, ClockDomain, Const, Elaboratable, Module, Signal, Value
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
+from thresher.synth.tools import Source, find, run
+
+from .properties import Property
+
+__all__ = ["Result", "Verdict", "prove"]
+
+
+class Result(StrEnum):
+    """Outcome of a proof. A bound is no proof: ABC did not finish within its time."""
+
+    PROVED = "proved"
+    REFUTED = "refuted"
+    UNFINISHED = "not finished"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Outcome of a proof.
+
+    Attributes
+    ----------
+    result : Result
+    seconds : float
+        Time of Amaranth, Yosys and ABC.
+    reached : bool
+        In some run every property has something to check. Otherwise a proof may say nothing.
+    broken : tuple of str
+        The properties that the run breaks, if there is one.
+    trace : str
+        The run: a line per signal, a column per cycle. A dot is the value of the cycle before.
+    """
+
+    result: Result
+    seconds: float
+    reached: bool
+    broken: tuple[str, ...] = ()
+    trace: str = ""
+
+
+class _Harness(Elaboratable):
+    """A block with its properties.
+
+    The trace shows the ports of the block and of the components that are its attributes.
+
+    Everything that is not driven is an input, and so is the reset: it may come at any time. It leaves memories and
+    registers without reset as they are.
+    """
+
+    def __init__(self, block: wiring.Component, asserted: Sequence[Property], assumed: Sequence[Property]):
+        self._block, self._asserted, self._assumed = block, asserted, assumed
+        self.clock, self.reset = Signal(name="clk"), Signal(name="rst")
+        self.bad = Signal()
+        self.reached = Signal()
+        self.inputs: dict[str, Value] = {"rst": self.reset}
+        self.outputs: dict[str, Value] = {}
+        for path, member, value in block.signature.flatten(block):
+            ports = self.inputs if member.flow is wiring.In else self.outputs
+            if not isinstance(Value.cast(value), Const):  # ready of a stream that is always ready
+                ports["__".join(map(str, path))] = Value.cast(value)
+        for name, part in vars(block).items():
+            if isinstance(part, wiring.Component):
+                for path, _, value in part.signature.flatten(part):
+                    self.outputs["__".join(map(str, (name, *path)))] = Value.cast(value)
+        for kind, properties in (("asserted", asserted), ("assumed", assumed)):
+            for i, each in enumerate(properties):
+                self.inputs |= {f"{kind}_{i}__{signal.name}": signal for signal in each.free}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = domain = ClockDomain()
+        domain.clk, domain.rst = self.clock, self.reset
+        m.submodules.block = self._block
+        for kind, properties in (("asserted", self._asserted), ("assumed", self._assumed)):
+            for i, each in enumerate(properties):
+                m.submodules[f"{kind}_{i}"] = each
+        before = Signal()  # an assumption was broken since the reset
+        outside = Signal()
+        seen = Signal(len(self._asserted), reset_less=True)
+        m.d.comb += outside.eq(before | Cat(each.broken for each in self._assumed).any())
+        m.d.sync += before.eq(outside)
+        m.d.comb += self.bad.eq(~outside & Cat(each.broken for each in self._asserted).any())
+        # All of them in one run without reset.
+        m.d.sync += seen.eq(seen | Cat(each.reached for each in self._asserted))
+        m.d.comb += self.reached.eq(~outside & ~self.reset & seen.all())
+        return m
+
+
+def prove(
+    block: wiring.Component, *, asserted: Sequence[Property], assumed: Sequence[Property] = (), seconds: float = 60
+) -> Verdict:
+    """Prove that no run that keeps the assumptions breaks a property.
+
+    Parameters
+    ----------
+    block : wiring.Component
+        Its inputs are free.
+    asserted, assumed : sequence of Property
+        They watch ports of the block.
+    seconds : float
+        Time limit of ABC.
+
+    Raises
+    ------
+    SynthesisError
+        Yosys is missing or failed.
+    """
+    harness = _Harness(block, asserted, assumed)
+    begun = time.monotonic()
+    ports: dict[str, Any] = {name: (value, None) for name, value in harness.inputs.items()}
+    ports |= {"clk": (harness.clock, None), "bad": (harness.bad, None), "reached": (harness.reached, None)}
+    # The output of ABC goes nowhere, so it writes files.
+    limit = max(1, round(seconds))
+    script = f"write_blif,host.blif;read_aiger,bad.aig;pdr,-T,{limit};write_status,bad.status;"
+    script += f"read_aiger,reached.aig;bmc3,-T,{min(limit, REACH_SECONDS)};write_status,reached.status;"
+    commands = [*PREPARE, "design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"]
+    with tempfile.TemporaryDirectory(prefix="thresher-formal-") as name:
+        folder = Path(name)
+        with _ONE_AT_A_TIME:
+            text = rtlil.convert(harness, name="top", ports=ports, emit_src=False)
+        (folder / "top.il").write_text(text, encoding="utf-8")
+        (folder / "host.il").write_text(HOST, encoding="utf-8")
+        (folder / "script.ys").write_text("\n".join(commands), encoding="utf-8")
+        run(find("yosys", Source.YOWASP), ["-q", "script.ys"], folder=folder, log="yosys.log")
+        elapsed = time.monotonic() - begun
+        status, *_, bits = (folder / "bad.status").read_text(encoding="utf-8").split()
+        reached = (folder / "reached.status").read_text(encoding="utf-8").startswith("snl_SAT")
+        places = (folder / "bad.map").read_text(encoding="utf-8").splitlines()
+        inputs = int((folder / "bad.aig").read_bytes().split(maxsplit=3)[2])
+    if status != "snl_SAT":
+        result = Result.PROVED if status == "snl_UNSAT" else Result.UNFINISHED
+        return Verdict(result=result, seconds=elapsed, reached=reached)
+    broken, trace = _replay(harness, asserted, _steps(bits, inputs, places, harness))
+    return Verdict(result=Result.REFUTED, seconds=elapsed, reached=reached, broken=broken, trace=trace)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""While a component is elaborated, constants of its module may be others."""
+
+REACH_SECONDS = 60
+"""Time limit of the search for a run in which every property has something to check."""
+
+PREPARE = (
+    "read_rtlil top.il",
+    "hierarchy -top top",
+    "proc",
+    "flatten",
+    "opt_clean",
+    "memory_collect",
+    "opt",
+    "memory_map",
+    "opt -full",
+    "techmap",
+    "opt",
+    "dffunmap",
+    "setundef -anyseq",
+    "simplemap",
+    "aigmap",
+    "opt_clean",
+    "design -save both",
+    "delete -port top/w:reached",
+    "opt_clean",
+    "write_aiger -zinit -map bad.map bad.aig",
+    "design -load both",
+    "delete -port top/w:bad",
+    "opt_clean",
+    "write_aiger -zinit reached.aig",
+)
+"""Commands of Yosys. All registers of Amaranth have initial values."""
+
+HOST = """module \\host
+  wire input 1 \\a
+  wire output 2 \\y
+  cell $_NOT_ \\not
+    connect \\A \\a
+    connect \\Y \\y
+  end
+end
+"""
+"""The pass ``abc`` wants a netlist. It gets this one, and ABC reads the other one."""
+
+
+def _steps(bits: str, count: int, places: list[str], harness: _Harness) -> list[dict[str, int]]:
+    """The value of each input in each cycle of a run.
+
+    Parameters
+    ----------
+    bits : str
+        Of all inputs of the netlist, cycle after cycle.
+    count : int
+        Inputs of the netlist. Bits that Yosys takes as unknown are inputs that ``places`` does not name.
+    places : list of str
+        Lines of Yosys: kind, index of the input, bit of the signal, name of the signal.
+    """
+    inputs = [line.split() for line in places if line.startswith("input ")]
+    steps = []
+    for start in range(0, len(bits), count):
+        values = dict.fromkeys(harness.inputs, 0)
+        for _, index, bit, name in inputs:
+            if name in values:  # the clock is not
+                values[name] |= int(bits[start + int(index)]) << int(bit)
+        steps.append(values)
+    return steps
+
+
+def _replay(
+    harness: _Harness, asserted: Sequence[Property], steps: list[dict[str, int]]
+) -> tuple[tuple[str, ...], str]:
+    """Simulate a run. Returns the properties that its last cycle breaks, and the table."""
+    watched = harness.inputs | harness.outputs
+    rows: dict[str, list[int]] = {name: [] for name in watched}
+    broken: list[str] = []
+    with _ONE_AT_A_TIME:
+        simulator = Simulator(harness)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx: Any) -> None:
+        for i, values in enumerate(steps):
+            for name, value in values.items():
+                signal = harness.inputs[name]
+                ctx.set(signal, value - (value >> len(signal) - 1 << len(signal)) if signal.shape().signed else value)
+            for name, signal in watched.items():
+                rows[name].append(ctx.get(signal))
+            if i == len(steps) - 1:
+                broken.extend(each.name for each in asserted if ctx.get(each.broken))
+                assert ctx.get(harness.bad), "the simulation differs from the netlist"
+            await ctx.tick()
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    return tuple(broken), _table(rows)
+
+
+def _table(rows: dict[str, list[int]]) -> str:
+    lines = []
+    for name, values in rows.items():
+        cells = [_cell(value) if i == 0 or value != values[i - 1] else "." for i, value in enumerate(values)]
+        lines.append((name, cells))
+    widths = [max(len(cells[i]) for _, cells in lines) for i in range(len(lines[0][1]))]
+    longest = max(len(name) for name, _ in lines)
+    return "\n".join(
+        f"{name:<{longest}}  {' '.join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))}"
+        for name, cells in lines
+    )
+
+
+def _cell(value: int) -> str:
+    """A value in hexadecimal digits; the highest ones of many are left out."""
+    digits = f"{value:x}"
+    return digits if len(digits) <= 12 else f"…{digits[-11:]}"

@@ -1,0 +1,338 @@
+"""Every component with streams that may wait, and the proof that what it offers stays until it is accepted.
+
+A new component gets a line in :data:`BLOCKS`. If the proof is refuted, either the component is wrong, or it relies on
+its surroundings: say in what, as further properties of them.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from amaranth import Cat, Mux, Value
+from amaranth.lib import wiring
+from thresher.hdl.attention.array import PEArray
+from thresher.hdl.attention.core import AttentionCore
+from thresher.hdl.attention.heads.output import OutputBuffer
+from thresher.hdl.attention.heads.query_sums import QuerySums
+from thresher.hdl.attention.heads.table import HeadTable
+from thresher.hdl.attention.normalise.compact import CompactNormalise
+from thresher.hdl.attention.normalise.pipelined import Normalise
+from thresher.hdl.attention.predictor.compact import CompactPredictor
+from thresher.hdl.attention.predictor.pipelined import Predictor
+from thresher.hdl.attention.selection.block_levels import BlockLevels
+from thresher.hdl.attention.selection.block_select import BlockSelect
+from thresher.hdl.attention.selection.compact import CompactSparsityEngine
+from thresher.hdl.attention.selection.compact_statistics import BlockMeasure
+from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
+from thresher.hdl.attention.selection.level_factor import LevelFactor
+from thresher.hdl.attention.selection.level_threshold import LevelThreshold
+from thresher.hdl.attention.selection.pipelined import SparsityEngine
+from thresher.hdl.attention.selection.row_cutoff import RowCutoff
+from thresher.hdl.attention.selection.row_threshold import RowThreshold
+from thresher.hdl.attention.softmax.compact import CompactSoftmax
+from thresher.hdl.attention.softmax.compact_denominator import SerialDenominator
+from thresher.hdl.attention.softmax.compact_weight_store import WeightStore
+from thresher.hdl.attention.softmax.denominator import Denominator
+from thresher.hdl.attention.softmax.pipelined import Softmax
+from thresher.hdl.attention.softmax.probability import Probability
+from thresher.hdl.attention.softmax.reciprocal import Reciprocal
+from thresher.hdl.attention.softmax.row_maximum import RowMaximum
+from thresher.hdl.attention.softmax.row_walker import RowWalker
+from thresher.hdl.bus.axi4 import Axi4Master
+from thresher.hdl.bus.axi_stream import AxiStreamUnit
+from thresher.hdl.bus.controlled import ControlledCoprocessor
+from thresher.hdl.bus.registers import RegisterFile
+from thresher.hdl.bus.system import CoprocessorSystem
+from thresher.hdl.bus.wishbone import WishboneMaster
+from thresher.hdl.bus.wishbone_slave import WishboneSlave
+from thresher.hdl.coprocessor.arbiter import Arbiter
+from thresher.hdl.coprocessor.attention.executor import AttentionExecutor
+from thresher.hdl.coprocessor.attention.head_runner import HeadRunner
+from thresher.hdl.coprocessor.block_memory import BlockMemory
+from thresher.hdl.coprocessor.coprocessor import Coprocessor
+from thresher.hdl.coprocessor.execution import Execution
+from thresher.hdl.coprocessor.gate import BurstGate
+from thresher.hdl.coprocessor.product.assembler import Assembler
+from thresher.hdl.coprocessor.product.executor import ProductExecutor
+from thresher.hdl.coprocessor.product.serialiser import Serialiser
+from thresher.hdl.coprocessor.product.settings import Settings
+from thresher.hdl.coprocessor.product.tensor_tiles import TensorTiles
+from thresher.hdl.coprocessor.product.weight_words import WeightWords
+from thresher.hdl.coprocessor.reader import Reader
+from thresher.hdl.coprocessor.sequencer import Sequencer
+from thresher.hdl.coprocessor.splitter import BurstSplitter
+from thresher.hdl.coprocessor.supervisor import Supervisor
+from thresher.hdl.coprocessor.vector.executor import VectorExecutor
+from thresher.hdl.coprocessor.vector.normaliser import Normaliser
+from thresher.hdl.coprocessor.vector.places import TilePlaces
+from thresher.hdl.coprocessor.vector.spans import TileSpans
+from thresher.hdl.coprocessor.vector.tile_reader import TileReader
+from thresher.hdl.coprocessor.vector.words import WordRouter
+from thresher.hdl.coprocessor.writer import Writer
+from thresher.hdl.lib.divider import Divider
+from thresher.hdl.lib.packets import PacketReceiver
+from thresher.hdl.lib.streams import BlockQueue, HalfBuffer, PingPong, SkidBuffer, StreamFIFO, StreamRegister
+from thresher.hdl.link.host_access import HostAccess
+from thresher.hdl.link.linked_core import LinkedCore
+from thresher.hdl.link.on_chip import OnChipCoprocessor
+from thresher.hdl.link.ports import ReadPorts, WritePorts
+from thresher.hdl.link.server import LineCRC, Server
+from thresher.hdl.link.uart import Receiver, Transmitter
+from thresher.hdl.spmm.collector import Collector
+from thresher.hdl.spmm.engine import Spmm
+from thresher.hdl.spmm.row_engine import RowEngine
+from thresher.hdl.vector.unit import VectorUnit
+from thresher.spec import BlockRule
+
+from .claims import Claim, channel, stable_inputs, stable_outputs
+from .properties import Always, Held, Level, Property, Stable, Steady
+from .rooms import TableRoom
+from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
+
+__all__ = ["ALWAYS_ACCEPTED", "CLAIMS", "WHOLE_UNITS", "WITHOUT_STREAMS"]
+
+ALWAYS_ACCEPTED: dict[type, tuple[str, ...]] = {
+    PEArray: ("o_scores",),
+    RowMaximum: ("o",),
+    WishboneMaster: ("memory__read_data", "memory__written"),
+    BlockMemory: ("ports__0__read_data", "ports__0__written"),
+}
+"""Outputs whose receiver must always be ready, so they never wait. The docstrings of these components say so."""
+
+WHOLE_UNITS = {
+    AttentionExecutor,
+    AxiStreamUnit,
+    ControlledCoprocessor,
+    Coprocessor,
+    CoprocessorSystem,
+    Execution,
+    LinkedCore,
+    OnChipCoprocessor,
+    ProductExecutor,
+    Server,
+    VectorExecutor,
+}
+"""Components that are too large for the engine. They consist of components that have claims."""
+
+WITHOUT_STREAMS = {
+    BlockLevels,
+    LevelFactor,
+    LineCRC,
+    Probability,
+    QuerySums,
+    ReadPorts,
+    Receiver,
+    Transmitter,
+    WishboneSlave,
+}
+"""Components that no unit of the tests contains and that have no output stream."""
+
+RULE = "outputs are stable"
+Block = Any
+
+
+def _stable(
+    component: type[wiring.Component],
+    make: Callable[[Any], Block],
+    configuration: str = "",
+    assumed: Callable[[Block], Sequence[Property]] = lambda block: (),
+    withdrawn: Callable[[Block], dict[str, Property]] = lambda block: {},
+    **options: Any,
+) -> Claim:
+    """All outputs are stable if all inputs are. Those that may be ``withdrawn`` have a property of their own."""
+    accepted = ALWAYS_ACCEPTED.get(component, ())
+
+    def properties(block: Block) -> list[Property]:
+        others = withdrawn(block)
+        return [*stable_outputs(block, but=(*accepted, *others)), *others.values()]
+
+    def surroundings(block: Block) -> list[Property]:
+        return [
+            *stable_inputs(block),
+            *(Always(f"{name} is accepted at once", getattr(block, name).ready) for name in accepted),
+            *assumed(block),
+        ]
+
+    return Claim(
+        rule=RULE,
+        component=component,
+        configuration=configuration,
+        make=make,
+        asserted=properties,
+        assumed=surroundings,
+        **options,
+    )
+
+
+def _memory(*names: str) -> Callable[[Block], list[Property]]:
+    """Read ports behave like memories that nobody writes."""
+    return lambda block: [Steady(name, getattr(block, name)) for name in names]
+
+
+def _denominator(block: Denominator) -> list[Property]:
+    """Rows come with their distance, and no more than the queues hold."""
+    rows, out = block.i, block.o_rows
+    return [
+        Always("i is accepted at once", rows.ready, rows.valid),
+        Level("rows inside", rows.valid & rows.ready, out.valid & out.ready, most=2, swaps=False),
+    ]
+
+
+def _write_answers(block: Axi4Master) -> list[Property]:
+    """Answers of the subordinate are stable."""
+    axi = block.axi
+    return [
+        Stable("r", channel(axi.rvalid, axi.rready, Cat(axi.rdata, axi.rresp, axi.rlast))),
+        Stable("b", channel(axi.bvalid, axi.bready, axi.bresp)),
+    ]
+
+
+def _gate(block: BurstGate) -> list[Property]:
+    """Bursts end after they began."""
+    return [Level("bursts that began", block.o.valid & block.o.ready, block.done, most=2)]
+
+
+def _arbiter(block: Arbiter) -> list[Property]:
+    """The memory answers bursts that it has accepted."""
+    port = block.port
+    return [
+        Level(
+            "reads that began",
+            port.read.valid & port.read.ready,
+            port.read_data.valid & port.read_data.payload.last,
+            most=2,
+        ),
+        Level("writes that began", port.write.valid & port.write.ready, port.written.valid, most=2),
+    ]
+
+
+def _counted(block: Any, room: int) -> list[Property]:
+    """The sender counts the room."""
+    return [Level("payloads inside", block.i.valid, block.o.valid & block.o.ready, most=room)]
+
+
+def _reader(block: Reader) -> list[Property]:
+    """The words of the bursts that were accepted come."""
+    asked = Mux(block.port.bursts.valid & block.port.bursts.ready, block.port.bursts.payload.words, 0)
+    return [Level("words to come", asked, block.port.words.valid, most=64)]
+
+
+def _writer(block: Writer) -> list[Property]:
+    """Bursts end after they began."""
+    bursts = block.port.bursts
+    return [Level("bursts that began", bursts.valid & bursts.ready, block.port.written, most=64)]
+
+
+def _registers(block: RegisterFile) -> dict[str, Property]:
+    """The program stays until the co-processor reports its end."""
+    control = block.control
+    program = channel(control.i_program.valid, control.o_finish.valid, Value.cast(control.i_program.payload))
+    return {"control__i_program": Stable("control__i_program", program)}
+
+
+def _supervisor(block: Supervisor) -> dict[str, Property]:
+    """The program stays until the execution is stopped."""
+    return {"o_program": Stable("o_program", block.o_program, withdrawn=block.stop)}
+
+
+def _read_data(block: HostAccess) -> list[Property]:
+    """What is read from a register stays until the next read."""
+    registers = block.registers
+    return [Held("read data stays", ~registers.read, Cat(registers.read_data, registers.read_error))]
+
+
+def _packet(block: PacketReceiver) -> dict[str, Property]:
+    """A beat stays until it is accepted or its packet is dropped. A beat that is made up is undefined."""
+    o = block.o
+    return {"o": Stable("o", channel(o.valid, o.ready | block.drop, Mux(block.made_up, 0, o.payload)))}
+
+
+def _write_enable(block: WritePorts) -> list[Property]:
+    return [Always("bytes come when they are accepted", block.free, block.enable)]
+
+
+def _write_ports(block: WritePorts) -> dict[str, Property]:
+    """A payload stays until all are cleared."""
+    return {
+        name: Stable(name, channel(o.valid, o.ready | block.clear, o.payload))
+        for name, o in (("o0", block.o0), ("o1", block.o1))
+    }
+
+
+PROBABILITY = dataclasses.replace(PIPELINED, block_rule=BlockRule.PROBABILITY)
+FOUR = "four tokens"
+SMALL = "small"
+
+CLAIMS = [
+    _stable(HalfBuffer, lambda c: c(2), "2 bits", short=True),
+    _stable(StreamRegister, lambda c: c(2), "2 bits", short=True),
+    _stable(PingPong, lambda c: c(2), "2 bits", short=True),
+    _stable(SkidBuffer, lambda c: c(2), "2 bits", short=True),
+    _stable(PacketReceiver, lambda c: c(2), "2 bits", withdrawn=_packet, short=True),
+    _stable(StreamFIFO, lambda c: c(2, depth=3), "3 × 2 bits", short=True),
+    _stable(BlockQueue, lambda c: c(2, depth=3), "3 × 2 bits", lambda block: _counted(block, 3), short=True),
+    _stable(Divider, lambda c: c(width_d=2, width_q=2), "2 bits by 2 bits", short=True),
+    _stable(PEArray, lambda c: c(PIPELINED), FOUR),
+    _stable(AttentionCore, lambda c: c(COMPACT), f"{FOUR}, compact"),
+    _stable(AttentionCore, lambda c: c(PIPELINED), f"{FOUR}, pipelined"),
+    _stable(OutputBuffer, lambda c: c(COMPACT), f"{FOUR}, compact"),
+    _stable(OutputBuffer, lambda c: c(PIPELINED), f"{FOUR}, pipelined"),
+    Claim(
+        rule=RULE,
+        component=HeadTable,
+        configuration=f"{FOUR}; stages of any speed",
+        make=lambda table: TableRoom(COMPACT, table),
+        asserted=lambda room: stable_outputs(room.table),
+        assumed=stable_inputs,
+    ),
+    _stable(CompactNormalise, lambda c: c(COMPACT), FOUR),
+    _stable(Normalise, lambda c: c(PIPELINED), FOUR),
+    _stable(CompactPredictor, lambda c: c(COMPACT), FOUR),
+    _stable(Predictor, lambda c: c(PIPELINED), FOUR),
+    _stable(BlockSelect, lambda c: c(PIPELINED), FOUR),
+    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR),
+    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR),
+    _stable(BlockMeasure, lambda c: c(COMPACT), FOUR, short=True),
+    _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _memory("mask", "row"), short=True),
+    _stable(LevelThreshold, lambda c: c(PIPELINED, bits_per_cycle=1), FOUR, short=True),
+    _stable(RowCutoff, lambda c: c(PROBABILITY), FOUR),
+    _stable(RowThreshold, lambda c: c(PIPELINED), FOUR, short=True),
+    _stable(CompactSoftmax, lambda c: c(COMPACT), FOUR),
+    _stable(SerialDenominator, lambda c: c(COMPACT), FOUR, short=True),
+    _stable(WeightStore, lambda c: c(COMPACT, entries=2), FOUR, short=True),
+    _stable(Denominator, lambda c: c(PIPELINED, depth=2), FOUR, _denominator),
+    _stable(Softmax, lambda c: c(PIPELINED), FOUR),
+    _stable(Reciprocal, lambda c: c(PIPELINED), FOUR, short=True),
+    _stable(RowWalker, lambda c: c(PIPELINED, entries=2, adds=True, emits=True), FOUR, short=True),
+    _stable(Axi4Master, lambda c: c(), "", _write_answers, short=True),
+    _stable(Arbiter, lambda c: c(readers=2, writers=2, outstanding=2), "2 readers, 2 writers, 2 bursts", _arbiter),
+    _stable(
+        BurstGate,
+        lambda c: c(requesters=2, write=True, outstanding=2),
+        "2 writers, 2 bursts",
+        _gate,
+    ),
+    _stable(Reader, lambda c: c(words=32), "32 words", _reader),
+    _stable(Writer, lambda c: c(words=32, bursts=2), "32 words, 2 bursts", _writer),
+    _stable(BurstSplitter, lambda c: c(), short=True),
+    _stable(Sequencer, lambda c: c()),
+    _stable(Supervisor, lambda c: c(), withdrawn=_supervisor, short=True),
+    _stable(RegisterFile, lambda c: c("0123456789abcdef"), withdrawn=_registers, short=True),
+    _stable(Assembler, lambda c: c(most=2), "2 words", short=True),
+    _stable(Serialiser, lambda c: c(4, parts=2), "2 parts", short=True),
+    _stable(Settings, lambda c: c(SPMM), SMALL, short=True),
+    _stable(WeightWords, lambda c: c(SPMM), SMALL),
+    _stable(TensorTiles, lambda c: c(COPROCESSOR), SMALL, short=True),
+    _stable(HeadRunner, lambda c: c(COPROCESSOR.attention), SMALL),
+    _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL),
+    _stable(TilePlaces, lambda c: c(COPROCESSOR), SMALL, short=True),
+    _stable(TileSpans, lambda c: c(COPROCESSOR), SMALL, short=True),
+    _stable(TileReader, lambda c: c(COPROCESSOR), SMALL),
+    _stable(WordRouter, lambda c: c(COPROCESSOR), SMALL, short=True),
+    _stable(HostAccess, lambda c: c(256), "256 bytes", _read_data),
+    _stable(WritePorts, lambda c: c([8, 12]), "2 streams", _write_enable, withdrawn=_write_ports, short=True),
+    _stable(Collector, lambda c: c(SPMM), SMALL, short=True),
+    _stable(RowEngine, lambda c: c(SPMM, index=0), SMALL),
+    _stable(Spmm, lambda c: c(SPMM), SMALL),
+    _stable(VectorUnit, lambda c: c(VECTOR), SMALL),
+]

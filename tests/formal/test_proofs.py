@@ -1,0 +1,122 @@
+"""Properties hold, no component with streams is forgotten, and proofs of broken components fail."""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
+from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
+from thresher.hdl.bus.axi4 import Axi4Master
+from thresher.hdl.bus.system import CoprocessorSystem
+from thresher.hdl.coprocessor.arbiter import Arbiter
+from thresher.hdl.lib.streams import HalfBuffer, StreamFIFO, StreamRegister
+from thresher.hdl.unit_files import make_unit
+from thresher.spec.buses import Bus
+
+from .claims import output_streams
+from .prover import Result
+from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
+from .stream_claims import ALWAYS_ACCEPTED, RULE, WHOLE_UNITS, WITHOUT_STREAMS
+from .table import CLAIMS, PAGE, key, listed
+
+SHORT = [claim for claim in CLAIMS if claim.short]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claim", SHORT, ids=lambda claim: claim.name)
+def test_proof(claim):
+    verdict = claim.prove()
+    assert verdict.result is Result.PROVED, f"{verdict.broken}\n{verdict.trace}"
+    assert verdict.reached, "no run was found in which there is something to check"
+
+
+BROKEN = [
+    # component, text of its module, what takes its place, part of the name of the claim that must fail
+    (HalfBuffer, "m.d.comb += [self.i.ready.eq(~self.o.valid)", "m.d.comb += [self.i.ready.eq(1)", ""),
+    (StreamRegister, "with m.If(free):", "with m.If(1):", ""),
+    (
+        StreamFIFO,
+        "Mux(pop, level[1:].any(), self.o.valid)",
+        "Mux(pop, 0, self.o.valid)",
+        "3 × 2 bits: payloads",
+    ),
+    (StreamFIFO, "Mux(push, level != self._depth - 1, ready)", "ready", "3 × 2 bits: payloads"),
+    (KeptBlocks, "with m.If(self.o_rows.ready):", "with m.If(1):", "stable"),
+    (Axi4Master, "sent == lengths.payload", "sent == 3", "marked"),
+    (Axi4Master, 'axi["len"].eq(burst.words - 1)', 'axi["len"].eq(burst.words)', "once"),
+    (Arbiter, "gate.drop.eq(self.fault.valid)", "gate.drop.eq(0)", "fault"),
+]
+
+
+def _mutant(component: type, old: str, new: str) -> type:
+    """The component from the text of its module with one change."""
+    original = sys.modules[component.__module__]
+    text = inspect.getsource(original)
+    assert text.count(old) == 1, f"{component.__module__} has changed: choose another text for {old!r}"
+    module = ModuleType(component.__module__)
+    module.__package__ = original.__package__
+    exec(compile(text.replace(old, new), f"mutant of {original.__file__}", "exec"), module.__dict__)
+    return getattr(module, component.__name__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("component", "old", "new", "rule"), BROKEN, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_a_broken_component_is_refuted(component, old, new, rule):
+    claims = [claim for claim in CLAIMS if claim.component is component and rule in claim.name]
+    mutant = _mutant(component, old, new)
+    assert claims[0].prove(mutant).result is Result.REFUTED
+
+
+@pytest.mark.slow
+def test_a_refutation_shows_the_run():
+    claim = next(claim for claim in CLAIMS if claim.component is HalfBuffer and claim.rule == RULE)
+    verdict = claim.prove(_mutant(*BROKEN[0][:3]))
+    assert verdict.broken == ("o is stable",)
+    lines = {line.split()[0]: line.split()[1:] for line in verdict.trace.splitlines()}
+    assert lines.keys() >= {"rst", "i__valid", "i__payload", "o__ready", "o__valid", "o__payload"}
+    assert len({len(cells) for cells in lines.values()}) == 1
+
+
+def _components() -> set[type]:
+    """All components of the hardware that are no base of others."""
+    found = set()
+    hdl = importlib.import_module("thresher.hdl")
+    for info in pkgutil.walk_packages(hdl.__path__, "thresher.hdl."):
+        module = importlib.import_module(info.name)
+        for each in vars(module).values():
+            if inspect.isclass(each) and issubclass(each, wiring.Component) and each.__module__ == info.name:
+                found.add(each)
+    return {each for each in found if not any(other is not each and issubclass(other, each) for other in found)}
+
+
+@pytest.mark.slow
+def test_every_component_with_streams_has_a_claim(monkeypatch):
+    """Components are made by the units that contain them. One that no unit here contains needs a claim, too."""
+    streams: dict[type, set[str]] = {}
+    make = wiring.Component.__init__
+
+    def record(self: Any, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        streams.setdefault(type(self), set()).update(output_streams(self))
+
+    monkeypatch.setattr(wiring.Component, "__init__", record)
+    for unit in (*map(make_unit, (PIPELINED, COMPACT, SPMM, VECTOR)), CoprocessorSystem(COPROCESSOR, Bus.AXI4)):
+        Fragment.get(unit, None)
+    without = {each for each, names in streams.items() if not names}
+    claimed = {claim.component for claim in CLAIMS if claim.rule == RULE} | WHOLE_UNITS | set(ALWAYS_ACCEPTED)
+    missing = {f"{each.__module__}.{each.__name__}" for each in _components() - claimed - without - WITHOUT_STREAMS}
+    assert missing == set(), "add them to tests/formal/stream_claims.py"
+
+
+def test_the_page_lists_every_claim():
+    results = listed(PAGE.read_text(encoding="utf-8"))
+    assert set(results) == {key(claim) for claim in CLAIMS}, "run make formal"
+    assert len(results) == len(CLAIMS)
+    assert all(result == "proved" or result.startswith("not finished in ") for result in results.values())
