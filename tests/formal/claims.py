@@ -1,7 +1,8 @@
 """A claim: a component in one configuration, with what it keeps and what its surroundings keep."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,18 +65,27 @@ class Claim:
         return prove(block, asserted=asserted, assumed=assumed, seconds=self.seconds)
 
 
-def smaller(component: type[wiring.Component], **constants: int) -> type[wiring.Component]:
+def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.Component]:
     """The component with other constants of its module, such as the depth of a queue."""
+    names = component.elaborate.__globals__
+
+    @contextlib.contextmanager
+    def changed() -> Iterator[None]:
+        before = {name: names[name] for name in constants}
+        names.update(constants)
+        try:
+            yield
+        finally:
+            names.update(before)
 
     class Smaller(component):
+        def __init__(self, *arguments: Any, **options: Any):
+            with changed():
+                super().__init__(*arguments, **options)
+
         def elaborate(self, platform: object) -> Any:
-            names = component.elaborate.__globals__
-            before = {name: names[name] for name in constants}
-            names.update(constants)
-            try:
+            with changed():
                 return super().elaborate(platform)
-            finally:
-                names.update(before)
 
     return Smaller
 

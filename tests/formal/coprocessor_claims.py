@@ -13,8 +13,10 @@ from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, Opcode, Region
 from .claims import Claim, channel, smaller, stable_inputs
 from .properties import Always, Fifo, Held, Level, Property
 
-__all__ = ["CLAIMS"]
+__all__ = ["CLAIMS", "FEW_WORDS", "few_words", "mover_surroundings"]
 
+QUEUE_WORDS = 4
+FEW_WORDS = f"{QUEUE_WORDS} words, spans of at most 2"
 BLOCK = 16
 """Words of an aligned block, in which a burst lies."""
 
@@ -184,16 +186,33 @@ def _words(block: Reader) -> list[Property]:
             "reader",
             channel(words.valid, 1, Value.cast(words.payload)[0]),
             channel(out.valid, out.ready, Value.cast(out.payload)[0]),
-            room=32,
+            room=QUEUE_WORDS,
         )
     ]
 
 
-def _asked(block: Reader) -> list[Property]:
-    """The memory gives only words that were asked for."""
-    bursts = block.port.bursts
+def few_words(mover: Any) -> Any:
+    """A reader or writer with a queue of four words, for spans of at most two."""
+    if mover is Reader or issubclass(mover, Reader):
+        return smaller(mover, BURST_WORDS=2, check_depth=int)(words=QUEUE_WORDS)
+    return smaller(mover, check_depth=int)(words=QUEUE_WORDS, bursts=2)
+
+
+def mover_surroundings(block: Any) -> list[Property]:
+    """Spans are one short burst each, and the memory answers only what was asked for."""
+    span, bursts = block.i_spans, block.port.bursts
+    words = span.payload.words
     asked = Mux(bursts.valid & bursts.ready, bursts.payload.words, 0)
-    return [*stable_inputs(block), Level("words to come", asked, block.port.words.valid, most=64)]
+    if hasattr(block, "o_words"):
+        memory = [Level("words to come", asked, block.port.words.valid, most=16)]
+    else:
+        sent = block.port.words.valid & block.port.words.ready
+        memory = [
+            Level("words to be sent", asked, sent, most=16),
+            Level("bursts to end", bursts.valid & bursts.ready, block.port.written, most=16),
+        ]
+    short = (words != 0) & (words <= 2) & (span.payload.address[3:7] + words <= BLOCK)
+    return [*stable_inputs(block), *memory, Always("spans are short", short, span.valid)]
 
 
 def _answered(block: Arbiter) -> list[Property]:
@@ -252,7 +271,7 @@ CLAIMS = [
         lambda block: [Silence(block, outstanding=2)],
         _answered,
     ),
-    _claim(Reader, "words leave once and in order", "32 words", lambda c: c(words=32), _words, _asked),
+    _claim(Reader, "words leave once and in order", FEW_WORDS, few_words, _words, mover_surroundings),
     *(
         _claim(
             Sequencer,

@@ -46,7 +46,7 @@ class Verdict:
     broken : tuple of str
         The properties that the run breaks, if there is one.
     trace : str
-        The run: a line per signal, a column per cycle. A dot is the value of the cycle before.
+        The end of the run: a line per signal, a column per cycle. A dot is the value of the cycle before.
     """
 
     result: Result
@@ -249,9 +249,14 @@ def _replay(
     return tuple(broken), _table(rows)
 
 
+SHOWN_CYCLES = 24
+"""The last cycles of a run, which the table shows."""
+
+
 def _table(rows: dict[str, list[int]]) -> str:
     lines = []
     for name, values in rows.items():
+        values = values[-SHOWN_CYCLES:]
         cells = [_cell(value) if i == 0 or value != values[i - 1] else "." for i, value in enumerate(values)]
         lines.append((name, cells))
     widths = [max(len(cells[i]) for _, cells in lines) for i in range(len(lines[0][1]))]

@@ -85,6 +85,7 @@ from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
 from .claims import Claim, channel, stable_inputs, stable_outputs
+from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
 from .properties import Always, Held, Level, Property, Stable, Steady
 from .rooms import TableRoom
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
@@ -211,18 +212,6 @@ def _counted(block: Any, room: int) -> list[Property]:
     return [Level("payloads inside", block.i.valid, block.o.valid & block.o.ready, most=room)]
 
 
-def _reader(block: Reader) -> list[Property]:
-    """The words of the bursts that were accepted come."""
-    asked = Mux(block.port.bursts.valid & block.port.bursts.ready, block.port.bursts.payload.words, 0)
-    return [Level("words to come", asked, block.port.words.valid, most=64)]
-
-
-def _writer(block: Writer) -> list[Property]:
-    """Bursts end after they began."""
-    bursts = block.port.bursts
-    return [Level("bursts that began", bursts.valid & bursts.ready, block.port.written, most=64)]
-
-
 def _registers(block: RegisterFile) -> dict[str, Property]:
     """The program stays until the co-processor reports its end."""
     control = block.control
@@ -239,6 +228,13 @@ def _read_data(block: HostAccess) -> list[Property]:
     """What is read from a register stays until the next read."""
     registers = block.registers
     return [Held("read data stays", ~registers.read, Cat(registers.read_data, registers.read_error))]
+
+
+def _operands(block: Normaliser) -> list[Property]:
+    """Operands come for the places that were asked for."""
+    places, operands = block.o_places, block.i_operands
+    asked, come = places.valid & places.ready, operands.valid & operands.ready
+    return [Level("operands to come", asked, come, most=8)]
 
 
 def _packet(block: PacketReceiver) -> dict[str, Property]:
@@ -312,8 +308,8 @@ CLAIMS = [
         "2 writers, 2 bursts",
         _gate,
     ),
-    _stable(Reader, lambda c: c(words=32), "32 words", _reader),
-    _stable(Writer, lambda c: c(words=32, bursts=2), "32 words, 2 bursts", _writer),
+    _stable(Reader, few_words, FEW_WORDS, mover_surroundings),
+    _stable(Writer, few_words, FEW_WORDS, mover_surroundings),
     _stable(BurstSplitter, lambda c: c(), short=True),
     _stable(Sequencer, lambda c: c()),
     _stable(Supervisor, lambda c: c(), withdrawn=_supervisor, short=True),
@@ -324,7 +320,7 @@ CLAIMS = [
     _stable(WeightWords, lambda c: c(SPMM), SMALL),
     _stable(TensorTiles, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(HeadRunner, lambda c: c(COPROCESSOR.attention), SMALL),
-    _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL),
+    _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL, _operands),
     _stable(TilePlaces, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(TileSpans, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(TileReader, lambda c: c(COPROCESSOR), SMALL),

@@ -47,6 +47,7 @@ BROKEN = [
     ),
     (StreamFIFO, "Mux(push, level != self._depth - 1, ready)", "ready", "3 × 2 bits: payloads"),
     (KeptBlocks, "with m.If(self.o_rows.ready):", "with m.If(1):", "stable"),
+    (KeptBlocks, "m.d.sync += word.eq(rest)", "m.d.sync += word.eq(rest + 1)", "mask"),
     (Axi4Master, "sent == lengths.payload", "sent == 3", "marked"),
     (Axi4Master, 'axi["len"].eq(burst.words - 1)', 'axi["len"].eq(burst.words)', "once"),
     (Arbiter, "gate.drop.eq(self.fault.valid)", "gate.drop.eq(0)", "fault"),

@@ -41,6 +41,8 @@ class _Steps(wiring.Component):
     channel, group : Out
     last : Out(1)
         The last channel of a pass.
+    final : Out(1)
+        The last step of the tile.
     """
 
     def __init__(self, config: CoprocessorConfig, *, passes: int):
@@ -53,6 +55,7 @@ class _Steps(wiring.Component):
                 "channel": Out(size["channels"].shape),
                 "group": Out(size["groups"].shape),
                 "last": Out(1),
+                "final": Out(1),
             }
         )
 
@@ -64,7 +67,8 @@ class _Steps(wiring.Component):
         m.d.comb += [
             self.last.eq(self.channel + 1 == tile.channels),
             ends.eq(self.step & self.last & last_pass),
-            self.i_tile.ready.eq(ends & (self.group + 1 == tile.groups)),
+            self.final.eq(self.last & last_pass & (self.group + 1 == tile.groups)),
+            self.i_tile.ready.eq(self.step & self.final),
         ]
         with m.If(self.step):
             m.d.sync += self.channel.eq(Mux(self.last, 0, self.channel + 1))
@@ -130,7 +134,7 @@ class Normaliser(wiring.Component):
             self.o_places.payload.channel.eq(operands.channel),
             self.o_places.payload.token.eq(operands.group << index_bits(WORD_BYTES)),
             Value.cast(self.o_places.payload.kept).eq(-1),
-            self.o_places.payload.final.eq(self.i_tile.payload.last & operands.i_tile.ready),
+            self.o_places.payload.final.eq(self.i_tile.payload.last & operands.final),
             # Both streams are ready at the same time: they get the same beats.
             self.i_operands.ready.eq(unit.i_x.ready & unit.i_y.ready),
             unit.o_data.ready.eq(1),
