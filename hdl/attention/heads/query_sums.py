@@ -67,7 +67,8 @@ class QuerySums(wiring.Component):
         beat, sums = running_sums(m, config, self.beat)
         head = self.heads[beat.slot]
         query = Signal(signed(config.length_bits + 1))  # negative for keys before the first query
-        held, held_sums = Signal.like(beat), Signal.like(sums)
+        held = Signal.like(beat)
+        held_sums = Signal.like(sums)
         m.d.sync += [
             query.eq(beat.row - (head.key_length - head.query_length)),
             held.eq(beat),

@@ -181,7 +181,8 @@ class KeptBlocks(wiring.Component):
         if not config.causal:
             return [Const(0, b)]
         place = Signal(config.length_bits)  # position of the block row's first query
-        diagonal, beyond = Signal(), Signal()
+        diagonal = Signal()
+        beyond = Signal()
         hidden = [Signal(b, name=f"hidden_{i}") for i in range(b)]
         m.d.sync += place.eq((head.key_length - head.query_length) + (row << inner))
         m.d.comb += [
