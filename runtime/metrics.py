@@ -62,7 +62,7 @@ def resamples(examples: int, *, seed: int = 0, count: int = RESAMPLES) -> NDArra
 def merits(
     metric: Metric, targets: NDArray[np.float64], predictions: NDArray[np.float64], samples: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """A metric of each resample. Their standard deviation is the bootstrap standard error.
+    """A metric of each resample, except the perplexity. Their standard deviation is the bootstrap standard error.
 
     Resamples that are shared between two settings give the standard error of the difference of the two.
 
