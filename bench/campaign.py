@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,24 @@ def drawn(strategy: Any, number: int) -> Any:
     return found[-1]  # the first examples are small
 
 
-def attention_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+Checks = Iterator[tuple[int, Callable[[], None]]]
+"""Pieces of a round: how many items each has, and a function that compares them."""
+
+
+def batches(simulator: Any, number: int, count: int, make: Callable[..., Any], compare: Callable[..., None]) -> Checks:
+    """Ten batches of so many heads or products."""
+    with simulator:
+        for seed in range(10 * number, 10 * number + 10):
+
+            def check(seed: int = seed) -> None:
+                work = make(count=count, seed=seed)
+                compare(work, simulator.run(work), seed)
+
+            yield count, check
+            simulator.reset()
+
+
+def attention_round(number: int, rng: np.random.Generator) -> Checks:
     """Heads of a random attention core."""
     from thresher.sim.attention import AttentionSimulator
 
@@ -77,18 +95,11 @@ def attention_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int
     largest = (256, 64) if number % WIDE == 0 else (32, 16)
     config = drawn(configs(largest_length=largest[0], largest_head_dim=largest[1]), number)
     count = int(np.clip(4e6 / (config.max_length**2 * config.max_head_dim), 0.05, 4) * 500)
-    with AttentionSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
-        for seed in range(10):
-
-            def check(seed: int = seed) -> None:
-                heads = random_heads(config, count=count, seed=number * 100 + seed)
-                check_heads(config, heads, simulator.run(heads), seed)
-
-            yield count, check
-            simulator.reset()
+    simulator = AttentionSimulator(config, stall=float(rng.choice(STALLS)), seed=number)
+    return batches(simulator, number, count, partial(random_heads, config), partial(check_heads, config))
 
 
-def product_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+def product_round(number: int, rng: np.random.Generator) -> Checks:
     """Products of a random SpMM engine."""
     from thresher.sim.spmm import SpmmSimulator
 
@@ -97,19 +108,11 @@ def product_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, 
 
     rows, lanes, columns = (16, 64, 2048) if number % WIDE == 0 else (4, 16, 256)
     config = drawn(spmm_configs(most_rows=rows, most_lanes=lanes, largest_columns=columns), number)
-    count = 1000
-    with SpmmSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
-        for seed in range(10):
-
-            def check(seed: int = seed) -> None:
-                jobs = random_jobs(config, count=count, seed=number * 100 + seed)
-                check_products(config, jobs, simulator.run(jobs), seed)
-
-            yield count, check
-            simulator.reset()
+    simulator = SpmmSimulator(config, stall=float(rng.choice(STALLS)), seed=number)
+    return batches(simulator, number, 1000, partial(random_jobs, config), partial(check_products, config))
 
 
-def program_round(number: int, rng: np.random.Generator) -> Iterator[tuple[int, Callable[[], None]]]:
+def program_round(number: int, rng: np.random.Generator) -> Checks:
     """Programs of a co-processor with one to three attention cores of random rules."""
     from thresher.golden.machine import Machine
     from thresher.sim.coprocessor import CoprocessorSimulator

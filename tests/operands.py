@@ -8,6 +8,8 @@ CORNERS = {
     "high": [127],
     "zero": [0],
     "mixed": [-128, 127, 0, -1],
+    "ties": [-16, 16],
+    "lonely": [0] * 15 + [127],
 }
 """The values that an operand of each kind is drawn from."""
 
@@ -18,5 +20,6 @@ def int8(rng: np.random.Generator, *shape: int, corner: str = "random") -> np.nd
 
 
 def random_corner(rng: np.random.Generator) -> str:
-    """``random`` six times out of ten, else one of the other corners."""
-    return str(rng.choice(list(CORNERS), p=[0.6, 0.1, 0.1, 0.1, 0.1]))
+    """``random`` in half of the cases, otherwise one of the other corners."""
+    others = len(CORNERS) - 1
+    return str(rng.choice(list(CORNERS), p=[0.5, *others * [0.5 / others]]))

@@ -25,8 +25,8 @@ any cycle. The configurations are small. Inputs are free, but streams into a com
 accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
-means that no run was found in which there is something to check. The seconds are those of one run, with Amaranth and
-Yosys.
+means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
+can come from several runs, because `python -m tests.formal --only TEXT` repeats some proofs.
 
 | component | configuration | property | engine | seconds | result |
 |---|---|---|---|---|---|
