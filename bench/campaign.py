@@ -29,8 +29,9 @@ from baseline import BASELINES, write
 ROOT = Path(__file__).parent.parent
 BASELINE = BASELINES / "campaign.json"
 LOG = ROOT / "out" / "campaign.jsonl"
-ROOMS = ("golden", "hdl", "sim", "spec", "tests")
-"""Their sources decide what a round does."""
+ROOMS = ("golden", "hdl", "sim", "spec")
+GENERATORS = ("heads", "operands", "products", "programs", "strategies")
+"""Modules of the tests. These and the rooms decide what a round does."""
 STALLS = (0.0, 0.1, 0.3, 0.7)
 WIDE = 6
 """Every so many rounds, a configuration may be large."""
@@ -39,9 +40,9 @@ WIDE = 6
 def sources() -> str:
     """Digest of the sources that a round depends on."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")) + sorted((ROOT / room).rglob("*.cpp")):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".cpp")]
+    for path in sorted(paths + [ROOT / "tests" / f"{name}.py" for name in GENERATORS]):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -94,7 +95,7 @@ def attention_round(number: int, rng: np.random.Generator) -> Checks:
 
     largest = (256, 64) if number % WIDE == 0 else (32, 16)
     config = drawn(configs(largest_length=largest[0], largest_head_dim=largest[1]), number)
-    count = int(np.clip(4e6 / (config.max_length**2 * config.max_head_dim), 0.05, 4) * 500)
+    count = int(np.clip(4e5 / (config.max_length**2 * config.max_head_dim), 0.05, 4) * 500)
     simulator = AttentionSimulator(config, stall=float(rng.choice(STALLS)), seed=number)
     return batches(simulator, number, count, partial(random_heads, config), partial(check_heads, config))
 
