@@ -79,18 +79,19 @@ class Supervisor(wiring.Component):
         with m.FSM(name="program"):
             with m.State("IDLE"):
                 m.d.comb += self.ready.eq(1)
-                m.d.sync += [reported.eq(0), clean.eq(0)]
+                m.d.sync += [reported.eq(0), clean.eq(0), self.stop.eq(0)]
                 with m.If(self.i_program.valid):
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.o_program.valid.eq(1)
                 self._capture(m, finish, expired)
                 with m.If(self.memory_fault.valid | self.i_finish.valid | expired | self.abort_program):
+                    m.d.sync += self.stop.eq(1)
                     m.next = "DRAIN"
                 with m.Else():
                     m.d.comb += counting.eq(1)
             with m.State("DRAIN"):
-                m.d.comb += [self.stop.eq(1), draining.eq(1), counting.eq(~reported)]
+                m.d.comb += [draining.eq(1), counting.eq(~reported)]
                 with m.If(self.idle):
                     m.next = "RESET"
                 with m.Elif(expired):
@@ -102,7 +103,7 @@ class Supervisor(wiring.Component):
                 with m.If(reported):
                     m.next = "IDLE"
             with m.State("REPORT"):
-                m.d.comb += [self.stop.eq(1), self.o_finish.valid.eq(1)]
+                m.d.comb += self.o_finish.valid.eq(1)
                 m.d.sync += reported.eq(1)
                 with m.If(self.o_finish.ready):
                     m.next = "DRAIN"

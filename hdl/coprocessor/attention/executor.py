@@ -170,11 +170,13 @@ class AttentionExecutor(wiring.Component):
                     m.d.comb += ended.eq(each.valid)
         rejected = head.error != AttentionError.NONE
         told = Signal()  # the completion of this head is offered or not needed
+        m.submodules.completed = completed = HalfBuffer(completion_layout())
+        connect(m, completed.o, flipped(self.o_completed))
         m.d.comb += [
-            self.o_completed.payload.error.eq(rejection_code(head.error)),
-            self.o_completed.payload.detail.eq(head.error),
-            self.o_completed.valid.eq(dealt.valid & (rejected | (ended & head.last))),
-            told.eq(Mux(rejected | head.last, self.o_completed.ready, 1)),
+            completed.i.payload.error.eq(rejection_code(head.error)),
+            completed.i.payload.detail.eq(head.error),
+            completed.i.valid.eq(dealt.valid & (rejected | (ended & head.last))),
+            told.eq(Mux(rejected | head.last, completed.i.ready, 1)),
             dealt.ready.eq((rejected | ended) & told),
         ]
         for index, each in enumerate(done):

@@ -1,6 +1,6 @@
 """Assembles wide beats from words of the memory."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,7 @@ def beats_layout(most: int) -> data.StructLayout:
 
 
 class Assembler(wiring.Component):
-    """Joins words to beats, the first word in the lowest bits. One word per cycle.
+    """Joins words to beats, the first word in the lowest bits. One word per cycle, and a cycle before the first.
 
     Parameters
     ----------
@@ -51,31 +51,34 @@ class Assembler(wiring.Component):
         m = Module()
         most, beats = self._most, self.i_beats.payload
         place = Signal(range(most))
-        done = Signal(SIZE_BITS)  # beats
         held = Signal(data.ArrayLayout(word_layout(), most))
+        # The beats are counted in a register, which takes one cycle to load. So no comparison of sizes stands between
+        # the two sides.
+        counted = Signal()
+        left = Signal(SIZE_BITS)
         last_beat = Signal()
         completes = Signal()
         take = Signal()
         needed = Signal(beats.words.shape())
         free = ~self.o_beats.valid | self.o_beats.ready
         m.d.comb += [
-            last_beat.eq(done == beats.count - 1),
-            needed.eq(beats.words),
+            needed.eq(Mux(last_beat, beats.last_words, beats.words)),
             completes.eq(place == needed - 1),
-            self.i_words.ready.eq(self.i_beats.valid & (~completes | free)),
+            self.i_words.ready.eq(counted & (~completes | free)),
             take.eq(self.i_words.valid & self.i_words.ready),
             self.i_beats.ready.eq(take & completes & last_beat),
         ]
-        with m.If(last_beat):
-            m.d.comb += needed.eq(beats.last_words)
         with m.If(self.o_beats.ready):
             m.d.sync += self.o_beats.valid.eq(0)
         with m.If(take):
             m.d.sync += [held[place].eq(self.i_words.payload), place.eq(place + 1)]
         with m.If(take & completes):
             beat = self.o_beats.payload
-            m.d.sync += [place.eq(0), done.eq(done + 1), self.o_beats.valid.eq(1), beat.data.eq(held)]
-            m.d.sync += [beat.data[place].eq(self.i_words.payload), beat.last.eq(last_beat & beats.last)]
-        with m.If(self.i_beats.ready):
-            m.d.sync += done.eq(0)
+            m.d.sync += [place.eq(0), left.eq(left - 1), last_beat.eq(left == 2)]
+            m.d.sync += [self.o_beats.valid.eq(1), beat.data.eq(held), beat.last.eq(last_beat & beats.last)]
+            m.d.sync += beat.data[place].eq(self.i_words.payload)
+            with m.If(last_beat):
+                m.d.sync += counted.eq(0)
+        with m.If(~counted):
+            m.d.sync += [counted.eq(self.i_beats.valid), left.eq(beats.count), last_beat.eq(beats.count == 1)]
         return m

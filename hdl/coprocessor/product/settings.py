@@ -9,6 +9,7 @@ from ....spec.memory import SETTING_BYTES
 from ....spec.program import WORD_BYTES
 from ....spec.spmm_config import SpmmConfig
 from ...lib.packets import framed_layout
+from ...lib.streams import HalfBuffer
 from ...spmm.product_streams import rows_layout
 from ..memory_streams import ADDRESS_BITS, span_layout, word_layout
 from .assembler import Assembler
@@ -60,15 +61,22 @@ class Settings(wiring.Component):
         m = Module()
         rows, job = self._config.rows, self.i_job.payload
         m.submodules.assembler = assembler = Assembler(most=SETTING_WORDS * rows)
+        # A beat takes several words, so the engine can take it from a register with two cycles per beat.
+        m.submodules.buffer = buffer = HalfBuffer(assembler.o_beats.payload.shape())
+        connect(m, assembler.o_beats, buffer.i)
         connect(m, flipped(self.i_words), assembler.i_words)
-        passes = Signal(SIZE_BITS)  # passes that have begun
+        counted = Signal()
+        left = Signal(SIZE_BITS)  # passes that have not begun
+        last_pass = Signal()
         beats = assembler.i_beats
         rest = job.rows & (rows - 1)
         with m.If(self.o_spans.ready):
             m.d.sync += self.o_spans.valid.eq(0)
         with m.If(beats.ready):
             m.d.sync += beats.valid.eq(0)
-        with m.If(self.i_job.valid & ~self.o_spans.valid & ~beats.valid):
+        with m.If(~counted):
+            m.d.sync += [counted.eq(self.i_job.valid), left.eq(job.passes), last_pass.eq(job.passes == 1)]
+        with m.Elif(~self.o_spans.valid & ~beats.valid):
             m.d.sync += [
                 self.o_spans.valid.eq(1),
                 self.o_spans.payload.address.eq(job.address),
@@ -77,17 +85,18 @@ class Settings(wiring.Component):
                 beats.payload.count.eq((job.rows + (rows - 1)) >> exact_log2(rows)),
                 beats.payload.words.eq(SETTING_WORDS * rows),
                 beats.payload.last_words.eq(Mux(rest == 0, rows, rest) * SETTING_WORDS),
-                beats.payload.last.eq(passes == job.passes - 1),
-                passes.eq(passes + 1),
+                beats.payload.last.eq(last_pass),
+                left.eq(left - 1),
+                last_pass.eq(left == 2),
             ]
-            with m.If(passes == job.passes - 1):
+            with m.If(last_pass):
                 m.d.comb += self.i_job.ready.eq(1)
-                m.d.sync += passes.eq(0)
-        stored = data.View(data.ArrayLayout(setting_layout(), rows), Value.cast(assembler.o_beats.payload.data))
+                m.d.sync += counted.eq(0)
+        stored = data.View(data.ArrayLayout(setting_layout(), rows), Value.cast(buffer.o.payload.data))
         m.d.comb += [
-            self.o_rows.valid.eq(assembler.o_beats.valid),
-            assembler.o_beats.ready.eq(self.o_rows.ready),
-            self.o_rows.payload.last.eq(assembler.o_beats.payload.last),
+            self.o_rows.valid.eq(buffer.o.valid),
+            buffer.o.ready.eq(self.o_rows.ready),
+            self.o_rows.payload.last.eq(buffer.o.payload.last),
         ]
         for index in range(rows):
             row = self.o_rows.payload.data[index]

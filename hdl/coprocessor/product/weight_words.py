@@ -77,7 +77,8 @@ class WeightWords(wiring.Component):
         passes_left = Signal(SIZE_BITS)
         m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
         wiring.connect(m, register.o, wiring.flipped(self.o_weights))
-        pass_done = self._divide(m, register.i, count, reading, last_pass=passes_left == 1)
+        begin = Signal()
+        pass_done = self._divide(m, register.i, count, begin, reading, last_pass=passes_left == 1)
         with m.If(self.o_spans.ready):
             m.d.sync += self.o_spans.valid.eq(0)
         header = Signal()
@@ -106,6 +107,7 @@ class WeightWords(wiring.Component):
                     with m.If(register.i.ready):
                         m.next = "IDLE"
                 with m.Else():
+                    m.d.comb += begin.eq(1)
                     m.d.sync += reading.eq(1)
                     m.next = "PASSES"
             with m.State("PASSES"):
@@ -124,7 +126,7 @@ class WeightWords(wiring.Component):
                         m.next = "IDLE"
         return m
 
-    def _divide(self, m: Module, out, count: Signal, reading: Signal, *, last_pass) -> Signal:
+    def _divide(self, m: Module, out, count: Signal, begin: Signal, reading: Signal, *, last_pass) -> Signal:
         """Divide words into weight words. Returns whether the last one of a pass leaves."""
         config, job = self._config, self.i_job.payload
         kinds = {
@@ -143,7 +145,8 @@ class WeightWords(wiring.Component):
         full = Signal()
         give = Signal()
         last = Signal()
-        given = Signal(COUNT_BITS)
+        left = Signal(COUNT_BITS)  # weight words of the pass that have not left
+        single = Signal()
         shift = Signal(WORD_BITS)
         weights = Value.cast(out.payload.data)
         m.d.comb += [needed.eq(1), last_part.eq(1), shift.eq(held), weights.eq(held)]
@@ -158,8 +161,9 @@ class WeightWords(wiring.Component):
         m.d.comb += [
             full.eq(level == needed),
             give.eq(full & reading & out.ready),
-            last.eq(given == count - 1),
         ]
+        with m.If(begin):
+            m.d.sync += [left.eq(count), last.eq(count == 1), single.eq(count == 1)]
         with m.If(reading):
             m.d.comb += [out.valid.eq(full), out.payload.last.eq(last & last_pass)]
         empties = give & (last_part | last)
@@ -171,7 +175,8 @@ class WeightWords(wiring.Component):
             m.d.sync += [
                 held[:WORD_BITS].eq(shift),
                 parts.eq(Mux(empties, 0, parts + 1)),
-                given.eq(Mux(last, 0, given + 1)),
+                left.eq(Mux(last, count, left - 1)),
+                last.eq(Mux(last, single, left == 2)),
             ]
         m.d.sync += level.eq(Mux(empties, 0, level) + fills)
         for place in range(most):

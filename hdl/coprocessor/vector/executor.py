@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.memory import INDEX_BYTES
 from ....spec.program import WORD_BYTES, FaultCode, Layout, Opcode, VectorOperation
-from ...lib.streams import StreamFIFO
+from ...lib.streams import StreamFIFO, StreamRegister
 from ..memory_streams import span_layout, word_layout
 from ..program_streams import completion_layout, instruction_layout
 from .field_check import FieldCheck
@@ -106,17 +106,20 @@ class VectorExecutor(wiring.Component):
             *(getattr(normaliser.i_command.payload, name).eq(item[name]) for name in _COMMAND),
         ]
         idle = Signal()  # no tile is read
-        m.d.comb += idle.eq(~reader.busy & ~sums.busy)
+        # Between the two, so that the tiles can wait without a long path to the counters of the places.
+        m.submodules.placed = placed = StreamRegister(places.o_places.payload.shape())
+        connect(m, places.o_places, placed.i)
+        m.d.comb += idle.eq(~placed.o.valid & ~reader.busy & ~sums.busy)
         offer, accepted, current = self._offer(m, orders, spans, places, idle)
         # The orders go on to the next tile while this one is still added.
         with m.If(places.i_order.valid & places.i_order.ready):
             m.d.sync += sums.first_tile.eq(orders.first_tile)
         self._write_tiles(m, router, normaliser, sums, reader)
-        self._read_tiles(m, current, places, router, normaliser, sums, reader, item)
+        self._read_tiles(m, current, placed, router, normaliser, sums, reader, item)
         written = self._count_writes(m)
         finished = Signal()
         m.d.comb += finished.eq(idle & ~places.busy & ~spans.busy & written)
-        loaded = (current == Target.PARAMETERS) | ~places.busy
+        loaded = (current == Target.PARAMETERS) | (~places.busy & ~placed.o.valid)
         self._control(m, check, orders, router, normaliser, offer, accepted, loaded, finished)
         return m
 
@@ -174,7 +177,7 @@ class VectorExecutor(wiring.Component):
         self,
         m: Module,
         current: Signal,
-        places: TilePlaces,
+        placed: StreamRegister,
         router: WordRouter,
         normaliser: Normaliser,
         sums: TokenSums,
@@ -188,8 +191,8 @@ class VectorExecutor(wiring.Component):
         m.d.comb += [
             stores.eq(current == Target.STORE),
             adds.eq(current == Target.SUM),
-            router.i_places.payload.eq(places.o_places.payload),
-            router.i_places.valid.eq(places.o_places.valid & ~(stores | adds)),
+            router.i_places.payload.eq(placed.o.payload),
+            router.i_places.valid.eq(placed.o.valid & ~(stores | adds)),
             normaliser.i_operands.payload.eq(operands.payload),
             normaliser.i_operands.valid.eq(operands.valid & ~(stores | adds)),
             sums.i_operands.payload.eq(operands.payload),
@@ -201,9 +204,9 @@ class VectorExecutor(wiring.Component):
         ]
         with m.If(stores | adds):
             m.d.comb += [
-                reader.i_places.payload.eq(places.o_places.payload),
-                reader.i_places.valid.eq(places.o_places.valid),
-                places.o_places.ready.eq(reader.i_places.ready),
+                reader.i_places.payload.eq(placed.o.payload),
+                reader.i_places.valid.eq(placed.o.valid),
+                placed.o.ready.eq(reader.i_places.ready),
                 operands.ready.eq(adds | self.o_results.ready),
             ]
         with m.Else():
@@ -211,7 +214,7 @@ class VectorExecutor(wiring.Component):
                 reader.i_places.payload.eq(normaliser.o_places.payload),
                 reader.i_places.valid.eq(normaliser.o_places.valid),
                 normaliser.o_places.ready.eq(reader.i_places.ready),
-                places.o_places.ready.eq(router.i_places.ready),
+                placed.o.ready.eq(router.i_places.ready),
                 operands.ready.eq(normaliser.i_operands.ready),
             ]
 
@@ -315,13 +318,13 @@ class VectorExecutor(wiring.Component):
                     with m.If(orders.last_tile):
                         m.next = "STORE"
             with m.State("STORE"):
+                order(Target.STORE)
+                with m.If(accepted):
+                    m.next = "NEXT"
                 with m.If(normalises & normaliser.illegal):
+                    m.d.comb += offer.eq(0)
                     m.d.sync += fail(FaultCode.COMMAND)
                     m.next = "NEXT"
-                with m.Else():
-                    order(Target.STORE)
-                    with m.If(accepted):
-                        m.next = "NEXT"
             with m.State("NEXT"):
                 m.d.comb += orders.next_tile.eq(1)
                 m.next = "LOAD_X"

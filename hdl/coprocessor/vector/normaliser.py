@@ -1,6 +1,6 @@
 """NORMALISE: leads tiles through the vector unit."""
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -135,8 +135,6 @@ class Normaliser(wiring.Component):
             self.o_places.payload.token.eq(operands.group << index_bits(WORD_BYTES)),
             Value.cast(self.o_places.payload.kept).eq(-1),
             self.o_places.payload.final.eq(self.i_tile.payload.last & operands.final),
-            # Both streams are ready at the same time: they get the same beats.
-            self.i_operands.ready.eq(unit.i_x.ready & unit.i_y.ready),
             unit.o_data.ready.eq(1),
             unit.o_statistics.ready.eq(1),
             given.eq(unit.o_data.valid),
@@ -148,12 +146,19 @@ class Normaliser(wiring.Component):
             self.write.token.eq(results.group << index_bits(WORD_BYTES)),
             self.write.data.as_value().eq(unit.o_data.payload.as_value()),
         ]
-        for port, operand in ((unit.i_x, self.i_operands.payload.x), (unit.i_y, self.i_operands.payload.y)):
+        # Both streams get the same beats. Each takes a beat when it can, so that neither waits for the other's ready.
+        taken = Signal(2)
+        takes = []
+        for i, (port, name) in enumerate(((unit.i_x, "x"), (unit.i_y, "y"))):
             m.d.comb += [
-                Value.cast(port.payload.data).eq(operand.as_value()),
+                Value.cast(port.payload.data).eq(self.i_operands.payload[name].as_value()),
                 port.payload.last.eq(self.i_operands.payload.final),
-                port.valid.eq(self.i_operands.valid & self.i_operands.ready),
+                port.valid.eq(self.i_operands.valid & ~taken[i]),
             ]
+            takes.append(taken[i] | port.ready)
+        m.d.comb += self.i_operands.ready.eq(Cat(takes).all())
+        with m.If(self.i_operands.valid):
+            m.d.sync += taken.eq(Mux(self.i_operands.ready, 0, Cat(takes)))
         with m.If(operands.i_tile.ready):
             m.d.sync += offered.eq(1)
         with m.If(self.i_tile.ready):

@@ -61,21 +61,24 @@ class TileOrders(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, item, order = self._config, self.item, self.order
-        tokens_left = Signal.like(item.tokens)
+        tokens_left = Signal.like(item.tokens)  # of the current tile and those after it
+        following = Signal.like(item.tokens)
         tokens = Signal.like(order.tokens)
+        last = Signal()
         m.d.comb += [
-            self.last_tile.eq(tokens_left <= config.tile),
-            tokens.eq(Mux(self.last_tile, tokens_left, config.tile)),
+            following.eq(Mux(self.load, self.instruction.tokens, tokens_left - config.tile)),
+            last.eq(Mux(self.load, self.instruction.tokens <= config.tile, tokens_left <= 2 * config.tile)),
             self.groups.eq((tokens + (WORD_BYTES - 1)) >> BYTE_BITS),
         ]
-        with m.If(self.load):
+        with m.If(self.load | self.next_tile):
             m.d.sync += [
-                item.eq(self.instruction),
-                tokens_left.eq(self.instruction.tokens),
-                self.first_tile.eq(1),
+                tokens_left.eq(following),
+                self.last_tile.eq(last),
+                tokens.eq(Mux(last, following, config.tile)),
+                self.first_tile.eq(self.load),
             ]
-        with m.Elif(self.next_tile):
-            m.d.sync += [tokens_left.eq(tokens_left - config.tile), self.first_tile.eq(0)]
+        with m.If(self.load):
+            m.d.sync += item.eq(self.instruction)
         self._order(m, tokens)
         self._go_on(m)
         return m

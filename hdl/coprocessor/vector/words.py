@@ -8,7 +8,7 @@ from ....spec.coprocessor_config import CoprocessorConfig
 from ....spec.memory import INDEX_BYTES
 from ....spec.program import VECTOR_FIELDS
 from ...lib.packets import framed_layout
-from ..memory_streams import word_layout
+from ..memory_streams import WORD_BITS, word_layout
 from .tile_streams import Target, TileWrite, place_layout, spot_members
 
 __all__ = ["WordRouter"]
@@ -86,18 +86,22 @@ class WordRouter(wiring.Component):
         return m
 
     def _check(self, m: Module, both: Signal) -> None:
-        """Compare both indices of a word with the number of rows. The last word may hold one index only."""
-        place, word = self.i_places.payload, self.i_words.payload.as_value()
-        rows = Mux(place.target == Target.CHECK_X, self.x_rows, self.y_rows)
-        low = Signal()
-        high = Signal()
+        """Compare both indices of a word with the number of rows. The last word may hold one index only.
+
+        Words come from a block memory, so they are compared one cycle later.
+        """
+        place, word = self.i_places.payload, Signal(WORD_BITS)
+        rows = Signal(INDEX_BITS)
+        one = Signal()  # index in the word
         checks = Signal()
-        m.d.comb += [
-            low.eq(word[:INDEX_BITS] >= rows),
-            high.eq((word[INDEX_BITS:] >= rows) & ~(place.final & self.tokens[0])),
+        found = Signal()
+        m.d.sync += [
+            word.eq(self.i_words.payload.as_value()),
+            rows.eq(Mux(place.target == Target.CHECK_X, self.x_rows, self.y_rows)),
+            one.eq(place.final & self.tokens[0]),
             checks.eq(both & ((place.target == Target.CHECK_X) | (place.target == Target.CHECK_Y))),
+            found.eq(self.illegal & ~self.clear),
         ]
-        with m.If(self.clear):
-            m.d.sync += self.illegal.eq(0)
-        with m.Elif(checks & (low | high)):
-            m.d.sync += self.illegal.eq(1)
+        m.d.comb += self.illegal.eq(
+            found | (checks & ((word[:INDEX_BITS] >= rows) | ((word[INDEX_BITS:] >= rows) & ~one)))
+        )
