@@ -2,6 +2,7 @@
 # make check   lint, types and the fast tests, for everyday work (two minutes on two cores)
 # make test    lint, types, and every test (what .ci/run calls)
 # make formal  properties of the hardware, proved (an hour on two cores); writes docs/proofs.md
+# make fuzz    readers of files under a fuzzer, ten minutes each (FUZZ='--reader NAME --seconds N'); writes docs/fuzzing.md
 # make bench   cycles and sizes again, and how they differ from the committed ones (PRESETS=tiny: in minutes)
 #
 # Needed beforehand: Python 3.11 or later, make, perl and a C++ compiler. Everything else goes into .venv.
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.installed
 # What the installation depends on: the place (an editable install points at it) and the dependencies.
 KEY = { pwd; cat pyproject.toml; }
 
-.PHONY: check demo formal lint test bench venv tools clean
+.PHONY: check demo formal fuzz lint test bench venv tools clean
 
 demo: tools venv
 	@$(VENV)/bin/thresher demo
@@ -36,6 +37,10 @@ test: lint
 JOBS ?= 2
 formal: tools venv
 	@PYTHONPATH=$(CURDIR) $(RUN) tests.formal --jobs $(JOBS)
+
+FUZZ ?=
+fuzz: tools venv
+	@PYTHONPATH=$(CURDIR) $(RUN) tests.fuzz $(FUZZ)
 
 # Those that need no data from elsewhere. Each ends with what differs; all of them run.
 PRESETS ?= tiny edge

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from baseline import BASELINES, write
+from thresher.spec.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 BASELINE = BASELINES / "campaign.json"
@@ -182,6 +183,11 @@ def run_round(kind: str, number: int, cache: Path | None = None) -> dict[str, An
     return {"items": items, "mismatches": mismatches, "seconds": round(time.monotonic() - start, 1)}
 
 
+def _is_sound(row: dict[str, Any]) -> bool:
+    kinds = {"kind": (str,), "round": (int,), "items": (int,), "seconds": (int, float), "mismatches": (list,)}
+    return all(type(row.get(name)) in kind for name, kind in kinds.items())
+
+
 class Log:
     """Finished rounds of one state of the sources.
 
@@ -194,12 +200,17 @@ class Log:
     def __init__(self, path: Path):
         self._path, self.state = path, sources()
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text("utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a run that was killed may have left half a line
+        try:
+            text = path.read_text("utf-8") if path.exists() else ""
+            whole = text[: text.rfind("\n") + 1]  # a run that was killed may have left half a line
+            rows = map(json.loads, whole.splitlines())
+            self.rows = [row for row in rows if row["sources"] == self.state]
+            if not all(map(_is_sound, self.rows)):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{str(path)!r} is damaged: remove it, or choose another --log") from None
         if whole != text:
             path.write_text(whole, "utf-8")
-        rows = map(json.loads, whole.splitlines())
-        self.rows = [row for row in rows if row["sources"] == self.state]
 
     def add(self, kind: str, number: int, result: dict[str, Any]) -> None:
         """Keep the result of a round."""
@@ -279,7 +290,10 @@ def main() -> int:
         result = run_round(arguments.round[0], int(arguments.round[1]))
         print(json.dumps(result, indent=1))
         return bool(result["mismatches"])
-    log = Log(arguments.log)
+    try:
+        log = Log(arguments.log)
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
     with tempfile.TemporaryDirectory() as folder, executor(arguments.scheduler, arguments.jobs) as pool:
         settings = {"minutes": arguments.minutes, "kinds": arguments.kinds, "width": arguments.jobs}
         campaign(log, pool, cache=Path(folder), **settings)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 
-from ..spec.errors import ConfigError
+from ..spec.errors import ConfigError, shown
 
 __all__ = ["option_message"]
 
@@ -15,7 +15,7 @@ def option_message(error: ConfigError, command: Callable[..., None]) -> str:
         return str(error)
     if error.value is None:
         return f"{option} {error.allowed}"
-    value = "" if error.value is True else f"={error.value!r}"
+    value = "" if error.value is True else f"={shown(error.value)}"
     return f"{option}{value} is not allowed: {error.allowed}"
 
 

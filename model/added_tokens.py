@@ -1,12 +1,12 @@
 """Added and special tokens that files beside ``tokenizer.json`` name. They are found before words are cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer
 
-from ..spec.errors import InputError
+from ..spec.errors import ConfigError, InputError
 from ..spec.inputs import read_json
 
 __all__ = ["SpecialToken", "add_tokens", "check_added_tokens", "special_tokens"]
@@ -47,6 +47,8 @@ def special_tokens(folder: Path, found: dict[str, Any]) -> list[SpecialToken]:
     ------
     InputError
         A file is not a JSON object.
+    ConfigError
+        A parameter for several tokens gives no list.
     """
     named = {name: (SETTINGS, value) for name, value in found.items()}
     file = folder / SPECIAL_TOKENS
@@ -57,7 +59,9 @@ def special_tokens(folder: Path, found: dict[str, Any]) -> list[SpecialToken]:
     tokens = []
     for name, (file, value) in named.items():
         if name in ("additional_special_tokens", "extra_special_tokens"):
-            entries = value.values() if isinstance(value, dict) else value or ()
+            entries = value.values() if isinstance(value, dict) else value or []
+            if not isinstance(entries, Iterable) or isinstance(entries, str):
+                raise ConfigError(name, value, f"{file} must give a list of tokens")
             tokens += [SpecialToken(name, file, entry) for entry in entries]
         elif name.endswith("_token") and isinstance(value, str | dict):
             tokens.append(SpecialToken(name, file, value))

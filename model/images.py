@@ -1,8 +1,12 @@
 """Images as input of a vision transformer: PNG and other files of pictures, or NumPy arrays."""
 
+import io
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,20 @@ RESAMPLING = {0: "NEAREST", 1: "LANCZOS", 2: "BILINEAR", 3: "BICUBIC", 4: "BOX",
 """Numbers of Pillow's filters, as the file has them."""
 
 CHANNELS = 3
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
+"""Of files that are read. Pillow starts another program for some others, or fails in many ways if they are damaged."""
+
+LARGEST_INPUT = 1 << 12
+"""Longest edge of what a model takes, in pixels."""
+
+LARGEST = float(np.finfo(np.float32).max)
+
+LONGEST_EDGE, MOST_PIXELS = 1 << 14, 1 << 26
+"""Of an image. A small file can say that it has any number of pixels."""
+
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""Readers of the headers of NumPy's files, by version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +109,7 @@ class ImageReader:
         """
         found = read_json(folder / PREPROCESSOR, dict)
         resample = found.get("resample", 2)
-        if isinstance(resample, bool) or resample not in RESAMPLING:
+        if type(resample) is not int or resample not in RESAMPLING:
             raise ConfigError("resample", resample, f"must be from 0 to {max(RESAMPLING)}")
         normalises = _flag(found, "do_normalize", True)
         return cls(
@@ -123,44 +141,42 @@ class ImageReader:
         if file.suffix.lower() == ".npy":
             array = _read_array(file)
             if array.dtype.kind == "f":
-                return self._checked(file, array.astype(np.float32))
+                with np.errstate(all="ignore"):  # what is too large becomes infinity, which is rejected
+                    return self._checked(file, array.astype(np.float32))
             if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != CHANNELS or 0 in array.shape:
                 raise InputError(
                     f"{str(file)!r} holds {array.dtype} {array.shape}: give bytes (height, width, {CHANNELS}), or "
                     f"floats {self._shape}"
                 )
             return self._prepared(file, _pillow().fromarray(array))
-        load = _pillow().open
-        try:
-            with load(file) as opened:
-                picture = opened.convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:
-            reason = getattr(error, "strerror", None) or "no image that Pillow knows"
-            raise InputError(f"cannot read the image {str(file)!r} ({reason})") from None
-        return self._prepared(file, picture)
+        return self._prepared(file, _read_picture(file))
 
     @property
     def _shape(self) -> tuple[int, int, int]:
         return self.sizes.channels, self.sizes.image, self.sizes.image
 
     def _prepared(self, file: Path, picture: Any) -> Float32:
-        if self.resize is not None:
-            size = self.resize
-            if isinstance(size, int):
-                shorter = min(picture.size)
-                size = (picture.size[1] * size // shorter, picture.size[0] * size // shorter)
-            picture = picture.resize(size[::-1], self.resample)
-        pixels = np.asarray(picture, np.float32)
-        if self.crop is not None:
-            top, left = ((have - want) // 2 for have, want in zip(pixels.shape[:2], self.crop, strict=True))
-            pixels = pixels[max(top, 0) :, max(left, 0) :][: self.crop[0], : self.crop[1]]
+        size = picture.size[::-1] if self.resize is None else self.resize
+        if isinstance(size, int):
+            shorter = min(picture.size)
+            size = (picture.size[1] * size // shorter, picture.size[0] * size // shorter)
+            _check_size(file, size)
+        crop = size if self.crop is None else self.crop
+        self._check_shape(file, (CHANNELS, *map(min, size, crop)))
+        pixels = np.asarray(picture if self.resize is None else picture.resize(size[::-1], self.resample))
+        top, left = (max(have - want, 0) // 2 for have, want in zip(size, crop, strict=True))
+        pixels = pixels[top:, left:][: crop[0], : crop[1]]
         mean, deviation = (np.array(each, np.float32) for each in (self.mean, self.deviation))
-        scaled = (pixels * np.float32(self.factor) - mean) / deviation
+        with np.errstate(all="ignore"):  # as above
+            scaled = (pixels.astype(np.float32) * np.float32(self.factor) - mean) / deviation
         return self._checked(file, np.ascontiguousarray(scaled.transpose(2, 0, 1)))
 
+    def _check_shape(self, file: Path, shape: tuple[int, ...]) -> None:
+        if shape != self._shape:
+            raise InputError(f"the image {str(file)!r} has the shape {shape}, but the model takes {self._shape}")
+
     def _checked(self, file: Path, pixels: Float32) -> Float32:
-        if pixels.shape != self._shape:
-            raise InputError(f"the image {str(file)!r} has the shape {pixels.shape}, but the model takes {self._shape}")
+        self._check_shape(file, pixels.shape)
         if not np.isfinite(pixels).all():
             raise InputError(f"the image {str(file)!r} holds NaN or infinity")
         return pixels
@@ -174,13 +190,52 @@ def _pillow() -> Any:
     return Image
 
 
-def _read_array(file: Path) -> NDArray[Any]:
+def _check_size(file: Path, size: tuple[int, int]) -> None:
+    if max(size) > LONGEST_EDGE or math.prod(size) > MOST_PIXELS:
+        raise InputError(
+            f"the image {str(file)!r} has {size[0]} × {size[1]} pixels, and may have {LONGEST_EDGE} along an edge and "
+            f"{MOST_PIXELS >> 20} Mi in all: scale it down"
+        )
+
+
+def _read_picture(file: Path) -> Any:
+    """An image in red, green and blue."""
+    pillow = _pillow()
+    load = pillow.open
     try:
-        return np.load(file, allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is unusual in a file
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            # Of a file, Pillow would allocate as many bytes as a damaged part says that it has.
+            with load(io.BytesIO(file.read_bytes()), formats=FORMATS) as opened:
+                _check_size(file, opened.size)
+                opened.load()
+                opened.info.pop("transparency", None)  # Pillow fails if it does not fit the palette
+                return opened.convert("RGB")
+    except InputError:
+        raise
+    except (pillow.DecompressionBombWarning, pillow.DecompressionBombError):
+        raise InputError(f"the image {str(file)!r} has too many pixels: scale it down") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None) or f"it is damaged, or none of {', '.join(FORMATS)}"
+        raise InputError(f"cannot read the image {str(file)!r} ({reason}): give another file") from None
+
+
+def _read_array(file: Path) -> NDArray[Any]:
+    """The array of a NumPy file. Only bytes and floats are read."""
+    try:
+        data = file.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {str(file)!r} ({error.strerror or 'damaged'})") from None
-    except (ValueError, EOFError):
-        raise InputError(f"{str(file)!r} is no NumPy file of numbers") from None
+        raise InputError(f"cannot read {str(file)!r} ({error.strerror or error})") from None
+    stream = io.BytesIO(data)
+    try:
+        shape, by_column, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+        # np.load allocates what the header says, however short the file is.
+        if dtype.kind not in "fu" or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+            raise ValueError
+        return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape, order="F" if by_column else "C")
+    except (ValueError, KeyError, SyntaxError, TokenError):
+        raise InputError(f"{str(file)!r} is no NumPy file of bytes or floats, or is damaged: write it again") from None
 
 
 def _flag(found: Mapping[str, Any], name: str, default: bool) -> bool:
@@ -194,14 +249,15 @@ def _flag(found: Mapping[str, Any], name: str, default: bool) -> bool:
 
 def _number(found: Mapping[str, Any], name: str, default: float) -> float:
     value = found.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+    if type(value) not in (int, float) or not 0 < value <= LARGEST:
         raise ConfigError(name, value, "must be a positive number")
     return float(value)
 
 
 def _channels(found: Mapping[str, Any], name: str, default: float) -> tuple[float, ...]:
     value = found.get(name, [default] * CHANNELS)
-    numbers = isinstance(value, list) and len(value) == CHANNELS and all(type(each) in (int, float) for each in value)
+    numbers = isinstance(value, list) and len(value) == CHANNELS
+    numbers = numbers and all(type(each) in (int, float) and abs(each) <= LARGEST for each in value)
     if not numbers or (name == "image_std" and not all(each > 0 for each in value)):
         raise ConfigError(name, value, f"must be {CHANNELS} numbers, those of image_std positive")
     return tuple(map(float, value))
@@ -223,6 +279,6 @@ def _edges(found: Mapping[str, Any], name: str) -> tuple[int, int]:
 
 
 def _edge(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 14:
+    if type(value) is not int or not 1 <= value <= LARGEST_INPUT:
         raise ConfigError(name, value, "must be a number of pixels, or height and width")
     return value

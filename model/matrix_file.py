@@ -20,6 +20,9 @@ __all__ = ["is_matrix_file", "matrix_shape", "read_matrix_file"]
 
 Int64 = NDArray[np.int64]
 
+LARGEST_SIDE = (1 << 31) - 1
+"""Rows or columns. The number of a place in the matrix has 64 bits."""
+
 MARKET, PATTERN = ".mtx", ".smtx"
 
 
@@ -75,6 +78,13 @@ def _read(path: Path) -> bytes:
 
 def _damaged(path: Path, what: str) -> InputError:
     return InputError(f"{str(path)!r} is damaged ({what}): fetch it again")
+
+
+def _check_sizes(path: Path, rows: int, columns: int) -> None:
+    if max(rows, columns) > LARGEST_SIDE:
+        raise InputError(
+            f"{str(path)!r} has {rows} × {columns} numbers, at most {LARGEST_SIDE} a side: give a part of it"
+        )
 
 
 def _integer(text: str) -> int:
@@ -148,6 +158,7 @@ def _head(path: Path, data: bytes) -> _Head:
         (expected,) = [0] if dense and not entries else entries
     except ValueError:
         raise _damaged(path, f"its line of sizes is {sizes[:40].strip()!r}") from None
+    _check_sizes(path, rows, columns)
     if min(rows, columns, expected) < 0 or (symmetry != "general" and rows != columns):
         raise _damaged(path, f"a {symmetry} matrix cannot have the sizes {sizes.strip()!r}")
     if dense:
@@ -206,6 +217,7 @@ def _pattern_sizes(path: Path, data: bytes) -> tuple[int, int, int]:
         rows, columns, entries = map(_integer, line.replace(",", " ").split())
     except ValueError:
         raise _damaged(path, "its first line must be: rows, columns, entries") from None
+    _check_sizes(path, rows, columns)
     if min(rows, columns, entries) < 0:
         raise _damaged(path, "a number in its first line is negative")
     return rows, columns, entries

@@ -11,6 +11,8 @@ __all__ = ["MODULES", "Module", "read_modules", "transformer_folder", "transform
 
 MODULES = "modules.json"
 TRANSFORMER = "Transformer"
+LONGEST_PATH = 200
+"""Characters. Systems refuse names of more than 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def _module(root: Path, entry: Any) -> Module:
     if not isinstance(kind, str) or not isinstance(path, str):
         raise InputError(f"{str(root / MODULES)!r} has an entry without type or path: fetch it again")
     inside = PurePosixPath(path.replace("\\", "/"))  # as Windows writes it
-    if inside.is_absolute() or ".." in inside.parts or "\0" in path or ":" in path:
+    if inside.is_absolute() or ".." in inside.parts or "\0" in path or ":" in path or len(path) > LONGEST_PATH:
         raise InputError(f"{str(root / MODULES)!r} names {path!r}, which is not below the model's folder")
     own = kind.startswith("sentence_transformers.")  # a class from elsewhere is another class, whatever its name
     return Module(

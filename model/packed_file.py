@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ..golden.spmm.packing import PackedWeights, unpack
@@ -15,7 +14,7 @@ from ..spec.errors import InputError, ThresherError
 from ..spec.files import write_whole
 from ..spec.spmm_config import WeightFormat
 from .pruning.patterns import KEEP, Sparsity
-from .weights import Float32
+from .weights import Float32, decode_arrays
 
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
@@ -129,13 +128,12 @@ def read_packed(path: Path) -> PackedModel:
         not consistent with the metadata. The message names the file and, where it is about one, the matrix.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = _checked(path, file.metadata())
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
+        tensors, entries = decode_arrays(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except SafetensorError as error:
+    except InputError as error:
         raise InputError(f"{str(path)!r} is truncated or damaged ({error}): write it again") from None
+    metadata = _checked(path, entries)
     matrices = {}
     weight_format = WeightFormat(metadata["format"])
     for name, entry in metadata["matrices"].items():
@@ -160,9 +158,9 @@ def read_packed(path: Path) -> PackedModel:
 PARTS = ("header", "values", "indices", "lengths", "scale", "bias")
 
 
-def _checked(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+def _checked(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read and check the metadata."""
-    text = (metadata or {}).get(KEY)
+    text = metadata.get(KEY)
     if text is None:
         raise InputError(f"{str(path)!r} does not hold packed weights: write it with `thresher prune`")
     try:

@@ -24,6 +24,8 @@ __all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise"
 
 Int8 = NDArray[np.int8]
 
+LARGEST_SCALE = float(np.finfo(np.float32).max)
+
 
 def quantise(name: str, x: Float32, scale: float) -> Int8:
     """round(x / scale), halves to even, clipped to −127…127.
@@ -62,7 +64,7 @@ class LayerScales:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, float | int) or not (0 < value < math.inf):
+            if isinstance(value, bool) or not isinstance(value, float | int) or not 0 < value <= LARGEST_SCALE:
                 raise ConfigError(name, value, "a scale must be a positive, finite number")
 
     def command(
@@ -117,10 +119,14 @@ class AttentionScales:
         try:
             found = json.loads(text)
             layers = tuple(LayerScales(**layer) for layer in found.pop("layers"))
+            kinds = {"method": (str,), "percentile": (int, float), "sentences": (int,)}
+            wrong = [name for name, kind in kinds.items() if type(found.get(name)) not in kind]
+            if wrong:
+                raise ValueError(f"{wrong[0]} is missing or of another kind")
             return cls(**found, layers=layers)
         except ConfigError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"calibration is not JSON of attention scales ({error}): calibrate again") from None
 
 

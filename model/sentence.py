@@ -106,7 +106,7 @@ def read_prompt(root: Path) -> str:
     name, prompts = found.get("default_prompt_name"), found.get("prompts") or {}
     if name is None:
         return ""
-    if not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
+    if not isinstance(prompts, dict) or not isinstance(name, str) or not isinstance(prompts.get(name), str):
         raise ConfigError("default_prompt_name", name, "must be one of the prompts of the same file")
     return prompts[name]
 
@@ -153,8 +153,9 @@ def _pooling(root: Path, path: Path, hidden: int) -> Step:
     if modes is None:
         modes = [mode for switch, mode in OLD_MODES.items() if found.get(switch)] or ["mean"]
     modes = [modes] if isinstance(modes, str) else modes
-    if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in POOLING:
-        told = ", ".join(map(str, modes)) if isinstance(modes, list) else modes
+    if not isinstance(modes, list) or len(modes) != 1 or modes[0] not in list(POOLING):
+        named = isinstance(modes, list) and all(isinstance(each, str) for each in modes)
+        told = ", ".join(modes) if named else modes
         raise ConfigError("pooling_mode", told, "supported is one of " + ", ".join(POOLING))
     return POOLING[modes[0]]
 

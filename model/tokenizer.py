@@ -1,6 +1,7 @@
 """Text to token ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tokenizers import Encoding, Tokenizer
 
 from ..spec.errors import InputError
 from ..spec.inputs import read_text
-from .tokenizer_config import apply_settings
+from .tokenizer_config import apply_settings, check_templates
 
 __all__ = ["Text", "TextTokenizer", "Tokens", "TooLongError"]
 
@@ -97,13 +98,12 @@ class TextTokenizer:
     ):
         path = folder / "tokenizer.json"
         text = read_text(path)
-        try:
+        with _library_errors(f"{str(path)!r} is truncated or damaged", "fetch it again"):
             self._tokenizer = Tokenizer.from_str(text)
-        except Exception as error:  # the library raises plain Exception
-            raise InputError(f"{str(path)!r} is truncated or damaged ({error}): fetch it again") from None
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        rules = apply_settings(self._tokenizer, folder, tokenizer_class)
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            check_templates(self._tokenizer)
+            rules = apply_settings(self._tokenizer, folder, tokenizer_class)
         self.max_length, self._side, self._prompt = rules.max_length, rules.side, prompt
         self._types, self._vocab_size = rules.types if has_types else False, vocab_size
         self._check_ids(self._tokenizer.get_vocab(with_added_tokens=True).items())
@@ -112,7 +112,8 @@ class TextTokenizer:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of tokens."""
-        return self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        with _library_errors("tokenizer.json cannot make a text of tokens"):
+            return self._tokenizer.decode(list(ids), skip_special_tokens=False)
 
     def _check_ids(self, ids: Iterable[tuple[str, int]]) -> None:
         token, largest = max(ids, key=lambda each: each[1], default=("", -1))
@@ -123,10 +124,10 @@ class TextTokenizer:
             )
 
     def _encoded(self, first: str, second: str | None) -> Encoding:
-        try:
+        with _library_errors(f"tokenizer.json cannot tokenise {first[:20]!r}"):
             encoding = self._tokenizer.encode(first, second)
-        except Exception as error:  # the library raises plain Exception
-            raise InputError(f"tokenizer.json cannot tokenise {first[:20]!r} ({error}): correct the file") from None
+        if not len(encoding.ids) == len(encoding.tokens) == len(encoding.type_ids):
+            raise InputError("tokenizer.json gives a special token more ids than names, or fewer: correct the file")
         self._check_ids(zip(encoding.tokens, encoding.ids, strict=True))
         return encoding
 
@@ -170,6 +171,8 @@ class TextTokenizer:
             self._tokenizer.enable_truncation(max_length, direction=self._side)
             encoding = self._encoded(first, second)
             self._tokenizer.no_truncation()
+            if len(encoding.ids) > max_length:
+                raise InputError(f"tokenizer.json adds more special tokens than {specials}: correct the file")
         types = encoding.type_ids
         if self._types is None and any(types):
             raise InputError(
@@ -182,6 +185,21 @@ class TextTokenizer:
             types=tuple(types) if self._types else (0,) * len(types),
             truncated=truncated,
         )
+
+
+@contextmanager
+def _library_errors(what: str, remedy: str = "correct the file") -> Iterator[None]:
+    """Turn errors of the library ``tokenizers`` into an :class:`InputError`.
+
+    They have no class of their own: they are plain ``Exception``, or the ``PanicException`` of a library written in
+    Rust, which cannot be imported.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise InputError(f"{what} ({error}): {remedy}") from None
 
 
 def _check_texts(texts: tuple[str, ...]) -> None:

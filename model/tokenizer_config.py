@@ -1,5 +1,6 @@
 """Files beside ``tokenizer.json`` that change how a text becomes tokens, applied as the library transformers does."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -7,13 +8,13 @@ from typing import Any, Literal
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE, Unigram
 
-from ..spec.errors import ConfigError
+from ..spec.errors import ConfigError, InputError
 from ..spec.inputs import read_json
 from .added_tokens import SpecialToken, add_tokens, check_added_tokens, special_tokens
 from .modules import transformer_settings
 from .tokenizer_class import TokenizerClass, find_class
 
-__all__ = ["TokenizerRules", "apply_settings"]
+__all__ = ["TokenizerRules", "apply_settings", "check_templates"]
 
 BESIDE = "sentence_bert_config.json"
 OPPOSITE = "tokenizer.json does the opposite, make tokenizer_config.json agree"
@@ -36,6 +37,34 @@ class TokenizerRules:
     max_length: int | None
     side: Literal["right", "left"]
     types: bool | None
+
+
+def check_templates(tokenizer: Tokenizer) -> None:
+    """Check the templates that put special tokens around a text or a pair.
+
+    A text that occurs in a template several times takes memory without a limit in the library when it is truncated, and
+    a special token without an id ends the library with a message of its own.
+
+    Raises
+    ------
+    InputError
+        A template has a text more than once, or a special token without as many ids as names.
+    """
+    own = tokenizer.post_processor
+    parts = [] if own is None else [json.loads(own.__getstate__())]
+    while parts:
+        part = parts.pop()
+        parts += part.get("processors", [])
+        for pieces in (part[name] for name in ("single", "pair") if part["type"] == "TemplateProcessing"):
+            texts = [piece["Sequence"]["id"] for piece in pieces if "Sequence" in piece]
+            if len(set(texts)) < len(texts):
+                raise InputError("tokenizer.json has a template with the same text several times: correct the file")
+            for token in (piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece):
+                entry = part["special_tokens"].get(token)
+                if entry is None or len(entry["ids"]) != len(entry["tokens"]):
+                    raise InputError(
+                        f"tokenizer.json has a template with {token!r}, but no ids for it: correct the file"
+                    )
 
 
 def apply_settings(tokenizer: Tokenizer, folder: Path, default_class: str) -> TokenizerRules:

@@ -14,7 +14,17 @@ from safetensors import SafetensorError, deserialize
 from ..spec.errors import InputError
 from ..spec.inputs import read_json
 
-__all__ = ["INDEX", "WEIGHTS", "Float32", "Weights", "number_formats", "read_matrix", "read_weights", "weights_file"]
+__all__ = [
+    "INDEX",
+    "WEIGHTS",
+    "Float32",
+    "Weights",
+    "decode_arrays",
+    "number_formats",
+    "read_matrix",
+    "read_weights",
+    "weights_file",
+]
 
 Float32 = NDArray[np.float32]
 
@@ -123,8 +133,34 @@ def read_weights(path: Path) -> Weights:
         if values is None:
             others[modern] = entry["dtype"]
         else:
-            tensors[modern] = values.reshape(entry["shape"])
+            tensors[modern] = _shaped(name, values, entry["shape"])
     return Weights(tensors, others=others, file=file.name)
+
+
+ARRAYS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?"} | {
+    f"{kind.upper()}{8 * size}": f"<{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)
+}
+"""NumPy's types of number formats that an array can have."""
+
+
+def decode_arrays(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Arrays of any type in the bytes of a safetensors file, and its metadata.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or holds an array that NumPy has no type for. The message does not name the file.
+    """
+    try:
+        entries = deserialize(data)
+        arrays = {name: np.frombuffer(each["data"], ARRAYS[each["dtype"]]) for name, each in entries}
+        arrays = {name: arrays[name].reshape(each["shape"]) for name, each in entries}
+    except KeyError as error:
+        raise InputError(f"it holds numbers of the format {error.args[0]}") from None
+    except (SafetensorError, ValueError) as error:  # NumPy rejects some shapes, such as (2^60, 0)
+        raise InputError(str(error)) from None
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return arrays, header.get("__metadata__", {})
 
 
 def number_formats(path: Path) -> dict[str, str]:
@@ -163,7 +199,7 @@ def read_matrix(path: Path, name: str | None) -> Float32:
     values = _as_float32(dtype, entries[name]["data"])
     if values is None:
         raise InputError(f"tensor {name!r} holds {dtype}, not {', '.join(FLOATS)}: {_suggestion(name, matrices)}")
-    return values.reshape(shape)
+    return _shaped(name, values, shape)
 
 
 def _suggestion(name: str | None, matrices: list[str]) -> str:
@@ -241,6 +277,15 @@ def _sharded(index: Path) -> dict[str, dict[str, Any]]:
                 raise InputError(f"the shard {shard!r} lacks the tensor {name!r}, which {index.name} places there")
             entries[name] = found[name]
     return entries
+
+
+def _shaped(name: str, values: Float32, shape: list[int]) -> Float32:
+    try:
+        return values.reshape(shape)
+    except ValueError:  # more than 64 dimensions, or a size beyond 63 bits beside a 0
+        raise InputError(
+            f"tensor {name!r} has the shape {shape}, which no array can have: fetch the file again"
+        ) from None
 
 
 def _as_float32(dtype: str, data: bytes) -> Float32 | None:

@@ -28,7 +28,7 @@ from .report import Report
 from .steps import Steps
 from .train_inputs import read_inputs, read_teacher
 
-__all__ = ["TrainReport", "train_model"]
+__all__ = ["TrainReport", "resumed", "train_model"]
 
 CHECKPOINT, REPORT = "checkpoint.safetensors", "training.json"
 EVALUATIONS = 20
@@ -180,9 +180,8 @@ def train_model(
     run = {"settings": json.loads(json.dumps(asdict(settings))), "digests": digests, "hardware": config.to_json()}
     state, progress = trainer.start(), _Progress(trainer, inputs.dev, folder / CHECKPOINT, run, steps)
     if resume:
-        state, notes = read_checkpoint(folder / CHECKPOINT, state)
-        _check_same(notes["run"], run)
-        progress.history.extend(notes["history"])
+        state, history = resumed(folder / CHECKPOINT, state, run)
+        progress.history.extend(history)
     steps.tell("training")
     trainer.train(state, tell=progress)
     trained = inputs.vocabulary.restored(trainer.trained(state), start.encoder)
@@ -225,6 +224,30 @@ def _with_pattern(settings: TrainingSettings, config: CoprocessorConfig) -> Trai
     if sparsity != KEEP:
         pattern.choose(np.ones((1, 1 << 12)))
     return replace(settings, sparsity=sparsity)
+
+
+def resumed(path: Path, start: State, run: dict[str, Any]) -> tuple[State, list[dict[str, Any]]]:
+    """The state of a checkpoint, and what was measured before.
+
+    Parameters
+    ----------
+    start : State
+        Before the first step.
+    run : dict
+        Settings, digests and hardware that the checkpoint must have, too.
+
+    Raises
+    ------
+    InputError
+        The checkpoint cannot be read, is damaged, or is of another run.
+    """
+    state, notes = read_checkpoint(path, start)
+    found, history = notes.get("run"), notes.get("history")
+    found = found if isinstance(found, dict) else {}
+    if not all(isinstance(found.get(name), dict) for name in ("settings", "digests")) or not isinstance(history, list):
+        raise InputError(f"{str(path)!r} is damaged: train without --resume")
+    _check_same({"hardware": None, **found}, run)
+    return state, history
 
 
 def _check_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -1,10 +1,31 @@
 """Base class of all errors that users see, and the errors of configurations, commands and data."""
 
-__all__ = ["CommandValueError", "ConfigError", "InputError", "SimulationError", "ThresherError"]
+__all__ = ["CommandValueError", "ConfigError", "InputError", "SimulationError", "ThresherError", "shown"]
+
+LONGEST_MESSAGE = 1000
+"""Characters. Names and values in a damaged file can have any length."""
+
+
+def _one_line(text: str) -> str:
+    """A text on one line. The middle of a long one is left out, because the end says what to do."""
+    text = " ".join(text.splitlines())
+    half = LONGEST_MESSAGE // 2 - 2
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} … {text[-half:]}"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, or its type if Python cannot: nesting that is too deep, or too many digits."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__}"
 
 
 class ThresherError(Exception):
     """An error that the user can correct. Its message is one line and says what to do."""
+
+    def __str__(self):
+        return _one_line(super().__str__())
 
 
 class ConfigError(ThresherError, ValueError):
@@ -25,7 +46,7 @@ class ConfigError(ThresherError, ValueError):
         self.field, self.value, self.allowed = field, value, allowed
 
     def __str__(self):
-        return f"{self.field}={self.value!r} is not allowed: {self.allowed}"
+        return _one_line(f"{self.field}={shown(self.value)} is not allowed: {self.allowed}")
 
 
 class CommandValueError(ConfigError):

@@ -143,9 +143,21 @@ def read_cells(path: Path) -> dict[str, Any]:
     try:
         modules: dict[str, Any] = json.loads(path.read_text("utf-8"))["modules"]
         (top,) = (module for module in modules.values() if int(str(module["attributes"].get("top", "0")), 2))
-        return {name: {"type": cell["type"], **cell} for name, cell in top["cells"].items()}
-    except (ValueError, KeyError, TypeError):
+        cells = top["cells"]
+        if not all(map(_is_cell, cells.values())):
+            raise ValueError
+        return cells
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SynthesisError(f"{path} is not a netlist of Yosys with a top module: remove it and try again") from None
+
+
+def _is_cell(cell: dict[str, Any]) -> bool:
+    """Whether a cell has a type, and wires (numbers, or constants as texts) and a direction for every port."""
+    directions = cell["port_directions"]
+    return isinstance(cell["type"], str) and all(
+        isinstance(directions[port], str) and all(isinstance(bit, int | str) for bit in bits)
+        for port, bits in cell["connections"].items()
+    )
 
 
 def logic_cells(cells: Mapping[str, Any]) -> frozenset[str]:

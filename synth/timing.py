@@ -80,7 +80,7 @@ def read_report(path: Path, scopes: Container[str], *, depth: int = 2) -> Route:
             critical_path=_segments(_path_of(report["critical_paths"], clock), scopes, depth),
             placed={kind: (each["used"], each["available"]) for kind, each in report["utilization"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
         raise SynthesisError(f"{path} is not a report of nextpnr: remove it and try again") from None
 
 

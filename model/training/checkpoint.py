@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from ...spec.errors import InputError
+from ..weights import decode_arrays
 from .loop import State
 
 __all__ = ["checkpoint_bytes", "read_checkpoint"]
@@ -39,17 +39,18 @@ def read_checkpoint(path: Path, start: State) -> tuple[State, dict[str, Any]]:
         The file cannot be read, or is of another run.
     """
     try:
-        data = path.read_bytes()
-        tensors = load(data)
-        notes = json.loads(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["thresher"])
-        masks = {name: tensors[f"masks/{name}"] for name in start.masks}
+        tensors, entries = decode_arrays(path.read_bytes())
+        notes = json.loads(entries["thresher"])
+        step = notes.pop("step") if isinstance(notes, dict) else None
+        if type(step) is not int or step < 0:
+            raise ValueError("the number of steps is missing")
+        masks = {name: _alike(f"masks/{name}", mask, tensors) for name, mask in start.masks.items()}
         units = {name.removeprefix("units/"): tensor for name, tensor in tensors.items() if name.startswith("units/")}
         parts = {name: _filled(name, part, tensors) for name, part in _changing(start).items()}
-        step = notes.pop("step")
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cannot read {str(path)!r} ({reason}): train without --resume") from None
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise InputError(f"{str(path)!r} is damaged or of another run ({error}): train without --resume") from None
     return State(step, parts["parameters"], parts["optimiser"], masks, units), notes
 
@@ -61,7 +62,12 @@ def _changing(state: State) -> dict[str, Any]:
 def _filled(name: str, part: Any, tensors: dict[str, np.ndarray]) -> Any:
     """A tree with the arrays of a file."""
     leaves, structure = jax.tree.flatten(part)
-    found = [tensors[f"{name}/{i}"] for i in range(len(leaves))]
-    if any(old.shape != new.shape or old.dtype != new.dtype for old, new in zip(leaves, found, strict=True)):
-        raise ValueError(f"the shapes of {name} differ")
+    found = [_alike(f"{name}/{i}", leaf, tensors) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(structure, map(jnp.asarray, found))
+
+
+def _alike(name: str, old: Any, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """An array of a file, which must have the shape and type of another one."""
+    if tensors[name].shape != old.shape or tensors[name].dtype != old.dtype:
+        raise ValueError(f"{name} has another shape or type")
+    return tensors[name]

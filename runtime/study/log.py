@@ -1,4 +1,7 @@
-"""The log of a study: a line of JSON per finished job, so that a study goes on where it was ended."""
+"""The log of a study: a line of JSON per finished job, so that a study goes on where it was ended.
+
+A line has a digest of its key and result, so that a result is what a study wrote, or the log is rejected.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ...spec.base import digest
 from ...spec.errors import InputError
 from ...spec.files import make_folder, naming_file
 
@@ -45,7 +49,7 @@ class StudyLog:
             The file cannot be written.
         """
         self._results[key] = result
-        _append(self._path, {"key": key, "result": result})
+        _append(self._path, {"key": key, "result": result, "digest": _digest(key, result)})
 
 
 @contextmanager
@@ -75,8 +79,15 @@ def open_log(folder: Path, identity: Mapping[str, str]) -> Iterator[StudyLog]:
         ) from None
 
 
+def _digest(key: str, result: Any) -> str:
+    return digest(json.dumps([key, result]))[:16]
+
+
 def _read(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
-    content = path.read_bytes() if path.exists() else b""
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r} ({error.strerror or error}): choose another folder") from None
     # A run that was killed may have left half a line.
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:
@@ -87,11 +98,14 @@ def _read(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
         first, *lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
         found, results = first["study"], {line["key"]: line["result"] for line in lines}
         differing = [name for name in identity if found.get(name) != identity[name]]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        damaged = [line for line in lines if line["digest"] != _digest(line["key"], line["result"])]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{str(path)!r} is no log of a study: choose another folder") from None
     if differing:
         told = " and ".join(differing)
         raise InputError(f"{str(path.parent)!r} holds a study with another {told}: choose another folder")
+    if damaged:
+        raise InputError(f"{str(path)!r} is damaged: choose another folder")
     if len(whole) < len(content):
         with naming_file(path), path.open("r+b") as file:
             file.truncate(len(whole))

@@ -8,7 +8,7 @@ from ...spec.errors import ConfigError
 from ..devices import Family
 from ..tools import Source, SynthesisError, find, run
 
-__all__ = ["Pll", "make_pll"]
+__all__ = ["Pll", "make_pll", "read_settings"]
 
 TOOLS = {Family.ECP5: "ecppll", Family.ICE40: "icepll"}
 OUTPUT_MHZ = {Family.ECP5: (3.125, 400.0), Family.ICE40: (16.0, 275.0)}
@@ -17,6 +17,7 @@ PARAMETERS = {
     Family.ICE40: ("DIVR", "DIVF", "DIVQ", "FILTER_RANGE"),
 }
 VERILOG = "pll.v"
+LARGEST_PARAMETER = 1 << 10
 LARGEST_ERROR = 0.02
 """Largest relative difference of the clock from the wanted one."""
 
@@ -61,16 +62,31 @@ def make_pll(family: Family, input_mhz: float, wanted_mhz: float, *, folder: Pat
     (folder / VERILOG).unlink(missing_ok=True)
     arguments = ["-i", f"{input_mhz:.6f}", "-o", f"{wanted_mhz:.6f}", "-f", VERILOG]
     run(tool, arguments, folder=folder, log=f"{tool.name}.log")
-    try:
-        found = _parameters((folder / VERILOG).read_text("utf-8"))
-        parameters = {name: found[name] for name in PARAMETERS[family]}
-    except (OSError, KeyError):
-        raise SynthesisError(f"{tool.name} printed no settings of a PLL: see its log in {folder}") from None
-    output_mhz = input_mhz * _ratio(family, parameters)
+    parameters, ratio = read_settings(folder / VERILOG, family)
+    output_mhz = input_mhz * ratio
     if abs(output_mhz / wanted_mhz - 1) > LARGEST_ERROR:
         allowed = f"the nearest clock that the PLL makes is {output_mhz:.4g} MHz"
         raise ConfigError("clock", wanted_mhz, allowed)
     return Pll(family=family, parameters=parameters, output_mhz=output_mhz)
+
+
+def read_settings(path: Path, family: Family) -> tuple[dict[str, int], float]:
+    """Parameters of the PLL in the Verilog that a tool wrote, and the ratio of output to input.
+
+    Raises
+    ------
+    SynthesisError
+        The file is missing or has no such settings.
+    """
+    try:
+        found = _parameters(path.read_text("utf-8"))
+        parameters = {name: found[name] for name in PARAMETERS[family]}
+        if max(parameters.values()) > LARGEST_PARAMETER:
+            raise ValueError
+        return parameters, _ratio(family, parameters)
+    except (OSError, KeyError, ValueError, ZeroDivisionError):
+        told = f"{TOOLS[family]} printed no settings of a PLL: see its log in {path.parent}"
+        raise SynthesisError(told) from None
 
 
 def _parameters(verilog: str) -> dict[str, int]:

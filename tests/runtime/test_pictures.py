@@ -111,7 +111,7 @@ def test_illegal_settings_are_refused(settings, told, tmp_path):
     ("name", "content", "told"),
     [
         ("none.png", None, "No such file"),
-        ("text.png", b"no image", "no image that Pillow knows"),
+        ("text.png", b"no image", "it is damaged, or none of PNG"),
         ("text.npy", b"no array", "no NumPy file"),
         ("grey.npy", np.zeros((SIDE, SIDE), np.uint8), "holds uint8"),
         ("small.npy", np.zeros((3, 4, 4), np.float32), "the model takes"),

@@ -1,0 +1,69 @@
+"""The page with the results of fuzzing."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PAGE", "Row", "page", "rows"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "fuzzing.md"
+
+HEAD = """# Fuzzing
+
+Every reader of files and of bytes from a board runs under a coverage-guided fuzzer,
+[Atheris](https://github.com/google/atheris). The fuzzer changes valid inputs, and keeps those that reach new code.
+Sizes and checksums of most changed inputs are correct, so that the code behind these checks is reached, too. An input
+is a *crash* if the reader
+
+- raises anything but one of the project's errors, or its message has not exactly one line of at most 2000 characters;
+- warns, takes more than 5 seconds of a processor, or more than 1 GiB of memory beside that of its libraries;
+- kills the process.
+
+Each crash is minimised and becomes a file of `tests/fuzz/seeds/`. `make test` reads these files again, with some
+hundreds of changed inputs, and limits the memory of each to 64 MiB. It does not need Atheris.
+
+    make fuzz                                    # all readers, ten minutes each; Linux on x86-64
+    make fuzz FUZZ='--reader tsv --seconds 60'   # one reader, a minute
+
+The command writes this table. Executions and seconds are those of all runs so far. Edges are those of Python code that
+the last run reached. *Found* counts the crashes of all runs, and *left* those that are not mended.
+
+| reader | what is read | executions | seconds | edges | crashes found | crashes left |
+|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Results of a reader; ``found`` and ``left`` are numbers of crashes."""
+
+    name: str
+    what: str
+    executions: int
+    seconds: int
+    edges: int
+    found: int
+    left: int
+
+
+def page(results: Sequence[Row]) -> str:
+    """The page with these results."""
+    lines = (
+        f"| `{row.name}` | {row.what} | "
+        + " | ".join(f"{number:,}" for number in (row.executions, row.seconds, row.edges, row.found, row.left))
+        + " |\n"
+        for row in results
+    )
+    return HEAD + "".join(lines)
+
+
+def rows(text: str) -> dict[str, Row]:
+    """The results on a page, by the name of the reader."""
+    found = {}
+    for name, what, *cells in re.findall(r"^\| `(\w+)` \| (.*?)" + r" \| ([\d,]+)" * 5 + r" \|$", text, re.MULTILINE):
+        executions, seconds, edges, crashes, left = (int(cell.replace(",", "")) for cell in cells)
+        found[name] = Row(
+            name=name, what=what, executions=executions, seconds=seconds, edges=edges, found=crashes, left=left
+        )
+    return found
