@@ -325,7 +325,8 @@ class Steps:
             if the router stood still, which it would do again.
         """
         path = self.folder / f"{files[0]}.key"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, SynthesisError):
+        unusable = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SynthesisError)
+        with contextlib.suppress(*unusable):
             note = json.loads(path.read_text("utf-8"))
             if note["key"] == key and all(self._content(each) == digest for each, digest in note["files"].items()):
                 self.tell(f"{files[0]} is " + ("up to date" if note["files"] else "known to fail"))
@@ -359,7 +360,7 @@ class Steps:
         """JSON that a tool wrote."""
         try:
             return json.loads(self._written(name).read_text("utf-8"))
-        except ValueError:  # the tools do not report a full disk
+        except (ValueError, RecursionError):  # the tools do not report a full disk
             message = f"{name} is cut short: make room on the disk of {self.folder}, or read the logs there"
             raise SynthesisError(message) from None
 

@@ -5,11 +5,11 @@ kills the process ends it: an input without an end, memory without a limit, or a
 """
 
 import hashlib
+import importlib
 import re
 import resource
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -27,7 +27,6 @@ __all__ = ["fuzz"]
 MEMORY_MIB = 1024
 """Memory that a reader may take beside that of its libraries."""
 KILL_SECONDS = 25
-SEEDS = Path(__file__).parent / "seeds"
 INSTRUMENTED = ["thresher", "PIL", "tests"]
 MINIMISING = 8
 """Seconds for making an input smaller."""
@@ -36,9 +35,8 @@ MINIMISING = 8
 def _place(error: BaseException) -> tuple[str, str, int]:
     """Kind and place of a failure: the last line of this project that it went through."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame for frame in frames if "site-packages" not in frame.filename and "fuzz" not in Path(frame.filename).parts
-    ]
+    here = str(Path(__file__).parent)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith(here)]
     frame = (own or frames)[-1]
     return type(error).__name__, f"{Path(frame.filename).stem}-{frame.name}", frame.lineno or 0
 
@@ -53,8 +51,8 @@ def _limit_memory() -> None:
 class Findings:
     """Failures by place, the smallest input of each, in the folder of the seeds."""
 
-    def __init__(self, reader: "FuzzReader", folder: Path):
-        self._reader, self._folder = reader, folder
+    def __init__(self, reader: "FuzzReader", folder: Path, seeds: Path):
+        self._reader, self._folder, self._seeds = reader, folder, seeds / reader.name
         self.places: dict[tuple[str, str, int], int] = {}
         self._paths: dict[tuple[str, str, int], Path] = {}
 
@@ -62,12 +60,10 @@ class Findings:
         """What the reader raises, if it should not."""
         try:
             self._reader.check(data, self._folder)
-        except (Exception, BaseExceptionGroup) as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library written in Rust panics with one
             return error
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            return error  # a library written in Rust panicked
         finally:
             for path in self._folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -86,7 +82,7 @@ class Findings:
             data = self._smaller(data, place)
         self.places[place] = len(data)
         name = re.sub(r"[^a-z0-9]+", "-", f"{place[0]}-{place[1]}".lower()).strip("-")
-        path = SEEDS / self._reader.name / f"{name}-{hashlib.sha256(data).hexdigest()[:6]}"
+        path = self._seeds / f"{name}-{hashlib.sha256(data).hexdigest()[:6]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         if place in self._paths and self._paths[place] != path:
@@ -142,30 +138,28 @@ def _shrunk_bytes(data: bytes, same: Callable[[bytes], bool], more: Callable[[],
     return data
 
 
-def fuzz(name: str, seconds: int, output: Path) -> None:
+def fuzz(name: str, seconds: int, output: Path, folder: Path) -> None:
     """Run a reader for so many seconds. It does not return: the fuzzer ends the process.
 
     Parameters
     ----------
     output : Path
         Folder for inputs that reach new code, and for what kills the process.
+    folder : Path
+        For the files that the reader reads. It is empty.
     """
-    import importlib
-
     atheris: Any = importlib.import_module("atheris")  # only some systems have it, and it is not typed
 
     with atheris.instrument_imports(include=INSTRUMENTED):
+        from .reader import SEEDS
         from .readers import find
 
         reader = find(name)
-    memory = Path("/dev/shm")
-    place = memory if memory.is_dir() else None
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=place))
     corpus = output / "corpus"
     corpus.mkdir(exist_ok=True)
     for number, data in enumerate(reader.inputs().values()):
         (corpus / f"seed-{number:04d}").write_bytes(data)
-    findings = Findings(reader, folder)
+    findings = Findings(reader, folder, SEEDS)
     for data in reader.inputs().values():
         findings.run(data)
     _limit_memory()
@@ -196,4 +190,4 @@ def fuzz(name: str, seconds: int, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    fuzz(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    fuzz(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))
