@@ -5,14 +5,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..spec.errors import ConfigError, InputError
-from ..spec.inputs import read_json
+from ..spec.inputs import LONGEST_NAME, read_json
 
 __all__ = ["MODULES", "Module", "read_modules", "transformer_folder", "transformer_settings"]
 
 MODULES = "modules.json"
 TRANSFORMER = "Transformer"
-LONGEST_PATH = 200
-"""Characters. Systems refuse names of more than 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,7 @@ def _module(root: Path, entry: Any) -> Module:
     if not isinstance(kind, str) or not isinstance(path, str):
         raise InputError(f"{str(root / MODULES)!r} has an entry without type or path: fetch it again")
     inside = PurePosixPath(path.replace("\\", "/"))  # as Windows writes it
-    if inside.is_absolute() or ".." in inside.parts or "\0" in path or ":" in path or len(path) > LONGEST_PATH:
+    if inside.is_absolute() or ".." in inside.parts or "\0" in path or ":" in path or len(path) > LONGEST_NAME:
         raise InputError(f"{str(root / MODULES)!r} names {path!r}, which is not below the model's folder")
     own = kind.startswith("sentence_transformers.")  # a class from elsewhere is another class, whatever its name
     return Module(

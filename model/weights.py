@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from ..spec.errors import InputError
-from ..spec.inputs import read_json
+from ..spec.inputs import LONGEST_NAME, read_json
 
 __all__ = [
     "INDEX",
@@ -267,7 +267,7 @@ def _sharded(index: Path) -> dict[str, dict[str, Any]]:
     entries: dict[str, dict[str, Any]] = {}
     for shard in sorted(set(places.values())):
         # Only beside the index: a model must not make us read files elsewhere.
-        if shard in ("", ".", "..") or set("/\\\0") & set(shard):
+        if shard in ("", ".", "..") or set("/\\\0") & set(shard) or len(shard) > LONGEST_NAME:
             raise InputError(f"{str(index)!r} names the shard {shard!r}, which is not a file's name: fetch it again")
         if not index.with_name(shard).is_file():
             raise InputError(f"the shard {shard!r}, which {index.name} names, is missing: complete the folder")

@@ -6,7 +6,10 @@ from typing import TypeVar
 
 from .errors import InputError
 
-__all__ = ["read_json", "read_text"]
+__all__ = ["LONGEST_NAME", "read_json", "read_text"]
+
+LONGEST_NAME = 200
+"""Characters in the name of a file that another file names. Systems fail at names of more than 255."""
 
 Kind = TypeVar("Kind", dict, list)
 
