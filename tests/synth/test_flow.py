@@ -269,9 +269,7 @@ def test_without_place_and_route(tmp_path):
 
 
 def test_devices_without_place_and_route(tmp_path, monkeypatch):
-    cells = {"a": {"type": "$_AND_"}}
-    design = {"modules": {"unit": {"attributes": {"top": "1"}, "cells": cells}}}
-    monkeypatch.setenv("FAKE_NETLIST", json.dumps(design))
+    monkeypatch.setenv("FAKE_NETLIST", fake_tools.netlist({"a": fake_tools.cell("$_AND_")}))
     result = run(tmp_path, name="generic")
     assert (result.resources.gates, result.fits, result.routes) == (1, {}, {})
     assert run(tmp_path, name="generic", keep_hierarchy=True).notes == (), "gates are always counted by block"
