@@ -3,6 +3,8 @@
 # make test    lint, types, and every test (what .ci/run calls)
 # make formal  properties of the hardware, proved (an hour on two cores); writes docs/proofs.md
 # make fuzz    readers of files under a fuzzer, ten minutes each (FUZZ='--reader NAME --seconds N'); writes docs/fuzzing.md
+# make cross-check  emitted Verilog under other tools (an hour on two cores); writes docs/tools.md
+# make gates   the co-processor tiny as netlists for three families, simulated (an hour on two cores)
 # make bench   cycles and sizes again, and how they differ from the committed ones (PRESETS=tiny: in minutes)
 #
 # Needed beforehand: Python 3.11 or later, make, perl and a C++ compiler. Everything else goes into .venv.
@@ -16,7 +18,7 @@ STAMP := $(VENV)/.installed
 # What the installation depends on: the place (an editable install points at it) and the dependencies.
 KEY = { pwd; cat pyproject.toml; }
 
-.PHONY: check demo formal fuzz lint test bench venv tools clean
+.PHONY: check cross-check debian demo formal fuzz gates lint test bench venv tools clean
 
 demo: tools venv
 	@$(VENV)/bin/thresher demo
@@ -30,7 +32,7 @@ lint: tools venv
 check: lint
 	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal -m "not slow"
 
-test: lint
+test: lint debian
 	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal
 
 # The package `tests` is this one, not one of the environment.
@@ -41,6 +43,20 @@ formal: tools venv
 FUZZ ?=
 fuzz: tools venv
 	@PYTHONPATH=$(CURDIR) $(RUN) tests.fuzz $(FUZZ)
+
+cross-check: tools venv debian
+	@PYTHONPATH=$(CURDIR) $(RUN) tests.tools --jobs $(JOBS)
+
+gates: tools venv
+	@PYTHONPATH=$(CURDIR) $(RUN) tests.synth.system_gates
+
+# Another version of Verilator, for lint. Without apt, the tests of it are skipped.
+DEBIAN := $(VENV)/debian
+debian: venv
+	@test -d $(DEBIAN) || { rm -rf $(DEBIAN).part && mkdir $(DEBIAN).part && cd $(DEBIAN).part && \
+	  apt-get -q -o Acquire::Retries=0 -o Acquire::http::Timeout=20 download verilator && \
+	  dpkg-deb -x verilator_*.deb . && mv ../$(notdir $(DEBIAN)).part ../$(notdir $(DEBIAN)); } >/dev/null 2>&1 || \
+	  echo "Debian's Verilator cannot be downloaded: its lint is skipped"
 
 # Those that need no data from elsewhere. Each ends with what differs; all of them run.
 PRESETS ?= tiny edge

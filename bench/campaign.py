@@ -47,29 +47,6 @@ def sources() -> str:
     return digest.hexdigest()[:12]
 
 
-def drawn(strategy: Any, number: int) -> Any:
-    """An example of a Hypothesis strategy, always the same for a number."""
-    from hypothesis import HealthCheck, Phase, given, seed, settings
-
-    found: list[Any] = []
-    quiet = settings(
-        max_examples=10,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    )
-
-    @quiet
-    @seed(number)
-    @given(strategy)
-    def draw(example: Any) -> None:
-        found.append(example)
-
-    draw()
-    return found[-1]  # the first examples are small
-
-
 Checks = Iterator[tuple[int, Callable[[], None]]]
 """Pieces of a round: how many items each has, and a function that compares them."""
 
@@ -92,7 +69,7 @@ def attention_round(number: int, rng: np.random.Generator) -> Checks:
     from thresher.sim.attention import AttentionSimulator
 
     from tests.heads import check_heads, random_heads
-    from tests.strategies import configs
+    from tests.strategies import configs, drawn
 
     largest = (256, 64) if number % WIDE == 0 else (32, 16)
     config = drawn(configs(largest_length=largest[0], largest_head_dim=largest[1]), number)
@@ -106,7 +83,7 @@ def product_round(number: int, rng: np.random.Generator) -> Checks:
     from thresher.sim.spmm import SpmmSimulator
 
     from tests.products import check_products, random_jobs
-    from tests.strategies import spmm_configs
+    from tests.strategies import drawn, spmm_configs
 
     rows, lanes, columns = (16, 64, 2048) if number % WIDE == 0 else (4, 16, 256)
     config = drawn(spmm_configs(most_rows=rows, most_lanes=lanes, largest_columns=columns), number)
@@ -122,7 +99,7 @@ def program_round(number: int, rng: np.random.Generator) -> Checks:
     from thresher.spec.program import FaultCode, Region
 
     from tests.programs import RandomProgram
-    from tests.strategies import configs
+    from tests.strategies import configs, drawn
 
     tiny = coprocessor_preset("tiny")
     rules = drawn(configs(), number).policy

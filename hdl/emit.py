@@ -172,7 +172,8 @@ def tidy(text: str) -> str:
     """Verilog of Amaranth's back end, made fit for the tools that read it."""
     # Indices of a single item have no bits. Nothing uses them, but Verilog would read their declarations as two bits.
     text = re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-    return _HEAD + _plain_modules(_ZERO_MEMORY.sub(_loop, _start_all(text)))
+    text = _INITIAL_VALUE.sub(r"\1\2;\n  initial \2\3", _start_all(text))
+    return _HEAD + _plain_modules(_ZERO_MEMORY.sub(_loop, text))
 
 
 # All of these are known to old versions of Verilator, too, which stop at a rule that they do not know. Yosys writes
@@ -182,6 +183,9 @@ def tidy(text: str) -> str:
 _QUIET = ("CASEINCOMPLETE", "CMPCONST", "DECLFILENAME", "INITIALDLY", "UNOPTFLAT", "UNUSED", "VARHIDDEN", "WIDTH")
 _HEAD = "/* Verilog-2005. Icarus Verilog 11, Verilator 5.006, Yosys 0.23 and later versions read it. */\n"
 _HEAD += "".join(f"/* verilator lint_off {rule} */\n" for rule in _QUIET)
+
+# Verilator 5.048 warns of a register with a value in its declaration (PROCASSINIT), a rule that old versions stop at.
+_INITIAL_VALUE = re.compile(r"^(  reg (?:\[\d+:0\] )?)(\\\S+ |\w+)( ?= .*;)$", re.MULTILINE)
 
 _MODULE = re.compile(r"^module \\(\S+) ", re.MULTILINE)
 _MODULE_OR_INSTANCE = re.compile(r"^(module |  )\\(\S+) +", re.MULTILINE)

@@ -52,6 +52,13 @@ def edge_heads(config: AttentionConfig, rng: np.random.Generator) -> list[Head]:
         (longest, 1, 1, 0.5),
         (longest - 1, longest - 1, max(1, deepest - 1), 0.5),
     ]
+    return sized_heads(config, rng, sizes)
+
+
+def sized_heads(
+    config: AttentionConfig, rng: np.random.Generator, sizes: Sequence[tuple[int, int, int, float]]
+) -> list[Head]:
+    """Heads of these numbers of queries, keys and dimensions, and with these ρ."""
     heads = []
     for lq, lk, d, rho in sizes:
         command = head_command(

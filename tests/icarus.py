@@ -17,7 +17,7 @@ from thresher.hdl.emit import StreamPort, emit, interface
 from thresher.sim.batch import Batch, Run
 from thresher.sim.bridge import pack_all, unpack_beats, words_of
 
-__all__ = ["EDITIONS", "compile_quietly", "four_states", "icarus"]
+__all__ = ["EDITIONS", "INITIAL", "compile_quietly", "four_states", "icarus"]
 
 EDITIONS = ("2005", "2012")
 """Editions of the language. They differ in the time at which initial values of registers appear."""
@@ -25,8 +25,8 @@ EDITIONS = ("2005", "2012")
 UNKNOWN_MEMORIES = "-DSYNTHESIS"
 """Leaves the loops out that set memories to zero for simulators."""
 
-INITIAL = re.compile(r"^(  reg .*) = .*;$", re.MULTILINE)
-"""A register with an initial value. A chip has none: its registers are unknown until reset."""
+INITIAL = re.compile(r"^  initial (?:\\\S+ |\w+) ?= .*;\n", re.MULTILINE)
+"""The initial value of a register. A chip has none: its registers are unknown until reset."""
 
 BENCH = """\
 `timescale 1ns/1ns
@@ -125,7 +125,7 @@ def four_states(batch: Batch[Any], folder: Path, *, edition: str, seed: int, sta
             payloads[name] = pack_all(port.shape, inputs.get(name, []), path=name)
             lines = [f"{value:0{port.width}b}\n" for value in payloads[name] or [0]]
             (folder / f"{name}.txt").write_text("".join(lines))
-    (folder / "dut.v").write_text(INITIAL.sub(r"\1;", emit(unit, name="dut")))
+    (folder / "dut.v").write_text(INITIAL.sub("", emit(unit, name="dut")))
     limit = batch.cycle_limit(stall)
     bench = _bench(list(streams.values()), payloads, counts, seed=seed, stall=round(100 * stall), limit=limit)
     (folder / "bench.v").write_text(bench)

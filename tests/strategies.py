@@ -1,7 +1,9 @@
 """Hypothesis strategies that the tests of several rooms share."""
 
 import math
+from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from thresher.spec import (
     AttentionConfig,
@@ -19,6 +21,28 @@ from thresher.spec import (
 INT8 = st.integers(-128, 127)
 Pattern = tuple[tuple[int, int], dict[tuple[int, int], int]]
 """Shape of a matrix, and its stored entries (some of them zero) by row and column."""
+
+
+def drawn(strategy: Any, number: int) -> Any:
+    """An example of a Hypothesis strategy, always the same for a number."""
+    found: list[Any] = []
+    quiet = settings(
+        max_examples=10,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+
+    @quiet
+    @seed(number)
+    @given(strategy)
+    def draw(example: Any) -> None:
+        found.append(example)
+
+    draw()
+    return found[-1]  # the first examples are small
 
 
 def _divisors(value: int) -> list[int]:

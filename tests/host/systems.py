@@ -32,9 +32,19 @@ HARNESS = Path(__file__).with_name("driver_harness.cpp")
 DRIVER = Path(str(resources.files(thresher.host))) / "c"
 
 
-def build(config: CoprocessorConfig, folder: Path) -> ctypes.CDLL:
-    """Compile the co-processor, the harness and the driver in C to a library."""
-    verilog = emit(CoprocessorSystem(config, Bus.WISHBONE), name="dut", clocks=clock_names(Bus.WISHBONE))
+def build(config: CoprocessorConfig, folder: Path, *, verilog: str | None = None) -> ctypes.CDLL:
+    """Compile the co-processor, the harness and the driver in C to a library.
+
+    Parameters
+    ----------
+    config : CoprocessorConfig
+    folder : Path
+        For the files.
+    verilog : str, optional
+        A netlist of this co-processor on Wishbone as module ``dut``, in place of the emitted Verilog.
+    """
+    if verilog is None:
+        verilog = emit(CoprocessorSystem(config, Bus.WISHBONE), name="dut", clocks=clock_names(Bus.WISHBONE))
     (folder / "dut.v").write_text(verilog, encoding="utf-8")
     environment = verilator_environment()
     compiler = environment["CXX"].split()

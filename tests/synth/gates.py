@@ -6,8 +6,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from thresher.hdl.bus.system import CoprocessorSystem
 from thresher.hdl.emit import emit
-from thresher.spec import AttentionConfig, SpmmConfig, VectorConfig
+from thresher.spec import AttentionConfig, CoprocessorConfig, SpmmConfig, VectorConfig
+from thresher.spec.buses import Bus, clock_names
 from thresher.synth.devices import Family, device
 from thresher.synth.global_resets import reset_globally
 from thresher.synth.steps import Pins, Plan, Steps
@@ -15,14 +17,19 @@ from thresher.synth.tools import Source, find
 from thresher.synth.units import make
 
 from .test_multiplier_registers import model as multiplier_model
+from .xilinx_memory import memory_models
 
 MODELS = {
     # Files that come with Yosys.
     Family.ICE40: ("ice40/cells_sim.v",),
     Family.ECP5: ("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
+    Family.XILINX7: ("xilinx/cells_sim.v",),
 }
 UNSET = re.compile(r"^\s*reg\s+\[(?:15|31):0\] (?:RDATA_I|r[A-Z](?:, r[A-Z])*);", re.MULTILINE)
 """Registers in the models of iCE40 memories and multipliers that have no initial value."""
+
+STUB = re.compile(r"^module RAMB(?:18|36)E1 \(.*?^endmodule\n", re.MULTILINE | re.DOTALL)
+"""Block memories of Xilinx 7 in Yosys' file: ports and times only."""
 
 CONSTANTS = {"0": "1'b0", "1": "1'b1", "x": "1'b1", "z": "1'b0"}
 
@@ -86,7 +93,11 @@ endmodule
 """
 
 
-TABLES = {"LUT4": ("INIT", "ABCD", "Z"), "SB_LUT4": ("LUT_INIT", ("I0", "I1", "I2", "I3"), "O")}
+TABLES = {
+    Family.ECP5: {"LUT4": ("INIT", ("A", "B", "C", "D"), "Z")},
+    Family.ICE40: {"SB_LUT4": ("LUT_INIT", ("I0", "I1", "I2", "I3"), "O")},
+    Family.XILINX7: {f"LUT{n}": ("INIT", tuple(f"I{i}" for i in range(n)), "O") for n in range(1, 7)},
+}
 """Cells that are look-up tables: their content, their inputs from the lowest bit of the address, and their output."""
 GLOBAL = "module DCCA(input CLKI, input CE, output CLKO); assign CLKO = CLKI & CE; endmodule\n"
 
@@ -121,6 +132,10 @@ def models(family: Family) -> str:
     text = "\n".join((files / name).read_text() for name in MODELS[family])
     if family is Family.ECP5:
         return "\n".join(["`define NO_INCLUDES", text, multiplier_model(), memory_model(), GLOBAL])
+    if family is Family.XILINX7:
+        text, found = STUB.subn("", text)
+        assert found == 2
+        return text + memory_models()
     assert len(UNSET.findall(text)) == 8
     return UNSET.sub(lambda found: found[0].replace(",", " = -1,").replace(";", " = -1;"), text)
 
@@ -131,20 +146,31 @@ def gates(unit: str, config: AttentionConfig | SpmmConfig | VectorConfig, *, nam
     The netlist is that of ``thresher synth``, with all ports. The reset of an ECP5 uses the global network, like
     that of a board.
     """
-    part = device(name)
     top, component = make(unit, config)
+    return netlist(emit(component, name=top), top=top, name=name, folder=folder)
+
+
+def system_gates(config: CoprocessorConfig, *, name: str, folder: Path) -> str:
+    """Verilog of the netlist of a co-processor on Wishbone, as :func:`gates`."""
+    text = emit(CoprocessorSystem(config, Bus.WISHBONE), name="coprocessor", clocks=clock_names(Bus.WISHBONE))
+    return netlist(text, top="coprocessor", name=name, folder=folder)
+
+
+def netlist(text: str, *, top: str, name: str, folder: Path) -> str:
+    """Synthesise Verilog for the device ``name``. Returns the netlist with the models of its cells."""
+    part = device(name)
     # An iCE40 keeps its ports only with pins. An ECP5 has no pads only without pins.
     pins = Pins(constraints="", package="", clock_mhz=1) if part.family is Family.ICE40 else None
-    plan = Plan(top=top, verilog=emit(component, name=top), device=part, speed=None, pins=pins)
+    plan = Plan(top=top, verilog=text, device=part, speed=None, pins=pins)
     steps = Steps(plan, folder, tell=lambda text: None, announce=lambda text: None)
-    netlist = steps.synthesise(find("yosys", Source.YOWASP))
-    module = json.loads((folder / netlist).read_text())["modules"][top]
+    written = steps.synthesise(find("yosys", Source.YOWASP))
+    module = json.loads((folder / written).read_text())["modules"][top]
     if part.family is Family.ECP5:
         assert reset_globally(module) == 1
-    return models(part.family) + verilog(module)
+    return models(part.family) + verilog(module, part.family)
 
 
-def verilog(module: dict[str, Any]) -> str:
+def verilog(module: dict[str, Any], family: Family) -> str:
     """A flat module of Yosys' JSON as module ``dut``. Short names make it compile faster."""
     lines = [f"module dut({', '.join(module['ports'])});"]
     cells = {name: cell for name, cell in module["cells"].items() if cell["type"] != "$scopeinfo"}
@@ -166,8 +192,8 @@ def verilog(module: dict[str, Any]) -> str:
             if cell["port_directions"][port] == "output" and bits:
                 drive(f"{port} of {name}", bits)
                 lines.append(f"wire {_wires(bits)};")
-        if cell["type"] in TABLES:
-            lines.append(_table(cell))
+        if table := TABLES[family].get(cell["type"]):
+            lines.append(_table(cell, *table))
             continue
         settings = ", ".join(f".{name}({_constant(value)})" for name, value in cell["parameters"].items())
         wires = ", ".join(f".{port}({_joined(bits)})" for port, bits in cell["connections"].items() if bits)
@@ -175,9 +201,8 @@ def verilog(module: dict[str, Any]) -> str:
     return "\n".join([*lines, "endmodule\n"])
 
 
-def _table(cell: dict[str, Any]) -> str:
+def _table(cell: dict[str, Any], content: str, inputs: tuple[str, ...], output: str) -> str:
     """A look-up table as an expression. As cells, tables of each content would be compiled separately."""
-    content, inputs, output = TABLES[cell["type"]]
     chosen = _joined([cell["connections"][port][0] for port in inputs])
     table = _constant(cell["parameters"][content])
     return f"assign {_joined(cell['connections'][output])} = 1'b1 & ({table} >> {chosen});"

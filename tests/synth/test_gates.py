@@ -16,8 +16,9 @@ from .gates import gates
 
 pytestmark = pytest.mark.slow
 
-# Each unit on one family. Both families have block memories, multipliers and carry chains.
-ICE40, ECP5 = "ice40up5k", "lfe5u-25f"
+# Each unit on one family, and one on two. All families have block memories, multipliers and carry chains.
+# `make gates` does the same with a whole co-processor on each family.
+ICE40, ECP5, XILINX7 = "ice40up5k", "lfe5u-25f", "xc7a35t"
 STALLS = [(0.0, 0), (0.4, 1)]
 
 
@@ -54,10 +55,11 @@ def test_spmm(tmp_path):
             assert times(runs) == times(emitted.run(jobs))
 
 
-def test_vector(tmp_path):
+@pytest.mark.parametrize("name", [ECP5, XILINX7])
+def test_vector(name, tmp_path):
     """Residual sums of every corner take the cycles of the emitted Verilog, with registers inside multipliers."""
     config = vector_preset("tiny")
-    netlist = gates("vector", config, name=ECP5, folder=tmp_path)
+    netlist = gates("vector", config, name=name, folder=tmp_path)
     rng = np.random.default_rng(0)
     jobs: list = [norm_job(rng, channels, 3, corner=corner) for channels in (1, 5, 64) for corner in CORNERS]
     jobs += [dataclasses.replace(job, parameters=extreme_norm(rng, 64)) for job in jobs[-len(CORNERS) :]]

@@ -191,5 +191,6 @@ class KeptBlocks(wiring.Component):
         ]
         for i, keys in enumerate(hidden):
             for j in range(b):
-                m.d.comb += keys[j].eq((diagonal & (place[:inner] + i < j)) | (beyond & (place[:inner] + i < j + b)))
+                late = beyond & (place[:inner] + i < j + b)
+                m.d.comb += keys[j].eq(late | (diagonal & (place[:inner] + i < j)) if j > i else late)
         return hidden
