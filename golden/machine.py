@@ -23,6 +23,7 @@ from ..spec.program import (
 )
 from ..spec.spmm_command import FORMAT_CODES, Activation, SpmmCommand, SpmmError
 from ..spec.spmm_config import WeightFormat
+from ..spec.vector import MAX_TOKENS, NORM_SHIFT_BITS
 from ..spec.vector_command import VectorCommand, VectorError
 from ..spec.weight_words import WEIGHT_BITS
 from .attention.core import attention_head
@@ -294,6 +295,10 @@ class Machine:
             raise _Stopped(FaultCode.COMMAND, f"the vector unit has no operation {item.operation}")
         _check_layouts(item)
         operation = VectorOperation(item.operation)
+        if operation is VectorOperation.SUM and item.tokens > MAX_TOKENS:
+            raise _Stopped(FaultCode.COMMAND, f"a sum has at most {MAX_TOKENS} tokens, not {item.tokens}")
+        if operation is VectorOperation.NORMALISE and item.shift >> NORM_SHIFT_BITS:
+            raise _Stopped(FaultCode.COMMAND, f"shift must have {NORM_SHIFT_BITS} bits, not be {item.shift}")
         x = read_tensor(config, memory, operand(item, "x"), item.channels, item.tokens)
         if operation is VectorOperation.SUM:
             sums = sum_tokens(x).astype("<i8").view(np.uint8)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
 from ..spec.memory import INDEX_BYTES, Place, row_bytes, tensor_spans, tile_widths, tiles_bytes, whole_words
-from ..spec.program import READ_ONLY, Layout, Region, offset_of, region_of
+from ..spec.program import READ_ONLY, Layout, Region, offset_of, region_of, word_at
 from .lib.integer import Int8
 
 __all__ = ["AddressError", "Memory", "read_tensor", "write_tensor"]
@@ -22,7 +22,7 @@ class AddressError(InputError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memory:
-    """The bytes of each region.
+    """The bytes of each region. Addresses are those of words; see :func:`~thresher.spec.program.word_at`.
 
     Attributes
     ----------
@@ -49,11 +49,12 @@ class Memory:
         AddressError
             They are not all in the region, or the region is read-only.
         """
-        if (region := region_of(place)) in READ_ONLY:
+        if (region := region_of(word_at(place))) in READ_ONLY:
             raise AddressError(f"the region {region.name} is read-only, but an instruction writes to it")
         self._bytes(place, len(data))[:] = data
 
     def _bytes(self, place: int, size: int) -> Bytes:
+        place = word_at(place)
         region, start = region_of(place), offset_of(place)
         data = self.regions[region]
         if start + size > len(data):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.errors import InputError
-from ..spec.formats import INT8_BITS, ceil_div
+from ..spec.formats import INT8_BITS, ROW_SHIFT_BITS, ceil_div
 from ..spec.memory import SETTING_BYTES, filled_words, parts_of_word
 from ..spec.program import WORD_BYTES
 from ..spec.schedule import row_steps, schedule
@@ -123,7 +123,9 @@ def read_settings(memory: Memory, place: int, rows: int) -> RowSettings:
         Some bytes are not in the region.
     """
     settings = memory.read(place, rows * SETTING_BYTES).view(SETTING)
-    return RowSettings(**{name: settings[name].astype(np.int64) for name in RowSettings.__dataclass_fields__})
+    found = {name: settings[name].astype(np.int64) for name in RowSettings.__dataclass_fields__}
+    # The hardware takes the lowest bits of a shift.
+    return RowSettings(**found | {"shift": found["shift"] % (1 << ROW_SHIFT_BITS)})
 
 
 def read_matrix(
@@ -144,35 +146,43 @@ def read_matrix(
     AddressError
         Some bytes are not in the region.
     PacketError
-        An engine has fewer or more words than the rows that it gets. (The hardware does not notice the difference
-        between none and one, if there is one pass over the tokens.)
+        An engine has fewer or more words than the rows that it gets, or they do not fill as many words of the memory as
+        the words say. (The hardware does not notice the difference between none and one, if there is one pass over the
+        tokens.)
     InputError
-        The words are malformed.
+        The words are malformed. The hardware does not notice this; its results are then undefined.
     """
-    if (settings.length > columns).any():
-        raise InputError(f"a row must have from 0 to {columns} weight words, not {settings.length.max()}")
     shape = stored_word_shape(config, weight_format, weight_bits)
-    words = np.zeros((int(settings.length.sum()), shape.bits), np.uint8)
-    # The hardware takes the lowest bits of the engine.
-    owners = np.repeat(settings.engine % config.rows, settings.length)
+    # The hardware takes the lowest bits of the number of words, and of the engine.
+    lengths = settings.length % (1 << config.row_widths()["length"][0])
+    words = np.zeros((int(lengths.sum()), shape.bits), np.uint8)
+    owners = np.repeat(settings.engine % config.rows, lengths)
     starts = [place + engine * segment for engine in range(config.rows)]
     headers = [memory.read(start, WORD_BYTES).view("<u4").tolist() for start in starts]
+    # An engine without weight words reads no more.
+    parts = [
+        memory.read(start + WORD_BYTES, filled * WORD_BYTES if count else 0)
+        for start, (count, filled) in zip(starts, headers, strict=True)
+    ]
     counts = {f"engine {engine}": count for engine, (count, _) in enumerate(headers)}
     expected = {f"engine {engine}": int(np.count_nonzero(owners == engine)) for engine in range(config.rows)}
     error = packet_error(SpmmError, expected, counts)
     if error is not SpmmError.NONE:
         name = next(name for name, words in expected.items() if counts[name] != words)
         raise PacketError(f"{name} must have {expected[name]} weight words, as its rows say, not {counts[name]}", error)
-    for engine, (start, (count, filled)) in enumerate(zip(starts, headers, strict=True)):
-        if filled != filled_words(shape.bits, count):
-            raise InputError(f"{count} weight words of engine {engine} cannot lie in {filled} words of memory")
-        words[owners == engine] = _divide(shape, memory.read(start + WORD_BYTES, filled * WORD_BYTES), count)
+    for engine, (part, (count, filled)) in enumerate(zip(parts, headers, strict=True)):
+        if count and filled != filled_words(shape.bits, count):
+            message = f"{count} weight words of engine {engine} cannot lie in {filled} words of memory"
+            raise PacketError(message, SpmmError.SURPLUS)
+        words[owners == engine] = _divide(shape, part, count)
+    if (lengths > columns).any():
+        raise InputError(f"a row must have from 0 to {columns} weight words, not {lengths.max()}")
     values, indices = _decode(shape, words)
     used = structure(weight_format, banks=config.banks, kept=config.kept, group=config.group)
     own_shape = word_shape(weight_format, columns=columns, **used)
     if (indices >> own_shape.index_bits).any():
         raise InputError(f"an index of the weights is too large for {columns} columns")
-    rows = len(settings.length)
+    rows = len(lengths)
     return PackedWeights(
         format=weight_format,
         rows=rows,
@@ -181,7 +191,7 @@ def read_matrix(
         stored=rows * columns if weight_format is WeightFormat.DENSE else int(np.count_nonzero(values)),
         values=values,
         indices=indices.astype(index_type(own_shape)),
-        lengths=settings.length,
+        lengths=lengths,
     )
 
 

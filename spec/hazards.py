@@ -16,7 +16,7 @@ from .memory import (
     row_bytes,
     tensor_spans,
 )
-from .program import READ_ONLY, REGION_BYTES, UNITS, Instruction, Layout, Opcode, VectorOperation, region_of
+from .program import READ_ONLY, REGION_BYTES, UNITS, Instruction, Layout, Opcode, VectorOperation, region_of, word_at
 
 __all__ = ["Accesses", "Use", "accesses", "check_order", "uses"]
 
@@ -182,9 +182,13 @@ class Use:
 def uses(config: CoprocessorConfig, item: Instruction, *, number: int, index: int) -> list[Use]:
     """Uses of an instruction, without those of regions that nothing writes to."""
     spans = accesses(config, item)
+    words = {
+        write: [(word_at(start), size) for start, size in parts]
+        for write, parts in ((False, spans.reads), (True, spans.writes))
+    }
     return [
         Use(start=start, end=start + size, write=write, number=number, opcode=item.opcode, index=index)
-        for write, parts in ((False, spans.reads), (True, spans.writes))
+        for write, parts in words.items()
         for start, size in _joined([part for part in parts if write or region_of(part[0]) not in READ_ONLY])
     ]
 

@@ -40,6 +40,7 @@ __all__ = [
     "decode",
     "offset_of",
     "region_of",
+    "word_at",
 ]
 
 WORD_BYTES = 8
@@ -315,6 +316,12 @@ def region_of(place: int) -> Region:
 def offset_of(place: int) -> int:
     """Offset of an address in its region, in bytes."""
     return place & (1 << REGION_SHIFT) - 1
+
+
+def word_at(place: int) -> int:
+    """Address of the word that the hardware uses at an address. It computes addresses with 32 bits, and ignores the
+    lowest three."""
+    return place % (1 << ADDRESS_BITS) // WORD_BYTES * WORD_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

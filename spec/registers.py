@@ -324,10 +324,10 @@ _CONTROL = (
         offset=0x034,
         doc="Instruction with the fault. For ADDRESS and BUS, it is the oldest instruction in flight of the unit that"
         " made the access. For WATCHDOG and ABORT, it is the oldest instruction in flight of PRODUCT, or if there is"
-        " none, of ATTENTION, or of VECTOR. If no instruction is in flight, it is the next one of the program.",
+        " none, of ATTENTION, or of VECTOR. If no instruction is in flight, it is the first one that has not begun.",
         fields=(
             Field(name="index", access=R, width=16, doc="Its number in the program. The first one has number 0."),
-            Field(name="tag", access=R, width=16, offset=16, doc="Its tag."),
+            Field(name="tag", access=R, width=16, offset=16, doc="Its tag. 0 if it has not been read."),
         ),
     ),
     _number(

@@ -52,6 +52,7 @@ class Coprocessor(wiring.Component):
             supervisor.memory_fault.eq(execution.memory_fault),
             supervisor.number.eq(execution.number),
             supervisor.oldest.eq(execution.oldest),
+            supervisor.waiting.eq(execution.waiting),
             supervisor.completes.eq(Cat(completes).any()),
             supervisor.idle.eq(execution.idle),
             execution.regions.eq(self.regions),

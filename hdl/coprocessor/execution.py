@@ -19,6 +19,7 @@ from .program_streams import (
     finish_layout,
     oldest_layout,
     program_layout,
+    waiting_layout,
 )
 from .reader import Reader
 from .sequencer import Sequencer
@@ -66,6 +67,7 @@ class Execution(wiring.Component):
         No burst is outstanding. After a fault or ``stop``, a reset is allowed only then.
     number : Out(16)
     oldest : Out(oldest_layout)
+    waiting : Out(waiting_layout)
         See :class:`~thresher.hdl.coprocessor.sequencer.Sequencer`.
     activity : Out(activity_layout)
     """
@@ -83,6 +85,7 @@ class Execution(wiring.Component):
                 "idle": Out(1),
                 "number": Out(COUNT_BITS),
                 "oldest": Out(oldest_layout()),
+                "waiting": Out(waiting_layout()),
                 "activity": Out(activity_layout()),
             }
         )
@@ -108,8 +111,9 @@ class Execution(wiring.Component):
             *((Opcode.ATTENTION, *each) for each in results),
             (Opcode.VECTOR, vector.o_result_spans, vector.o_results, vector.i_written),
         ]
-        m.d.comb += [self.number.eq(sequencer.number), self.oldest.eq(sequencer.oldest)]
-        m.d.comb += self.activity.eq(sequencer.activity)
+        m.d.comb += [
+            getattr(self, name).eq(getattr(sequencer, name)) for name in ("number", "oldest", "waiting", "activity")
+        ]
         self._connect_memory(m, reads, writes, product.works)
         for name, unit in (("product", product), ("attention", attention), ("vector", vector)):
             connect(m, getattr(sequencer, f"o_{name}"), unit.i_instruction)

@@ -20,6 +20,7 @@ __all__ = [
     "oldest_layout",
     "program_layout",
     "rejection_code",
+    "waiting_layout",
 ]
 
 COUNT_BITS = 16
@@ -49,7 +50,7 @@ def finish_layout() -> data.StructLayout:
 
     ``unit`` is an :class:`~thresher.spec.program.Opcode`, or 0 if the fault is of the program. ``address`` is the block
     of 128 bytes that a fault of the memory concerns. Units read ahead: at a fault of the memory or of the watchdog, the
-    instruction is the oldest one of the unit that is not complete.
+    instruction is the oldest one of the unit that has begun and is not complete.
     """
     return data.StructLayout(
         {
@@ -66,6 +67,12 @@ def oldest_layout() -> data.StructLayout:
     """The oldest instruction of each unit that has begun and is not complete, by the unit's name, if ``valid``."""
     oldest = data.StructLayout({"valid": 1, "instruction": COUNT_BITS, "tag": TAG_BITS})
     return data.StructLayout({unit.name.lower(): oldest for unit in UNITS})
+
+
+def waiting_layout() -> data.StructLayout:
+    """The first instruction of the program that has not begun. ``unit`` is 0 for END. ``unit`` and ``tag`` are 0 if it
+    has not been read."""
+    return data.StructLayout({"unit": UNIT_BITS, "instruction": COUNT_BITS, "tag": TAG_BITS})
 
 
 def activity_layout() -> data.StructLayout:

@@ -1,6 +1,6 @@
 """Sequencer: reads a program, and gives each unit its instructions in order."""
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,12 +10,14 @@ from .memory_streams import span_layout, word_layout
 from .product.assembler import Assembler
 from .program_streams import (
     COUNT_BITS,
+    UNIT_BITS,
     activity_layout,
     completion_layout,
     finish_layout,
     instruction_layout,
     oldest_layout,
     program_layout,
+    waiting_layout,
 )
 
 __all__ = ["Sequencer"]
@@ -53,6 +55,8 @@ class Sequencer(wiring.Component):
     number : Out(16)
         Of the instruction that the sequencer looks at.
     oldest : Out(oldest_layout)
+    waiting : Out(waiting_layout)
+        A cycle late.
     activity : Out(activity_layout)
         Without ``starved``.
     """
@@ -65,6 +69,7 @@ class Sequencer(wiring.Component):
             "o_finish": Out(stream.Signature(finish_layout(), always_ready=True)),
             "number": Out(COUNT_BITS),
             "oldest": Out(oldest_layout()),
+            "waiting": Out(waiting_layout()),
             "activity": Out(activity_layout()),
         }
         for unit in UNITS:
@@ -85,8 +90,10 @@ class Sequencer(wiring.Component):
         counts = {unit: Signal(COUNT_BITS, name=f"completed_{unit.name.lower()}") for unit in UNITS}
         fault = Signal(finish_layout())
         self._fetch(m, instructions)
-        entrances = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
-        ended = self._dispatch(m, head.o, entrances, counts, fault)
+        queues = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
+        tag = Signal(HEADER_FIELDS["tag"][0])
+        ended = self._dispatch(m, head.o, {unit: queue.i for unit, queue in queues.items()}, counts, fault, tag)
+        self._find_waiting(m, queues, tag)
         m.d.comb += [
             self.o_finish.valid.eq(ended | (fault.error != FaultCode.NONE)),
             self.o_finish.payload.eq(fault),
@@ -113,8 +120,8 @@ class Sequencer(wiring.Component):
         with m.If(beats.ready):
             m.d.sync += assembled.eq(1)
 
-    def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault):
-        """Queue of a unit: each instruction leaves it when it may begin. Returns the entrance."""
+    def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault) -> StreamFIFO:
+        """Queue of a unit: each instruction leaves it when it may begin."""
         name = unit.name.lower()
         body = instruction_layout(unit)
         queued = data.StructLayout({"number": COUNT_BITS, "header": header_layout(), "body": body})
@@ -160,10 +167,24 @@ class Sequencer(wiring.Component):
                     fault.instruction.eq(under_way.o.payload.instruction),
                     fault.tag.eq(under_way.o.payload.tag),
                 ]
-        return queue.i
+        return queue
 
-    def _dispatch(self, m: Module, head, entrances, counts: dict[Opcode, Signal], fault) -> Signal:
-        """Look at one instruction at a time, and give it to its unit. END waits here. Returns whether it has ended."""
+    def _find_waiting(self, m: Module, queues: dict[Opcode, StreamFIFO], tag: Signal) -> None:
+        """Find the first instruction that has not begun: in a queue, or the one that the sequencer looks at."""
+        first: Value = Value.cast(Cat(Const(0, UNIT_BITS), self.number, tag))
+        number: Value = self.number
+        for unit, queue in queues.items():
+            item = queue.o.payload
+            earlier = queue.o.valid & (item.number < number)
+            own = Cat(Const(unit, UNIT_BITS), item.number, item.header.tag)
+            first, number = Mux(earlier, own, first), Mux(earlier, item.number, number)
+        m.d.sync += Value.cast(self.waiting).eq(first)
+
+    def _dispatch(self, m: Module, head, entrances, counts: dict[Opcode, Signal], fault, tag: Signal) -> Signal:
+        """Look at one instruction at a time, and give it to its unit. END waits here. Returns whether it has ended.
+
+        ``tag`` is that of the instruction, or 0 if it has not been read.
+        """
         number = self.number
         item = Signal(INSTRUCTION_BYTES * 8)
         header = data.View(header_layout(), item[: header_layout().size])
@@ -201,6 +222,7 @@ class Sequencer(wiring.Component):
                     with m.If(head.valid):
                         m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.comb += tag.eq(header.tag)
                 with m.If(illegal):
                     _raise(m, fault, FaultCode.OPCODE, number, header.tag)
                     m.next = "STOP"
@@ -209,14 +231,17 @@ class Sequencer(wiring.Component):
                 with m.Else():
                     m.next = "GIVE"
             with m.State("GIVE"):
+                m.d.comb += tag.eq(header.tag)
                 for unit, entrance in entrances.items():
                     m.d.comb += entrance.valid.eq(header.opcode == unit)
                 with m.If(taken):
                     m.d.sync += number.eq(number + 1)
                     m.next = "NEXT"
-            with m.State("END"), m.If(_satisfied(header, counts) & (fault.error == FaultCode.NONE)):
-                m.d.sync += number.eq(number + 1)
-                m.next = "REST"
+            with m.State("END"):
+                m.d.comb += tag.eq(header.tag)
+                with m.If(_satisfied(header, counts) & (fault.error == FaultCode.NONE)):
+                    m.d.sync += number.eq(number + 1)
+                    m.next = "REST"
             with m.State("REST"):
                 # What follows END is dropped.
                 with m.If(number == self.i_program.payload.instructions):

@@ -8,7 +8,7 @@ from ...spec.program import UNITS, FaultCode
 from ...spec.registers import STOP_CYCLES
 from .control import WATCHDOG_BITS
 from .execution import memory_fault_layout
-from .program_streams import COUNT_BITS, finish_layout, oldest_layout, program_layout
+from .program_streams import COUNT_BITS, finish_layout, oldest_layout, program_layout, waiting_layout
 
 __all__ = ["Supervisor"]
 
@@ -40,6 +40,8 @@ class Supervisor(wiring.Component):
     memory_fault : In(memory_fault_layout)
     number : In(16)
     oldest : In(oldest_layout)
+    waiting : In(waiting_layout)
+        See :class:`~thresher.hdl.coprocessor.sequencer.Sequencer`.
     completes : In(1)
         A unit completes an instruction.
     idle : In(1)
@@ -58,6 +60,7 @@ class Supervisor(wiring.Component):
     memory_fault: In(memory_fault_layout())
     number: In(COUNT_BITS)
     oldest: In(oldest_layout())
+    waiting: In(waiting_layout())
     completes: In(1)
     idle: In(1)
     stop: Out(1)
@@ -131,12 +134,14 @@ class Supervisor(wiring.Component):
         with m.Else():
             m.d.sync += [
                 finish.detail.eq(0),
-                finish.instruction.eq(self.number),
-                finish.tag.eq(0),
-                finish.unit.eq(0),
+                finish.instruction.eq(self.waiting.instruction),
+                finish.tag.eq(self.waiting.tag),
+                finish.unit.eq(self.waiting.unit),
                 finish.address.eq(0),
                 finish.error.eq(Mux(expired, FaultCode.WATCHDOG, FaultCode.ABORT)),
             ]
+            with m.If(self.memory_fault.valid):  # of the program, unless a unit has begun an instruction
+                m.d.sync += [finish.instruction.eq(self.number), finish.tag.eq(0)]
             for unit, oldest in reversed(units.items()):
                 guilty = oldest.valid & (~self.memory_fault.valid | (self.memory_fault.unit == unit))
                 with m.If(guilty):

@@ -82,6 +82,7 @@ def test_a_race_shows_in_some_order():
 END = Instruction(opcode=Opcode.END).encode()
 COPY = {"operation": VectorOperation.COPY, "channels": 8, "tokens": 8, "x": SCRATCH, "z": SCRATCH + 512}
 PRODUCT = {"x": SCRATCH, "y": SCRATCH + 512, "rows": 1, "columns": 8, "tokens": 1}
+TWO = {"heads": 2, "head_dim": 8, "q": address(Region.SCRATCH, 1024 - 64), "query_length": 8, "key_length": 8}
 HEADS = {"q": SCRATCH, "k": SCRATCH, "v": SCRATCH, "o": SCRATCH + 512, "heads": 1, "query_length": 1, "key_length": 1}
 
 
@@ -105,6 +106,16 @@ HEADS = {"q": SCRATCH, "k": SCRATCH, "v": SCRATCH, "o": SCRATCH + 512, "heads": 
         (Opcode.VECTOR, COPY | {"z_layout": 1}, FaultCode.COMMAND, 0, "segments of z"),
         (Opcode.VECTOR, COPY | {"x_layout": Layout.GATHER, "x_index": INPUT}, FaultCode.ADDRESS, 0, "there are 0 rows"),
         (Opcode.VECTOR, COPY | {"z": INPUT}, FaultCode.ADDRESS, 0, "read-only"),
+        # Rejected before operands outside of regions are read.
+        (Opcode.VECTOR, COPY | {"operation": 2, "tokens": 1025}, FaultCode.COMMAND, 0, "at most 1024 tokens, not 1025"),
+        (Opcode.VECTOR, COPY | {"operation": 1, "tokens": 1025, "shift": 32}, FaultCode.COMMAND, 0, "not be 32"),
+        (
+            Opcode.ATTENTION,
+            HEADS | TWO | {"operand_stride": (1 << 31) + 8},
+            FaultCode.ADDRESS,
+            0,
+            "OUTPUT has 1024 bytes",
+        ),
     ],
 )
 def test_faults_of_instructions(opcode, body, code, detail, message):
@@ -143,6 +154,17 @@ def test_faults_of_programs(data, code, instruction, message):
     assert outcome.fault is not None
     assert (outcome.fault.code, outcome.fault.instruction) == (code, instruction)
     assert message in outcome.fault.message
+
+
+def test_the_lowest_bits_of_addresses_are_ignored():
+    found = []
+    for low in range(8):
+        regions = {region: np.arange(1024).astype(np.uint8) for region in Region}
+        body = COPY | {"x": SCRATCH + low, "z": SCRATCH + 512 + 7 - low}
+        copy = Instruction(opcode=Opcode.VECTOR, body=body).encode()
+        assert Machine(CONFIG, Memory(regions=regions)).run(copy + END).fault is None
+        found.append(regions[Region.SCRATCH].tobytes())
+    assert len(set(found)) == 1
 
 
 def test_what_follows_the_end_is_ignored():

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from thresher.golden.memory import Memory
+from thresher.golden.memory import AddressError, Memory
+from thresher.golden.packets import PacketError
 from thresher.golden.spmm.packing import PackedWeights, pack, unpack
 from thresher.golden.weight_memory import matrix_bytes, read_matrix, read_settings
-from thresher.spec import InputError, WeightFormat, coprocessor_preset
+from thresher.spec import InputError, SpmmError, WeightFormat, coprocessor_preset
 from thresher.spec.memory import filled_words
 from thresher.spec.program import WORD_BYTES, Region, address
 from thresher.spec.weight_words import WEIGHT_BITS, stored_word_shape
@@ -59,6 +60,25 @@ def test_a_wrong_number_of_words_is_rejected():
     settings = read_settings(memory, SETTINGS, 7)
     memory.regions[Region.CONSTANTS][4096] += 1
     with pytest.raises(InputError, match="engine 0 must have"):
+        read_matrix(CONFIG, memory, WORDS, image.segment, settings, WeightFormat.CSR, 33)
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_words_that_do_not_fill_what_they_say_are_rejected(change):
+    _, _, image, memory = stored(WeightFormat.CSR, 7, 33, seed=3)
+    settings = read_settings(memory, SETTINGS, 7)
+    filled = memory.regions[Region.CONSTANTS][4100:4104].view("<u4")
+    filled[0] = int(filled[0]) + change
+    with pytest.raises(PacketError, match="cannot lie in") as caught:
+        read_matrix(CONFIG, memory, WORDS, image.segment, settings, WeightFormat.CSR, 33)
+    assert caught.value.code is SpmmError.SURPLUS
+
+
+def test_words_outside_the_region_come_before_their_number():
+    _, _, image, memory = stored(WeightFormat.CSR, 7, 33, seed=3)
+    settings = read_settings(memory, SETTINGS, 7)
+    memory.regions[Region.CONSTANTS][4096:4104] += 1
+    with pytest.raises(AddressError):
         read_matrix(CONFIG, memory, WORDS, image.segment, settings, WeightFormat.CSR, 33)
 
 

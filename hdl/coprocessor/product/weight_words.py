@@ -53,7 +53,8 @@ class WeightWords(wiring.Component):
     o_spans : Out(stream(span_layout))
     i_words : In(stream(word_layout))
     o_weights : Out(stream(framed_layout(weights_layout)))
-        A packet per job.
+        A packet per job. It has a beat too many if the weight words do not fill as many words of the memory as the
+        words themselves say.
     """
 
     def __init__(self, config: SpmmConfig):
@@ -73,16 +74,29 @@ class WeightWords(wiring.Component):
         count = Signal(COUNT_BITS)  # weight words of a pass
         filled = Signal(COUNT_BITS)  # words of the memory of a pass
         reading = Signal()  # the words of the passes
+        left = Signal(COUNT_BITS)  # words of the memory that this pass has not taken
+        some = Signal()  # left != 0
+        misfit = Signal()
+        taken = Signal()
+        short = Signal()
         spans_left = Signal(SIZE_BITS)
         passes_left = Signal(SIZE_BITS)
         m.submodules.register = register = StreamRegister(self.o_weights.payload.shape())
         wiring.connect(m, register.o, wiring.flipped(self.o_weights))
+        last_pass = passes_left == 1
         begin = Signal()
-        pass_done = self._divide(m, register.i, count, begin, reading, last_pass=passes_left == 1)
+        pass_done = self._divide(
+            m, register.i, count, begin, reading, some, taken, short, last_pass=last_pass, misfit=misfit
+        )
+        with m.If(taken):
+            m.d.sync += [left.eq(left - 1), some.eq(left != 1)]
+        with m.If(short):
+            m.d.sync += misfit.eq(1)
         with m.If(self.o_spans.ready):
             m.d.sync += self.o_spans.valid.eq(0)
         header = Signal()
-        with m.If(header):
+        dropping = Signal()
+        with m.If(header | dropping):
             m.d.comb += self.i_words.ready.eq(1)
         with m.FSM(name="job"):
             with m.State("IDLE"), m.If(self.i_job.valid & ~self.o_spans.valid):
@@ -108,10 +122,10 @@ class WeightWords(wiring.Component):
                         m.next = "IDLE"
                 with m.Else():
                     m.d.comb += begin.eq(1)
-                    m.d.sync += reading.eq(1)
+                    m.d.sync += [reading.eq(1), left.eq(filled), some.eq(filled != 0), misfit.eq(0)]
                     m.next = "PASSES"
             with m.State("PASSES"):
-                with m.If(~self.o_spans.valid & (spans_left != 0)):
+                with m.If(~self.o_spans.valid & (spans_left != 0) & (filled != 0)):
                     m.d.sync += [
                         self.o_spans.valid.eq(1),
                         self.o_spans.payload.address.eq(job.address + WORD_BYTES),
@@ -119,15 +133,44 @@ class WeightWords(wiring.Component):
                         spans_left.eq(spans_left - 1),
                     ]
                 with m.If(pass_done):
-                    m.d.sync += passes_left.eq(passes_left - 1)
-                    with m.If(passes_left == 1):
-                        m.d.comb += self.i_job.ready.eq(1)
+                    with m.If(some):
+                        m.d.sync += [reading.eq(0), misfit.eq(1)]
+                        m.next = "DROP"
+                    with m.Else():
+                        m.d.sync += [
+                            passes_left.eq(passes_left - 1),
+                            left.eq(Mux(taken, filled - 1, filled)),
+                            some.eq(Mux(taken, filled != 1, filled != 0)),
+                        ]
+                        with m.If(last_pass):
+                            m.d.sync += reading.eq(0)
+                            m.next = "END"
+                            with m.If(~misfit & ~short):
+                                m.d.comb += self.i_job.ready.eq(1)
+                                m.next = "IDLE"
+            with m.State("DROP"):
+                # Words of the memory that no weight word needs.
+                m.d.comb += [dropping.eq(some), taken.eq(some & self.i_words.valid)]
+                with m.If(~some):
+                    m.d.sync += [passes_left.eq(passes_left - 1), left.eq(filled), some.eq(1), reading.eq(1)]
+                    m.next = "PASSES"
+                    with m.If(last_pass):
                         m.d.sync += reading.eq(0)
-                        m.next = "IDLE"
+                        m.next = "END"
+            with m.State("END"):
+                # A beat too many tells the engine.
+                m.d.comb += [register.i.valid.eq(1), register.i.payload.last.eq(1)]
+                m.d.comb += self.i_job.ready.eq(register.i.ready)
+                with m.If(register.i.ready):
+                    m.next = "IDLE"
         return m
 
-    def _divide(self, m: Module, out, count: Signal, begin: Signal, reading: Signal, *, last_pass) -> Signal:
-        """Divide words into weight words. Returns whether the last one of a pass leaves."""
+    def _divide(self, m: Module, out, count, begin, reading, some, taken, short, *, last_pass, misfit) -> Signal:
+        """Divide words into weight words. Returns whether the last one of a pass leaves.
+
+        ``some``: the pass has words of the memory to take. Asserts ``taken`` with each, and ``short`` while weight
+        words are made up because there are none.
+        """
         config, job = self._config, self.i_job.payload
         kinds = {
             (FORMAT_CODES[item], code): (stored_word_shape(config, item, bits), engine_word_shape(config, item))
@@ -145,7 +188,7 @@ class WeightWords(wiring.Component):
         full = Signal()
         give = Signal()
         last = Signal()
-        left = Signal(COUNT_BITS)  # weight words of the pass that have not left
+        weights_left = Signal(COUNT_BITS)  # of the pass
         single = Signal()
         shift = Signal(WORD_BITS)
         weights = Value.cast(out.payload.data)
@@ -159,24 +202,29 @@ class WeightWords(wiring.Component):
                         m.d.comb += last_part.eq(parts == parts_of_word(stored.bits) - 1)
                         m.d.comb += shift.eq(held[stored.bits : WORD_BITS])
         m.d.comb += [
-            full.eq(level == needed),
+            short.eq(reading & ~some & (level != needed)),
+            full.eq((level == needed) | short),
             give.eq(full & reading & out.ready),
         ]
         with m.If(begin):
-            m.d.sync += [left.eq(count), last.eq(count == 1), single.eq(count == 1)]
+            m.d.sync += [weights_left.eq(count), last.eq(count == 1), single.eq(count == 1)]
         with m.If(reading):
-            m.d.comb += [out.valid.eq(full), out.payload.last.eq(last & last_pass)]
+            m.d.comb += [out.valid.eq(full), out.payload.last.eq(last & last_pass & ~(misfit | short | some))]
         empties = give & (last_part | last)
         fills = Signal()
+        # With the last weight word of a pass, the next word is the first one of the next pass.
+        next_pass = give & last & ~some & ~last_pass
         with m.If(reading):
-            m.d.comb += self.i_words.ready.eq(~full | empties)
+            m.d.comb += self.i_words.ready.eq(Mux(some, ~full | (empties & ~last), next_pass))
         m.d.comb += fills.eq(reading & self.i_words.valid & self.i_words.ready)
+        with m.If(fills):
+            m.d.comb += taken.eq(1)
         with m.If(give):
             m.d.sync += [
                 held[:WORD_BITS].eq(shift),
                 parts.eq(Mux(empties, 0, parts + 1)),
-                left.eq(Mux(last, count, left - 1)),
-                last.eq(Mux(last, single, left == 2)),
+                weights_left.eq(Mux(last, count, weights_left - 1)),
+                last.eq(Mux(last, single, weights_left == 2)),
             ]
         m.d.sync += level.eq(Mux(empties, 0, level) + fills)
         for place in range(most):

@@ -74,6 +74,7 @@ def copy(**changes: int) -> bytes:
     return Instruction(opcode=Opcode.VECTOR, tag=9, body=body | changes).encode()
 
 
+NEVER_BEGINS = Instruction(opcode=Opcode.VECTOR, tag=9, waits={Opcode.PRODUCT: 1}).encode()
 WAITING = Instruction(opcode=Opcode.END, waits={Opcode.VECTOR: 1}).encode()
 
 
@@ -90,6 +91,7 @@ WAITING = Instruction(opcode=Opcode.END, waits={Opcode.VECTOR: 1}).encode()
         (copy() + WAITING, {"errors": address(Region.OUTPUT, 16)}, FaultCode.BUS, Opcode.VECTOR),
         (copy() + WAITING, {"latency": NEVER, "watchdog": 500}, FaultCode.WATCHDOG, None),
         (copy() + WAITING, {"latency": (300, 300), "watchdog": 500}, FaultCode.WATCHDOG, Opcode.VECTOR),
+        (NEVER_BEGINS + WAITING, {"watchdog": 500}, FaultCode.WATCHDOG, Opcode.VECTOR),
     ],
     ids=[
         "opcode",
@@ -102,6 +104,7 @@ WAITING = Instruction(opcode=Opcode.END, waits={Opcode.VECTOR: 1}).encode()
         "write error",
         "program never comes",
         "operands come late",
+        "never begins",
     ],
 )
 def test_faults(fresh, program, settings, code, unit):

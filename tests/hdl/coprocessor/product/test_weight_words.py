@@ -105,3 +105,39 @@ def test_a_row_without_words():
     )
     assert len(found.cycles["i_job"]) == 2
     assert [beat["last"] for beat in found.values["o_weights"]] == [1, 1]
+
+
+@pytest.mark.parametrize("weight_format", [WeightFormat.CSR, WeightFormat.BBS])
+@pytest.mark.parametrize("passes", [1, 3])
+@pytest.mark.parametrize("change", [-1000, -1, 1, 5])
+def test_words_that_do_not_fill_what_they_say(weight_format, passes, change):
+    """The packet has a beat too many. The words of the next job are right."""
+    config, columns = CONFIGS["tiny"], 40
+    rng = np.random.default_rng([passes, change + 1000])
+    weights = some_weights(config, weight_format, 8, columns, rng)
+    packed = pack(weights, weight_format, banks=config.banks, kept=config.kept, group=config.group)
+    zeros = np.zeros(ROWS, np.int64)
+    image = matrix_bytes(config, packed, zeros, zeros, zeros).words
+    wrong = np.concatenate([image, np.zeros(64, np.uint8)])
+    numbers = wrong[:8].view("<u4")
+    numbers[1] = max(0, int(numbers[1]) + change)
+    memory = Memory(regions={Region.CONSTANTS: np.concatenate([image, wrong])})
+    dut = WeightWords(config)
+    fields = {"format": FORMAT_CODES[weight_format], "weight_bits": 0, "passes": passes}
+    jobs = [fields | {"address": address(Region.CONSTANTS, offset)} for offset in (len(image), 0)]
+    wanted = word_bytes(config, packed)
+    count = passes * len(wanted)
+    found = run_streams(
+        dut,
+        {"i_job": jobs},
+        {"o_weights": 2 * count + 1},
+        seed=1,
+        stall={"o_weights": 0.2},
+        processes=[reader(memory, dut.o_spans, dut.i_words, seed=1, stall=0.2)],
+    )
+    beats = found.values["o_weights"]
+    assert [beat["last"] for beat in beats] == [0] * count + [1] + [0] * (count - 1) + [1]
+    used = engine_word_shape(config, weight_format).bits
+    words = np.array([beat["data"] for beat in beats[count + 1 :]]).reshape(passes, *wanted.shape)
+    for each in words:
+        assert np.array_equal(lowest(each, used), lowest(wanted, used))
