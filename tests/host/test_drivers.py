@@ -99,13 +99,7 @@ def test_interrupts(system, driver):
 ALTERED = {
     "no image": lambda content: b"THRX" + content[4:],
     "empty": lambda _: b"",
-    "half a header": lambda content: content[:100],
-    "no data": lambda content: content[:128],
-    "a byte is missing": lambda content: content[:-1],
     "a byte too many": lambda content: content + b"\0",
-    "a bit of a constant": lambda content: content[:200] + bytes([content[200] ^ 1]) + content[201:],
-    "a bit of a size": lambda content: content[:21] + bytes([content[21] ^ 1]) + content[22:],
-    "the last bit": lambda content: content[:-1] + bytes([content[-1] ^ 128]),
 }
 
 

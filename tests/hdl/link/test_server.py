@@ -164,21 +164,6 @@ def test_every_reset_is_executed():
     run(script)
 
 
-@pytest.mark.parametrize("place", [2, 3, 5, 6, 10, 11, 14])
-def test_frames_with_a_wrong_byte_are_ignored(place):
-    """The wrong byte is in the header, or first or last in the payload or the CRC."""
-
-    async def script(host: Host):
-        frame = bytearray(request(1, WRITE, BYTE, b"hello"))
-        frame[place] ^= 1 << (place % 8)
-        await host.send(bytes(frame))
-        assert await host.reply(SILENCE) is None  # were its count longer, it would have been given up by now
-        await host.wait(SILENCE)
-        assert (await host.ask(2, READ, BYTE, count=9)).payload == b""
-
-    run(script)
-
-
 @pytest.mark.parametrize("length", [1, 2, 5, 8, 12])
 def test_incomplete_frames_are_dropped_after_silence(length):
     """Frames end within or after the synchronisation, or within header, payload or CRC."""
