@@ -3,6 +3,7 @@
 They run inside the simulator's process.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from random import Random
@@ -18,14 +19,19 @@ from thresher.hdl.bus.axi4 import Axi4Signature
 from thresher.host.coprocessor import CoprocessorDriver, FaultError
 from thresher.host.port import DeviceError
 from thresher.spec import CoprocessorConfig
-from thresher.spec.program import FaultCode, Region
+from thresher.spec.program import WORD_BYTES, FaultCode, Region, offset_of, region_of
 
+from ...faults.program_memory import check_error, words_of
+from ...faults.short_program import short_program
+from ...faults.systems import short_image
 from ...images import ImageRun, random_image
 from .cocotb_traffic import pauses, watch
 from .rules import Axi4Rules
 
 CONFIG = CoprocessorConfig.from_json(Path(os.environ["THRESHER_CONFIG"]).read_text("utf-8"))
 PERIOD_NS = 10
+WORDS_APART = 12
+"""From one word that fails to the next."""
 BASE, SIZE = 0x4000_0F80, 1 << 22
 """The memory of the co-processor. It begins shortly before a boundary of 4 KB."""
 
@@ -153,21 +159,21 @@ async def interrupt_and_counters(dut: Any) -> None:
 
 @cocotb.test()
 async def errors_of_the_bus(dut: Any) -> None:
-    """An error response ends the program with a fault; the next one is right."""
+    """An error response ends the program with a fault; the next one is right. Words of all regions fail in turn."""
     host = await begin(dut, seed=5, pause=0.1)
-    program = random_image(CONFIG, 5)
-    place = program.places(BASE)[Region.CONSTANTS] + program.image.program
-    host.target.errors = range(place, place + 8)
+    work, program = short_program(), short_image()
 
-    def faulty() -> None:
-        with pytest.raises(FaultError) as caught:
-            run(host, program, "seed 5")
-        assert caught.value.fault.error is FaultCode.BUS
-        assert caught.value.fault.address == program.image.program // 128 * 128
+    def faulty(word: int) -> None:
+        place = program.places(BASE)[region_of(word)] + offset_of(word)
+        host.target.errors = range(place, place + WORD_BYTES)
+        with contextlib.suppress(FaultError):
+            run(host, program, f"address {word:#010x}")
+        check_error(work, word, host.driver.fault())
         host.target.errors = range(0)
-        run(host, program, "seed 5, after the fault")
+        run(host, program, f"address {word:#010x}, after the fault")
 
-    await bridge(faulty)()
+    for word in words_of(work)[::WORDS_APART]:
+        await bridge(faulty)(word)
 
 
 @cocotb.test()
