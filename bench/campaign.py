@@ -4,8 +4,8 @@
 
 A round takes all its randomness from its kind and number: a configuration, then heads, products or programs with
 random stalls. It compares outputs, statistics and every byte of memory. The log keeps finished rounds, so another run
-goes on after them. It belongs to one state of the sources; with others, a new log begins. The committed record names
-the state, and lists what differed: kind, round and message. ``--round KIND NUMBER`` repeats a round.
+goes on after them. Rounds of other sources do not count. The committed record names the sources of each kind by their
+digest, and lists what differed: kind, round and message. ``--round KIND NUMBER`` repeats a round.
 """
 
 import argparse
@@ -33,16 +33,23 @@ LOG = ROOT / "out" / "campaign.jsonl"
 ROOMS = ("golden", "hdl", "sim", "spec")
 GENERATORS = ("heads", "operands", "products", "programs", "strategies")
 """Modules of the tests. These and the rooms decide what a round does."""
+UNUSED = {
+    "attention": ("bus", "coprocessor", "link", "spmm", "vector"),
+    "product": ("attention", "bus", "coprocessor", "link", "vector"),
+    "program": ("bus", "link"),
+}
+"""Folders of the rooms that the rounds of a kind do not use."""
 STALLS = (0.0, 0.1, 0.3, 0.7)
 WIDE = 6
 """Every so many rounds, a configuration may be large."""
 
 
-def sources() -> str:
-    """Digest of the sources that a round depends on."""
+def sources(kind: str) -> str:
+    """Digest of the sources that a round of a kind depends on."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     paths = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".cpp")]
-    for path in sorted(paths + [ROOT / "tests" / f"{name}.py" for name in GENERATORS]):
+    used = [path for path in paths if path.parent.name not in UNUSED[kind] and path.parts[-3] not in UNUSED[kind]]
+    for path in sorted(used + [ROOT / "tests" / f"{name}.py" for name in GENERATORS]):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -166,7 +173,7 @@ def _is_sound(row: dict[str, Any]) -> bool:
 
 
 class Log:
-    """Finished rounds of one state of the sources.
+    """Finished rounds of these sources.
 
     Parameters
     ----------
@@ -175,13 +182,13 @@ class Log:
     """
 
     def __init__(self, path: Path):
-        self._path, self.state = path, sources()
+        self._path, self.states = path, {kind: sources(kind) for kind in KINDS}
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             text = path.read_text("utf-8") if path.exists() else ""
             whole = text[: text.rfind("\n") + 1]  # a run that was killed may have left half a line
             rows = map(json.loads, whole.splitlines())
-            self.rows = [row for row in rows if row["sources"] == self.state]
+            self.rows = [row for row in rows if row["sources"] == self.states[row["kind"]]]
             if not all(map(_is_sound, self.rows)):
                 raise ValueError
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -191,7 +198,7 @@ class Log:
 
     def add(self, kind: str, number: int, result: dict[str, Any]) -> None:
         """Keep the result of a round."""
-        row = {"sources": self.state, "kind": kind, "round": number, **result}
+        row = {"sources": self.states[kind], "kind": kind, "round": number, **result}
         self.rows.append(row)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -202,12 +209,13 @@ class Log:
         for kind in KINDS:
             rows = [row for row in self.rows if row["kind"] == kind]
             totals[kind] = {
+                "sources": self.states[kind],
                 "rounds": len(rows),
                 "items": sum(row["items"] for row in rows),
                 "mismatches": [f"round {row['round']}: {text}" for row in rows for text in row["mismatches"]],
                 "processor_minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
             }
-        return {"sources": self.state, **totals}
+        return totals
 
 
 def executor(scheduler: str | None, jobs: int) -> Executor:

@@ -45,7 +45,13 @@ def test_a_campaign_goes_on_after_its_last_round(tmp_path, monkeypatch):
         file.write('{"sources": "cut of')  # by a run that was killed
     assert run(path, monkeypatch, 2) == [("product", 1), ("attention", 2)]
     record = campaign.Log(path).record()
-    assert record["attention"] == {"rounds": 3, "items": 30, "mismatches": [], "processor_minutes": 0.3}
+    assert record["attention"] == {
+        "sources": campaign.sources("attention"),
+        "rounds": 3,
+        "items": 30,
+        "mismatches": [],
+        "processor_minutes": 0.3,
+    }
 
 
 def test_other_sources_begin_anew(tmp_path, monkeypatch):

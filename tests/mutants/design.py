@@ -13,8 +13,8 @@ from thresher.spec import SPMM_PRESETS
 from thresher.spec.buses import Bus
 from thresher.spec.link import LinkConfig
 
-from tests.formal.small import COPROCESSOR
-from tests.hdl.configs import both_kinds, tiny
+from ..formal.small import COPROCESSOR
+from ..hdl.configs import both_kinds, tiny
 
 ENGINE = SPMM_PRESETS["tiny"]
 CORES = both_kinds({"causal": tiny(causal=True)})
