@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 
-from ..spec.errors import ConfigError, shown
+from ..spec.errors import ConfigError, show_value
 
 __all__ = ["option_message"]
 
@@ -15,7 +15,7 @@ def option_message(error: ConfigError, command: Callable[..., None]) -> str:
         return str(error)
     if error.value is None:
         return f"{option} {error.allowed}"
-    value = "" if error.value is True else f"={shown(error.value)}"
+    value = "" if error.value is True else f"={show_value(error.value)}"
     return f"{option}{value} is not allowed: {error.allowed}"
 
 

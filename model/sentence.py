@@ -99,7 +99,7 @@ def read_prompt(root: Path) -> str:
     InputError
         The file is not a JSON object.
     ConfigError
-        It names a prompt that it lacks.
+        It names a prompt that it lacks, or one that is not valid Unicode.
     """
     file = root / "config_sentence_transformers.json"
     found = read_json(file, dict) if file.is_file() else {}
@@ -108,6 +108,10 @@ def read_prompt(root: Path) -> str:
         return ""
     if not isinstance(prompts, dict) or not isinstance(name, str) or not isinstance(prompts.get(name), str):
         raise ConfigError("default_prompt_name", name, "must be one of the prompts of the same file")
+    try:
+        prompts[name].encode()
+    except UnicodeEncodeError:
+        raise ConfigError("prompts", prompts[name], "must be valid Unicode, without lone surrogates") from None
     return prompts[name]
 
 

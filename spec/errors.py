@@ -1,6 +1,6 @@
 """Base class of all errors that users see, and the errors of configurations, commands and data."""
 
-__all__ = ["CommandValueError", "ConfigError", "InputError", "SimulationError", "ThresherError", "shown"]
+__all__ = ["CommandValueError", "ConfigError", "InputError", "SimulationError", "ThresherError", "show_value"]
 
 LONGEST_MESSAGE = 1000
 """Characters. Names and values in a damaged file can have any length."""
@@ -13,7 +13,7 @@ def _one_line(text: str) -> str:
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} … {text[-half:]}"
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """A value as Python writes it, or its type if Python cannot: nesting that is too deep, or too many digits."""
     try:
         return repr(value)
@@ -46,7 +46,7 @@ class ConfigError(ThresherError, ValueError):
         self.field, self.value, self.allowed = field, value, allowed
 
     def __str__(self):
-        return _one_line(f"{self.field}={shown(self.value)} is not allowed: {self.allowed}")
+        return _one_line(f"{self.field}={show_value(self.value)} is not allowed: {self.allowed}")
 
 
 class CommandValueError(ConfigError):

@@ -2,7 +2,7 @@
 
 import pytest
 from thresher.cli.option_errors import option_message
-from thresher.spec.errors import ConfigError, InputError, shown
+from thresher.spec.errors import ConfigError, InputError, show_value
 
 
 def test_a_message_is_one_line():
@@ -22,7 +22,7 @@ def test_the_end_of_a_long_message_is_kept():
     ids=["too many digits", "a list", "two lines", "many digits"],
 )
 def test_every_value_can_be_shown(value, told):
-    assert shown(value) == told
+    assert show_value(value) == told
     assert str(ConfigError("field", value, "give another")) == f"field={told} is not allowed: give another"
 
 
