@@ -90,7 +90,8 @@ class WordRouter(wiring.Component):
 
         Words come from a block memory, so they are compared one cycle later.
         """
-        place, word = self.i_places.payload, Signal(WORD_BITS)
+        place = self.i_places.payload
+        word = Signal(WORD_BITS)
         rows = Signal(INDEX_BITS)
         one = Signal()  # index in the word
         checks = Signal()
