@@ -24,8 +24,8 @@ Each crash is minimised and becomes a file of `tests/fuzz/seeds/`. `make test` r
 hundreds of changed inputs, and limits the memory of each to 64 MiB. It does not need Atheris.
 
 Not fuzzed are files that the package makes for itself, and makes again if they are damaged (outputs of teachers, notes
-of synthesis steps), netlists between two tools, and the driver in C. The library `tokenizers` may write lines of its own
-to standard error before the message.
+of synthesis steps), netlists between two tools, and the driver in C. The library `tokenizers` may write lines of its
+own to standard error before the message.
 
     make fuzz                                    # all readers, ten minutes each; Linux on x86-64
     make fuzz FUZZ='--reader tsv --seconds 60'   # one reader, a minute
