@@ -17,13 +17,14 @@ IDENTITY = {"model": "a" * 8, "settings": "b" * 8}
 CAMPAIGN = b"campaign\n"
 campaign: Any = bench_script("campaign")
 campaign.sources = cache(campaign.sources)  # it reads all files
+KIND = next(iter(campaign.KINDS))
 
 
 def _read(data: bytes, folder: Path) -> None:
     """A study's log, or after a line that says so, a campaign's."""
     if data.startswith(CAMPAIGN):
         path = folder / "campaign.jsonl"
-        path.write_bytes(data.removeprefix(CAMPAIGN).replace(b"STATE", campaign.sources().encode()))
+        path.write_bytes(data.removeprefix(CAMPAIGN).replace(b"STATE", campaign.sources(KIND).encode()))
         log = campaign.Log(path)
         log.record()
         next(campaign.todo(log, list(campaign.KINDS)))
@@ -63,7 +64,7 @@ def _seeds() -> dict[str, bytes]:
     ]
     row = {
         "sources": "STATE",
-        "kind": next(iter(campaign.KINDS)),
+        "kind": KIND,
         "round": 0,
         "items": 9,
         "mismatches": [],
