@@ -229,7 +229,9 @@ def _read_array(file: Path) -> NDArray[Any]:
         raise InputError(f"cannot read {str(file)!r} ({error.strerror or error})") from None
     stream = io.BytesIO(data)
     try:
-        shape, by_column, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old versions of NumPy and Python
+            shape, by_column, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
         # np.load allocates what the header says, however short the file is.
         if dtype.kind not in "fu" or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
             raise ValueError
