@@ -294,5 +294,5 @@ def _as_float32(dtype: str, data: bytes) -> Float32 | None:
         return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
     if dtype not in FLOATS:
         return None
-    with np.errstate(over="ignore"):  # a float64 that is too large becomes infinity, which is refused when it is taken
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes NaN or infinity is refused when it is taken
         return np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[dtype]).astype(np.float32, copy=False)
