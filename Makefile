@@ -3,8 +3,8 @@
 # make test    lint, types, and every test (what .ci/run calls)
 # make formal  properties of the hardware, proved (an hour on two cores); writes docs/proofs.md
 # make fuzz    readers of files under a fuzzer, ten minutes each (FUZZ='--reader NAME --seconds N'); writes docs/fuzzing.md
-# make cross-check  emitted Verilog under other tools (an hour on two cores); writes docs/tools.md
-# make gates   the co-processor tiny as netlists for three families, simulated (an hour on two cores)
+# make cross-check  emitted Verilog under other tools (hours); writes docs/tools.md
+# make gates   the co-processor tiny as netlists for three families, simulated (hours)
 # make bench   cycles and sizes again, and how they differ from the committed ones (PRESETS=tiny: in minutes)
 #
 # Needed beforehand: Python 3.11 or later, make, perl and a C++ compiler. Everything else goes into .venv.
