@@ -1,6 +1,6 @@
 """Faults of an attention core and its heads."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,17 +19,13 @@ from .unit_rows import rows_of
 NOTHING = np.zeros((0, 0), np.int8)
 
 
-@dataclass(frozen=True)
-class HeadStand(Stand):
-    """An attention core."""
-
-    def with_operands(self, sent: Any, command: HeadCommand) -> Any:
-        before, q, k, v = sent
-        sizes = ("query_length", "key_length", "head_dim")
-        return (command, q, k, v) if all(getattr(before, name) == getattr(command, name) for name in sizes) else None
+def with_operands(sent: Any, command: HeadCommand) -> Any:
+    before, q, k, v = sent
+    sizes = ("query_length", "key_length", "head_dim")
+    return (command, q, k, v) if all(getattr(before, name) == getattr(command, name) for name in sizes) else None
 
 
-def stand(config: AttentionConfig) -> HeadStand:
+def stand(config: AttentionConfig) -> Stand:
     """A core with a head of several blocks that keeps some of them, and one that keeps all."""
     base = HeadCommand(
         query_length=5,
@@ -54,7 +50,7 @@ def stand(config: AttentionConfig) -> HeadStand:
         vectors = command.query_length + 2 * command.key_length
         return {"i_data": vectors * ceil_div(command.head_dim, config.lanes)}
 
-    return HeadStand(
+    return Stand(
         codes=CommandError,
         widths={name: width for name, width in command_widths(config).items() if width[0]},
         limits={
@@ -67,6 +63,7 @@ def stand(config: AttentionConfig) -> HeadStand:
         job=job,
         rejection=lambda command: command.rejection(config),
         expected=expected,
+        with_operands=with_operands,
         check=lambda jobs, runs, seed: check_heads(config, jobs, runs, seed),
         bases=[base, replace(base, query_length=8, key_length=4, head_dim=3, rho=-256, head_threshold=0)],
     )

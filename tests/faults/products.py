@@ -1,6 +1,6 @@
 """Faults of an SpMM engine and its products."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -20,14 +20,9 @@ CONFIG = spmm_preset("tiny")
 FORMATS = {code: item for item, code in FORMAT_CODES.items()}
 
 
-@dataclass(frozen=True)
-class ProductStand(Stand):
-    """An SpMM engine."""
-
-    def with_operands(self, sent: SpmmJob, command: SpmmCommand) -> Any:
-        before = sent.command(CONFIG)
-        same = replace(before, activation=command.activation) == command
-        return replace(sent, activation=Activation(command.activation)) if same else None
+def with_operands(sent: SpmmJob, command: SpmmCommand) -> Any:
+    same = replace(sent.command(CONFIG), activation=command.activation) == command
+    return replace(sent, activation=Activation(command.activation)) if same else None
 
 
 def job(command: SpmmCommand, rng: np.random.Generator) -> SpmmJob | SpmmCommand:
@@ -61,7 +56,7 @@ def expected(command: SpmmCommand, sent: SpmmJob) -> dict[str, int]:
 
 
 @cache
-def stand() -> ProductStand:
+def stand() -> Stand:
     """An engine with products of every format."""
     base = SpmmCommand(rows=5, columns=11, tokens=6, format=FORMAT_CODES[WeightFormat.CSR], activation=Activation.RELU)
     others = [
@@ -70,7 +65,7 @@ def stand() -> ProductStand:
         replace(base, format=FORMAT_CODES[WeightFormat.NM], activation=Activation.NONE),
         replace(base, format=FORMAT_CODES[WeightFormat.DENSE]),
     ]
-    return ProductStand(
+    return Stand(
         codes=SpmmError,
         widths=spmm_command_widths(CONFIG),
         limits={"rows": CONFIG.max_rows, "columns": CONFIG.max_columns, "tokens": CONFIG.max_tokens},
@@ -79,6 +74,7 @@ def stand() -> ProductStand:
         job=job,
         rejection=lambda command: command.rejection(CONFIG),
         expected=expected,
+        with_operands=with_operands,
         check=lambda jobs, runs, seed: check_products(CONFIG, jobs, runs, seed),
         bases=[base, *others],
     )

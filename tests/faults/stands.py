@@ -45,6 +45,8 @@ class Stand:
     rejection : function of a command
     expected : function of a command and a job
         Beats that the command needs of each stream, if the operands are those of the job.
+    with_operands : function of a job and a command
+        The job with another command; None if its operands do not have the sizes of this command.
     check : function of jobs, runs and a seed
         Compares with the golden model.
     bases : commands
@@ -59,6 +61,7 @@ class Stand:
     job: Callable[[Any, np.random.Generator], Any]
     rejection: Callable[[Any], int]
     expected: Callable[[Any, Any], Mapping[str, int]]
+    with_operands: Callable[[Any, Any], Any]
     check: Callable[[Sequence[Any], Sequence[Any], int], None]
     bases: Sequence[Any]
 
@@ -87,7 +90,3 @@ class Stand:
         """Cycles of a job."""
         (run,) = self.run([self.good(0)])
         return run.finished - run.accepted + 100
-
-    def with_operands(self, sent: Any, command: Any) -> Any:
-        """The operands of a job as those of another command; None if they do not have its sizes."""
-        raise NotImplementedError

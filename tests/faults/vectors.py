@@ -1,6 +1,6 @@
 """Faults of a vector unit and its commands."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,14 +17,10 @@ from .unit_rows import rows_of
 CONFIG = vector_preset("tiny")
 
 
-@dataclass(frozen=True)
-class VectorStand(Stand):
-    """A vector unit."""
-
-    def with_operands(self, sent: VectorJob, command: VectorCommand) -> Any:
-        same = (command.channels, command.tokens) == sent.x.shape
-        parameters = replace(sent.parameters, shift=command.shift, epsilon=command.epsilon)  # type: ignore[type-var]
-        return VectorJob(parameters=parameters, x=sent.x, y=sent.y) if same else None
+def with_operands(sent: VectorJob, command: VectorCommand) -> Any:
+    same = (command.channels, command.tokens) == sent.x.shape
+    parameters = replace(sent.parameters, shift=command.shift, epsilon=command.epsilon)  # type: ignore[type-var]
+    return VectorJob(parameters=parameters, x=sent.x, y=sent.y) if same else None
 
 
 def job(command: VectorCommand, rng: np.random.Generator) -> VectorJob | VectorCommand:
@@ -39,10 +35,10 @@ def expected(command: VectorCommand, _: Any) -> dict[str, int]:
 
 
 @cache
-def stand() -> VectorStand:
+def stand() -> Stand:
     """A unit with two LayerNorms."""
     base = VectorCommand(channels=9, tokens=5, shift=8, epsilon=1000)
-    return VectorStand(
+    return Stand(
         codes=VectorError,
         widths=vector_command_widths(CONFIG),
         limits={"channels": CONFIG.max_channels, "tokens": CONFIG.max_tokens},
@@ -51,6 +47,7 @@ def stand() -> VectorStand:
         job=job,
         rejection=lambda command: command.rejection(CONFIG),
         expected=expected,
+        with_operands=with_operands,
         check=lambda jobs, runs, seed: check_norms(CONFIG, jobs, runs, seed),
         bases=[base, replace(base, channels=14, tokens=2)],
     )

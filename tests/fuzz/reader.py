@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from thresher.spec.errors import ThresherError
+from thresher.spec.errors import LONGEST_MESSAGE, ThresherError
 
 from .trees import changed_bytes, changed_tree
 
@@ -19,8 +19,6 @@ SEEDS = Path(__file__).parent / "seeds"
 
 SLOWEST = 5.0
 """Seconds of a processor that an input may take, with coverage measured."""
-LONGEST_MESSAGE = 2000
-"""Characters."""
 
 
 class Misbehaviour(Exception):

@@ -6,7 +6,7 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
-__all__ = ["changed_bytes", "changed_tree", "json_bytes", "json_tree", "removals"]
+__all__ = ["changed_bytes", "changed_tree", "json_bytes", "json_tree", "kinded_bytes", "kinded_tree", "removals"]
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 127, 128, 255, 256, 4096, 2**15, 2**16, 2**31 - 1, 2**31, 2**32, 2**53, 2**60, 2**63)
 SIZES = (2**64, 10**18, 10**400, -(2**63), -(10**400), 0.5, -0.0, 1e-320, 1e308, float("inf"), float("nan"))
@@ -42,6 +42,17 @@ def json_tree(data: bytes) -> Any:
 def json_bytes(tree: Any) -> bytes:
     """JSON of a tree, with NaN and infinity as Python writes them."""
     return json.dumps(tree).encode()
+
+
+def kinded_tree(data: bytes) -> list[Any]:
+    """Kind and tree of a line that says the kind, and JSON."""
+    kind, _, content = data.partition(b"\n")
+    return [kind.decode("latin-1"), json_tree(content)]
+
+
+def kinded_bytes(tree: Any) -> bytes:
+    """The inverse of :func:`kinded_tree`."""
+    return tree[0].encode("latin-1") + b"\n" + json_bytes(tree[1])
 
 
 def changed_bytes(data: bytes, random: Random) -> bytes:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from thresher.spec import AttentionConfig, CoprocessorConfig, Fill, SpmmConfig, WeightFormat
+from thresher.spec.buses import Bus
 from thresher.synth.tools import SynthesisError
 
+from ..hdl.configs import both_kinds, tiny
 from . import four_states, lint, structure, table
 from .designs import DESIGNS, RANDOM, SHORT, Design
 
@@ -33,6 +35,16 @@ def test_a_tool_finds_nothing(design, verilog, name):
     if check.version() is None:
         pytest.skip(f"{name} is not installed (docs/simulation.md, other tools)")
     check.run(design, verilog)
+
+
+CORES = both_kinds({"core": tiny(), "causal": tiny(causal=True)})
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_no_path_leads_through_a_core(name, tmp_path):
+    """Both kinds of cores, causal or not: :data:`SHORT` has not all of them."""
+    design = Design(name=name, config=CORES[name], bus=Bus.STREAMS)
+    structure.check_yosys(design, design.write(tmp_path))
 
 
 def test_random_designs_differ():

@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from thresher.cli.settings import any_configuration
 from thresher.model.quantise import AttentionScales, LayerScales, load_scales
 from thresher.spec import PRESETS
 
 from ..reader import FuzzReader
-from ..trees import json_bytes
+from ..trees import kinded_bytes, kinded_tree
 
 __all__ = ["READERS"]
 
@@ -37,21 +36,12 @@ def _use_scales(scales: AttentionScales) -> None:
         layer.command(PRESETS["tiny"], length=4, head_dim=4)
 
 
-def _tree(data: bytes) -> list[Any]:
-    kind, _, content = data.partition(b"\n")
-    return [kind.decode("latin-1"), json.loads(content)]
-
-
-def _bytes(tree: Any) -> bytes:
-    return tree[0].encode("latin-1") + b"\n" + json_bytes(tree[1])
-
-
 def _seeds() -> dict[str, bytes]:
     layer = LayerScales(q=0.01, k=0.02, v=0.3, o=0.4)
     scales = AttentionScales(method="percentile", percentile=99.9, sentences=3, layers=(layer, layer))
     found = {unit: any_configuration("tiny", unit=unit, policy=None, file=None).to_json() for unit in UNITS}
     found["scales"] = scales.to_json()
-    return {name: _bytes([name, json.loads(text)]) for name, text in found.items()} | {
+    return {name: kinded_bytes([name, json.loads(text)]) for name, text in found.items()} | {
         "changes": b'attention\n{"max_length": 32}',
         "whole": b'coprocessor\n{"attention": {"lanes": 4}, "cores": 2}',
     }
@@ -63,8 +53,8 @@ READERS = {
         what="configurations of all units (`--config`), and scales of attention",
         read=_read,
         seeds=_seeds,
-        split=_tree,
-        join=_bytes,
+        split=kinded_tree,
+        join=kinded_bytes,
         words=[
             *UNITS,
             "policy",

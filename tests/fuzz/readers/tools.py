@@ -1,8 +1,6 @@
 """What Yosys and nextpnr write."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from thresher.synth.boards.pll import read_settings
 from thresher.synth.devices import Family
@@ -11,7 +9,7 @@ from thresher.synth.timing import by_block, read_report
 
 from ...synth.fake_tools import ICE40_CELLS, NETLIST, REPORT
 from ..reader import FuzzReader
-from ..trees import json_bytes
+from ..trees import kinded_bytes, kinded_tree
 
 __all__ = ["READERS"]
 
@@ -33,21 +31,12 @@ def _read(data: bytes, folder: Path) -> None:
             total(blocks(cells, family, depth=2))
 
 
-def _tree(data: bytes) -> list[Any]:
-    kind, _, content = data.partition(b"\n")
-    return [kind.decode("latin-1"), json.loads(content)]
-
-
-def _bytes(tree: Any) -> bytes:
-    return tree[0].encode("latin-1") + b"\n" + json_bytes(tree[1])
-
-
 def _seeds() -> dict[str, bytes]:
     ice40 = {"modules": {"unit": {"attributes": {"top": "1"}, "ports": {}, "cells": ICE40_CELLS}}}
     return {
-        "report": _bytes(["report", REPORT]),
-        "ecp5": _bytes([str(Family.ECP5), NETLIST]),
-        "ice40": _bytes([str(Family.ICE40), ice40]),
+        "report": kinded_bytes(["report", REPORT]),
+        "ecp5": kinded_bytes([str(Family.ECP5), NETLIST]),
+        "ice40": kinded_bytes([str(Family.ICE40), ice40]),
         "pll": b"pll\npll u (.CLKI_DIV(2), .CLKFB_DIV(3), .CLKOP_DIV(4'b0011), .CLKOP_CPHASE(0), .RST(1'b0));",
     }
 
@@ -58,8 +47,8 @@ READERS = {
         what="netlists of Yosys, reports of nextpnr, settings of PLLs",
         read=_read,
         seeds=_seeds,
-        split=_tree,
-        join=_bytes,
+        split=kinded_tree,
+        join=kinded_bytes,
         words=[
             *("modules", "attributes", "top", "cells", "connections", "port_directions", "input", "type", "$scopeinfo"),
             *(
