@@ -25,6 +25,7 @@ from queue import Queue
 
 from .blocks import BLOCKS, Block
 from .changes import Change, changes
+from .explained import EXPLAINED
 from .outcome import Outcome, Result
 from .page import PAGE, ROOT, page
 
@@ -60,7 +61,7 @@ class Copy:
         self._cache.mkdir()
 
     def python(self, *arguments: str, seconds: float = TEST_SECONDS) -> tuple[int | None, str]:
-        """Run Python on the copy. Returns its exit code, or None after the time limit, and its output."""
+        """Run Python on the copy. Returns its exit code, or None after the time limit, and its standard output."""
         command = [sys.executable, "-P", *arguments]
         try:
             done = subprocess.run(
@@ -74,7 +75,7 @@ class Copy:
             )
         except subprocess.TimeoutExpired:
             return None, ""
-        return done.returncode, done.stdout + done.stderr
+        return done.returncode, done.stdout
 
     def clear_cache(self) -> None:
         """Forget the simulators of a mutant."""
@@ -134,7 +135,7 @@ def _run(block: Block, change: Change, original: str, copies: "Queue[Copy]") -> 
 
 
 def main() -> int:
-    """Run the mutants that the log lacks. Returns 1 if one survives unexplained."""
+    """Run the mutants that the log lacks, and write the page. Returns 1 if a survivor lacks an explanation."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -162,7 +163,7 @@ def main() -> int:
             code, originals[room] = copy.python("-m", "tests.mutants.design", room)
             copies.put(copy)
             if code:
-                raise SystemExit(originals[room])
+                raise SystemExit(f"python -m tests.mutants.design {room} fails")
         for outcome in pool.map(lambda each: _run(each[0], each[1], originals[each[0].room], copies), todo):
             outcomes.append(outcome)
             with options.log.open("a", encoding="utf-8") as file:
@@ -174,7 +175,8 @@ def main() -> int:
     totals = Counter(each.result for each in outcomes)
     print(dict(totals))
     PAGE.write_text(page(outcomes), "utf-8")
-    return 0
+    survivors = ((each.module, each.shown) for each in outcomes if each.result is Result.SURVIVED)
+    return int(any(each not in EXPLAINED for each in survivors))
 
 
 if __name__ == "__main__":
