@@ -12,13 +12,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "fuzzing.md"
 HEAD = """# Fuzzing
 
 Every reader of files and of bytes from a board runs under a coverage-guided fuzzer,
-[Atheris](https://github.com/google/atheris). The fuzzer changes valid inputs, and keeps those that reach new code.
-Sizes and checksums of most changed inputs are correct, so that the code behind these checks is reached, too. An input
-is a *crash* if the reader
+[Atheris](https://github.com/google/atheris). The fuzzer changes valid inputs. If a changed input reaches new code, the
+fuzzer changes it further. Sizes and checksums of most changed inputs are correct, so the code behind these checks is
+reached, too. An input is a *crash* if the reader
 
-- raises anything but one of the project's errors, or its message has not exactly one line of at most 2000 characters;
-- warns, takes more than 5 seconds of a processor, or more than 1 GiB of memory beside that of its libraries;
-- kills the process.
+- raises an error that is not one of the project's, or whose message is not one line of at most 1000 characters;
+- gives a warning;
+- takes more than 5 seconds of processor time;
+- takes more than 1 GiB of memory, not counting its libraries;
+- ends the process.
 
 Each crash is minimised and becomes a file of `tests/fuzz/seeds/`. `make test` reads these files again, with some
 hundreds of changed inputs, and limits the memory of each to 64 MiB. It does not need Atheris.
@@ -30,8 +32,8 @@ own to standard error before the message.
     make fuzz                                    # all readers, ten minutes each; Linux on x86-64
     make fuzz FUZZ='--reader tsv --seconds 60'   # one reader, a minute
 
-The command writes this table. Executions and seconds are those of all runs so far. Edges are those of Python code that
-the last run reached. *Found* counts the crashes of all runs, and *left* those that are not mended.
+The command writes this table. Executions, seconds and crashes found are sums over all runs so far. Edges are branches
+of Python code that the last run reached. *Crashes left* are those that are not mended.
 
 | reader | what is read | executions | seconds | edges | crashes found | crashes left |
 |---|---|---|---|---|---|---|
