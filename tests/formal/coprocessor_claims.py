@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from thresher.hdl.coprocessor.arbiter import Arbiter
 from thresher.hdl.coprocessor.gate import BurstGate
+from thresher.hdl.coprocessor.memory_streams import burst_layout, regions_layout
 from thresher.hdl.coprocessor.reader import Reader
 from thresher.hdl.coprocessor.sequencer import INSTRUCTION_WORDS, Sequencer
 from thresher.hdl.coprocessor.splitter import BurstSplitter
-from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, Opcode, Region
+from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, WORD_BYTES, Opcode, Region
 
 from .claims import Claim, channel, smaller, stable_inputs
 from .properties import Always, Fifo, Held, Level, Property
+from .rooms import Masked
 
 __all__ = ["CLAIMS", "FEW_WORDS", "few_words", "mover_surroundings"]
 
@@ -161,6 +163,19 @@ class InRegion(Property):
         return m
 
 
+OFFSET_BITS = 16
+
+
+def _small_regions(gate: type[BurstGate]) -> Masked:
+    """A gate that takes few bits of an address, and of the sizes of the regions."""
+    layout = burst_layout()
+    burst = layout.const({"address": (3 << REGION_SHIFT) | ((1 << OFFSET_BITS) - WORD_BYTES), "words": -1})
+    place = {"base": -1, "size": (2 << OFFSET_BITS) - WORD_BYTES}
+    regions = regions_layout().const({each.name.lower(): place for each in Region})
+    masks = {f"bursts__{i}__payload": Const.cast(burst).value for i in range(2)}
+    return Masked(gate(requesters=2, write=True, outstanding=2), masks | {"regions": Const.cast(regions).value})
+
+
 def _regions(block: BurstGate) -> list[Property]:
     """Regions stay, and bursts have words and lie in blocks."""
     return [
@@ -258,8 +273,8 @@ CLAIMS = [
     _claim(
         BurstGate,
         "bursts stay in their region, and none writes where it must not",
-        "2 writers, 2 bursts",
-        lambda c: c(requesters=2, write=True, outstanding=2),
+        "2 writers, 2 bursts, addresses below 64 KiB in each region",
+        _small_regions,
         lambda block: [InRegion(block)],
         _regions,
     ),

@@ -129,7 +129,8 @@ def prove(
     ports |= {"clk": (harness.clock, None), "bad": (harness.bad, None), "reached": (harness.reached, None)}
     # The output of ABC goes nowhere, so it writes files.
     limit = max(1, round(seconds))
-    script = f"write_blif,host.blif;read_aiger,bad.aig;pdr,-T,{limit};write_status,bad.status;"
+    script = f"write_blif,host.blif;read_aiger,bad.aig;{REDUCE}write_aiger,reduced.aig;"
+    script += f"pdr,-T,{limit};write_status,bad.status;"
     script += f"read_aiger,reached.aig;bmc3,-T,{min(limit, REACH_SECONDS)};write_status,reached.status;"
     commands = [*PREPARE, "design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"]
     with tempfile.TemporaryDirectory(prefix="thresher-formal-") as name:
@@ -142,6 +143,8 @@ def prove(
         run(find("yosys", Source.YOWASP), ["-q", "script.ys"], folder=folder, log="yosys.log")
         elapsed = time.monotonic() - begun
         status, *_, bits = (folder / "bad.status").read_text(encoding="utf-8").split()
+        if _is_false((folder / "reduced.aig").read_bytes()):
+            status = "snl_UNSAT"  # PDR has no answer then
         reached = (folder / "reached.status").read_text(encoding="utf-8").startswith("snl_SAT")
         places = (folder / "bad.map").read_text(encoding="utf-8").splitlines()
         inputs = int((folder / "bad.aig").read_bytes().split(maxsplit=3)[2])
@@ -186,6 +189,9 @@ PREPARE = (
 )
 """Commands of Yosys. All registers of Amaranth have initial values."""
 
+REDUCE = "scorr;dc2;scorr;dc2;"
+"""Commands of ABC that make the netlist smaller. Inputs and outputs stay."""
+
 HOST = """module \\host
   wire input 1 \\a
   wire output 2 \\y
@@ -196,6 +202,12 @@ HOST = """module \\host
 end
 """
 """The pass ``abc`` wants a netlist. It gets this one, and ABC reads the other one."""
+
+
+def _is_false(netlist: bytes) -> bool:
+    """A netlist in AIGER's binary format has no registers, and its output is 0."""
+    header, output, *_ = netlist.split(b"\n", 2)
+    return header.split()[3] == b"0" and output == b"0"
 
 
 def _steps(bits: str, count: int, places: list[str], harness: _Harness) -> list[dict[str, int]]:

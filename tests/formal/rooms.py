@@ -1,8 +1,8 @@
 """Blocks with a part of their surroundings, which the properties of a stream cannot express."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Array, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 from thresher.hdl.attention.head_streams import command_layout, head_layout
 from thresher.hdl.attention.heads.table import HeadTable
 from thresher.hdl.attention.selection.block_select import mask_word_bits
@@ -12,7 +12,42 @@ from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig
 
-__all__ = ["KeptBlocksRoom", "TableRoom"]
+__all__ = ["KeptBlocksRoom", "Masked", "TableRoom"]
+
+
+class Masked(wiring.Component):
+    """A component with its own ports, some bits of whose inputs it takes as 0.
+
+    Parameters
+    ----------
+    block : wiring.Component
+    masks : dict of str to int
+        The other bits, by the name of the input. ``__`` joins the parts of a name.
+    """
+
+    def __init__(self, block: wiring.Component, masks: dict[str, int]):
+        self.block = block
+        self._masks = masks
+        super().__init__(block.signature)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.block = self.block
+        unused = set(self._masks)
+        ports = zip(self.signature.flatten(self), self.block.signature.flatten(self.block), strict=True)
+        for (path, member, outer), (_, _, inner) in ports:
+            name = "__".join(map(str, path))
+            outer, inner = Value.cast(outer), Value.cast(inner)
+            if isinstance(inner, Const):  # ready of a stream that is always ready
+                continue
+            if member.flow is Out:
+                m.d.comb += outer.eq(inner)
+            else:
+                m.d.comb += inner.eq(outer & self._masks.get(name, -1))
+                unused.discard(name)
+        if unused:
+            raise KeyError(unused)
+        return m
 
 
 class TableRoom(wiring.Component):

@@ -231,10 +231,13 @@ def _read_data(block: HostAccess) -> list[Property]:
 
 
 def _operands(block: Normaliser) -> list[Property]:
-    """Operands come for the places that were asked for."""
-    places, operands = block.o_places, block.i_operands
+    """Operands come for the places that were asked for. The operands of a tile come before its last result."""
+    places, operands, tile = block.o_places, block.i_operands, block.i_tile
     asked, come = places.valid & places.ready, operands.valid & operands.ready
-    return [Level("operands to come", asked, come, most=8)]
+    return [
+        Level("operands to come", asked, come, most=8),
+        Always("all places were asked for before the end of a tile", ~places.valid, tile.valid & tile.ready),
+    ]
 
 
 def _packet(block: PacketReceiver) -> dict[str, Property]:

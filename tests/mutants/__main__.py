@@ -31,9 +31,14 @@ from .page import PAGE, ROOT, page
 
 LOG = ROOT / "out" / "mutants.jsonl"
 ROOMS = ("cli", "cost", "golden", "hdl", "host", "model", "runtime", "sim", "spec", "synth")
-TEST_SECONDS = 900
-"""A mutant that keeps the tests waiting for longer is killed by them."""
+TEST_SECONDS = 120
+"""A mutant with which a test takes longer is killed by it."""
+TESTS_SECONDS = 1800
 PROOF_SECONDS = 60
+PYTEST = (
+    *("-q", "-x", "-p", "no:cacheprovider"),
+    *("-o", f"faulthandler_timeout={TEST_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
+)
 
 
 class Copy:
@@ -60,7 +65,7 @@ class Copy:
         self._cache = folder / "cache"
         self._cache.mkdir()
 
-    def python(self, *arguments: str, seconds: float = TEST_SECONDS) -> tuple[int | None, str]:
+    def python(self, *arguments: str, seconds: float = TESTS_SECONDS) -> tuple[int | None, str]:
         """Run Python on the copy. Returns its exit code, or None after the time limit, and its standard output."""
         command = [sys.executable, "-P", *arguments]
         try:
@@ -89,7 +94,7 @@ def _judge(copy: Copy, block: Block, original: str) -> tuple[Result, str]:
     if code != 0 or text == original:
         return Result.NONE, ""
     for test in dict.fromkeys(block.tests):
-        code, text = copy.python("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test)
+        code, text = copy.python("-m", "pytest", *PYTEST, test)
         if code is None:
             return Result.TESTS, f"{test}: no end"
         if code:
