@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from ...spec.errors import InputError
 from ...spec.formats import INT8_BITS, INT8_MAX
 from ..encoder import Encoder
+from ..moments import Moments
 from ..quantise import LayerScales
 from ..ranges import Method
 from ..weights import Float32
-from .moments import Moments
 from .observed import Observed
 from .rounding import largest_weight
 from .units import ChannelUnits, Float64, Residual, channel_units, pair_units, residual

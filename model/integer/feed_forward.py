@@ -13,8 +13,8 @@ from ...golden.encoder import Product
 from ...spec.formats import INT8_BITS, INT8_MAX, INT8_MIN
 from ...spec.tables import activation_table
 from ..encoder import Linear
+from ..moments import Moments
 from .linear import integer_product
-from .moments import Moments
 from .units import Float64
 
 __all__ = ["Function", "TableUnits", "channel_classes", "feed_forward", "flat_ends", "table_units"]

@@ -12,7 +12,7 @@ from ...spec.formats import BIAS_BITS, INT8_BITS
 from ...spec.spmm_command import row_scaling
 from ...spec.vector import EPSILON_BITS, GAIN_BITS, NORM_BIAS_BITS, NORM_FRACTION, NORM_SHIFT_BITS
 from ..encoder import LayerNorm, Linear
-from .moments import Moments
+from ..moments import Moments
 from .rounding import quantised_rows
 from .units import ChannelUnits, Float64, Residual
 

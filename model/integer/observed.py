@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from ..calibration import show_tensors
 from ..encoder import Encoder
+from ..moments import Moments, MomentSums
 from ..ranges import ChannelRanges
 from ..weights import Float32
-from .moments import Moments, MomentSums
 
 __all__ = ["Observed", "observe"]
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..moments import CentredSums, Float64, covariance
 from ..weights import Float32
 
-__all__ = ["LayerStatistics", "StatisticsSums"]
-
-Float64 = NDArray[np.float64]
+__all__ = ["Float64", "LayerStatistics", "StatisticsSums"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +60,20 @@ class StatisticsSums:
     """
 
     def __init__(self, inputs: int, outputs: int):
-        self._x, self._y = np.zeros(inputs), np.zeros(outputs)
+        self._x, self._y = CentredSums(inputs), CentredSums(outputs)
         self._xx, self._yx = np.zeros((inputs, inputs)), np.zeros((outputs, inputs))
-        self._tokens = 0
 
     def observe(self, x: Float32, y: Float32) -> None:
         """Count the tokens of (…, K) inputs and (…, M) wanted outputs."""
-        x, y = x.reshape(-1, len(self._x)), y.reshape(-1, len(self._y))
-        self._x += x.sum(axis=0, dtype=np.float64)
-        self._y += y.sum(axis=0, dtype=np.float64)
+        x, y = self._x.observe(x), self._y.observe(y)
         self._xx += x.T @ x
         self._yx += y.T @ x
-        self._tokens += len(x)
 
     def statistics(self) -> LayerStatistics:
         """The statistics of all tokens so far; there is at least one."""
-        mean, wanted = self._x / self._tokens, self._y / self._tokens
         return LayerStatistics(
-            mean=mean,
-            covariance=self._xx / self._tokens - np.outer(mean, mean),
-            wanted=wanted,
-            cross=self._yx / self._tokens - np.outer(wanted, mean),
+            mean=self._x.mean,
+            covariance=covariance(self._xx, self._x, self._x),
+            wanted=self._y.mean,
+            cross=covariance(self._yx, self._y, self._x),
         )

@@ -5,8 +5,8 @@ import pytest
 from thresher.golden.vector.layer_norm import add_and_normalise
 from thresher.model.encoder import LayerNorm, Linear
 from thresher.model.integer.linear import integer_norm, integer_product
-from thresher.model.integer.moments import MomentSums
 from thresher.model.integer.units import ChannelUnits, Residual
+from thresher.model.moments import MomentSums
 from thresher.spec import InputError, spmm_preset
 
 ENGINE = spmm_preset("tiny")

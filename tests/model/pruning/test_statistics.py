@@ -33,3 +33,16 @@ def test_bias_gives_the_wanted_mean():
     weight = random.normal(size=(2, 6)).astype(np.float32)
     outputs = x @ weight.T + sums.statistics().bias(weight)
     assert outputs.mean(axis=0) == pytest.approx(y.mean(axis=0), abs=1e-4)
+
+
+def test_constant_inputs_have_no_covariance():
+    """Earlier layers may be pruned as a whole. What is left of the sums is rounding, and no covariance."""
+    random = np.random.default_rng(3)
+    sums = StatisticsSums(40, 3)
+    x = np.full((50, 40), random.normal(size=40), np.float32) * 30
+    for _ in range(5):
+        sums.observe(x, random.normal(size=(50, 3)).astype(np.float32))
+    found = sums.statistics()
+    assert not found.covariance.any()
+    assert not found.cross.any()
+    assert found.mean == pytest.approx(x[0])

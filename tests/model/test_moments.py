@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from thresher.model.integer.moments import MomentSums
+from thresher.model.moments import MomentSums
 
 RNG = np.random.default_rng(0)
 
@@ -32,3 +32,22 @@ def test_other_units_and_another_order():
     ):
         assert found.mean == pytest.approx(wanted.mean)
         assert found.covariance == pytest.approx(wanted.covariance)
+
+
+def test_a_constant_channel_has_no_covariance():
+    """However large it is, and however its sums are rounded."""
+    x = RNG.normal(size=(7, 30, 3)).astype(np.float32)
+    x[..., 1] = 12345.678
+    sums = MomentSums(3)
+    for text in x:
+        sums.observe(text)
+    found = sums.moments()
+    assert found.mean[1] == pytest.approx(12345.678)
+    assert not found.covariance[1].any()
+    assert not found.covariance[:, 1].any()
+    assert found.covariance[0, 0] == pytest.approx(np.var(x[..., 0]), rel=1e-4)
+
+
+def test_a_large_mean_costs_no_precision():
+    x = RNG.normal([1e5, 0], size=(1000, 2)).astype(np.float32)
+    assert moments(x).covariance[0, 0] == pytest.approx(np.var(x[:, 0].astype(np.float64)), rel=1e-3)
