@@ -146,6 +146,7 @@ class Model:
         percentile: float = 99.99,
         per_channel: bool = True,
         weight_bits: int = 8,
+        adjacent: int = 1,
     ) -> IntegerEncoder:
         """The whole encoder in integers, from these sentences or pairs; see
         :func:`~thresher.model.integer.encoder.integer_encoder`.
@@ -164,6 +165,7 @@ class Model:
             percentile=percentile,
             per_channel=per_channel,
             weight_bits=weight_bits,
+            adjacent=adjacent,
         )
 
     def prune(

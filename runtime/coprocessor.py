@@ -12,7 +12,7 @@ from ..model.config import EncoderConfig
 from ..model.encoder import Encoder
 from ..model.integer import IntegerEncoder
 from ..model.load import Model
-from ..model.packed_file import read_packed
+from ..model.packed_file import PackedModel, read_packed
 from ..model.pruning.formats import FormatPattern
 from ..model.pruning.layers import Progress
 from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
@@ -31,7 +31,7 @@ from ..spec.errors import ConfigError, InputError
 from ..spec.formats import INT8_BITS
 from ..spec.heads import Head
 from ..spec.spmm_config import SpmmConfig, WeightFormat
-from ..spec.weight_words import WEIGHT_BITS
+from ..spec.weight_words import WEIGHT_BITS, pattern_columns
 from .attention import AttentionTotals, count_heads, run_heads
 from .backends import Backend
 
@@ -167,9 +167,10 @@ class WholeEncoder:
         ThresherError
             The file of weights cannot be read, model and hardware do not fit together, or a setting is not allowed.
         """
-        encoder = model.encoder
+        encoder, packed = model.encoder, None
         if self.packed is not None:
-            encoder = encoder_of_packed(encoder, read_packed(self.packed))
+            packed = read_packed(self.packed)
+            encoder = encoder_of_packed(encoder, packed)
         elif self.weight_format is not WeightFormat.DENSE:
             encoder = self._pruned(model, sentences, progress)
         integer = model.quantise(
@@ -179,8 +180,17 @@ class WholeEncoder:
             percentile=percentile,
             per_channel=self.per_channel,
             weight_bits=self.weight_bits,
+            adjacent=self._adjacent(model.config, packed),
         )
         return Coprocessor(integer=integer, engine=self.config.spmm)
+
+    def _adjacent(self, model: EncoderConfig, packed: PackedModel | None) -> int:
+        """Columns of the second feed-forward matrix among which the pattern counts weights."""
+        engine, weight_format = self.config.spmm, self.weight_format
+        if packed is not None:
+            engine, weight_format = next(iter(packed.matrices.values())).weights, packed.format
+        columns = model.intermediate_size
+        return pattern_columns(weight_format, columns=columns, banks=engine.banks, group=engine.group)
 
     def _pruned(self, model: Model, sentences: Sequence[Text], progress: Progress | None) -> Encoder:
         try:

@@ -36,6 +36,7 @@ __all__ = [
     "WEIGHT_BITS",
     "WordShape",
     "engine_word_shape",
+    "pattern_columns",
     "stored_word_shape",
     "stream_bytes",
     "word_shape",
@@ -85,6 +86,14 @@ def word_shape(
             return WordShape(kept, unsigned_bits(group - 1))
         case WeightFormat.DENSE:
             return WordShape(1, 0)
+
+
+def pattern_columns(weight_format: WeightFormat, *, columns: int, banks: int, group: int) -> int:
+    """Adjacent columns among which a format counts the weights of a row: a bank, a group, or 1 if it counts none.
+
+    ``banks`` and ``group`` are those of :class:`~thresher.spec.spmm_config.SpmmConfig`.
+    """
+    return {WeightFormat.BBS: ceil_div(columns, banks), WeightFormat.NM: group}.get(weight_format, 1)
 
 
 def engine_word_shape(config: SpmmConfig, weight_format: WeightFormat) -> WordShape:

@@ -161,9 +161,14 @@ class _Writer:
             channels=norm.channels, body={"parameters": place, "shift": norm.shift, "epsilon": norm.epsilon}
         )
 
-    def product(self, name: str, product: Product) -> ProductPlace:
+    def product(self, name: str, product: Product, *, pruned: bool = True) -> ProductPlace:
+        """Store a product. One that is never pruned takes the best format, unless all are dense."""
         config = self._config.spmm
-        packed, weight_bits = _packed(config, product.weights, self._format)
+        weight_format = self._format if pruned or self._format is WeightFormat.DENSE else None
+        try:
+            packed, weight_bits = _packed(config, product.weights, weight_format)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
         if packed.rows > config.max_rows or packed.columns > config.max_columns:
             raise InputError(
                 f"{name} has {packed.rows} rows and {packed.columns} columns, but the engine takes at most "
@@ -274,7 +279,8 @@ def encoder_constants(
     config : CoprocessorConfig
     encoder : Encoder
     weight_format : WeightFormat, optional
-        Of all matrices. By default each takes the engine's format with the least cycles.
+        Of the matrices of the layers; with ``dense``, of all. By default each takes the engine's format with the least
+        cycles times bytes.
     group : int, optional
         Heads whose K and V are one product, by default a third of the heads. Each product reads X again, but the
         heads of a group run during the products of the next one.
@@ -302,7 +308,7 @@ def encoder_constants(
     embedding_norm = writer.norm("embedding.norm", encoder.embedding_norm)
     projection = None
     if encoder.projection is not None:
-        projection = writer.product("embedding.projection", encoder.projection)
+        projection = writer.product("embedding.projection", encoder.projection, pruned=False)
     layers = [
         LayerPlaces(
             queries=writer.product(f"layer {number}.queries", _with_rows(layer.projections, rows[:, 0].ravel())),
@@ -324,7 +330,8 @@ def encoder_constants(
         for number, layer in enumerate(encoder.layers)
     ]
     classifier = tuple(
-        writer.product(f"classifier {number}", product) for number, product in enumerate(encoder.classifier)
+        writer.product(f"classifier {number}", product, pruned=False)
+        for number, product in enumerate(encoder.classifier)
     )
     return Constants(
         data=writer.data(),

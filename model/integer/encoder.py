@@ -86,6 +86,7 @@ def _layer(layer: Layer, units: LayerUnits, bounds: Bounds, number: int, activat
         low=low,
         high=high,
         classes=bounds.classes,
+        adjacent=bounds.adjacent,
         weight_bits=bounds.weight_bits,
         inputs=(bounds.inputs(number, "attention_norm"), bounds.inputs(number, "intermediate")),
     )
@@ -151,6 +152,7 @@ def integer_encoder(
     percentile: float = 99.99,
     per_channel: bool = True,
     weight_bits: int = INT8_BITS,
+    adjacent: int = 1,
 ) -> IntegerEncoder:
     """Quantise all of an encoder after training.
 
@@ -170,6 +172,9 @@ def integer_encoder(
         of two classes of channels. Otherwise every tensor has one unit and one table, for comparison.
     weight_bits : int
         Bits of the weights of all products, 8 or 4. Embeddings have 8 bits: a text uses few of their rows.
+    adjacent : int
+        Channels between the feed-forward layers that stay together when channels are ordered, because the weights are
+        pruned in banks or groups of this many columns; see :func:`~thresher.spec.weight_words.pattern_columns`.
 
     Raises
     ------
@@ -183,7 +188,14 @@ def integer_encoder(
     check_one_of("weight_bits", weight_bits, WEIGHT_BITS)
     check_no_bias(encoder)
     observed = observe(encoder, batches, types=types, histograms=method != "min-max", moments=weight_bits != INT8_BITS)
-    bounds = Bounds(observed, method, percentile, per_channel, weight_bits)
+    bounds = Bounds(
+        observed,
+        method=method,
+        percentile=percentile,
+        per_channel=per_channel,
+        weight_bits=weight_bits,
+        adjacent=adjacent,
+    )
     units = encoder_units(encoder, bounds)
     layers = [
         _layer(layer, units[number], bounds, number, encoder.activation) for number, layer in enumerate(encoder.layers)

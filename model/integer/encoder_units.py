@@ -47,8 +47,17 @@ class LayerUnits:
 class Bounds:
     """Bounds of the tensors of an encoder, by one method, and what else depends on calibration."""
 
-    def __init__(self, observed: Observed, method: Method, percentile: float, per_channel: bool, weight_bits: int):
-        self._observed, self._percentile = observed, percentile
+    def __init__(
+        self,
+        observed: Observed,
+        *,
+        method: Method,
+        percentile: float,
+        per_channel: bool,
+        weight_bits: int,
+        adjacent: int,
+    ):
+        self._observed, self._percentile, self.adjacent = observed, percentile, adjacent
         self._method: Method = method
         self.per_channel, self.sentences, self.weight_bits = per_channel, observed.sentences, weight_bits
         self.classes = CLASSES if per_channel else 1

@@ -37,7 +37,7 @@ def flat_ends(function: Function) -> tuple[float, float]:
     return (float(x[low]) if low > 0 else -inf), (float(x[high]) if high < len(x) - 1 else inf)
 
 
-def channel_classes(bounds: Float64, importance: Float64, count: int) -> list[NDArray[np.int64]]:
+def channel_classes(bounds: Float64, importance: Float64, count: int, adjacent: int = 1) -> list[NDArray[np.int64]]:
     """Channels in classes of similar bounds: Σ importance · (largest bound of the class)² is least.
 
     Parameters
@@ -45,23 +45,32 @@ def channel_classes(bounds: Float64, importance: Float64, count: int) -> list[ND
     bounds, importance : (C,) float64
     count : int
         Most classes.
+    adjacent : int
+        Channels that stay together, in their order: those of each aligned block of this many.
 
     Returns
     -------
     list of int64 arrays
-        Channels of each class, in order of their bounds.
+        Channels of each class, in order of the largest bounds of their blocks. A last block with fewer channels stays
+        the last one.
     """
-    order = np.argsort(bounds, kind="stable")
-    ordered = bounds[order]
+    order = _ordered(bounds, adjacent)
     sums = np.concatenate([[0.0], np.cumsum(importance[order])])
     places = np.unique(np.linspace(0, len(order), _CUTS + 1).astype(int))[1:-1]
     best, chosen = inf, [0, len(order)]
     for cuts in combinations(places, min(count - 1, len(places))):
         ends = [0, *map(int, cuts), len(order)]
-        error = sum(ordered[b - 1] ** 2 * (sums[b] - sums[a]) for a, b in pairwise(ends))
+        error = sum(bounds[order[a:b]].max() ** 2 * (sums[b] - sums[a]) for a, b in pairwise(ends))
         if error < best:
             best, chosen = error, ends
     return [order[a:b] for a, b in pairwise(chosen)]
+
+
+def _ordered(bounds: Float64, adjacent: int) -> NDArray[np.int64]:
+    whole = len(bounds) // adjacent * adjacent
+    blocks = np.arange(whole).reshape(-1, adjacent)
+    order = np.argsort(bounds[:whole].reshape(blocks.shape).max(axis=1), kind="stable")
+    return np.concatenate([blocks[order].ravel(), np.arange(whole, len(bounds))])
 
 
 def _range(low: float, high: float) -> tuple[float, int]:
@@ -91,7 +100,9 @@ class TableUnits:
     output_zero: int
 
 
-def table_units(second: Linear, function: Function, *, low: Float64, high: Float64, classes: int) -> list[TableUnits]:
+def table_units(
+    second: Linear, function: Function, *, low: Float64, high: Float64, classes: int, adjacent: int = 1
+) -> list[TableUnits]:
     """Units of the activation table of each class of channels; parameters are those of :func:`feed_forward`.
 
     Both sides have zero points, so that INT8's 256 levels cover the range of the inputs that occur, without what lies
@@ -100,7 +111,7 @@ def table_units(second: Linear, function: Function, *, low: Float64, high: Float
     flat_low, flat_high = flat_ends(function)
     importance = np.square(second.weight, dtype=np.float64).sum(axis=0)
     units = []
-    for group in channel_classes(np.clip(high, None, flat_high), importance, classes):
+    for group in channel_classes(np.clip(high, None, flat_high), importance, classes, adjacent):
         bottom = max(float(low[group].min()), flat_low)
         top = max(min(float(high[group].max()), flat_high), bottom + 1 / 16)
         input_scale, input_zero = _range(bottom, top)
@@ -128,6 +139,7 @@ def feed_forward(
     low: Float64,
     high: Float64,
     classes: int,
+    adjacent: int = 1,
     weight_bits: int = INT8_BITS,
     inputs: tuple[Moments | None, Moments | None] = (None, None),
 ) -> tuple[tuple[Product, ...], Product]:
@@ -146,6 +158,8 @@ def feed_forward(
         Range of each channel between the layers, before the activation.
     classes : int
         Most classes.
+    adjacent : int
+        See :func:`channel_classes`.
     weight_bits : int
         8 or 4.
     inputs : two Moments, optional
@@ -156,7 +170,7 @@ def feed_forward(
     first : tuple of Product, one per class
     second : Product
     """
-    units = table_units(second, function, low=low, high=high, classes=classes)
+    units = table_units(second, function, low=low, high=high, classes=classes, adjacent=adjacent)
     products = []
     for each in units:
         table = activation_table(

@@ -29,7 +29,11 @@ stands for 0. ``words/scale`` and ``places/scale`` are those of the embeddings."
 
 
 def fake_units(
-    encoder: Encoder, batches: Iterable[NDArray[np.int64]], types: Iterable[NDArray[np.int64] | None]
+    encoder: Encoder,
+    batches: Iterable[NDArray[np.int64]],
+    types: Iterable[NDArray[np.int64] | None],
+    *,
+    adjacent: int = 1,
 ) -> FakeUnits:
     """The units that :func:`~thresher.model.integer.encoder.integer_encoder` finds by default.
 
@@ -39,8 +43,17 @@ def fake_units(
         With NumPy arrays and a head.
     batches, types : iterable of (batch, length) int64
         Calibration sentences, not padded.
+    adjacent : int
+        As there.
     """
-    bounds = Bounds(observe(encoder, batches, types=types), "min-max", 100.0, True, INT8_BITS)
+    bounds = Bounds(
+        observe(encoder, batches, types=types),
+        method="min-max",
+        percentile=100.0,
+        per_channel=True,
+        weight_bits=INT8_BITS,
+        adjacent=adjacent,
+    )
     found: dict[str, Any] = {}
 
     def put(layer: int, tensor: str, scale: Float64 | float, zero: Float64 | int = 0) -> None:
@@ -49,7 +62,7 @@ def fake_units(
     def put_table(layer: int, before: str, second: Linear, function: Function, classes: int) -> None:
         low, high = bounds.ends(layer, before)
         scales, zeros = np.empty((2, len(low))), np.empty((2, len(low)))
-        for each in table_units(second, function, low=low, high=high, classes=classes):
+        for each in table_units(second, function, low=low, high=high, classes=classes, adjacent=adjacent):
             scales[:, each.channels] = [[each.input_scale], [each.output_scale]]
             zeros[:, each.channels] = [[each.input_zero], [each.output_zero]]
         put(layer, before, scales[0], zeros[0])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from thresher.model import load_model
+from thresher.model.compiler.constants import encoder_constants
 from thresher.model.load import calibration_sentences
 from thresher.model.pack import pack_model
 from thresher.model.packed_file import write_packed
@@ -15,6 +16,7 @@ from thresher.runtime.coprocessor import Coprocessor, WholeEncoder, integer_outp
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.passes import Setting, run_settings
 from thresher.spec import ConfigError, InputError, WeightFormat, coprocessor_preset, preset, spmm_preset
+from thresher.spec.spmm_command import FORMAT_CODES
 
 from .test_evaluate import embedder, sst2, stsb
 
@@ -99,6 +101,35 @@ def test_pruned_weights(default_model, sst2, weight_format, sparsity, reached):
     integer = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer
     weights = np.asarray(integer.golden.layers[0].projections.weights)
     assert (weights == 0).mean() == pytest.approx(reached, abs=0.05)
+
+
+@pytest.mark.parametrize(("weight_format", "sparsity"), [(WeightFormat.BBS, 0.875), (WeightFormat.NM, None)])
+@pytest.mark.parametrize("from_file", [False, True])
+def test_ordered_channels_keep_the_pattern(default_model, tmp_path, weight_format, sparsity, from_file):
+    """Channels between the feed-forward products are ordered, but their banks and groups stay whole."""
+    pattern: dict[str, Any] = {
+        "weight_format": weight_format,
+        "weight_sparsity": sparsity,
+        "weight_method": "magnitude",
+    }
+    if from_file:
+        packed = pack_model(
+            "default", config=ENGINE, weight_format=weight_format, sparsity=sparsity, method="magnitude"
+        )
+        write_packed(tmp_path / "weights.safetensors", packed)
+        pattern = {"packed": tmp_path / "weights.safetensors"}
+    whole = WholeEncoder(config=CONFIG, weight_method="magnitude", **pattern)
+    golden = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer.golden
+    for layer in golden.layers:
+        kept = np.asarray(layer.output.weights) != 0
+        adjacent = kept.shape[1] // ENGINE.banks if weight_format is WeightFormat.BBS else ENGINE.group
+        counts = kept.reshape(len(kept), -1, adjacent).sum(axis=2)
+        assert counts.max() <= (4 if weight_format is WeightFormat.BBS else ENGINE.kept)
+    constants = encoder_constants(CONFIG, golden, weight_format=weight_format)
+    code = FORMAT_CODES[weight_format]
+    assert {place.body["format"] for layer in constants.layers for place in (layer.output, *layer.intermediate)} == {
+        code
+    }
 
 
 def test_own_zeros_stay_and_are_stored_on_request(default_model):

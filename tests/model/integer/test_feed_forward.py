@@ -43,6 +43,18 @@ def test_outliers_have_a_class_of_their_own():
     assert len(small) == 126
 
 
+@pytest.mark.parametrize("adjacent", [3, 4, 32, 100, 128])
+def test_adjacent_channels_stay_together(adjacent):
+    """Blocks are moved as a whole; those that are left over stay at the end."""
+    bounds = np.random.default_rng(2).lognormal(size=100)
+    order = np.concatenate(channel_classes(bounds, np.ones(100), 2, adjacent))
+    blocks = order[: 100 // adjacent * adjacent].reshape(-1, adjacent)
+    assert (blocks % adjacent == np.arange(adjacent)).all()
+    assert (np.diff(bounds[blocks].max(axis=1)) >= 0).all()
+    assert sorted(order.tolist()) == list(range(100))
+    assert order[blocks.size :].tolist() == list(range(blocks.size, 100))
+
+
 def test_fewer_channels_than_classes():
     assert [group.tolist() for group in channel_classes(np.array([3.0]), np.ones(1), 3)] == [[0]]
 
