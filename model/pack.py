@@ -10,7 +10,7 @@ from ..golden.spmm.packing import PackedWeights, pack
 from ..spec.errors import InputError
 from ..spec.spmm_config import SpmmConfig, WeightFormat
 from .config import EncoderConfig
-from .encoder import Linear, encoder_tensors
+from .encoder import Encoder, encoder_tensors
 from .families import read_config
 from .load import calibration_sentences, load_model
 from .packed_file import PackedLinear, PackedModel
@@ -20,6 +20,7 @@ from .pruning.layers import prune_linears
 from .pruning.method import DEFAULT_METHOD, MethodName
 from .pruning.patterns import Mask, Sparsity
 from .source import locate_model
+from .sparse_encoder import unpacked_digest
 from .weights import Float32, Weights, read_weights
 
 __all__ = ["encoder_matrices", "pack_model", "pack_pruned"]
@@ -104,10 +105,10 @@ def pack_model(
     pattern = FormatPattern(
         config=config, weight_format=weight_format, sparsity=sparsity, global_ranking=global_ranking
     )
-    dense = {
-        name: Linear(*arrays)
-        for name, arrays in encoder_matrices(read_config(folder / "config.json"), read_weights(folder)).items()
-    }
+    settings = read_config(folder / "config.json")
+    settings.check_encoder()
+    encoder = Encoder(settings, read_weights(folder))
+    dense = encoder.linears()
     if method == "magnitude" or not pattern.prunes:
         pruned = prune_linears(dense, pattern, progress=progress)
     else:
@@ -130,5 +131,6 @@ def pack_model(
         target=pattern.target if isinstance(pattern.target, str) else float(pattern.target),
         pattern=next(iter(pruned.values())).report.pattern,
         method=method if pattern.prunes else "none",
+        unpacked=unpacked_digest(encoder),
         matrices=packed,
     )

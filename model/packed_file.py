@@ -18,7 +18,7 @@ from .weights import Float32, decode_arrays
 
 __all__ = ["PackedLinear", "PackedModel", "packed_bytes", "read_packed", "write_packed"]
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of the file's layout. It increases with every change after which old files cannot be read."""
 
 KEY = "thresher"
@@ -70,6 +70,8 @@ class PackedModel:
         See :class:`~thresher.model.pruning.patterns.PruneReport`.
     method : str
         One of :data:`~thresher.model.pruning.method.METHODS`, or ``none`` if nothing was pruned.
+    unpacked : str
+        Digest of what else the model has; see :func:`~thresher.model.sparse_encoder.unpacked_digest`.
     matrices : dict of str to PackedLinear
         Layer by layer.
     """
@@ -80,6 +82,7 @@ class PackedModel:
     target: Sparsity
     pattern: str
     method: str
+    unpacked: str
     matrices: dict[str, PackedLinear]
 
 
@@ -98,6 +101,7 @@ def packed_bytes(model: PackedModel) -> bytes:
         "target": model.target,
         "pattern": model.pattern,
         "method": model.method,
+        "unpacked": model.unpacked,
         "matrices": {
             name: {"shape": [matrix.weights.rows, matrix.weights.columns], "nonzeros": matrix.nonzeros}
             for name, matrix in model.matrices.items()
@@ -151,6 +155,7 @@ def read_packed(path: Path) -> PackedModel:
         target=metadata["target"],
         pattern=metadata["pattern"],
         method=metadata["method"],
+        unpacked=metadata["unpacked"],
         matrices=matrices,
     )
 
@@ -170,7 +175,7 @@ def _checked(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         WeightFormat(fields["format"])
         sizes = [(*entry["shape"], entry["nonzeros"]) for _, entry in fields["matrices"].items()]
         sound = all(len(each) == 3 and all(isinstance(size, int) for size in each) for each in sizes)
-        sound = sound and all(isinstance(fields[name], str) for name in ("version", "pattern", "method"))
+        sound = sound and all(isinstance(fields[name], str) for name in ("version", "pattern", "method", "unpacked"))
         sound = sound and 0 <= fields["sparsity"] <= 1 and (fields["target"] == KEEP or 0 <= fields["target"] < 1)
         if not sound:
             raise ValueError

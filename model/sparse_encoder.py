@@ -1,11 +1,24 @@
 """An encoder with packed weights, in float32."""
 
+import hashlib
+
+import numpy as np
+
 from ..golden.spmm.packing import unpack
 from ..spec.errors import InputError
 from .encoder import Encoder, Linear
 from .packed_file import PackedModel
 
-__all__ = ["encoder_of_packed"]
+__all__ = ["encoder_of_packed", "unpacked_digest"]
+
+
+def unpacked_digest(encoder: Encoder) -> str:
+    """Digest of what a file of packed weights does not hold: word embeddings and LayerNorms."""
+    digest = hashlib.sha256(np.ascontiguousarray(encoder.words))
+    for layer in encoder.layers:
+        for norm in (layer.attention_norm, layer.output_norm):
+            digest.update(np.concatenate([norm.weight, norm.bias]))
+    return digest.hexdigest()
 
 
 def encoder_of_packed(encoder: Encoder, packed: PackedModel) -> Encoder:
@@ -14,7 +27,7 @@ def encoder_of_packed(encoder: Encoder, packed: PackedModel) -> Encoder:
     Raises
     ------
     InputError
-        The file holds other matrices than the encoder has.
+        The file was made of another model.
     """
     linears = encoder.linears()
     shapes = {name: linear.weight.shape for name, linear in linears.items()}
@@ -24,6 +37,10 @@ def encoder_of_packed(encoder: Encoder, packed: PackedModel) -> Encoder:
         raise InputError(
             f"the packed weights belong to another model: {wrong[0]} is {found.get(wrong[0], 'missing')} in the file "
             f"and {shapes.get(wrong[0], 'missing')} in the model"
+        )
+    if packed.unpacked != unpacked_digest(encoder):
+        raise InputError(
+            "the packed weights belong to another model: its embeddings or LayerNorms differ from the model's"
         )
     return encoder.with_linears(
         {

@@ -222,7 +222,7 @@ def other_nonzeros(_tensors: Tensors, metadata: Metadata) -> None:
         (lambda tensors, _: tensors.pop(f"{QUERY}.scale"), f"{QUERY}: scale is missing"),
         (lambda tensors, _: tensors.pop(f"{QUERY}.values"), f"{QUERY}: .*values"),
         (lambda tensors, _: tensors.update(more=np.zeros(2)), "'more', which belongs to none"),
-        (lambda _, metadata: metadata.update(layout=2), "has layout 2, not 3"),
+        (lambda _, metadata: metadata.update(layout=2), "has layout 2, not 4"),
         (lambda _, metadata: metadata.update(target="all"), "damaged metadata"),
         (lambda _, metadata: metadata.update(target=1), "damaged metadata"),
         (lambda _, metadata: metadata.pop("target"), "damaged metadata"),

@@ -1,5 +1,6 @@
 """Encoders with pruned weights."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -40,3 +41,7 @@ def test_weights_of_another_model_are_refused(make_model):
     more = replace(packed, matrices={**packed.matrices, "head": matrix})
     with pytest.raises(InputError, match=r"head is .*missing in the model"):
         encoder_of_packed(encoder, more)
+    other = copy(encoder)
+    other.words = encoder.words + 1
+    with pytest.raises(InputError, match="its embeddings or LayerNorms differ"):
+        encoder_of_packed(other, packed)

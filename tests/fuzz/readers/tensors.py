@@ -163,6 +163,7 @@ def _packed(weight_format: WeightFormat) -> bytes:
             target=0.5,
             pattern="per-row",
             method="magnitude",
+            unpacked="",
             matrices={"layer.0.query": linear},
         )
     )
