@@ -94,7 +94,8 @@ class Bench:
     def _merits(self, outputs: Float32) -> NDArray[np.float64]:
         """The task's metric on each resample of the examples."""
         task, targets = self.dataset.task, np.array(self.dataset.targets)
-        return merits(task.metric, targets, predicted(task, outputs, self.model.activation), self.samples)
+        predictions = predicted(task, outputs, self.model.activation)
+        return merits(task.metric, targets, predictions, self.samples, classes=self.dataset.classes)
 
     def _outputs(self, tokens: list[Tokens], setting: Setting) -> Float32:
         return run_settings(self.model, tokens, [setting], self.scales, jobs=self.jobs)[0].outputs

@@ -26,6 +26,8 @@ class Dataset:
         Text of each example, or pairs.
     lines : tuple of int
         Where in the file each example stands.
+    classes : int
+        Number of classes, at least 2.
     note : str or None
         How words became classes, if the model does not say it.
     """
@@ -34,6 +36,7 @@ class Dataset:
     targets: tuple[float, ...]
     texts: tuple[Text, ...]
     lines: tuple[int, ...]
+    classes: int = 2
     note: str | None = None
 
     @property
@@ -102,6 +105,7 @@ def read_dataset(
         targets=tuple(targets),
         texts=tuple(texts),
         lines=tuple(range(start, start + len(rows))),
+        classes=max(classes, 2),
         note=note,
     )
 
@@ -112,6 +116,9 @@ def _columns(path: Path, task: Task, first: list[str]) -> tuple[list[str], Colum
         return list(task.headless), task.columns[0], 1
     for columns in task.columns:
         if set(columns.names) <= set(first):
+            twice = [name for name in columns.names if first.count(name) > 1]
+            if twice:
+                raise InputError(f"{str(path)!r} line 1: the column {twice[0]} occurs twice: rename one of them")
             return first, columns, 2
     known = ", or ".join(", ".join(columns.names) for columns in task.columns)
     raise InputError(f"{str(path)!r} line 1: the columns must be {known}, separated by tabs; there may be others")

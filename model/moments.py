@@ -59,9 +59,10 @@ class CentredSums:
     def observe(self, x: NDArray[_Float]) -> NDArray[_Float]:
         """Count (…, K) finite numbers. Returns them as rows, about the origin."""
         rows = x.reshape(-1, len(self._sums))
-        if self._origin is None:
-            self._origin = rows.mean(axis=0, dtype=np.float64)
-        rows = rows - self._origin.astype(rows.dtype)
+        origin = self._origin
+        if origin is None:
+            origin = self._origin = rows.mean(axis=0, dtype=np.float64)
+        rows = (rows - origin).astype(x.dtype)
         self._sums += rows.sum(axis=0, dtype=np.float64)
         self._squares += np.square(rows).sum(axis=0, dtype=np.float64)
         self._tokens += len(rows)

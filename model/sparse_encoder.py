@@ -2,8 +2,6 @@
 
 import hashlib
 
-import numpy as np
-
 from ..golden.spmm.packing import unpack
 from ..spec.errors import InputError
 from .encoder import Encoder, Linear
@@ -14,10 +12,10 @@ __all__ = ["encoder_of_packed", "unpacked_digest"]
 
 def unpacked_digest(encoder: Encoder) -> str:
     """Digest of what a file of packed weights does not hold: word embeddings and LayerNorms."""
-    digest = hashlib.sha256(np.ascontiguousarray(encoder.words))
+    digest = hashlib.sha256(encoder.words.tobytes())
     for layer in encoder.layers:
         for norm in (layer.attention_norm, layer.output_norm):
-            digest.update(np.concatenate([norm.weight, norm.bias]))
+            digest.update(norm.weight.tobytes() + norm.bias.tobytes())
     return digest.hexdigest()
 
 

@@ -211,7 +211,7 @@ def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None
     if dataset.task.kind is Kind.TEXT:
         return perplexity(outputs), None
     targets, predictions = np.array(dataset.targets), predicted(dataset.task, outputs, activation)
-    found = merit(dataset.task.metric, targets, predictions)
+    found = merit(dataset.task.metric, targets, predictions, classes=dataset.classes)
     if dataset.task.kind is Kind.CLASSES:
         return found, None
     return found, 0.0 if np.ptp(predictions) == 0 else float(np.corrcoef(predictions, targets)[0, 1])

@@ -29,10 +29,11 @@ def _matthews(counts: _Counts) -> NDArray[np.float64]:
 
 
 def _f1(counts: _Counts) -> NDArray[np.float64]:
-    """F1 of class 1 of two classes; of more classes, the mean over them. A class that never occurs has 0."""
+    """F1 of class 1 of two classes, 0 if it never occurs. Of more classes, the mean over those that occur at all."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    each = 2 * hits / np.maximum(counts.sum(axis=-1) + counts.sum(axis=-2), 1)
-    return each[..., 1] if counts.shape[-1] == 2 else each.mean(axis=-1)
+    places = counts.sum(axis=-1) + counts.sum(axis=-2)
+    each = 2 * hits / np.maximum(places, 1)
+    return each[..., 1] if counts.shape[-1] == 2 else each.sum(axis=-1) / (places > 0).sum(axis=-1)
 
 
 _OF_COUNTS: dict[Metric, Callable[[_Counts], NDArray[np.float64]]] = {
@@ -43,15 +44,9 @@ _OF_COUNTS: dict[Metric, Callable[[_Counts], NDArray[np.float64]]] = {
 """Metrics of (…, classes, classes) counts of examples by target and prediction."""
 
 
-def merit(metric: Metric, targets: NDArray[np.float64], predictions: NDArray[np.float64]) -> float:
-    """A metric of all examples.
-
-    Parameters
-    ----------
-    targets, predictions : (examples,) float64
-        Classes, or scores for Spearman's correlation.
-    """
-    return float(merits(metric, targets, predictions, np.arange(len(targets))[None])[0])
+def merit(metric: Metric, targets: NDArray[np.float64], predictions: NDArray[np.float64], *, classes: int) -> float:
+    """A metric of all examples; parameters are those of :func:`merits`."""
+    return float(merits(metric, targets, predictions, np.arange(len(targets))[None], classes=classes)[0])
 
 
 def resamples(examples: int, *, seed: int = 0, count: int = RESAMPLES) -> NDArray[np.int64]:
@@ -60,7 +55,12 @@ def resamples(examples: int, *, seed: int = 0, count: int = RESAMPLES) -> NDArra
 
 
 def merits(
-    metric: Metric, targets: NDArray[np.float64], predictions: NDArray[np.float64], samples: NDArray[np.int64]
+    metric: Metric,
+    targets: NDArray[np.float64],
+    predictions: NDArray[np.float64],
+    samples: NDArray[np.int64],
+    *,
+    classes: int,
 ) -> NDArray[np.float64]:
     """A metric of each resample, except the perplexity. Their standard deviation is the bootstrap standard error.
 
@@ -72,6 +72,8 @@ def merits(
         Classes, or scores for Spearman's correlation. If all of one of them are equal, the correlation is 0.
     samples : (resamples, examples) int64
         Indices of examples.
+    classes : int
+        Number of classes, at least 2: 0, 1, …; also of those that never occur.
 
     Returns
     -------
@@ -79,7 +81,6 @@ def merits(
     """
     if metric is Metric.SPEARMAN:
         return np.array([_spearman(targets[sample], predictions[sample]) for sample in samples])
-    classes = int(max(targets.max(), predictions.max(), 1)) + 1
     cells = (targets * classes + predictions).astype(np.int64)
     counts = np.stack([np.bincount(cells[sample], minlength=classes**2) for sample in samples])
     return _OF_COUNTS[metric](counts.reshape(-1, classes, classes).astype(np.float64))

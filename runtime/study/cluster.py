@@ -1,5 +1,6 @@
 """Jobs of a study on the workers of a Dask cluster."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,8 @@ from .work import StudyWork
 
 __all__ = ["run_on_cluster"]
 
-TIMEOUT = "10 s"
+TIMEOUT = 10
+"""Seconds in which a scheduler must answer."""
 
 _works: dict[str, StudyWork] = {}  # of a worker of the cluster: its last study
 _starting = threading.Lock()
@@ -50,12 +52,19 @@ def run_on_cluster(
     """
     try:
         from distributed import Client, as_completed
+        from distributed.comm.core import connect
     except ImportError:
         raise ConfigError(
             "scheduler", address, "needs the package distributed: run `pip install 'thresher[study]'`"
         ) from None
+
+    async def knock() -> None:
+        comm = await connect(address, timeout=TIMEOUT)
+        await comm.close()
+
     try:
-        client = Client(address, timeout=TIMEOUT, set_as_default=False)
+        asyncio.run(knock())  # a client that does not come about prints errors of its own when it is deleted
+        client = Client(address, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ConfigError(
             "scheduler", address, f"no Dask scheduler answers ({error}): give an address such as tcp://host:8786"

@@ -186,6 +186,12 @@ def cases_of(
                 continue
             shares = head_targets if rule in HEAD_RULES else targets
             cases += [Case(rule=rule, scores=each, target=share) for share in sorted(set(shares))]
+    if all(case.target is None for case in cases):
+        raise ConfigError(
+            "rules",
+            ",".join(rules),
+            "choose without looking at scores, so exact scores change nothing: name other scores or rules",
+        )
     return cases
 
 

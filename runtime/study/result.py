@@ -120,7 +120,8 @@ def rows_of(
         predictions = np.empty(len(targets))
         for numbers, result in zip(parts, results[case], strict=True):
             predictions[list(numbers)] = result["predictions"]
-        score, each = merit(metric, targets, predictions), merits(metric, targets, predictions, samples)
+        score = merit(metric, targets, predictions, classes=dataset.classes)
+        each = merits(metric, targets, predictions, samples, classes=dataset.classes)
         if case.rule == FP32:
             reference, spread = score, each
         counts = {name: sum(r["counts"][name] for r in results[case]) for name in results[case][0]["counts"]}

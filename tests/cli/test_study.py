@@ -52,6 +52,7 @@ def test_table_files_and_resuming(line, tmp_path):
         (["--sparsities", "half"], "--sparsities must be numbers between 0 and 100"),
         (["--head-sparsities", "0"], "--head-sparsities must be numbers between 0 and 100"),
         (["--scheduler", "here"], "--scheduler='here' is not allowed: no Dask scheduler answers"),
+        (["--scores", "exact", "--rules", "random,spatten"], "choose without looking at scores"),
         (["--model", "nowhere"], "nowhere"),
     ],
 )
