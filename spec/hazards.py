@@ -1,6 +1,6 @@
 """Proof that the result of a program does not depend on the order in which its units work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .coprocessor_config import CoprocessorConfig
@@ -18,7 +18,7 @@ from .memory import (
 )
 from .program import READ_ONLY, REGION_BYTES, UNITS, Instruction, Layout, Opcode, VectorOperation, region_of, word_at
 
-__all__ = ["Accesses", "Use", "accesses", "check_order", "uses"]
+__all__ = ["Accesses", "Use", "UsedBytes", "accesses", "check_order", "uses"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def check_order(config: CoprocessorConfig, program: Sequence[Instruction]) -> No
     counts = dict.fromkeys(UNITS, 0)
     finished: dict[Opcode, list[dict[Opcode, int]]] = {unit: [] for unit in UNITS}
     begun: dict[Opcode, dict[Opcode, int]] = {}
-    used: list[Use] = []
+    used = UsedBytes()
     for number, item in enumerate(program):
         for unit, count in item.waits.items():
             if count > counts[unit]:
@@ -112,8 +112,7 @@ def check_order(config: CoprocessorConfig, program: Sequence[Instruction]) -> No
         before = _before(item, finished, begun)
         own = uses(config, item, number=number, index=counts.get(item.opcode, 0))
         _check_overlaps(own, used, before)
-        # Whoever uses the bytes of a later write must wait for that write, which has waited for the earlier uses.
-        used = [use for use in used if not any(new.write and new.covers(use) for new in own)] + own
+        used.add(own)
         if item.opcode in counts:
             counts[item.opcode] += 1
             # Instructions of a unit begin and end in order.
@@ -179,6 +178,53 @@ class Use:
         return self.start <= other.start and other.end <= self.end
 
 
+_PAGE = 12
+_MANY_PAGES = 64
+
+
+class UsedBytes:
+    """Uses with which later instructions may conflict.
+
+    They are found by pages of 2^12 bytes. Those of many pages are few, and in a list of their own.
+    """
+
+    def __init__(self):
+        self._pages: dict[int, list[Use]] = {}
+        self._wide: list[Use] = []
+
+    def conflicts(self, use: Use) -> Iterator[Use]:
+        """Earlier uses of the same bytes, if one of the two writes."""
+        return (other for other in self._near(use) if use.overlaps(other))
+
+    def add(self, own: Sequence[Use]) -> None:
+        """Add the uses of an instruction. Those that its writes cover are dropped: whoever uses the bytes of a write
+        must wait for that write, which has waited for the earlier uses."""
+        for new in own:
+            if new.write:
+                for other in [other for other in self._near(new) if new.covers(other)]:
+                    for uses in self._lists(other):
+                        uses.remove(other)
+        for new in own:
+            for uses in self._lists(new):
+                uses.append(new)
+
+    def _near(self, use: Use) -> Iterator[Use]:
+        yield from self._wide
+        pages = self._pages_of(use)
+        for page in pages if len(pages) < len(self._pages) else list(self._pages):
+            for other in self._pages.get(page, ()):
+                if page == max(pages[0], other.start >> _PAGE):  # once, on the first page that both have
+                    yield other
+
+    def _lists(self, use: Use) -> list[list[Use]]:
+        pages = self._pages_of(use)
+        return [self._wide] if len(pages) > _MANY_PAGES else [self._pages.setdefault(page, []) for page in pages]
+
+    @staticmethod
+    def _pages_of(use: Use) -> range:
+        return range(use.start >> _PAGE, (max(use.end, use.start + 1) - 1 >> _PAGE) + 1)
+
+
 def uses(config: CoprocessorConfig, item: Instruction, *, number: int, index: int) -> list[Use]:
     """Uses of an instruction, without those of regions that nothing writes to."""
     spans = accesses(config, item)
@@ -204,13 +250,13 @@ def _joined(spans: list[Span]) -> list[Span]:
     return found
 
 
-def _check_overlaps(own: list[Use], used: list[Use], before: dict[Opcode, int]) -> None:
+def _check_overlaps(own: list[Use], used: UsedBytes, before: dict[Opcode, int]) -> None:
     for place, use in enumerate(own):
         for other in own[:place]:
             if use.overlaps(other):
                 raise InputError(f"{use} writes bytes that it uses elsewhere")
-        for other in used:
-            if use.overlaps(other) and before[other.opcode] <= other.index:
+        for other in used.conflicts(use):
+            if before[other.opcode] <= other.index:
                 raise InputError(
                     f"{use} {'writes' if use.write else 'reads'} bytes that {other} "
                     f"{'writes' if other.write else 'reads'}, and does not wait for it"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ...spec.coprocessor_config import CoprocessorConfig
 from ...spec.errors import InputError
-from ...spec.hazards import Use, uses
+from ...spec.hazards import UsedBytes, uses
 from ...spec.memory import whole_words
 from ...spec.program import REGION_BYTES, UNITS, Instruction, Opcode, Region, address
 
@@ -61,7 +61,7 @@ class Builder:
     program: list[Instruction] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     _counts: dict[Opcode, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
-    _used: list[Use] = field(default_factory=list)
+    _used: UsedBytes = field(default_factory=UsedBytes)
 
     def append(self, opcode: Opcode, name: str, body: Mapping[str, int]) -> None:
         """Add an instruction that waits for all earlier ones that use the same bytes, if one of the two writes them.
@@ -76,10 +76,10 @@ class Builder:
         bare = Instruction(opcode=opcode, tag=len(self.tags) - 1, body=dict(body))
         own = uses(self.config, bare, number=len(self.program), index=self._counts[opcode])
         waits = dict.fromkeys(UNITS, 0)
-        for other in self._used:
-            if any(use.overlaps(other) for use in own):
+        for use in own:
+            for other in self._used.conflicts(use):
                 waits[other.opcode] = max(waits[other.opcode], other.index + 1)
-        self._used = [use for use in self._used if not any(new.write and new.covers(use) for new in own)] + own
+        self._used.add(own)
         self._counts[opcode] += 1
         self._add(bare, waits)
 

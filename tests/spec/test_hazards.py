@@ -1,8 +1,9 @@
 """The proof that a program ends, and that its result does not depend on the order."""
 
+import numpy as np
 import pytest
 from thresher.spec import InputError, coprocessor_preset
-from thresher.spec.hazards import accesses, check_order, uses
+from thresher.spec.hazards import Use, UsedBytes, accesses, check_order, uses
 from thresher.spec.program import UNITS, Instruction, Layout, Opcode, Region, VectorOperation, address
 
 CONFIG = coprocessor_preset("tiny")
@@ -134,3 +135,19 @@ def test_bytes_that_touch_are_one_use():
 def parts(item: Instruction) -> list[tuple[int, int]]:
     """Offsets and sizes of the uses of an instruction."""
     return [(use.start - SCRATCH, use.end - use.start) for use in uses(CONFIG, item, number=0, index=0)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_used_bytes_are_found_whatever_their_size(seed):
+    """Against a list: uses of a few bytes and of many pages, and writes that cover earlier uses."""
+    random = np.random.default_rng(seed)
+    used, known = UsedBytes(), []
+    for number in range(200):
+        start, size = int(random.integers(1 << 20)), int(2 ** random.uniform(0, 20))
+        use = Use(
+            start=start, end=start + size, write=bool(random.integers(2)), number=number, opcode=Opcode.VECTOR, index=0
+        )
+        wanted = [other.number for other in known if use.overlaps(other)]
+        assert sorted(other.number for other in used.conflicts(use)) == wanted, f"seed {seed}, use {number}"
+        used.add([use])
+        known = [other for other in known if not (use.write and use.covers(other))] + [use]
