@@ -81,7 +81,7 @@ def bench_coprocessor(
             from .timeline import draw_timeline
 
             steps.tell("drawing")
-            draw_timeline(result.intervals, picture, title=f"{result.model}, {result.weights or 'all weights'}")
+            draw_timeline(result.intervals, picture, title=f"{result.model}, {_weights(result)}")
     if as_json:
         print_json(result.to_dict() | {"picture": None if picture is None else str(picture), "seconds": clock()})
     else:
@@ -89,14 +89,17 @@ def bench_coprocessor(
     require_bit_exact(result.bit_exact)
 
 
+def _weights(result: "CoprocessorBench") -> str:
+    return f"{result.weights or 'own weights'} ({result.weight_zeros:.1%} zeros)"
+
+
 def _show(result: "CoprocessorBench", *, seconds: float, picture: Path | None) -> None:
     console = make_console()
-    console.print(f"{result.model}, {result.weights or 'all weights'}, {result.weight_bits} bits each")
+    console.print(f"{result.model}, {_weights(result)}, {result.weight_bits} bits each")
     console.print(f"memory: {result.memory_bytes_per_cycle} bytes per cycle, {result.memory_latency} cycles of latency")
     whole_report.show_program(console, result.program)
     console.print(f"estimate: {result.estimate:,} cycles ({result.error:+.1%})")
-    if result.weights is not None:
-        console.print(f"all weights: {result.dense_cycles:,} cycles; speedup {result.speedup:.2f}")
+    console.print(f"all weights: {result.dense_cycles:,} cycles; speedup {result.speedup:.2f}")
     console.print(f"bit-exact with golden: {'yes' if result.bit_exact else 'NO'}")
     if picture is not None:
         say(f"picture: {picture}")

@@ -24,6 +24,7 @@ from ..spec import (
     spmm_preset,
     vector_preset,
 )
+from ..spec.base import distinct_members
 from ..spec.on_chip_config import DEFAULT_MEMORY_KIB, OnChipConfig
 
 if TYPE_CHECKING:
@@ -168,7 +169,9 @@ def _changed(config: Config, file: Path | None) -> Config:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InputError(f"cannot read {str(file)!r} ({reason}): give a JSON file") from None
     try:
-        changes = json.loads(text)
+        changes = json.loads(text, object_pairs_hook=distinct_members)
+    except ConfigError as error:
+        raise InputError(f"{str(file)!r}: {error}") from None
     except (ValueError, RecursionError):
         changes = None
     if isinstance(changes, dict):

@@ -211,6 +211,8 @@ def _read_picture(file: Path) -> Any:
                 _check_size(file, opened.size)
                 opened.load()
                 opened.info.pop("transparency", None)  # Pillow fails if it does not fit the palette
+                if opened.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+                    return pillow.fromarray((np.asarray(opened) >> 8).astype(np.uint8)).convert("RGB")
                 return opened.convert("RGB")
     except InputError:
         raise

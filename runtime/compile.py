@@ -193,6 +193,8 @@ def compile_model(
     }
     contents["encoder.json"] = (json.dumps(description, indent=1) + "\n").encode()
     write_whole({paths[name]: data for name, data in contents.items()})
+    if not whole.host_embeddings:
+        (folder / EMBEDDINGS).unlink(missing_ok=True)  # of an earlier program
     return CompileReport(
         folder=folder,
         model=str(model.folder),

@@ -52,6 +52,17 @@ class Coprocessor:
     integer: IntegerEncoder
     engine: SpmmConfig
 
+    @property
+    def zeros(self) -> float:
+        """Share of the layers' weights that are 0."""
+        products = [
+            product
+            for layer in self.integer.golden.layers
+            for product in (layer.projections, layer.attention_output, *layer.intermediate, layer.output)
+        ]
+        weights = [np.asarray(product.weights) for product in products]
+        return 1 - sum(map(np.count_nonzero, weights)) / sum(each.size for each in weights)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WholeEncoder:

@@ -30,6 +30,8 @@ class CoprocessorBench(Report):
     model : str
     weights : str or None
         How the weights are pruned.
+    weight_zeros : float
+        Share of the layers' weights that are 0, those of the model among them.
     weight_bits : int
         Bits of each weight, in all runs.
     configuration : CoprocessorConfig
@@ -52,6 +54,7 @@ class CoprocessorBench(Report):
 
     model: str
     weights: str | None
+    weight_zeros: float
     weight_bits: int
     configuration: CoprocessorConfig
     memory_bytes_per_cycle: int
@@ -123,13 +126,14 @@ def bench_coprocessor(
     encoders = [whole, whole.dense] if own_zeros or whole.pruning is not None else [whole]
     random = np.random.default_rng(seed)
     ids = [random.integers(0, model.config.vocab_size, (1, length)) for length in lengths]
-    jobs = []
+    jobs, zeros = [], []
     for encoder in encoders:
         what = encoder.pruning or ("all weights" if encoder.all_weights else "own weights")
         steps.tell(f"quantising, {what}")
         coprocessor = encoder.coprocessor(
             model, calibration_sentences(), method="min-max", percentile=99.99, progress=steps.count
         )
+        zeros.append(coprocessor.zeros)
         constants = constants_of(encoder, coprocessor)
         program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)
         texts = [text for each in ids for text in coprocessor.integer.texts(model.encoder, each)]
@@ -148,6 +152,7 @@ def bench_coprocessor(
     return CoprocessorBench(
         model=str(model.folder),
         weights=whole.pruning,
+        weight_zeros=zeros[0],
         weight_bits=whole.weight_bits,
         configuration=whole.config,
         memory_bytes_per_cycle=rate,

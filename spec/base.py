@@ -92,6 +92,15 @@ def check_encodable(command: object, widths: Mapping[str, tuple[int, bool]]) -> 
             raise CommandValueError(name, value, f"must be an integer from {low} to {high}")
 
 
+def distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of a JSON object. Raise :class:`ConfigError` if a name occurs twice."""
+    members = dict(pairs)
+    for name in members:
+        if sum(other == name for other, _ in pairs) > 1:
+            raise ConfigError(name, members[name], "occurs twice: give one of them")
+    return members
+
+
 class Configuration:
     """Base class of the frozen dataclasses that describe hardware."""
 
@@ -110,7 +119,9 @@ class Configuration:
             The text is not a JSON object, or a field is unknown, missing or illegal.
         """
         try:
-            fields = json.loads(text)
+            fields = json.loads(text, object_pairs_hook=distinct_members)
+        except ConfigError:
+            raise
         except json.JSONDecodeError as error:
             message = f"must be JSON ({error.msg} in line {error.lineno})"
             raise ConfigError("configuration", text[:40], message) from None

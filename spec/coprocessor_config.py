@@ -51,9 +51,12 @@ class CoprocessorConfig(Configuration):
         for name in ("attention", "vector"):
             if (lanes := getattr(self, name).lanes) != WORD_BYTES:
                 raise ConfigError(f"{name}.lanes", lanes, f"must be {WORD_BYTES} in a co-processor")
-        for name in ("max_rows", "max_columns", "max_tokens"):
-            if (size := getattr(self.spmm, name)) > LIMIT:
-                raise ConfigError(f"spmm.{name}", size, f"must be at most {LIMIT} in a co-processor")
+        for unit, name in (
+            *(("spmm", name) for name in ("max_rows", "max_columns", "max_tokens")),
+            ("vector", "max_tokens"),
+        ):
+            if (size := getattr(getattr(self, unit), name)) > LIMIT:
+                raise ConfigError(f"{unit}.{name}", size, f"must be at most {LIMIT} in a co-processor")
         bits = ATTENTION_FIELDS["head_threshold"][0]
         if self.attention.head_sum_bits > bits:
             raise ConfigError(
@@ -83,5 +86,8 @@ def _unit(name: str, value: Any, kind: type[Configuration]) -> Configuration:
     if isinstance(value, kind):
         return value
     if not isinstance(value, dict):
-        raise ConfigError(name, value, f"must be the fields of {kind.__name__}")
-    return kind.from_fields(value)
+        raise ConfigError(name, value, "must be an object of fields")
+    try:
+        return kind.from_fields(value)
+    except ConfigError as error:
+        raise ConfigError(f"{name}.{error.field}", error.value, error.allowed) from None

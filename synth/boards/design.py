@@ -96,8 +96,8 @@ def design(
     Raises
     ------
     ConfigError
-        No PLL makes the clock, the clock does not divide to the baud rate, or a beat of the core is too long for the
-        link's payload.
+        No PLL makes the clock, the clock does not divide to the baud rate, a beat of the core is too long for the
+        link's payload, or the chip has too few block memories for the memory of a co-processor.
     SynthesisError
         amaranth-boards or the PLL's tool is missing.
     """
@@ -113,6 +113,8 @@ def design(
     if abs(wanted_mhz / input_mhz - 1) >= SAME_CLOCK:
         pll = make_pll(family, input_mhz, wanted_mhz, folder=folder, source=source)
     achieved = input_mhz if pll is None else pll.output_mhz
+    if isinstance(config, OnChipConfig):
+        _check_memory(board, config)
     link = link_config(achieved * 1e6, baud, payload_bytes=board.payload_bytes)
     tell(f"generating {board.title}")
     top = _Top(linked_core(config, link), pll)
@@ -129,6 +131,22 @@ def design(
         verilog=small_memories_in_luts(verilog) if isinstance(config, OnChipConfig) else verilog,
         constraints=_text(plan, f"{TOP}.{suffix}"),
     )
+
+
+BLOCK_BYTES = {Family.ECP5: 2048, Family.ICE40: 512}
+"""Of a block memory, without parity."""
+
+
+def _check_memory(board: Board, config: OnChipConfig) -> None:
+    chip = device(board.device)
+    assert chip.capacity is not None
+    needed, there = config.memory_bytes // BLOCK_BYTES[chip.family], chip.capacity.bram
+    if needed > there:
+        raise ConfigError(
+            "memory",
+            config.memory_kib,
+            f"takes {needed} block memories, and {board.title} has {there} for all: choose a smaller memory",
+        )
 
 
 def small_memories_in_luts(verilog: str) -> str:

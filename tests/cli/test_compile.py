@@ -66,6 +66,8 @@ def test_embeddings_from_the_host(tmp_path):
     assert [each["type"] for each in description["input"]] == ["int8", "int8", "uint32"]
     assert places["rows"] == description["places"]["types"] * description["places"]["positions"]
     assert [each["bytes"] for each in description["input"]] == [5 * words["row_bytes"], 5 * places["row_bytes"], 4]
+    compiled(tmp_path, "--lengths", "4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
 
 
 @pytest.mark.slow

@@ -78,6 +78,7 @@ def test_bench(tmp_path):
     assert found["error"] == pytest.approx(found["estimate"] / found["cycles"] - 1)
     assert abs(found["error"]) < 0.15
     assert found["sentences_per_megacycle"] == pytest.approx(2e6 / found["cycles"])
+    assert found["weight_zeros"] > 0.75
     for unit in found["units"].values():
         assert unit["starved"] <= unit["busy"] <= found["cycles"]
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -78,6 +78,13 @@ def test_pixels_are_scaled_and_normalised(tmp_path):
     np.testing.assert_array_equal(plain.read(tmp_path / "image.png"), pixels.transpose(2, 0, 1))
 
 
+def test_grey_images_of_16_bits_are_scaled(tmp_path):
+    grey = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 255
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    plain = reader(tmp_path, size=SIDE, do_rescale=False, do_normalize=False)
+    np.testing.assert_array_equal(plain.read(tmp_path / "grey.png"), np.broadcast_to(grey >> 8, (3, SIDE, SIDE)))
+
+
 def test_images_are_resized_and_cropped(tmp_path):
     """The longer edge follows the shorter one, and the middle of it is kept."""
     pixels = np.zeros((24, 72, 3), np.uint8)

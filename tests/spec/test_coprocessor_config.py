@@ -42,6 +42,7 @@ def test_illegal_fields_are_rejected(field, value):
         ("spmm", {"max_rows": 65536}, "spmm.max_rows"),
         ("spmm", {"max_columns": 65536}, "spmm.max_columns"),
         ("spmm", {"max_tokens": 65536}, "spmm.max_tokens"),
+        ("vector", {"max_tokens": 65536}, "vector.max_tokens"),
         ("vector", {"lanes": 4}, "vector.lanes"),
         ("attention", {"lanes": 4}, "attention.lanes"),
         ("attention", {"lanes": 16, "predictor_lanes": 16}, "attention.lanes"),
@@ -57,8 +58,16 @@ def test_units_that_do_not_fit_together_are_rejected(unit, changes, field):
 def test_json_names_a_fault_in_a_unit():
     fields = json.loads(TINY.to_json())
     fields["spmm"]["lanes"] = 7
-    with pytest.raises(ConfigError, match="lanes=7"):
+    with pytest.raises(ConfigError, match=r"spmm\.lanes=7"):
         CoprocessorConfig.from_json(json.dumps(fields))
+    with pytest.raises(ConfigError, match="spmm=3 is not allowed: must be an object"):
+        CoprocessorConfig.from_json(json.dumps(fields | {"spmm": 3}))
+
+
+def test_json_with_a_name_twice_is_rejected():
+    text = TINY.to_json().replace('"lanes"', '"lanes": 4, "lanes"', 1)
+    with pytest.raises(ConfigError, match=r"lanes=.* occurs twice"):
+        CoprocessorConfig.from_json(text)
 
 
 def test_a_policy_reaches_the_attention_cores():

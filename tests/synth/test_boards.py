@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from thresher.hdl.link.linked_core import LinkedCore
-from thresher.spec import SPMM_PRESETS, AttentionConfig, ConfigError
+from thresher.spec import SPMM_PRESETS, AttentionConfig, ConfigError, coprocessor_preset
+from thresher.spec.on_chip_config import OnChipConfig
 from thresher.synth import flow
 from thresher.synth.boards import BOARDS, board
 from thresher.synth.boards import design as module
@@ -134,6 +135,13 @@ def test_impossible_designs_are_rejected(tmp_path):
     for clock in (-1, 0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="must be a number of megahertz"):
             design(board("icebreaker"), SMALL, folder=tmp_path, clock_mhz=clock, baud=BAUD)
+
+
+@pytest.mark.parametrize(("name", "size", "blocks"), [("ulx3s-85f", 432, 216), ("icebreaker", 16, 32)])
+def test_a_memory_that_is_too_large_is_rejected(tmp_path, name, size, blocks):
+    config = OnChipConfig(coprocessor=coprocessor_preset("tiny"), memory_kib=size)
+    with pytest.raises(ConfigError, match=f"memory={size} is not allowed: takes {blocks} block memories"):
+        design(board(name), config, folder=tmp_path, baud=BAUD)
 
 
 def test_boards_have_placeable_devices():
