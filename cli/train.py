@@ -7,7 +7,7 @@ import typer
 
 from ..spec import InputError, WeightFormat
 from . import options, progress
-from .frame import app, command, print_json
+from .frame import app, command, note, print_json
 from .settings import coprocessor_configuration
 from .terminal import make_console, make_table
 
@@ -125,6 +125,8 @@ def train(
             resume=resume,
             steps=steps,
         )
+    for each in result.notes:
+        note(each)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from ..model.load import load_model
 from ..model.modules import transformer_folder
-from ..model.pruning.formats import FormatPattern, fixed_sparsity
-from ..model.pruning.patterns import KEEP
 from ..model.source import settings_files
 from ..model.training.arrays import keep_compiled
 from ..model.training.checkpoint import checkpoint_bytes, read_checkpoint
@@ -27,6 +25,7 @@ from ..spec.files import check_writable, write_whole
 from .report import Report
 from .steps import Steps
 from .train_inputs import read_inputs, read_teacher
+from .train_plan import check_options, plan_run
 
 __all__ = ["TrainReport", "resumed", "train_model"]
 
@@ -56,6 +55,8 @@ class TrainReport(Report):
         In float32, on ``dev``.
     history : tuple of dict
         Means of loss and accuracy on the batches since the row before, accuracy on ``dev``, and sparsity.
+    notes : tuple of str
+        Where the run differs from what was asked for.
     seconds : float
         Of this run, without what was before an interruption.
     """
@@ -72,6 +73,7 @@ class TrainReport(Report):
     sparsity: float
     accuracy: float | None
     history: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
     seconds: float
 
 
@@ -157,7 +159,7 @@ def train_model(
         Models, files and settings do not fit together. No model has been written then.
     """
     clock, steps = time.perf_counter(), steps or Steps()
-    settings = _with_pattern(settings, config)
+    check_options(settings, epochs=epochs, has_teacher=teacher is not None)
     keep_compiled()
     steps.tell("loading")
     start = load_model(model)
@@ -167,8 +169,8 @@ def train_model(
         raise InputError(f"{str(folder)!r} is the model that is trained: choose another output")
     check_writable(*(folder / name for name in (WEIGHTS, CHECKPOINT, REPORT, *(path.name for path in kept))))
     inputs = read_inputs(start, data, dev, task=task, truncate=truncate)
-    if epochs is not None:
-        settings = replace(settings, steps=max(1, round(epochs * inputs.examples.count(settings.batch))))
+    plan = plan_run(settings, start.encoder, inputs.examples, epochs=epochs, config=config.spmm)
+    settings = plan.settings
     digests, learned = inputs.digests, None
     if teacher is not None:
         learned, digest = read_teacher(teacher, inputs, with_states=settings.hidden_weight > 0, steps=steps)
@@ -198,6 +200,7 @@ def train_model(
         sparsity=sparsity_of(state.masks),
         accuracy=progress.history[-1]["dev_accuracy"],
         history=tuple(progress.history),
+        notes=plan.notes,
         seconds=time.perf_counter() - clock,
     )
     contents = {folder / path.name: path.read_bytes() for path in kept}
@@ -206,24 +209,6 @@ def train_model(
     write_whole(contents)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return report
-
-
-def _with_pattern(settings: TrainingSettings, config: CoprocessorConfig) -> TrainingSettings:
-    """Settings with the sparsity of a format that has only one. Raises if the format cannot have the sparsity."""
-    sparsity = settings.sparsity
-    if sparsity is None:
-        sparsity = fixed_sparsity(config.spmm, settings.weight_format) or None
-    if sparsity is None:
-        return settings
-    pattern = FormatPattern(
-        config=config.spmm,
-        weight_format=settings.weight_format,
-        sparsity=sparsity,
-        global_ranking=settings.global_ranking,
-    )
-    if sparsity != KEEP:
-        pattern.choose(np.ones((1, 1 << 12)))
-    return replace(settings, sparsity=sparsity)
 
 
 def resumed(path: Path, start: State, run: dict[str, Any]) -> tuple[State, list[dict[str, Any]]]:

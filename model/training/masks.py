@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from ...golden.spmm.packing import pack
+from ...spec.errors import InputError
 from ...spec.spmm_config import SpmmConfig, WeightFormat
 from ..encoder import Encoder, Linear
 from ..pruning.formats import fixed_sparsity, prune_matrices
 from ..pruning.patterns import KEEP, Mask, Sparsity
 
-__all__ = ["chosen_masks", "full_masks", "masked", "sparsity_of"]
+__all__ = ["check_packs", "chosen_masks", "full_masks", "masked", "sparsity_of"]
 
 
 def full_masks(encoder: Encoder) -> dict[str, Mask]:
@@ -35,6 +37,21 @@ def chosen_masks(
     matrices = {name: np.asarray(linear.weight) for name, linear in encoder.linears().items()}
     pruned = prune_matrices(matrices, weight_format, wanted, config=config, global_ranking=global_ranking)
     return {name: mask for name, (mask, _) in pruned.items()}
+
+
+def check_packs(masks: Mapping[str, Mask], weight_format: WeightFormat, *, config: SpmmConfig) -> None:
+    """Check that weights with these masks can be packed in a format, whatever their values.
+
+    Raises
+    ------
+    InputError
+        They cannot; see :func:`~thresher.golden.spmm.packing.pack`.
+    """
+    for name, mask in masks.items():
+        try:
+            pack(mask.astype(np.int8), weight_format, banks=config.banks, kept=config.kept, group=config.group)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
 
 
 def masked(encoder: Encoder, masks: Mapping[str, Any]) -> Encoder:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ...spec.errors import ConfigError
 from ..pruning.patterns import KEEP, Sparsity
 from ..pruning.schedule import gradual_sparsity
 from .settings import TrainingSettings
@@ -33,7 +34,17 @@ class Phases:
 
     @classmethod
     def of(cls, settings: TrainingSettings) -> "Phases":
-        """The phases of a run."""
+        """The phases of a run.
+
+        Raises
+        ------
+        ConfigError
+            Weights are to be pruned, or fake quantisation is wanted, but no step is for it.
+        """
+        if settings.sparsity not in (None, KEEP, 0):
+            _check_share("prune", settings.prune, settings.steps)
+        if settings.quantise:
+            _check_share("quantise", settings.quantise, settings.steps)
         last = settings.steps - 1
         start = min(round(settings.stabilise * settings.steps), last)
         end = min(max(start + 1, round((settings.stabilise + settings.prune) * settings.steps)), last)
@@ -62,4 +73,11 @@ class Phases:
             return final
         return gradual_sparsity(
             step, start=self.start, end=self.end, initial=0.0, final=final, frequency=self.frequency
+        )
+
+
+def _check_share(name: str, share: float, steps: int) -> None:
+    if not round(share * steps):
+        raise ConfigError(
+            name, share, f"none of the run's steps ({steps}) is for it: choose a larger share, or more steps"
         )

@@ -8,7 +8,10 @@ from ...spec.errors import ConfigError
 from ...spec.spmm_config import WeightFormat
 from ..pruning.patterns import KEEP, Sparsity, check_size, check_sparsity
 
-__all__ = ["TrainingSettings"]
+__all__ = ["MOST_STEPS", "TrainingSettings"]
+
+MOST_STEPS = (1 << 31) - 1
+"""Steps of a run at most: jax counts them in int32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class TrainingSettings:
     rho: float = -1.0
 
     def __post_init__(self):
-        check_size("steps", self.steps)
+        check_size("steps", self.steps, MOST_STEPS)
         check_size("batch", self.batch)
         check_size("seed", self.seed, smallest=0)
         if self.sparsity is not None and self.sparsity != KEEP:

@@ -24,18 +24,44 @@ def test_no_pruning_and_own_zeros():
     assert [step for step in range(100) if phases.change(step, "keep") == "keep"] == [0]
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 7, 10])
-@pytest.mark.parametrize("prune", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("steps", [2, 3, 7, 10])
+@pytest.mark.parametrize("prune", [0.3, 0.5, 0.9])
 def test_short_runs_reach_the_sparsity(steps, prune):
-    phases = Phases.of(TrainingSettings(steps=steps, stabilise=0.1, prune=prune))
+    phases = Phases.of(TrainingSettings(steps=steps, stabilise=0.1, prune=prune, sparsity=0.5))
     changes = [phases.change(step, 0.5) for step in range(steps)]
     assert 0.5 in changes
 
 
 @pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("prune", {"steps": 10, "sparsity": 0.5, "stabilise": 1.0, "prune": 0.0}),
+        ("prune", {"steps": 1, "sparsity": 0.5}),
+        ("quantise", {"steps": 3, "quantise": 0.1}),
+    ],
+)
+def test_phases_without_steps_are_rejected(name, settings):
+    with pytest.raises(ConfigError, match="none of the run's steps") as error:
+        Phases.of(TrainingSettings(**settings))
+    assert error.value.field == name
+
+
+def test_no_step_is_needed_without_pruning():
+    for sparsity in (None, "keep"):
+        Phases.of(TrainingSettings(steps=10, sparsity=sparsity, prune=0.0))
+
+
+@pytest.mark.parametrize(
     "changes",
     [
-        *({"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"temperature": -1.0}, {"prune": 0.95}),
+        *(
+            {"steps": 1 << 31},
+            {"steps": 0},
+            {"batch": 0},
+            {"learning_rate": 0.0},
+            {"temperature": -1.0},
+            {"prune": 0.95},
+        ),
         *({"dropout": 1.0}, {"learning_rate": float("nan")}, {"rho": 1.0}, {"seed": -1}, {"sparsity": 1.0}),
     ],
 )
