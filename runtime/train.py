@@ -156,7 +156,8 @@ def train_model(
     Raises
     ------
     ThresherError
-        Models, files and settings do not fit together. No model has been written then.
+        Models, files and settings do not fit together, or the loss does not stay finite. No model has been written
+        then.
     """
     clock, steps = time.perf_counter(), steps or Steps()
     check_options(settings, epochs=epochs, has_teacher=teacher is not None)
@@ -185,7 +186,11 @@ def train_model(
         state, history = resumed(folder / CHECKPOINT, state, run)
         progress.history.extend(history)
     steps.tell("training")
-    trainer.train(state, tell=progress)
+    try:
+        trainer.train(state, tell=progress)
+    except InputError:  # to resume would repeat it
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        raise
     trained = inputs.vocabulary.restored(trainer.trained(state), start.encoder)
     report = TrainReport(
         folder=folder,

@@ -4,13 +4,31 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..encoder import Observe
 
-__all__ = ["dropout"]
+__all__ = ["dropout", "key_of"]
 
 PLACES = ("input", "attention_output", "output")
 """Tensors whose values are dropped; the first one only in the first layer."""
+MASK = (1 << 32) - 1
+"""Bits of a seed that jax takes at once."""
+
+
+def key_of(seed: int) -> jax.Array:
+    """A jax key of a seed of any size. Of a larger one, jax itself takes the low 32 bits alone, or none.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    """
+    low, rest = seed & MASK, seed >> 32
+    key = jax.random.key(np.uint32(low))
+    while rest:
+        key, rest = jax.random.fold_in(key, np.uint32(rest & MASK)), rest >> 32
+    return key
 
 
 def dropout(key: jax.Array, rate: float) -> Observe:

@@ -11,7 +11,7 @@ import optax
 from numpy.typing import NDArray
 
 from ...spec.attention_config import AttentionConfig
-from ...spec.errors import ConfigError
+from ...spec.errors import ConfigError, InputError
 from ...spec.spmm_config import SpmmConfig
 from ..encoder import Attend, Encoder, Observe, Parameters, ignore, in_order
 from ..integer.encoder_units import check_no_bias
@@ -19,7 +19,7 @@ from ..pruning.patterns import Mask
 from ..weights import Float32
 from .data import Batch, Examples
 from .distillation import hidden_loss, label_loss, logit_loss, matched_layers
-from .dropout import dropout
+from .dropout import dropout, key_of
 from .fake_quantisation import FakeUnits, fake_units, quantised, rounding
 from .forward import padded_attention, run
 from .masks import chosen_masks, full_masks, masked
@@ -175,6 +175,11 @@ class Trainer:
         ----------
         tell : callable
             Is given the state and the figures of the batch after every step.
+
+        Raises
+        ------
+        InputError
+            The loss, or a weight after a step, is not finite.
         """
         masks = self.device(state.masks)
         for batch in self._batches(state.step):
@@ -191,7 +196,7 @@ class Trainer:
                 masks = self.device(state.masks)
             if state.step >= self.phases.quantise and not state.units:
                 state.units = self._units(state)
-            state.parameters, state.optimiser, loss, accuracy = self._step(
+            state.parameters, state.optimiser, loss, accuracy, finite = self._step(
                 state.parameters,
                 state.optimiser,
                 masks,
@@ -202,6 +207,10 @@ class Trainer:
                 self._hidden,
             )
             state.step += 1
+            if not finite:
+                rate = "choose a smaller --learning-rate"
+                advice = rate if np.isfinite(loss) or state.step > 1 else "check model, teacher and weights of the loss"
+                raise InputError(f"the loss or a weight is not finite after step {state.step}: {advice}")
             tell(state, StepFigures(float(loss), float(accuracy)))
 
     def _batches(self, done: int) -> Iterable[Batch]:
@@ -238,14 +247,15 @@ class Trainer:
         batch: Any,
         teacher: Any,
         hidden: Any,
-    ) -> tuple[Parameters, Any, jax.Array, jax.Array]:
+    ) -> tuple[Parameters, Any, jax.Array, jax.Array, jax.Array]:
         def loss_of(parameters: Parameters) -> tuple[jax.Array, jax.Array]:
             return self._loss(parameters, masks, units, step, batch, teacher, hidden)
 
         (loss, accuracy), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters)
         updates, optimiser = self._optimiser.update(gradients, optimiser, parameters)
         changed: Any = optax.apply_updates(parameters, updates)
-        return changed, optimiser, loss, accuracy
+        finite = [jnp.isfinite(each).all() for each in (loss, *jax.tree.leaves(changed))]
+        return changed, optimiser, loss, accuracy, jnp.stack(finite).all()
 
     def _loss(
         self, parameters: Parameters, masks: Any, units: Any, step: Any, batch: Any, teacher: Any, hidden: Any
@@ -253,7 +263,7 @@ class Trainer:
         settings = self.settings
         change = None
         if settings.dropout:
-            change = dropout(jax.random.fold_in(jax.random.key(settings.seed), step), settings.dropout)
+            change = dropout(jax.random.fold_in(key_of(settings.seed), step), settings.dropout)
         logits, states = self.compute(parameters, masks, units, batch, change)
         losses = label_loss(logits, batch["targets"])
         if teacher is not None:
