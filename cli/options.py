@@ -56,6 +56,14 @@ class TaskName(StrEnum):
     PERPLEXITY = "perplexity"
 
 
+class ClassTaskName(StrEnum):
+    """What a model with classes is trained for."""
+
+    SST2 = "sst2"
+    COLA = "cola"
+    CLASSIFICATION = "classification"
+
+
 class MetricName(StrEnum):
     """Figure of merit of a classification."""
 
@@ -159,6 +167,14 @@ Task = Annotated[
         "--task",
         help="sst2: accuracy of classes; cola: their Matthews correlation; stsb: Spearman of similarities or scores; "
         "classification: your own metric and columns; perplexity: of a plain text, with thresher eval.",
+    ),
+]
+ClassTask = Annotated[
+    ClassTaskName,
+    typer.Option(
+        "--task",
+        help="sst2: accuracy of classes; cola: their Matthews correlation; classification: your own metric and "
+        "columns.",
     ),
 ]
 Metric = Annotated[

@@ -23,12 +23,16 @@ LIBRARIES = ("jax", "jaxlib", "optax")
 def train(
     data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the trained model.")],
-    task: options.Task = options.TaskName.SST2,
+    task: options.ClassTask = options.ClassTaskName.SST2,
     model: options.Model = "default",
     teacher: Annotated[
         str | None, typer.Option("--teacher", help="Model to learn from, beside the labels; as --model.")
     ] = None,
     dev: Annotated[Path | None, typer.Option("--dev", help="Labelled file to evaluate on. It changes nothing.")] = None,
+    metric: options.Metric = None,
+    text_column: options.TextColumn = None,
+    second_text_column: options.SecondTextColumn = None,
+    label_column: options.LabelColumn = None,
     sparsity: Annotated[
         options.AnySparsity,
         typer.Option(
@@ -85,6 +89,7 @@ def train(
 ) -> None:
     """Train a classifier while its weights are pruned, and write a model folder."""
     try:
+        from ..model.tasks import chosen_task
         from ..model.training.settings import TrainingSettings
         from ..runtime.train import train_model
     except ModuleNotFoundError as error:
@@ -110,12 +115,19 @@ def train(
         quantise=quantise,
         rho=rho,
     )
+    chosen = chosen_task(
+        task,
+        metric=metric,
+        text_column=text_column,
+        second_text_column=second_text_column,
+        label_column=label_column,
+    )
     with progress.steps() as steps:
         result = train_model(
             model,
             output,
             data=data,
-            task=task.value,
+            task=chosen,
             teacher=teacher,
             dev=dev,
             settings=settings,
@@ -140,11 +152,12 @@ def _show(result: "TrainReport") -> None:
     if result.teacher is not None:
         console.print(f"teacher: {result.teacher}")
     console.print()
-    table = make_table("step", "loss", "accuracy", *(["dev accuracy"] if result.dev else []), "sparsity", right=0)
+    table = make_table(
+        "step", "loss", "accuracy", *([f"dev {result.metric}"] if result.dev else []), "sparsity", right=0
+    )
     for row in result.history:
-        dev = [] if row["dev_accuracy"] is None else [f"{row['dev_accuracy']:.4f}"]
-        table.add_row(
-            f"{row['step']:,}", f"{row['loss']:.4f}", f"{row['accuracy']:.4f}", *dev, f"{row['sparsity']:.3f}"
-        )
+        score = "" if row["dev_score"] is None else f"{row['dev_score']:.4f}"
+        cells = [f"{row['step']:,}", f"{row['loss']:.4f}", f"{row['accuracy']:.4f}"]
+        table.add_row(*cells, *([score] if result.dev else []), f"{row['sparsity']:.3f}")
     console.print(table)
     console.print(f"\nmodel: {result.folder}\n{result.seconds:.1f} s")

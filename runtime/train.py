@@ -4,17 +4,15 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeGuard
 
 from ..model.load import load_model
 from ..model.modules import transformer_folder
 from ..model.source import settings_files
+from ..model.tasks import Task, chosen_task
 from ..model.training.arrays import keep_compiled
-from ..model.training.checkpoint import checkpoint_bytes, read_checkpoint
-from ..model.training.data import Examples
-from ..model.training.loop import Evaluator, State, StepFigures, Trainer
+from ..model.training.checkpoint import read_checkpoint
+from ..model.training.loop import State, Trainer
 from ..model.training.masks import sparsity_of
 from ..model.training.settings import TrainingSettings
 from ..model.weights import WEIGHTS
@@ -26,12 +24,11 @@ from .report import Report
 from .steps import Steps
 from .train_inputs import read_inputs, read_teacher
 from .train_plan import check_options, plan_run
+from .train_progress import COLUMNS, DevScore, Progress
 
 __all__ = ["TrainReport", "resumed", "train_model"]
 
 CHECKPOINT, REPORT = "checkpoint.safetensors", "training.json"
-EVALUATIONS = 20
-"""Evaluations of a run; each writes a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +39,9 @@ class TrainReport(Report):
     ----------
     folder : Path
         The trained model.
+    task, metric : str
+    columns : tuple of tuple of str
+        Columns of texts and label; see :attr:`~thresher.model.tasks.Task.columns`.
     model, teacher, data, dev : str
         What the run started from.
     digests : dict
@@ -51,10 +51,10 @@ class TrainReport(Report):
         Of :class:`~thresher.model.training.settings.TrainingSettings`.
     sparsity : float
         Share of pruned weights of the projections and feed-forward layers.
-    accuracy : float or None
-        In float32, on ``dev``.
+    score : float or None
+        The metric in float32, on ``dev``.
     history : tuple of dict
-        Means of loss and accuracy on the batches since the row before, accuracy on ``dev``, and sparsity.
+        Means of loss and accuracy on the batches since the row before, score on ``dev``, and sparsity.
     notes : tuple of str
         Where the run differs from what was asked for.
     seconds : float
@@ -63,6 +63,8 @@ class TrainReport(Report):
 
     folder: Path
     task: str
+    metric: str
+    columns: tuple[tuple[str, ...], ...]
     model: str
     teacher: str | None
     data: str
@@ -71,51 +73,10 @@ class TrainReport(Report):
     examples: int
     settings: dict[str, Any]
     sparsity: float
-    accuracy: float | None
+    score: float | None
     history: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     seconds: float
-
-
-class _Progress:
-    """Figures of the steps since the last evaluation, and what is done at each of them."""
-
-    def __init__(self, trainer: Trainer, dev: Examples | None, checkpoint: Path, run: dict[str, Any], steps: Steps):
-        self._trainer, self._checkpoint, self._run, self._steps = trainer, checkpoint, run, steps
-        self._evaluator = None if dev is None else Evaluator(dev, self._logits)
-        self._total, self._figures = trainer.settings.steps, []
-        self._every = max(1, self._total // EVALUATIONS)
-        self.history: list[dict[str, Any]] = []
-
-    def _logits(self, arrays: tuple[Any, Any, Any], batch: Any) -> Any:
-        return self._trainer.compute(arrays[0], arrays[1], arrays[2], batch)[0]
-
-    def _accuracy(self, state: State) -> float | None:
-        if self._evaluator is None:
-            return None
-        return self._evaluator.accuracy((state.parameters, self._trainer.device(state.masks), state.units))
-
-    def __call__(self, state: State, figures: StepFigures) -> None:
-        self._figures.append(figures)
-        if state.step % self._every == 0 or state.step == self._total:
-            row = {
-                "step": state.step,
-                "loss": float(np.mean([each.loss for each in self._figures])),
-                "accuracy": float(np.mean([each.accuracy for each in self._figures])),
-                "dev_accuracy": self._accuracy(state),
-                "sparsity": sparsity_of(state.masks),
-            }
-            self._figures = []
-            self.history.append(row)
-            dev = "" if row["dev_accuracy"] is None else f", dev {row['dev_accuracy']:.4f}"
-            self._steps.announce(
-                f"step {state.step} of {self._total}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}{dev}, "
-                f"sparsity {row['sparsity']:.3f}"
-            )
-            if state.step < self._total:
-                saved = checkpoint_bytes(state, run=self._run, history=self.history)
-                write_whole({self._checkpoint: saved})
-        self._steps.count(state.step, self._total)
 
 
 def train_model(
@@ -123,7 +84,7 @@ def train_model(
     folder: Path,
     *,
     data: Path,
-    task: str = "sst2",
+    task: str | Task = "sst2",
     teacher: str | Path | None = None,
     dev: Path | None = None,
     settings: TrainingSettings,
@@ -142,7 +103,10 @@ def train_model(
     folder : Path
         Of the trained model. While the training runs, it holds a checkpoint.
     data, dev : Path
-        Labelled files; see :data:`~thresher.model.datasets.COLUMNS`. ``dev`` is only evaluated.
+        Labelled files; see :func:`~thresher.model.datasets.read_dataset`. ``dev`` is only evaluated, and changes
+        nothing else.
+    task : str or Task
+        With classes; see :func:`~thresher.model.tasks.chosen_task`.
     settings : TrainingSettings
     epochs : float, optional
         Sets the number of steps, in place of that of the settings.
@@ -160,6 +124,7 @@ def train_model(
         then.
     """
     clock, steps = time.perf_counter(), steps or Steps()
+    task = task if isinstance(task, Task) else chosen_task(task)
     check_options(settings, epochs=epochs, has_teacher=teacher is not None)
     keep_compiled()
     steps.tell("loading")
@@ -180,8 +145,11 @@ def train_model(
     trainer = Trainer(
         encoder, inputs.examples, settings, config=config.spmm, attention=config.attention, teacher=learned
     )
-    run = {"settings": json.loads(json.dumps(asdict(settings))), "digests": digests, "hardware": config.to_json()}
-    state, progress = trainer.start(), _Progress(trainer, inputs.dev, folder / CHECKPOINT, run, steps)
+    columns = tuple(each.names for each in task.columns)
+    run = {"settings": asdict(settings), "digests": digests, "hardware": config.to_json(), "columns": columns}
+    run = json.loads(json.dumps(run))
+    score = None if inputs.dev is None else DevScore(trainer, inputs.dev, inputs.further, task.metric)
+    state, progress = trainer.start(), Progress(trainer, score, folder / CHECKPOINT, run, steps)
     if resume:
         state, history = resumed(folder / CHECKPOINT, state, run)
         progress.history.extend(history)
@@ -194,7 +162,9 @@ def train_model(
     trained = inputs.vocabulary.restored(trainer.trained(state), start.encoder)
     report = TrainReport(
         folder=folder,
-        task=task,
+        task=task.name,
+        metric=task.metric,
+        columns=columns,
         model=str(start.folder),
         teacher=None if teacher is None else str(teacher),
         data=str(data),
@@ -203,9 +173,9 @@ def train_model(
         examples=len(inputs.examples.tokens),
         settings=run["settings"],
         sparsity=sparsity_of(state.masks),
-        accuracy=progress.history[-1]["dev_accuracy"],
+        score=progress.history[-1]["dev_score"],
         history=tuple(progress.history),
-        notes=plan.notes,
+        notes=(*([] if inputs.dataset.note is None else [inputs.dataset.note]), *plan.notes),
         seconds=time.perf_counter() - clock,
     )
     contents = {folder / path.name: path.read_bytes() for path in kept}
@@ -224,7 +194,7 @@ def resumed(path: Path, start: State, run: dict[str, Any]) -> tuple[State, list[
     start : State
         Before the first step.
     run : dict
-        Settings, digests and hardware that the checkpoint must have, too.
+        Settings, digests, hardware and columns that the checkpoint must have, too.
 
     Raises
     ------
@@ -234,19 +204,21 @@ def resumed(path: Path, start: State, run: dict[str, Any]) -> tuple[State, list[
     state, notes = read_checkpoint(path, start)
     found, history = notes.get("run"), notes.get("history")
     found = found if isinstance(found, dict) else {}
-    if not all(isinstance(found.get(name), dict) for name in ("settings", "digests")) or not isinstance(history, list):
+    if not all(isinstance(found.get(name), dict) for name in ("settings", "digests")) or not _is_history(history):
         raise InputError(f"{str(path)!r} is damaged: train without --resume")
-    _check_same({"hardware": None, **found}, run)
+    _check_same(found, run)
     return state, history
+
+
+def _is_history(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(row, dict) and set(row) == set(COLUMNS) for row in value)
 
 
 def _check_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise unless a checkpoint is of this run."""
-    for name in {**wanted["settings"], **wanted["digests"], "hardware": None}:
-        old, new = (
-            {**each["settings"], **each["digests"], "hardware": each["hardware"]}.get(name) for each in (found, wanted)
-        )
-        if old != new:
+    old, new = ({**each, **each["settings"], **each["digests"]} for each in (found, wanted))
+    for name in (*wanted["settings"], *wanted["digests"], "hardware", "columns"):
+        if old.get(name) != new.get(name):
             raise InputError(
                 f"the checkpoint is of another run ({name} is different): give the same options, or train without "
                 "--resume"

@@ -9,12 +9,13 @@ import numpy as np
 from ..model.datasets import Dataset, read_dataset
 from ..model.load import Model, load_model
 from ..model.modules import transformer_folder
-from ..model.tasks import Kind, Task, chosen_task
+from ..model.tasks import Kind, Task
 from ..model.tokenizer import Tokens
 from ..model.training.data import Examples
 from ..model.training.loop import Teacher
 from ..model.training.teacher import teacher_logits
 from ..model.training.vocabulary import Vocabulary
+from ..model.weights import Float32
 from ..spec.errors import ConfigError, InputError
 from .steps import Steps
 from .texts import encode_texts
@@ -30,9 +31,11 @@ class TrainInputs:
     ----------
     model : Model
     vocabulary : Vocabulary
-        The words of all texts.
+        The words of the texts to train with.
     examples, dev : Examples
         Texts to train with, and to evaluate on.
+    further : (words, width) float32
+        Embeddings of the words that only ``dev`` has. They follow those of the vocabulary.
     digests : dict
         SHA-256 of the weights of the model and of the file of the examples.
     data : Path
@@ -47,13 +50,14 @@ class TrainInputs:
     vocabulary: Vocabulary
     examples: Examples
     dev: Examples | None
+    further: Float32
     digests: dict[str, str]
     data: Path
     dataset: Dataset
     truncate: bool
 
 
-def read_inputs(model: Model, data: Path, dev: Path | None, *, task: str, truncate: bool) -> TrainInputs:
+def read_inputs(model: Model, data: Path, dev: Path | None, *, task: Task, truncate: bool) -> TrainInputs:
     """Read labelled files for a model.
 
     Raises
@@ -63,23 +67,24 @@ def read_inputs(model: Model, data: Path, dev: Path | None, *, task: str, trunca
     InputError
         The model has no head with classes, or a file does not fit.
     """
-    chosen = chosen_task(task)
-    if chosen.kind is not Kind.CLASSES:
-        raise ConfigError("task", task, "training takes tasks with classes, such as sst2 or classification")
+    if task.kind is not Kind.CLASSES:
+        raise ConfigError("task", task.name, "training takes tasks with classes, such as sst2 or classification")
     if len(model.config.labels) < 2:
         raise InputError("training needs a model with a classification head of two or more classes: choose another")
-    read = {path: _read(model, path, chosen, truncate) for path in (data, dev) if path is not None}
-    vocabulary = Vocabulary(model.encoder, [text for _, tokens in read.values() for text in tokens])
-    encoder = vocabulary.reduced(model.encoder)
-    examples = {
-        path: Examples(encoder, tokens, np.array(dataset.targets, np.int32), vocabulary.rows)
-        for path, (dataset, tokens) in read.items()
-    }
+    read = {path: _read(model, path, task, truncate) for path in (data, dev) if path is not None}
+    vocabulary = Vocabulary(model.encoder, read[data][1])
+    longer = vocabulary if dev is None else vocabulary.extended(read[dev][1])
+
+    def examples(path: Path, words: Vocabulary) -> Examples:
+        dataset, tokens = read[path]
+        return Examples(words.reduced(model.encoder), tokens, np.array(dataset.targets, np.int32), words.rows)
+
     return TrainInputs(
         model=model,
         vocabulary=vocabulary,
-        examples=examples[data],
-        dev=None if dev is None else examples[dev],
+        examples=examples(data, vocabulary),
+        dev=None if dev is None else examples(dev, longer),
+        further=model.encoder.words[longer.used[len(vocabulary.used) :]],
         digests={"model": _digest(transformer_folder(model.folder)), "data": _digest(data)},
         data=data,
         dataset=read[data][0],

@@ -20,6 +20,7 @@ from ..weights import Float32
 from .data import Batch, Examples
 from .distillation import hidden_loss, label_loss, logit_loss, matched_layers
 from .dropout import dropout, key_of
+from .evaluator import Evaluator
 from .fake_quantisation import FakeUnits, fake_units, quantised, rounding
 from .forward import padded_attention, run
 from .masks import chosen_masks, full_masks, masked
@@ -27,7 +28,7 @@ from .pruned_attention import check_policy, pruned_attention
 from .schedule import Phases
 from .settings import TrainingSettings
 
-__all__ = ["Evaluator", "State", "StepFigures", "Teacher", "Trainer"]
+__all__ = ["Computation", "State", "StepFigures", "Teacher", "Trainer"]
 
 CALIBRATION_TEXTS = 512
 """Texts whose ranges give the units of fake quantisation."""
@@ -229,6 +230,24 @@ class Trainer:
         """Masks as factors."""
         return {name: jnp.asarray(mask, jnp.float32) for name, mask in masks.items()}
 
+    def evaluation(self, examples: Examples, further: Float32) -> Callable[[State], NDArray[np.float32]]:
+        """Computes (texts, labels) outputs of other texts in a state, without dropout.
+
+        Parameters
+        ----------
+        examples : Examples
+        further : (words, width) float32
+            Embeddings of words that only these texts have. They follow those of the encoder.
+        """
+
+        def compute(arrays: tuple[Parameters, Any, Any], batch: Any) -> jax.Array:
+            parameters, masks, units = arrays
+            words = jnp.concatenate([parameters["words"], further])
+            return self.compute(parameters | {"words": words}, masks, units, batch)[0]
+
+        evaluator = Evaluator(examples, compute)
+        return lambda state: evaluator.logits((state.parameters, self.device(state.masks), state.units))
+
     def _units(self, state: State) -> FakeUnits:
         random = np.random.default_rng(self.settings.seed)
         ids, types = self.examples.unpadded(random.permutation(len(self.examples.tokens))[:CALIBRATION_TEXTS])
@@ -296,36 +315,3 @@ def _optimiser(settings: TrainingSettings) -> optax.GradientTransformation:
         optax.clip_by_global_norm(LARGEST_GRADIENT),
         optax.adamw(rate, weight_decay=settings.weight_decay, mask=decays),
     )
-
-
-class Evaluator:
-    """Computes outputs for the same texts again and again.
-
-    Parameters
-    ----------
-    examples : Examples
-    compute : callable
-        Takes arrays and a batch to (batch, labels) outputs.
-    size : int
-        Texts of a batch.
-    """
-
-    def __init__(self, examples: Examples, compute: Callable[[Any, Any], jax.Array], size: int = 128):
-        self._examples, self._compute, self._size = examples, jax.jit(compute), size
-
-    def logits(
-        self, arrays: Any, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> NDArray[np.float32]:
-        """(texts, labels) outputs. ``progress`` is given the number of texts done and of all."""
-        parts = []
-        for batch in self._examples.batches(self._size):
-            parts.append((batch["rows"], np.asarray(self._compute(arrays, batch))))
-            progress(min(len(parts) * self._size, len(self._examples.tokens)), len(self._examples.tokens))
-        outputs = np.zeros((len(self._examples.tokens), parts[0][1].shape[1]), np.float32)
-        for rows, found in parts:
-            outputs[rows] = found
-        return outputs
-
-    def accuracy(self, arrays: Any) -> float:
-        """Share of the texts whose class is right."""
-        return float((self.logits(arrays).argmax(axis=1) == self._examples.targets).mean())

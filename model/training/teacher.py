@@ -16,8 +16,8 @@ from ..modules import transformer_folder
 from ..tokenizer import Tokens
 from ..weights import Float32, decode_arrays
 from .data import Examples
+from .evaluator import Evaluator
 from .forward import run
-from .loop import Evaluator
 
 __all__ = ["teacher_logits"]
 

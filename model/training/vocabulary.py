@@ -1,6 +1,7 @@
 """The rows of the word embeddings that occur in some texts. The optimiser leaves the others alone, at no cost."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,10 @@ from ..encoder import Encoder
 from ..tokenizer import Tokens
 
 __all__ = ["Vocabulary"]
+
+
+def _ids(tokens: Iterable[Tokens]) -> Iterator[int]:
+    return (i for text in tokens for i in text.ids)
 
 
 class Vocabulary:
@@ -22,16 +27,24 @@ class Vocabulary:
     Attributes
     ----------
     used : (used,) int64
-        Token ids that occur, in order, and that of padding.
+        Token ids that occur, and that of padding, in order.
     rows : (vocabulary,) int32
         Number of each of these ids; 0 for the others.
     """
 
     def __init__(self, encoder: Encoder, tokens: Iterable[Tokens]):
-        padding = encoder.config.padding or 0
-        self.used: NDArray[np.int64] = np.unique([padding, *(i for text in tokens for i in text.ids)])
-        self.rows = np.zeros(len(encoder.words), np.int32)
-        self.rows[self.used] = np.arange(len(self.used))
+        self._count, padding = len(encoder.words), encoder.config.padding or 0
+        self._use(np.unique([padding, *_ids(tokens)]))
+
+    def _use(self, ids: NDArray[np.int64]) -> None:
+        self.used, self.rows = ids, np.zeros(self._count, np.int32)
+        self.rows[ids] = np.arange(len(ids))
+
+    def extended(self, tokens: Iterable[Tokens]) -> "Vocabulary":
+        """This part of the vocabulary, followed by the rows that only these texts use."""
+        longer = copy(self)
+        longer._use(np.concatenate([self.used, np.setdiff1d([*_ids(tokens)], self.used)]))
+        return longer
 
     def reduced(self, encoder: Encoder) -> Encoder:
         """An encoder with these rows alone."""

@@ -8,13 +8,14 @@ import numpy as np
 from thresher.model.training.checkpoint import checkpoint_bytes
 from thresher.model.training.loop import State
 from thresher.runtime.train import resumed
+from thresher.runtime.train_progress import COLUMNS
 
 from ..reader import FuzzReader
 from .tensors import DTYPES, SHAPES, safetensors_bytes, safetensors_tree
 
 __all__ = ["READERS"]
 
-RUN = {"settings": {"epochs": 2}, "digests": {"data": "ab"}, "hardware": "{}"}
+RUN = {"settings": {"epochs": 2}, "digests": {"data": "ab"}, "hardware": "{}", "columns": []}
 
 
 @cache
@@ -32,7 +33,7 @@ def _read(data: bytes, folder: Path) -> None:
 
 
 def _seeds() -> dict[str, bytes]:
-    start, notes = _start(), {"run": RUN, "history": [{"step": 1, "loss": 0.5, "dev_accuracy": None}]}
+    start, notes = _start(), {"run": RUN, "history": [dict(zip(COLUMNS, (1, 0.5, 0.5, None, 0.0), strict=True))]}
     with_units = State(7, start.parameters, start.optimiser, start.masks, {"layers.0": np.ones(2, np.float32)})
     return {"start": checkpoint_bytes(start, **notes), "units": checkpoint_bytes(with_units, **notes)}
 
