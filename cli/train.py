@@ -9,7 +9,7 @@ from ..spec import InputError, WeightFormat
 from . import options, progress
 from .frame import app, command, note, print_json
 from .settings import coprocessor_configuration
-from .terminal import make_console, make_table
+from .terminal import make_console, make_table, say
 
 if TYPE_CHECKING:
     from ..runtime.train import TrainReport
@@ -77,7 +77,9 @@ def train(
     hidden_weight: Annotated[
         float, typer.Option("--hidden-weight", help="Weight of the teacher's hidden states, if the widths agree.")
     ] = 0.0,
-    preset: options.Preset = options.EDGE,
+    preset: Annotated[
+        options.PresetName, typer.Option("--preset", help="Co-processor whose engine has the pattern of the weights.")
+    ] = options.EDGE,
     policy: options.Policy = options.THRESHER,
     config_file: options.Config = None,
     truncate: options.Truncate = False,
@@ -142,10 +144,10 @@ def train(
     if as_json:
         print_json(result.to_dict())
     else:
-        _show(result)
+        _show(result, preset.value if config_file is None else f"{preset.value} with {config_file}")
 
 
-def _show(result: "TrainReport") -> None:
+def _show(result: "TrainReport", hardware: str) -> None:
     """Print how the training went."""
     console = make_console()
     console.print(f"{result.model}, {result.task}: {result.examples} examples of {result.data}")
@@ -161,3 +163,7 @@ def _show(result: "TrainReport") -> None:
         table.add_row(*cells, *([score] if result.dev else []), f"{row['sparsity']:.3f}")
     console.print(table)
     console.print(f"\nmodel: {result.folder}\n{result.seconds:.1f} s")
+    if result.packing is not None:
+        engine = result.engine
+        say(f"pattern: of the co-processor {hardware}, {engine.banks} banks, {engine.kept}:{engine.group}")
+        say(f"pack the weights with: {result.packing}")

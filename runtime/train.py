@@ -1,13 +1,16 @@
 """Training of a model on a labelled file, from files to a folder."""
 
 import json
+import shlex
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ..model.load import load_model
+from ..model.encoder import Encoder
+from ..model.load import Model, load_model
 from ..model.modules import transformer_folder
+from ..model.pruning.patterns import KEEP
 from ..model.source import settings_files
 from ..model.tasks import Task, chosen_task
 from ..model.training.arrays import keep_compiled
@@ -20,6 +23,7 @@ from ..model.write import weights_bytes
 from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import InputError
 from ..spec.files import check_writable, write_whole
+from ..spec.spmm_config import SpmmConfig
 from .report import Report
 from .steps import Steps
 from .train_inputs import read_inputs, read_teacher
@@ -28,7 +32,7 @@ from .train_progress import COLUMNS, DevScore, Progress
 
 __all__ = ["TrainReport", "resumed", "train_model"]
 
-CHECKPOINT, REPORT = "checkpoint.safetensors", "training.json"
+CHECKPOINT, REPORT, ENGINE = "checkpoint.safetensors", "training.json", "engine.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class TrainReport(Report):
     examples : int
     settings : dict
         Of :class:`~thresher.model.training.settings.TrainingSettings`.
+    engine : SpmmConfig
+        Engine of the co-processor. The banks and groups of pruned weights are those that it has.
     sparsity : float
         Share of pruned weights of the projections and feed-forward layers.
     score : float or None
@@ -61,6 +67,8 @@ class TrainReport(Report):
         Of this run, without what was before an interruption.
     """
 
+    derived = ("packing",)
+
     folder: Path
     task: str
     metric: str
@@ -72,11 +80,21 @@ class TrainReport(Report):
     digests: dict[str, str]
     examples: int
     settings: dict[str, Any]
+    engine: SpmmConfig
     sparsity: float
     score: float | None
     history: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     seconds: float
+
+    @property
+    def packing(self) -> str | None:
+        """Command that packs the weights for the engine, with their own pattern; ``None`` if they have none."""
+        if self.settings["sparsity"] is None:
+            return None
+        pattern = ("--format", self.settings["weight_format"], "--sparsity", KEEP)
+        places = ("--config", self.folder / ENGINE, "-o", self.folder / "packed")
+        return shlex.join(map(str, ("thresher", "prune", "--model", self.folder, *pattern, *places)))
 
 
 def train_model(
@@ -94,7 +112,7 @@ def train_model(
     resume: bool = False,
     steps: Steps | None = None,
 ) -> TrainReport:
-    """Train a model, and write a model's folder with ``training.json``.
+    """Train a model, and write a model's folder with ``training.json`` and the engine, ``engine.json``.
 
     Parameters
     ----------
@@ -130,36 +148,28 @@ def train_model(
     steps.tell("loading")
     start = load_model(model)
     start.config.check_encoder()
-    kept = settings_files(start.folder)
-    if folder.exists() and start.folder.samefile(folder):
-        raise InputError(f"{str(folder)!r} is the model that is trained: choose another output")
-    check_writable(*(folder / name for name in (WEIGHTS, CHECKPOINT, REPORT, *(path.name for path in kept))))
+    _check_output(folder, start)
     inputs = read_inputs(start, data, dev, task=task, truncate=truncate)
     plan = plan_run(settings, start.encoder, inputs.examples, epochs=epochs, config=config.spmm)
-    settings = plan.settings
-    digests, learned = inputs.digests, None
+    learned, digests = None, inputs.digests
     if teacher is not None:
         learned, digest = read_teacher(teacher, inputs, with_states=settings.hidden_weight > 0, steps=steps)
         digests = digests | digest
-    encoder = inputs.examples.encoder
     trainer = Trainer(
-        encoder, inputs.examples, settings, config=config.spmm, attention=config.attention, teacher=learned
+        inputs.examples.encoder,
+        inputs.examples,
+        plan.settings,
+        config=config.spmm,
+        attention=config.attention,
+        teacher=learned,
     )
     columns = tuple(each.names for each in task.columns)
-    run = {"settings": asdict(settings), "digests": digests, "hardware": config.to_json(), "columns": columns}
+    run = {"settings": asdict(plan.settings), "digests": digests, "hardware": config.to_json(), "columns": columns}
     run = json.loads(json.dumps(run))
     score = None if inputs.dev is None else DevScore(trainer, inputs.dev, inputs.further, task.metric)
-    state, progress = trainer.start(), Progress(trainer, score, folder / CHECKPOINT, run, steps)
-    if resume:
-        state, history = resumed(folder / CHECKPOINT, state, run)
-        progress.history.extend(history)
+    progress = Progress(trainer, score, folder / CHECKPOINT, run, steps)
     steps.tell("training")
-    try:
-        trainer.train(state, tell=progress)
-    except InputError:  # to resume would repeat it
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-        raise
-    trained = inputs.vocabulary.restored(trainer.trained(state), start.encoder)
+    state = _trained(trainer, progress, folder / CHECKPOINT, run if resume else None)
     report = TrainReport(
         folder=folder,
         task=task.name,
@@ -172,18 +182,48 @@ def train_model(
         digests=digests,
         examples=len(inputs.examples.tokens),
         settings=run["settings"],
+        engine=config.spmm,
         sparsity=sparsity_of(state.masks),
         score=progress.history[-1]["dev_score"],
         history=tuple(progress.history),
         notes=(*([] if inputs.dataset.note is None else [inputs.dataset.note]), *plan.notes),
         seconds=time.perf_counter() - clock,
     )
-    contents = {folder / path.name: path.read_bytes() for path in kept}
-    contents[folder / WEIGHTS] = weights_bytes(transformer_folder(start.folder), trained)
+    _write(report, start, inputs.vocabulary.restored(trainer.trained(state), start.encoder))
+    return report
+
+
+def _check_output(folder: Path, start: Model) -> None:
+    """Raise unless a model that starts from another one can be written to a folder."""
+    if folder.exists() and start.folder.samefile(folder):
+        raise InputError(f"{str(folder)!r} is the model that is trained: choose another output")
+    kept = (path.name for path in settings_files(start.folder))
+    check_writable(*(folder / name for name in (WEIGHTS, CHECKPOINT, REPORT, ENGINE, *kept)))
+
+
+def _trained(trainer: Trainer, progress: Progress, checkpoint: Path, run: dict[str, Any] | None) -> State:
+    """The state at the end, from the start or from the checkpoint of a run."""
+    state = trainer.start()
+    if run is not None:
+        state, history = resumed(checkpoint, state, run)
+        progress.history.extend(history)
+    try:
+        trainer.train(state, tell=progress)
+    except InputError:  # to resume would repeat it
+        checkpoint.unlink(missing_ok=True)
+        raise
+    return state
+
+
+def _write(report: TrainReport, start: Model, encoder: Encoder) -> None:
+    """Write all files of a trained model, and remove its checkpoint."""
+    folder = report.folder
+    contents = {folder / path.name: path.read_bytes() for path in settings_files(start.folder)}
+    contents[folder / WEIGHTS] = weights_bytes(transformer_folder(start.folder), encoder)
     contents[folder / REPORT] = (json.dumps(report.to_dict(), indent=1) + "\n").encode()
+    contents[folder / ENGINE] = (report.engine.to_json() + "\n").encode()
     write_whole(contents)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    return report
 
 
 def resumed(path: Path, start: State, run: dict[str, Any]) -> tuple[State, list[dict[str, Any]]]:

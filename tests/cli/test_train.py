@@ -1,6 +1,7 @@
 """``thresher train``."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -45,7 +46,10 @@ def test_every_command_takes_the_trained_model(model, data, tmp_path):
     assert told["sparsity"] == pytest.approx(0.6, abs=0.01)
     assert [row["step"] for row in told["history"]] == list(range(1, 13))
     assert told["score"] == told["history"][-1]["dev_score"]
-    assert {path.name for path in out.iterdir()} == {path.name for path in model.iterdir()} | {"training.json"}
+    assert {path.name for path in out.iterdir()} == {path.name for path in model.iterdir()} | {
+        "training.json",
+        "engine.json",
+    }
     assert json.loads((out / "training.json").read_text()) == told
     encoder = load_model(out).encoder
     for name, linear in encoder.linears().items():
@@ -56,6 +60,26 @@ def test_every_command_takes_the_trained_model(model, data, tmp_path):
     whole = ("--unit", "coprocessor", "--format", "csr-delta", "--weight-sparsity", "keep")
     scored = invoke("eval", "--model", out, "--task", "sst2", "--data", data, *whole, "--jobs", 1, "--json")
     assert json.loads(scored.stdout)["weights"] == "csr-delta keep"
+
+
+@pytest.mark.slow
+def test_the_printed_command_packs_for_the_engine_of_the_training(model, data, tmp_path):
+    """Whose banks are not those of the presets of ``prune``. The rows of the small model fill them, so no zero is
+    stored."""
+    config = tmp_path / "engine of mine.json"
+    config.write_text(json.dumps({"spmm": {"banks": 4}}))
+    out = tmp_path / "the model"
+    options = ("--preset", "tiny", "--config", config, "--format", "bbs", "--sparsity", 1 / 3)
+    told = invoke("train", "--model", model, "--data", data, "-o", out, *FAST, *options)
+    assert told.exit_code == 0, told.stderr
+    pattern, command = told.stdout.splitlines()[-2:]
+    assert pattern == f"pattern: of the co-processor tiny with {config}, 4 banks, 2:4"
+    name, *arguments = shlex.split(command.removeprefix("pack the weights with: "))
+    assert name == "thresher"
+    packed = json.loads(invoke(*arguments, "--json").stdout)["total"]
+    assert packed["zeros"] == 0
+    assert packed["sparsity"] == json.loads((out / "training.json").read_text())["sparsity"]
+    assert json.loads((out / "training.json").read_text())["engine"]["banks"] == 4
 
 
 def step_of(checkpoint):
