@@ -150,7 +150,7 @@ def train_model(
     start.config.check_encoder()
     _check_output(folder, start)
     inputs = read_inputs(start, data, dev, task=task, truncate=truncate)
-    plan = plan_run(settings, start.encoder, inputs.examples, epochs=epochs, config=config.spmm)
+    plan = plan_run(settings, start.encoder, inputs.examples, epochs=epochs, config=config)
     learned, digests = None, inputs.digests
     if teacher is not None:
         learned, digest = read_teacher(teacher, inputs, with_states=settings.hidden_weight > 0, steps=steps)

@@ -9,9 +9,11 @@ from ..model.encoder import Encoder
 from ..model.pruning.formats import FormatPattern, fixed_sparsity
 from ..model.pruning.patterns import KEEP, Sparsity
 from ..model.training.data import Examples
+from ..model.training.loop import Computation
 from ..model.training.masks import check_packs, chosen_masks
 from ..model.training.schedule import Phases
 from ..model.training.settings import MOST_STEPS, TrainingSettings
+from ..spec.coprocessor_config import CoprocessorConfig
 from ..spec.errors import ConfigError
 from ..spec.spmm_config import SpmmConfig
 from .products import sparsity_note
@@ -51,7 +53,7 @@ def check_options(settings: TrainingSettings, *, epochs: float | None, has_teach
 
 
 def plan_run(
-    settings: TrainingSettings, encoder: Encoder, examples: Examples, *, epochs: float | None, config: SpmmConfig
+    settings: TrainingSettings, encoder: Encoder, examples: Examples, *, epochs: float | None, config: CoprocessorConfig
 ) -> Plan:
     """Complete the settings of a run, and check them with its model and texts.
 
@@ -63,23 +65,25 @@ def plan_run(
         The start.
     epochs : float, optional
         Sets the number of steps, in place of that of the settings.
-    config : SpmmConfig
-        The engine that has the pattern.
+    config : CoprocessorConfig
+        Whose engine has the pattern, and whose attention cores the policy.
 
     Raises
     ------
     ConfigError
         The format cannot have the sparsity, or the number of steps is too large, or too small for a phase.
+        Attention is to be pruned without fake quantisation.
     InputError
-        The own pattern of the model is not one of the format.
+        The own pattern of the model is not one of the format, or training cannot have the policy.
     """
     notes, count = [], len(examples.tokens)
     if settings.batch > count:
         notes.append(f"a batch has all {count} examples, not {settings.batch}")
         settings = replace(settings, batch=count)
-    settings = replace(settings, steps=_steps(settings, examples, epochs), sparsity=_sparsity(settings, config))
+    settings = replace(settings, steps=_steps(settings, examples, epochs), sparsity=_sparsity(settings, config.spmm))
     Phases.of(settings)
-    return Plan(settings=settings, notes=(*notes, *_pattern_notes(settings, encoder, config)))
+    Computation(encoder, settings, config.attention)
+    return Plan(settings=settings, notes=(*notes, *_pattern_notes(settings, encoder, config.spmm)))
 
 
 def _steps(settings: TrainingSettings, examples: Examples, epochs: float | None) -> int:

@@ -7,19 +7,20 @@ from thresher.model.pruning.patterns import KEEP
 from thresher.model.training.masks import chosen_masks, masked
 from thresher.model.training.settings import TrainingSettings
 from thresher.runtime.train_plan import check_options, plan_run
-from thresher.spec import ConfigError, InputError, WeightFormat, spmm_preset
+from thresher.spec import ConfigError, InputError, WeightFormat, coprocessor_preset
 
 from ..model.training.conftest import examples, small
 
 __all__ = ["examples", "small"]
 
-ENGINE = spmm_preset("tiny")
+TINY = coprocessor_preset("tiny")
+HARDWARE = replace(TINY, spmm=replace(TINY.spmm, banks=4))
 """A bank of the small model's rows has 3 columns, or 5."""
 
 
 def planned(small, examples, *, epochs=None, steps=10, batch=8, **settings):
     chosen = TrainingSettings(steps=steps, batch=batch, **settings)
-    return plan_run(chosen, small.encoder, examples, epochs=epochs, config=ENGINE)
+    return plan_run(chosen, small.encoder, examples, epochs=epochs, config=HARDWARE)
 
 
 @pytest.mark.parametrize("epochs", [float("nan"), float("inf"), 0.0, -1.0])
@@ -75,6 +76,12 @@ def test_kept_groups_must_fit(small, examples):
     """The message is that of packing, with the matrix."""
     with pytest.raises(InputError, match=r"attention\.self\.query: row 0, columns 0 to 3 have 4 weights, more than 2"):
         planned(small, examples, weight_format=WeightFormat.NM, sparsity=KEEP)
-    masks = chosen_masks(small.encoder, 0.5, weight_format=WeightFormat.NM, config=ENGINE)
+    masks = chosen_masks(small.encoder, 0.5, weight_format=WeightFormat.NM, config=HARDWARE.spmm)
     pruned = replace(small, encoder=masked(small.encoder, masks))
     assert planned(pruned, examples, weight_format=WeightFormat.NM, sparsity=KEEP).notes == ()
+
+
+def test_attention_is_checked_before_the_teacher_runs(small, examples):
+    with pytest.raises(ConfigError, match="give quantise, too"):
+        planned(small, examples, rho=0.5)
+    assert planned(small, examples, rho=0.5, quantise=0.5).settings.rho == 0.5
