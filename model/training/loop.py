@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError, InputError
 from ...spec.spmm_config import SpmmConfig
+from ...spec.weight_words import pattern_columns
 from ..encoder import Attend, Encoder, Observe, Parameters, ignore, in_order
 from ..integer.encoder_units import check_no_bias
 from ..pruning.patterns import Mask
@@ -251,7 +252,13 @@ class Trainer:
     def _units(self, state: State) -> FakeUnits:
         random = np.random.default_rng(self.settings.seed)
         ids, types = self.examples.unpadded(random.permutation(len(self.examples.tokens))[:CALIBRATION_TEXTS])
-        return fake_units(self.trained(state), ids, types)
+        adjacent = pattern_columns(
+            self.settings.weight_format,
+            columns=self.encoder.config.intermediate_size,
+            banks=self.config.banks,
+            group=self.config.group,
+        )
+        return fake_units(self.trained(state), ids, types, adjacent=adjacent)
 
     def _logits_of(self, batch: Batch) -> Float32 | None:
         return None if self._teacher is None else self._teacher.logits[batch["rows"]]
