@@ -189,8 +189,8 @@ PREPARE = (
 )
 """Commands of Yosys. All registers of Amaranth have initial values."""
 
-REDUCE = "scorr;dc2;scorr;dc2;"
-"""Commands of ABC that make the netlist smaller. Inputs and outputs stay."""
+REDUCE = "scorr,-P,5000;dc2;scorr,-P,5000;dc2;"
+"""Commands of ABC that make the netlist smaller, in parts of 5000 registers. Inputs and outputs stay."""
 
 HOST = """module \\host
   wire input 1 \\a
