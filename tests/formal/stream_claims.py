@@ -246,6 +246,15 @@ def _packet(block: PacketReceiver) -> dict[str, Property]:
     return {"o": Stable("o", channel(o.valid, o.ready | block.drop, Mux(block.made_up, 0, o.payload)))}
 
 
+def _packet_faults(block: PacketReceiver) -> list[Property]:
+    fault, ends = block.fault, block.o.valid & block.o.ready & block.final
+    surplus = ends & ~block.made_up & ~block.i.payload.last
+    return [
+        Always("missing with the final beat, made up", fault.missing == (ends & block.made_up)),
+        Always("surplus with the final beat, not the last", fault.surplus == surplus),
+    ]
+
+
 def _write_enable(block: WritePorts) -> list[Property]:
     return [Always("bytes come when they are accepted", block.free, block.enable)]
 
@@ -268,6 +277,15 @@ CLAIMS = [
     _stable(PingPong, lambda c: c(2), "2 bits", short=True),
     _stable(SkidBuffer, lambda c: c(2), "2 bits", short=True),
     _stable(PacketReceiver, lambda c: c(2), "2 bits", withdrawn=_packet, short=True),
+    Claim(
+        rule="a fault comes with the final beat, and names what is wrong",
+        component=PacketReceiver,
+        configuration="2 bits",
+        make=lambda c: c(2),
+        asserted=_packet_faults,
+        assumed=stable_inputs,
+        short=True,
+    ),
     _stable(StreamFIFO, lambda c: c(2, depth=3), "3 × 2 bits", short=True),
     _stable(BlockQueue, lambda c: c(2, depth=3), "3 × 2 bits", lambda block: _counted(block, 3), short=True),
     _stable(Divider, lambda c: c(width_d=2, width_q=2), "2 bits by 2 bits", short=True),

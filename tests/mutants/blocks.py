@@ -31,7 +31,11 @@ class Block:
         return f"hdl/{self.module.replace('.', '/')}.py"
 
 
-HEADS = ("tests/hdl/test_packets.py", "tests/hdl/attention/test_core.py")
+HEADS = (
+    "tests/hdl/test_packets.py",
+    "tests/hdl/attention/test_core.py",
+    "tests/sim/test_attention.py::test_causal_heads_match_golden",
+)
 PRODUCTS = ("tests/hdl/spmm", "tests/hdl/test_packets.py", "tests/sim/test_spmm.py")
 PROGRAMS = ("tests/hdl/coprocessor/test_coprocessor.py", "tests/sim/test_system.py")
 

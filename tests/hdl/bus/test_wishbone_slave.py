@@ -3,6 +3,7 @@
 from random import Random
 
 from amaranth.sim import Simulator
+from thresher.hdl.bus.wishbone_slave import WishboneSlave
 from thresher.spec.registers import BY_NAME
 
 from .register_model import RegisterModel, Transfer, random_transfers
@@ -59,6 +60,26 @@ def test_random_transfers_with_and_without_pauses():
                     assert (ack, err) == (0, 0)
 
     simulate(test)
+
+
+def test_each_transfer_reaches_the_registers_once():
+    dut, strobes = WishboneSlave(), []
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx):
+        for writes in (0, 1, 1, 0, 0):
+            await transfer(ctx, dut.bus, Transfer(8, mask=15 if writes else None))
+
+    async def count(ctx):
+        async for _, _, read, write in ctx.tick().sample(dut.port.read, dut.port.write):
+            if read or write:
+                strobes.append((read, write))
+
+    simulator.add_testbench(bench)
+    simulator.add_testbench(count, background=True)
+    simulator.run()
+    assert strobes == [(1, 0), (0, 1), (0, 1), (1, 0), (1, 0)]
 
 
 def test_a_master_that_gives_up_gets_no_answer():

@@ -71,11 +71,12 @@ def test_next_spans_are_accepted_while_words_are_outstanding():
     assert cycles["read_spans_0"][-1] < cycles["read_0"][0]
 
 
-def test_it_asks_for_no_more_than_it_can_hold():
+@pytest.mark.parametrize(("start", "bursts"), [(0, [BURST_WORDS] * 4), (15, [1, *[BURST_WORDS] * 3])])
+def test_it_asks_for_what_it_can_hold(start, bursts):
     dut, asked = Reader(words=64), []
 
     async def bench(ctx):
-        ctx.set(dut.i_spans.payload, {"address": 15 * WORD_BYTES, "words": 1000})
+        ctx.set(dut.i_spans.payload, {"address": start * WORD_BYTES, "words": 1000})
         ctx.set(dut.i_spans.valid, 1)
         ctx.set(dut.port.bursts.ready, 1)
         for _ in range(100):
@@ -87,7 +88,34 @@ def test_it_asks_for_no_more_than_it_can_hold():
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    assert asked == [1, *[BURST_WORDS] * 3]
+    assert asked == bursts
+
+
+def test_it_waits_between_a_burst_and_its_words():
+    dut, waits = Reader(words=32), []
+
+    async def bench(ctx):
+        ctx.set(dut.i_spans.payload, {"address": 0, "words": 1})
+        ctx.set(dut.i_spans.valid, 1)
+        ctx.set(dut.port.bursts.ready, 1)
+        ctx.set(dut.o_words.ready, 1)
+        for cycle in range(20):
+            ctx.set(dut.port.words.valid, cycle == 12)
+            _, _, accepted, asked, word, now = await ctx.tick().sample(
+                dut.i_spans.ready, dut.port.bursts.valid, dut.o_words.valid, dut.waits
+            )
+            if accepted:
+                ctx.set(dut.i_spans.valid, 0)
+            waits.append((asked, word, now))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    asked, word = (next(i for i, each in enumerate(waits) if each[kind]) for kind in (0, 1))
+    found = [now for *_, now in waits]
+    assert found[: word + 1] == [int(asked < cycle < word) for cycle in range(word + 1)]
+    assert not any(found[word + 2 :])  # what has left is counted a cycle late
 
 
 @pytest.mark.parametrize("words", [16, 48, 0])
