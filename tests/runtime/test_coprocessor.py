@@ -107,11 +107,7 @@ def test_pruned_weights(default_model, sst2, weight_format, sparsity, reached):
 @pytest.mark.parametrize("from_file", [False, True])
 def test_ordered_channels_keep_the_pattern(default_model, tmp_path, weight_format, sparsity, from_file):
     """Channels between the feed-forward products are ordered, but their banks and groups stay whole."""
-    pattern: dict[str, Any] = {
-        "weight_format": weight_format,
-        "weight_sparsity": sparsity,
-        "weight_method": "magnitude",
-    }
+    pattern: dict[str, Any] = {"weight_format": weight_format, "weight_sparsity": sparsity}
     if from_file:
         packed = pack_model(
             "default", config=ENGINE, weight_format=weight_format, sparsity=sparsity, method="magnitude"
@@ -126,10 +122,8 @@ def test_ordered_channels_keep_the_pattern(default_model, tmp_path, weight_forma
         counts = kept.reshape(len(kept), -1, adjacent).sum(axis=2)
         assert counts.max() <= (4 if weight_format is WeightFormat.BBS else ENGINE.kept)
     constants = encoder_constants(CONFIG, golden, weight_format=weight_format)
-    code = FORMAT_CODES[weight_format]
-    assert {place.body["format"] for layer in constants.layers for place in (layer.output, *layer.intermediate)} == {
-        code
-    }
+    places = [place for layer in constants.layers for place in (layer.output, *layer.intermediate)]
+    assert {place.body["format"] for place in places} == {FORMAT_CODES[weight_format]}
 
 
 def test_own_zeros_stay_and_are_stored_on_request(default_model):
