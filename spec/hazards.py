@@ -202,11 +202,11 @@ class UsedBytes:
         for new in own:
             if new.write:
                 for other in [other for other in self._near(new) if new.covers(other)]:
-                    for uses in self._lists(other):
-                        uses.remove(other)
+                    for page in self._lists(other):
+                        page.remove(other)
         for new in own:
-            for uses in self._lists(new):
-                uses.append(new)
+            for page in self._lists(new):
+                page.append(new)
 
     def _near(self, use: Use) -> Iterator[Use]:
         yield from self._wide

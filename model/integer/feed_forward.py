@@ -46,7 +46,7 @@ def channel_classes(bounds: Float64, importance: Float64, count: int, adjacent: 
     count : int
         Most classes.
     adjacent : int
-        Channels that stay together, in their order: those of each aligned block of this many.
+        Size of the blocks of channels that are moved as a whole. Block i has the channels from i · ``adjacent`` on.
 
     Returns
     -------

@@ -238,7 +238,7 @@ class Trainer:
         ----------
         examples : Examples
         further : (words, width) float32
-            Embeddings of words that only these texts have. They follow those of the encoder.
+            Embeddings of the words that only these texts have, after all words of the encoder.
         """
 
         def compute(arrays: tuple[Parameters, Any, Any], batch: Any) -> jax.Array:

@@ -27,7 +27,7 @@ class Vocabulary:
     Attributes
     ----------
     used : (used,) int64
-        Token ids that occur, and that of padding, in order.
+        Token ids that occur, and the id of padding. They are sorted; those of :meth:`extended` follow, sorted, too.
     rows : (vocabulary,) int32
         Number of each of these ids; 0 for the others.
     """

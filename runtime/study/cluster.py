@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...spec.base import digest
@@ -63,7 +64,10 @@ def run_on_cluster(
         await comm.close()
 
     try:
-        asyncio.run(knock())  # a client that does not come about prints errors of its own when it is deleted
+        # A client that does not come about prints errors of its own when it is deleted. The thread has no event loop,
+        # as that of a notebook has.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, knock()).result()
         client = Client(address, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ConfigError(

@@ -33,7 +33,7 @@ own to standard error before the message.
     make fuzz FUZZ='--reader tsv --seconds 60'   # one reader, a minute
 
 The command writes this table. Executions, seconds and crashes found are sums over all runs so far. Edges are branches
-of Python code that the last run reached. *Crashes left* are those that are not mended.
+of Python code that the last run reached. *Crashes left* are not mended yet.
 
 | reader | what is read | executions | seconds | edges | crashes found | crashes left |
 |---|---|---|---|---|---|---|

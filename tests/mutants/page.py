@@ -15,7 +15,7 @@ HEAD = """# Mutants
 `python -m tests.mutants` makes one small change in the source of a control block, such as a flipped operator, a dropped
 term or a dropped statement, and runs the tests of the block. If all pass, it runs the proofs of the block. A mutant
 that neither notices has survived. Changes that leave the emitted hardware as it is, or that Amaranth rejects, do not
-count. The changes are drawn at random, the same number from each block.
+count. The changes are drawn at random, about as many from each block.
 
 | block | mutants | killed by tests | killed by proofs | survived |
 |---|---|---|---|---|
