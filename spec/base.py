@@ -94,10 +94,11 @@ def check_encodable(command: object, widths: Mapping[str, tuple[int, bool]]) -> 
 
 def distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The members of a JSON object. Raise :class:`ConfigError` if a name occurs twice."""
-    members = dict(pairs)
-    for name in members:
-        if sum(other == name for other, _ in pairs) > 1:
-            raise ConfigError(name, members[name], "occurs twice: give one of them")
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise ConfigError(name, value, "occurs twice: give one of them")
+        members[name] = value
     return members
 
 

@@ -179,13 +179,14 @@ class Use:
 
 
 _PAGE = 12
+"""Bits of an address within a page."""
 _MANY_PAGES = 64
 
 
 class UsedBytes:
     """Uses with which later instructions may conflict.
 
-    They are found by pages of 2^12 bytes. Those of many pages are few, and in a list of their own.
+    They are found by pages of 4 KiB. Those of many pages are few, and in a list of their own.
     """
 
     def __init__(self):
