@@ -34,9 +34,9 @@ ROOMS = ("golden", "hdl", "sim", "spec")
 GENERATORS = ("heads", "operands", "products", "programs", "strategies")
 """Modules of the tests. These and the rooms decide what a round does."""
 UNUSED = {
-    "attention": ("bus", "coprocessor", "link", "spmm", "vector"),
-    "product": ("attention", "bus", "coprocessor", "link", "vector"),
-    "program": ("bus", "link"),
+    "attention": ("baselines", "bus", "coprocessor", "link", "spmm", "vector"),
+    "product": ("attention", "baselines", "bus", "coprocessor", "link", "vector"),
+    "program": ("baselines", "bus", "link"),
 }
 """Folders of the rooms that the rounds of a kind do not use."""
 STALLS = (0.0, 0.1, 0.3, 0.7)
