@@ -117,7 +117,7 @@ class Bench:
             whole = WholeEncoder(
                 config=self.config, packed=None if way.format is DENSE else path, weight_bits=way.weight_bits
             )
-            return whole.coprocessor(self.model, self.ranges, method="min-max", percentile=99.99), packed.sparsity
+            return whole.coprocessor(self.model, self.ranges), packed.sparsity
 
     def _parts(self, halves: bool, folder: Path) -> Iterator[tuple[Path, NDArray[np.intp]]]:
         """Calibration files, and the examples that are evaluated with each."""

@@ -33,6 +33,7 @@ def bench_coprocessor(
     weight_bits: options.WeightBits = 8,
     rho: options.Rho = -1.0,
     tau: options.Tau = 0.0,
+    calibration: options.Calibration = None,
     rate: Annotated[
         int, typer.Option("--memory-bytes-per-cycle", min=1, max=16, help="Bytes that the memory reads and writes.")
     ] = 8,
@@ -74,6 +75,7 @@ def bench_coprocessor(
             latency=latency,
             rho=rho,
             tau=tau,
+            calibration=calibration,
             seed=seed,
             steps=steps,
         )

@@ -27,6 +27,7 @@ def compile_encoder(
     preset: options.Preset = options.EDGE,
     config_file: options.Config = None,
     policy: options.Policy = options.THRESHER,
+    cores: options.Cores = None,
     rho: options.Rho = -1.0,
     tau: options.Tau = 0.0,
     group: Annotated[
@@ -43,6 +44,9 @@ def compile_encoder(
         typer.Option("--host-embeddings", help="The host sends the embeddings of the tokens; the memory holds none."),
     ] = False,
     calibration: options.Calibration = None,
+    method: options.RangeMethod = None,
+    percentile: options.Percentile = None,
+    per_tensor: options.PerTensor = False,
     as_json: options.Json = False,
 ) -> None:
     """Compile a model's whole encoder, in integers, for the co-processor."""
@@ -50,12 +54,15 @@ def compile_encoder(
     from ..runtime.compile import compile_model
 
     whole = whole_encoder(
-        coprocessor_configuration(preset, policy, config_file),
+        coprocessor_configuration(preset, policy, config_file, cores=cores),
         weights=weights,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
         weight_method=weight_method,
         weight_bits=weight_bits,
+        method=method,
+        percentile=percentile,
+        per_tensor=per_tensor,
         host_embeddings=host_embeddings,
     )
     counts = options.lengths_of(lengths)

@@ -9,7 +9,7 @@ from ..spec import InputError, WeightFormat
 from . import options, progress
 from .frame import app, command, note, print_json
 from .report import policy_of
-from .settings import configuration, coprocessor_configuration, whole_encoder
+from .settings import configuration, coprocessor_configuration, ranges, whole_encoder
 from .terminal import make_console, make_table
 
 if TYPE_CHECKING:
@@ -32,15 +32,6 @@ class EvaluatedUnit(StrEnum):
 
     ATTENTION = "attention"
     COPROCESSOR = "coprocessor"
-
-
-class MethodName(StrEnum):
-    """How calibration finds a tensor's range."""
-
-    MIN_MAX = "min-max"
-    PERCENTILE = "percentile"
-    MSE = "mse"
-    KL = "kl"
 
 
 @command(app, "eval")
@@ -67,19 +58,9 @@ def evaluate(
     second_text_column: options.SecondTextColumn = None,
     label_column: options.LabelColumn = None,
     calibration: options.Calibration = None,
-    method: Annotated[
-        MethodName | None,
-        typer.Option(
-            "--method", help="How calibration finds ranges. Default: percentile; with --unit coprocessor min-max."
-        ),
-    ] = None,
-    percentile: Annotated[
-        float,
-        typer.Option("--percentile", help="Percentile of the magnitudes that becomes 127 (for --method percentile)."),
-    ] = 99.99,
-    per_tensor: Annotated[
-        bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (coprocessor).")
-    ] = False,
+    method: options.RangeMethod = None,
+    percentile: options.Percentile = None,
+    per_tensor: options.PerTensor = False,
     weights: options.PackedFile = None,
     weight_format: options.EncoderFormat = WeightFormat.DENSE,
     weight_sparsity: options.WeightSparsity = None,
@@ -101,6 +82,8 @@ def evaluate(
         label_column=label_column,
     )
     whole = None
+    attention = (method, percentile) if unit is EvaluatedUnit.ATTENTION else (None, None)
+    attention_method, attention_percentile = ranges(*attention, default="percentile")
     if unit is EvaluatedUnit.COPROCESSOR:
         whole = whole_encoder(
             coprocessor_configuration(preset, policy, config_file),
@@ -109,7 +92,9 @@ def evaluate(
             weight_sparsity=weight_sparsity,
             weight_method=weight_method,
             weight_bits=weight_bits,
-            per_channel=not per_tensor,
+            method=method,
+            percentile=percentile,
+            per_tensor=per_tensor,
         )
     elif (
         per_tensor
@@ -139,8 +124,8 @@ def evaluate(
             truncate=truncate,
             calibration=calibration,
             whole=whole,
-            method=None if method is None else method.value,
-            percentile=percentile,
+            method=attention_method,
+            percentile=attention_percentile,
             jobs=worker_count,
             progress=steps.count,
         )

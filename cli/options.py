@@ -72,6 +72,15 @@ class MetricName(StrEnum):
     F1 = "f1"
 
 
+class RangeMethodName(StrEnum):
+    """How calibration finds a tensor's range."""
+
+    MIN_MAX = "min-max"
+    PERCENTILE = "percentile"
+    MSE = "mse"
+    KL = "kl"
+
+
 class PruningMethodName(StrEnum):
     """How weights are pruned."""
 
@@ -192,6 +201,17 @@ Truncate = Annotated[
 ]
 Calibration = Annotated[
     Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
+]
+RangeMethod = Annotated[
+    RangeMethodName | None,
+    typer.Option("--method", help="How calibration finds ranges. Default: percentile; co-processor: min-max."),
+]
+Percentile = Annotated[
+    float | None,
+    typer.Option("--percentile", help="Percentile of the magnitudes that becomes 127 (--method percentile; 99.99)."),
+]
+PerTensor = Annotated[
+    bool, typer.Option("--per-tensor", help="One unit per tensor instead of one per channel (co-processor).")
 ]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Number of parallel processes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]

@@ -11,7 +11,7 @@ from ..spec import ConfigError, InputError, WeightFormat
 from ..spec.link import DEFAULT_BAUD
 from . import options, progress, report, whole_report
 from .frame import app, command, print_json, require_bit_exact
-from .settings import configuration, coprocessor_configuration, whole_encoder
+from .settings import configuration, coprocessor_configuration, ranges, whole_encoder
 from .terminal import decoded, say
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def run(
     weight_method: options.WeightMethod = None,
     weight_bits: options.WeightBits = 8,
     truncate: options.Truncate = False,
+    calibration: options.Calibration = None,
+    method: options.RangeMethod = None,
+    percentile: options.Percentile = None,
+    per_tensor: options.PerTensor = False,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="Waveforms of the hardware, FILE.vcd or FILE.fst (--backend rtl).")
     ] = None,
@@ -83,9 +87,13 @@ def run(
             weight_sparsity=weight_sparsity,
             weight_method=weight_method,
             weight_bits=weight_bits,
+            method=method,
+            percentile=percentile,
+            per_tensor=per_tensor,
             host_embeddings=device is not None,
         )
-        settings = {"rho": rho, "tau": tau, "truncate": truncate, "trace": trace, "port": device, "baud": baud}
+        settings = {"rho": rho, "tau": tau, "truncate": truncate, "calibration": calibration}
+        settings |= {"trace": trace, "port": device, "baud": baud}
         _run_whole(model, texts, whole, backend.value if device is None else "device", as_json=as_json, **settings)
         return
     pruned = None if weight_format is WeightFormat.DENSE else weight_format
@@ -96,9 +104,11 @@ def run(
         ("weight_sparsity", weight_sparsity),
         ("weight_method", weight_method),
         ("weight_bits", None if weight_bits == 8 else weight_bits),
+        ("per_tensor", per_tensor or None),
     ):
         if value is not None:
             raise ConfigError(name, str(value), "give it with --unit coprocessor")
+    range_method, found = ranges(method, percentile, default="percentile")
     with progress.steps() as steps:
         result = answer(
             model,
@@ -108,6 +118,9 @@ def run(
             rho=rho,
             tau=tau,
             truncate=truncate,
+            calibration=calibration,
+            method=range_method,
+            percentile=found,
             trace=trace,
             port=device,
             baud=baud,

@@ -26,10 +26,12 @@ from ..spec import (
 )
 from ..spec.base import distinct_members
 from ..spec.on_chip_config import DEFAULT_MEMORY_KIB, OnChipConfig
+from .options import RangeMethodName
 
 if TYPE_CHECKING:
     from ..hdl.link.linked_core import LinkedUnit
     from ..model.pruning.patterns import Sparsity
+    from ..model.ranges import Method
     from ..runtime.coprocessor import WholeEncoder
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "coprocessor_configuration",
     "linked_configuration",
     "preset_list",
+    "ranges",
     "spmm_configuration",
     "unit_configuration",
     "whole_encoder",
@@ -83,7 +86,9 @@ def whole_encoder(
     weight_sparsity: "Sparsity | None",
     weight_method: str | None = None,
     weight_bits: int = 8,
-    per_channel: bool = True,
+    method: RangeMethodName | None = None,
+    percentile: float | None = None,
+    per_tensor: bool = False,
     host_embeddings: bool = False,
 ) -> "WholeEncoder":
     """How an encoder is put into integers.
@@ -102,16 +107,37 @@ def whole_encoder(
         raise ConfigError("weight_method", str(weight_method), "name the pattern with --format, such as csr")
     if weight_sparsity is not None and weight_format is WeightFormat.DENSE:
         raise ConfigError("weight_sparsity", weight_sparsity, "name the pattern with --format, such as csr")
+    range_method, percentile = ranges(method, percentile, default="min-max")
     return WholeEncoder(
         config=config,
         weight_format=weight_format,
         weight_sparsity=weight_sparsity,
         weight_method=check_method("weight_method", DEFAULT_METHOD if weight_method is None else str(weight_method)),
         packed=weights,
-        per_channel=per_channel,
+        per_channel=not per_tensor,
+        range_method=range_method,
+        percentile=percentile,
         weight_bits=weight_bits,
         host_embeddings=host_embeddings,
     )
+
+
+def ranges(method: RangeMethodName | None, percentile: float | None, *, default: "Method") -> tuple["Method", float]:
+    """How calibration finds ranges: method and percentile.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method, the percentile is not allowed, or the method takes none.
+    """
+    from ..model.ranges import DEFAULT_PERCENTILE, check_ranges
+
+    chosen: Method = default if method is None else method.value
+    if percentile is not None and chosen != "percentile":
+        raise ConfigError("percentile", percentile, "give it with --method percentile")
+    found = DEFAULT_PERCENTILE if percentile is None else percentile
+    check_ranges(chosen, found)
+    return chosen, found
 
 
 def unit_configuration(
@@ -123,7 +149,9 @@ def unit_configuration(
     return config
 
 
-def any_configuration(preset_name: str, *, unit: str, policy: str | None = None, file: Path | None = None) -> AnyConfig:
+def any_configuration(
+    preset_name: str, *, unit: str, policy: str | None = None, file: Path | None = None, cores: int | None = None
+) -> AnyConfig:
     """The configuration of a unit, "attention", "spmm", "vector" or "coprocessor".
 
     Raises
@@ -131,12 +159,14 @@ def any_configuration(preset_name: str, *, unit: str, policy: str | None = None,
     InputError
         As :func:`configuration`.
     ConfigError
-        SpMM engine or vector unit have a policy.
+        SpMM engine or vector unit have a policy, or another unit than the co-processor has attention cores.
     """
+    if cores is not None and unit != "coprocessor":
+        raise ConfigError("cores", cores, "give it with --unit coprocessor")
     if unit == "attention":
         return configuration(preset_name, policy or DEFAULT_POLICY, file)
     if unit == "coprocessor":
-        return coprocessor_configuration(preset_name, policy or DEFAULT_POLICY, file)
+        return coprocessor_configuration(preset_name, policy or DEFAULT_POLICY, file, cores=cores)
     if policy is not None:
         name = {"spmm": "SpMM engine", "vector": "vector unit"}[unit]
         raise ConfigError("policy", str(policy), f"only attention has policies, leave it out for the {name}")

@@ -22,6 +22,7 @@ def verilog(
     preset: options.Preset = options.EDGE,
     policy: options.UnitPolicy = None,
     config_file: options.Config = None,
+    cores: options.Cores = None,
     prefix: Annotated[
         str | None,
         typer.Option("--prefix", help="Name of the top module and the files; starts the names of all other modules."),
@@ -39,7 +40,7 @@ def verilog(
     """Write standalone Verilog of a unit, a JSON description of its ports, and a FuseSoC core file."""
     from ..hdl.unit_files import write_verilog
 
-    config = any_configuration(preset, unit=unit, policy=policy, file=config_file)
+    config = any_configuration(preset, unit=unit, policy=policy, file=config_file, cores=cores)
     with progress.steps() as steps:
         steps.tell("generating")
         emitted = write_verilog(config, output, bus=bus, prefix=prefix, clock=clock, reset=reset, reset_name=reset_name)

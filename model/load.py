@@ -20,7 +20,8 @@ from .modules import transformer_folder
 from .pruning.formats import FormatPattern
 from .pruning.layers import Progress, prune_encoder
 from .pruning.method import DEFAULT_METHOD, MethodName, Pruned
-from .quantise import AttentionScales, Method, calibrate
+from .quantise import AttentionScales, calibrate
+from .ranges import DEFAULT_PERCENTILE, Method
 from .score import ScoreActivation, read_activation
 from .sentence import Step, read_prompt, read_steps, run_steps
 from .source import DEFAULT_FOLDER, locate_root
@@ -127,7 +128,11 @@ class Model:
         return self.outputs(as_batch(tokens), attend, types=as_types(tokens))
 
     def calibrate(
-        self, sentences: Sequence[Text | Picture], *, method: Method = "percentile", percentile: float = 99.99
+        self,
+        sentences: Sequence[Text | Picture],
+        *,
+        method: Method = "percentile",
+        percentile: float = DEFAULT_PERCENTILE,
     ) -> AttentionScales:
         """Quantisation scales from these sentences, pairs or images.
 
@@ -143,7 +148,7 @@ class Model:
         *,
         encoder: Encoder | None = None,
         method: Method = "min-max",
-        percentile: float = 99.99,
+        percentile: float = DEFAULT_PERCENTILE,
         per_channel: bool = True,
         weight_bits: int = 8,
         adjacent: int = 1,

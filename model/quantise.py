@@ -17,7 +17,7 @@ from ..spec.formats import INT8_MAX
 from ..spec.inputs import read_text
 from .calibration import show_tensors
 from .encoder import Encoder
-from .ranges import ChannelRanges, Method, check_method
+from .ranges import DEFAULT_PERCENTILE, ChannelRanges, Method, check_ranges
 from .weights import Float32
 
 __all__ = ["AttentionScales", "LayerScales", "Method", "calibrate", "dequantise", "load_scales", "quantise"]
@@ -140,7 +140,7 @@ def calibrate(
     *,
     types: Iterable[NDArray[np.int64] | None] = repeat(None),
     method: Method = "percentile",
-    percentile: float = 99.99,
+    percentile: float = DEFAULT_PERCENTILE,
 ) -> AttentionScales:
     """Find scales by running the encoder in float32.
 
@@ -162,7 +162,7 @@ def calibrate(
     InputError
         There is no sentence, or activations are not finite.
     """
-    check_method(method, percentile)
+    check_ranges(method, percentile)
     layers = range(encoder.config.num_hidden_layers)
     ranges = [{name: ChannelRanges(1, fraction_bits=9) for name in TENSORS.values()} for _ in layers]
 

@@ -9,12 +9,13 @@ from ..spec.errors import ConfigError
 from ..spec.formats import INT8_MAX
 from .weights import Float32
 
-__all__ = ["METHODS", "ChannelRanges", "Method", "check_method"]
+__all__ = ["DEFAULT_PERCENTILE", "METHODS", "ChannelRanges", "Method", "check_ranges"]
 
 Method = Literal["min-max", "percentile", "mse", "kl"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """How a bound is chosen: the largest magnitude; a percentile of the magnitudes; the bound with the least squared error
 of the quantised values; or the bound with the least Kullback–Leibler divergence of their distribution."""
+DEFAULT_PERCENTILE = 99.99
 
 _LEAST_EXPONENT, _LARGEST_EXPONENT = -24, 15
 """Magnitudes below the least power of two share a bin, and so do those above the largest."""
@@ -77,7 +78,7 @@ class ChannelRanges:
         return self.squares / max(self.values, 1)
 
     def bounds(
-        self, method: Method = "min-max", *, percentile: float = 99.99, per_channel: bool = True
+        self, method: Method = "min-max", *, percentile: float = DEFAULT_PERCENTILE, per_channel: bool = True
     ) -> NDArray[np.float64]:
         """Magnitude of each channel that INT8's 127 stands for.
 
@@ -98,7 +99,7 @@ class ChannelRanges:
         ConfigError
             Method or percentile is not allowed.
         """
-        check_method(method, percentile)
+        check_ranges(method, percentile)
         peak = self.peak if per_channel else self.peak.max(keepdims=True)
         found = peak
         if method != "min-max":
@@ -177,7 +178,7 @@ class _Histogram:
         return result
 
 
-def check_method(method: Method, percentile: float) -> None:
+def check_ranges(method: Method, percentile: float) -> None:
     """Check the settings of a calibration.
 
     Raises

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..host.attention import AttentionDevice
 from ..model.load import load_model
+from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import ScoreActivation
 from ..model.tokenizer import Text
 from ..sim.attention import AttentionSimulator
@@ -151,6 +152,9 @@ def answer(
     rho: float,
     tau: float = 0.0,
     truncate: bool = False,
+    calibration: Path | None = None,
+    method: Method = "percentile",
+    percentile: float = DEFAULT_PERCENTILE,
     dense: bool = False,
     picture: tuple[int, tuple[int, int]] | None = None,
     trace: Path | None = None,
@@ -165,6 +169,10 @@ def answer(
     backend : "golden", "rtl" or "device"
     truncate : bool
         Truncate texts that are too long instead of raising an error.
+    calibration : Path, optional
+        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
+    method, percentile : Method, float
+        How calibration finds ranges; see :data:`~thresher.model.ranges.METHODS`.
     dense : bool
         Also run without pruning, and run the heads of each pass once more in one stream.
     picture : (text, (layer, head)), optional
@@ -191,7 +199,7 @@ def answer(
     check_classifier(model, config)
     encode_texts(model, texts, range(1, len(texts) + 1), max_length=config.max_length, truncate=truncate)
     steps.tell("calibrating")
-    scales = model.calibrate(calibration_for(texts))
+    scales = model.calibrate(calibration_for(texts, calibration), method=method, percentile=percentile)
     check_setting(model.config, config, scales, rho=rho, tau=tau)
     with contextlib.ExitStack() as stack:
         hardware = None

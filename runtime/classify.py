@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,10 +150,11 @@ def check_classifier(model: Model, config: AttentionConfig) -> None:
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias, causal=shape.causal)
 
 
-def calibration_for(texts: Sequence[Text]) -> Sequence[Text]:
-    """The packaged sentences, as pairs if there are pairs among the texts."""
+def calibration_for(texts: Sequence[Text], path: Path | None = None) -> Sequence[Text]:
+    """What a model is calibrated with for these texts: pairs if there are pairs among them. See
+    :func:`~thresher.model.load.calibration_sentences`."""
     single = all(isinstance(text, str) for text in texts)
-    return calibration_sentences() if single else calibration_pairs()
+    return calibration_sentences(path) if single else calibration_pairs(path)
 
 
 def classify(

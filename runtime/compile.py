@@ -9,7 +9,6 @@ from typing import Any
 
 from ..model.compiler import Constants, EncoderProgram, encoder_constants, encoder_program, listing, padded_rows
 from ..model.load import Model, calibration_sentences
-from ..model.ranges import Method
 from ..model.sentence import pools_sums
 from ..spec.attention_command import HeadCommand
 from ..spec.coprocessor_config import CoprocessorConfig
@@ -122,8 +121,6 @@ def compile_model(
     rho: float = -1.0,
     tau: float = 0.0,
     calibration: Path | None = None,
-    method: Method = "min-max",
-    percentile: float = 99.99,
     steps: Steps | None = None,
 ) -> CompileReport:
     """Quantise a model, and write the image for the memory, a listing and a description.
@@ -143,8 +140,6 @@ def compile_model(
         Block and head threshold of every head.
     calibration : Path, optional
         Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
-    method, percentile
-        See :func:`~thresher.model.integer.encoder.integer_encoder`.
 
     Raises
     ------
@@ -161,7 +156,7 @@ def compile_model(
     check_writable(*paths.values())
     steps.tell("quantising")
     sentences = calibration_sentences(calibration)
-    coprocessor = whole.coprocessor(model, sentences, method=method, percentile=percentile, progress=steps.count)
+    coprocessor = whole.coprocessor(model, sentences, progress=steps.count)
     steps.tell("compiling")
     constants = constants_of(whole, coprocessor, group=group)
     program = program_of(model, coprocessor, constants, whole.config, lengths, rho=rho, tau=tau)

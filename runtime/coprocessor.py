@@ -18,7 +18,7 @@ from ..model.pruning.layers import Progress
 from ..model.pruning.method import DEFAULT_METHOD, MethodName, check_method
 from ..model.pruning.patterns import KEEP, Sparsity
 from ..model.quantise import Int8
-from ..model.ranges import Method
+from ..model.ranges import DEFAULT_PERCENTILE, Method, check_ranges
 from ..model.sentence import run_steps
 from ..model.sparse_encoder import encoder_of_packed
 from ..model.tokenizer import Text
@@ -78,7 +78,7 @@ class WholeEncoder:
         How they are pruned; see :data:`~thresher.model.pruning.method.METHODS`.
     packed : Path, optional
         File of packed weights, in place of pruning.
-    per_channel, weight_bits : bool, int
+    range_method, percentile, per_channel, weight_bits : Method, float, bool, int
         See :func:`~thresher.model.integer.encoder.integer_encoder`.
     host_embeddings : bool
         See :func:`~thresher.model.compiler.constants.encoder_constants`.
@@ -88,7 +88,7 @@ class WholeEncoder:
     Raises
     ------
     ConfigError
-        Weights cannot have so many bits, or there is no such method.
+        Weights cannot have so many bits, there is no such method, or the percentile is not allowed.
     """
 
     config: CoprocessorConfig
@@ -96,6 +96,8 @@ class WholeEncoder:
     weight_sparsity: Sparsity | None = None
     weight_method: MethodName = DEFAULT_METHOD
     packed: Path | None = None
+    range_method: Method = "min-max"
+    percentile: float = DEFAULT_PERCENTILE
     per_channel: bool = True
     weight_bits: int = INT8_BITS
     host_embeddings: bool = False
@@ -104,6 +106,7 @@ class WholeEncoder:
     def __post_init__(self):
         check_one_of("weight_bits", self.weight_bits, WEIGHT_BITS)
         check_method("weight_method", self.weight_method)
+        check_ranges(self.range_method, self.percentile)
 
     @property
     def pruning(self) -> str | None:
@@ -158,8 +161,6 @@ class WholeEncoder:
         model: Model,
         sentences: Sequence[Text],
         *,
-        method: Method,
-        percentile: float,
         progress: Progress | None = None,
     ) -> Coprocessor:
         """Prune and quantise a model's encoder.
@@ -168,8 +169,6 @@ class WholeEncoder:
         ----------
         sentences : sequence of Text
             For pruning and for the ranges of the activations.
-        method, percentile
-            How ranges are found; see :func:`~thresher.model.integer.encoder.integer_encoder`.
         progress : callable, optional
             Called with the number of matrices pruned and of all matrices.
 
@@ -187,8 +186,8 @@ class WholeEncoder:
         integer = model.quantise(
             sentences,
             encoder=encoder,
-            method=method,
-            percentile=percentile,
+            method=self.range_method,
+            percentile=self.percentile,
             per_channel=self.per_channel,
             weight_bits=self.weight_bits,
             adjacent=self._adjacent(model.config, packed),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def bench_coprocessor(
     latency: int = 16,
     rho: float = -1.0,
     tau: float = 0.0,
+    calibration: Path | None = None,
     seed: int = 0,
     steps: Steps | None = None,
 ) -> CoprocessorBench:
@@ -109,6 +111,8 @@ def bench_coprocessor(
         Most bytes that the memory moves per cycle, and cycles until it answers.
     rho, tau : float
         Block and head threshold of every head.
+    calibration : Path, optional
+        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
     seed : int
         Of the token ids.
 
@@ -126,13 +130,12 @@ def bench_coprocessor(
     encoders = [whole, whole.dense] if own_zeros or whole.pruning is not None else [whole]
     random = np.random.default_rng(seed)
     ids = [random.integers(0, model.config.vocab_size, (1, length)) for length in lengths]
+    sentences = calibration_sentences(calibration)
     jobs, zeros = [], []
     for encoder in encoders:
         what = encoder.pruning or ("all weights" if encoder.all_weights else "own weights")
         steps.tell(f"quantising, {what}")
-        coprocessor = encoder.coprocessor(
-            model, calibration_sentences(), method="min-max", percentile=99.99, progress=steps.count
-        )
+        coprocessor = encoder.coprocessor(model, sentences, progress=steps.count)
         zeros.append(coprocessor.zeros)
         constants = constants_of(encoder, coprocessor)
         program = program_of(model, coprocessor, constants, encoder.config, lengths, rho=rho, tau=tau)

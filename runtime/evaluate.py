@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..model.datasets import Dataset, read_dataset
 from ..model.images import Picture
 from ..model.load import Model, calibration_pairs, calibration_sentences
-from ..model.quantise import AttentionScales, Method
+from ..model.quantise import AttentionScales
+from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import ScoreActivation, activate
 from ..model.tasks import Kind, Task, as_task
 from ..model.tokenizer import Text, Tokens
@@ -248,8 +249,8 @@ def evaluate(
     calibration: Path | None = None,
     scales: AttentionScales | None = None,
     whole: WholeEncoder | None = None,
-    method: Method | None = None,
-    percentile: float = 99.99,
+    method: Method = "percentile",
+    percentile: float = DEFAULT_PERCENTILE,
     jobs: int = 2,
     progress: Progress | None = None,
 ) -> EvaluationReport:
@@ -277,8 +278,9 @@ def evaluate(
         Scales of the attention alone that were found earlier, in place of calibration.
     whole : WholeEncoder, optional
         Evaluate the whole encoder in integers.
-    method : Method, optional
-        How calibration finds ranges: by default ``percentile`` for attention alone, ``min-max`` for a whole encoder.
+    method, percentile : Method, float
+        How calibration finds the ranges of attention alone; see :data:`~thresher.model.ranges.METHODS`. A whole
+        encoder has its own settings.
     jobs, progress
         See :func:`~thresher.runtime.passes.run_settings`.
 
@@ -300,16 +302,13 @@ def evaluate(
     sentences = calibration_texts(model, dataset, calibration) if not pictures else []
     if pictures:
         source = source.replace("packaged sentences", "the first images")
-    attention_method = method if method is not None and whole is None else "percentile"
     if scales is None:
         shown = calibration_images(model, task, config, pictures, calibration) if pictures else sentences
-        scales = model.calibrate(shown, method=attention_method, percentile=percentile)
+        scales = model.calibrate(shown, method=method, percentile=percentile)
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:
-        coprocessor = whole.coprocessor(
-            model, sentences, method=method or "min-max", percentile=percentile, progress=progress
-        )
+        coprocessor = whole.coprocessor(model, sentences, progress=progress)
         used, pruned = coprocessor.integer.attention, "integer_pruned"
         settings["integer"] = Setting(config=config, coprocessor=coprocessor)
     settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)

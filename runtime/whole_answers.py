@@ -139,6 +139,7 @@ def answer_whole(
     rho: float,
     tau: float = 0.0,
     truncate: bool = False,
+    calibration: Path | None = None,
     trace: Path | None = None,
     port: str | None = None,
     baud: int = DEFAULT_BAUD,
@@ -151,6 +152,8 @@ def answer_whole(
     backend : "golden", "rtl" or "device"
     truncate : bool
         Truncate texts that are too long instead of raising an error.
+    calibration : Path, optional
+        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
     trace : Path, optional
         Waveforms of the simulated hardware.
     port, baud
@@ -172,9 +175,7 @@ def answer_whole(
     numbers = range(1, len(texts) + 1)
     tokens = encode_texts(model, texts, numbers, max_length=attention.max_length, truncate=truncate)
     steps.tell("quantising")
-    coprocessor = whole.coprocessor(
-        model, calibration_for(texts), method="min-max", percentile=99.99, progress=steps.count
-    )
+    coprocessor = whole.coprocessor(model, calibration_for(texts, calibration), progress=steps.count)
     check_setting(model.config, attention, coprocessor.integer.attention, rho=rho, tau=tau)
     steps.tell("compiling the program")
     constants = constants_of(whole, coprocessor)

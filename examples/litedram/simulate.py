@@ -193,7 +193,7 @@ class InterruptDriver(CoprocessorDriver):
 def encoder(model: Model, config: CoprocessorConfig, *, tokens: int, seed: int) -> Work:
     """A model's encoder as a program for one random text."""
     whole = WholeEncoder(config=config, all_weights=True)
-    coprocessor = whole.coprocessor(model, calibration_sentences(), method="min-max", percentile=99.99)
+    coprocessor = whole.coprocessor(model, calibration_sentences())
     constants = constants_of(whole, coprocessor)
     program = program_of(model, coprocessor, constants, config, [tokens], rho=-1.0, tau=0.0)
     ids = np.random.default_rng(seed).integers(0, model.config.vocab_size, (1, tokens))

@@ -15,7 +15,7 @@ from ...spec.formats import INT8_BITS, INT8_MAX
 from ...spec.weight_words import WEIGHT_BITS
 from ..encoder import Encoder, Layer, Linear
 from ..quantise import AttentionScales
-from ..ranges import Method
+from ..ranges import DEFAULT_PERCENTILE, Method
 from .encoder_units import Bounds, LayerUnits, check_no_bias, embedding_units, encoder_places, encoder_units
 from .feed_forward import Function, feed_forward
 from .linear import integer_norm, integer_product
@@ -149,7 +149,7 @@ def integer_encoder(
     *,
     types: Iterable[NDArray[np.int64] | None] = repeat(None),
     method: Method = "min-max",
-    percentile: float = 99.99,
+    percentile: float = DEFAULT_PERCENTILE,
     per_channel: bool = True,
     weight_bits: int = INT8_BITS,
     adjacent: int = 1,
@@ -164,7 +164,7 @@ def integer_encoder(
     types : iterable of (batch, length) int64, optional
         Their token types, by default 0.
     method : Method
-        How the bound of a tensor's INT8 values is found. See :data:`~thresher.model.integer.ranges.METHODS`.
+        How the bound of a tensor's INT8 values is found. See :data:`~thresher.model.ranges.METHODS`.
     percentile : float
         Of the magnitudes, for that method.
     per_channel : bool

@@ -31,11 +31,32 @@ def run(*arguments: object, texts: list[str] = TEXTS) -> dict:
     return told("run", "--unit", "coprocessor", "--preset", "tiny", *options, *arguments)
 
 
-def test_the_program_gives_what_the_golden_encoder_gives(default_model):
+CALIBRATION = ["an odd , small film", "nothing works here", "the best of the year"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentences", "settings"),
+    [
+        ([], calibration_sentences(), {}),
+        (["--calibration", "own.txt"], CALIBRATION, {}),
+        (
+            ["--calibration", "own.txt", "--method", "percentile", "--percentile", 99],
+            CALIBRATION,
+            {"range_method": "percentile", "percentile": 99},
+        ),
+        (["--per-tensor"], calibration_sentences(), {"per_channel": False}),
+    ],
+    ids=["default", "calibration", "percentile", "per-tensor"],
+)
+def test_the_program_gives_what_the_golden_encoder_gives(
+    default_model, tmp_path, monkeypatch, options, sentences, settings
+):
     """The command compiles a program. The golden encoder computes the same without one."""
-    whole = WholeEncoder(config=TINY)
-    coprocessor = whole.coprocessor(default_model, calibration_sentences(), method="min-max", percentile=99.99)
-    for answer in run("--rho", 0.3)["answers"]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.txt").write_text("\n".join(CALIBRATION))
+    whole = WholeEncoder(config=TINY, **settings)
+    coprocessor = whole.coprocessor(default_model, sentences)
+    for answer in run("--rho", 0.3, *options)["answers"]:
         ids = np.array([default_model.encode(answer["text"]).ids])
         scores, _ = integer_outputs(
             default_model, coprocessor, ids, config=TINY.attention, backend=GoldenBackend(), rho=0.3
@@ -113,6 +134,12 @@ def test_weights_of_four_bits_are_faster_with_a_slow_memory():
         (["--weight-sparsity", 0.5], "weight-sparsity"),
         (["--weights", "w.safetensors"], "weights"),
         (["--weight-bits", 4], "weight-bits"),
+        (["--per-tensor"], "per-tensor"),
+        (["--method", "mse", "--percentile", 99], "--percentile=99.0 is not allowed: give it with --method percentile"),
+        (["--percentile", 50], "--percentile=50.0 is not allowed: must be above 50"),
+        (["--calibration", "missing.txt"], "missing.txt"),
+        (["--unit", "coprocessor", "--percentile", 99], "give it with --method percentile"),
+        (["--unit", "coprocessor", "--calibration", "missing.txt"], "missing.txt"),
         (["--unit", "coprocessor", "--weight-bits", 5], "weight-bits"),
         (["--unit", "coprocessor", "--device", "/dev/null"], "cannot open /dev/null"),
         (["--unit", "coprocessor", "--trace", "wave.vcd"], "--backend rtl"),
@@ -133,6 +160,7 @@ def test_run_refuses(options, message):
         (["--picture", "a.jpg"], "must end in .png"),
         (["--weight-sparsity", 0.5], "--format"),
         (["--weight-bits", 3], "weight-bits"),
+        (["--calibration", "missing.txt"], "missing.txt"),
     ],
     ids=str,
 )

@@ -98,7 +98,7 @@ def test_pruned_weights(default_model, sst2, weight_format, sparsity, reached):
     whole = WholeEncoder(config=CONFIG, weight_format=weight_format, weight_sparsity=sparsity)
     report = evaluate(default_model, "sst2", sst2, config=EDGE, rho=0.4, whole=whole, limit=2, jobs=1)
     assert report.weights == ("nm by obs" if sparsity is None else f"{weight_format} {sparsity} by obs")
-    integer = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer
+    integer = whole.coprocessor(default_model, SENTENCES[:4]).integer
     weights = np.asarray(integer.golden.layers[0].projections.weights)
     assert (weights == 0).mean() == pytest.approx(reached, abs=0.05)
 
@@ -115,7 +115,7 @@ def test_ordered_channels_keep_the_pattern(default_model, tmp_path, weight_forma
         write_packed(tmp_path / "weights.safetensors", packed)
         pattern = {"packed": tmp_path / "weights.safetensors"}
     whole = WholeEncoder(config=CONFIG, weight_method="magnitude", **pattern)
-    golden = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer.golden
+    golden = whole.coprocessor(default_model, SENTENCES[:4]).integer.golden
     for layer in golden.layers:
         kept = np.asarray(layer.output.weights) != 0
         adjacent = kept.shape[1] // ENGINE.banks if weight_format is WeightFormat.BBS else ENGINE.group
@@ -131,8 +131,7 @@ def test_own_zeros_stay_and_are_stored_on_request(default_model):
     whole = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR_DELTA, weight_sparsity="keep")
     assert (whole.pruning, whole.stored_format) == ("csr-delta keep", WeightFormat.CSR_DELTA)
     assert (whole.dense.pruning, whole.dense.stored_format) == (None, WeightFormat.DENSE)
-    settings = {"method": "min-max", "percentile": 99.99}
-    kept, dense = (each.coprocessor(default_model, SENTENCES[:4], **settings).integer for each in (whole, whole.dense))
+    kept, dense = (each.coprocessor(default_model, SENTENCES[:4]).integer for each in (whole, whole.dense))
     for a, b in zip(kept.golden.layers, dense.golden.layers, strict=True):
         assert np.array_equal(np.asarray(a.output.weights), np.asarray(b.output.weights))
     assert WholeEncoder(config=CONFIG).stored_format is None
@@ -142,12 +141,11 @@ def test_packed_weights_are_those_of_pruning(default_model, tmp_path):
     path = tmp_path / "weights.safetensors"
     packed = pack_model("default", config=ENGINE, weight_format=WeightFormat.CSR, sparsity=0.5, method="magnitude")
     write_packed(path, packed)
-    settings = {"method": "min-max", "percentile": 99.99}
     whole = WholeEncoder(config=CONFIG, packed=path)
     assert whole.pruning == str(path)
-    from_file = whole.coprocessor(default_model, SENTENCES[:4], **settings)
+    from_file = whole.coprocessor(default_model, SENTENCES[:4])
     pruned = WholeEncoder(config=CONFIG, weight_format=WeightFormat.CSR, weight_sparsity=0.5, weight_method="magnitude")
-    other = pruned.coprocessor(default_model, SENTENCES[:4], **settings)
+    other = pruned.coprocessor(default_model, SENTENCES[:4])
     a, b = (np.asarray(each.integer.golden.layers[1].projections.weights) for each in (from_file, other))
     assert np.mean((a != 0) != (b != 0)) < 0.01
     assert np.abs(a.astype(int) - b).max() <= 2
@@ -162,7 +160,7 @@ def test_weights_of_four_bits(default_model, sst2, tmp_path):
     settings: dict[str, Any]
     for settings in ({}, {"packed": path}, {"weight_format": WeightFormat.NM}):
         whole = WholeEncoder(config=CONFIG, weight_bits=4, **settings)
-        golden = whole.coprocessor(default_model, SENTENCES[:4], method="min-max", percentile=99.99).integer.golden
+        golden = whole.coprocessor(default_model, SENTENCES[:4]).integer.golden
         products = [product for layer in golden.layers for product in (layer.projections, *layer.intermediate)]
         for product in (*products, *golden.classifier):
             weights = np.asarray(product.weights)
