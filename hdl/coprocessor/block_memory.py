@@ -12,10 +12,12 @@ from .memory_streams import ADDRESS_BITS, BURST_WORDS, WORD_BITS, WORD_SHIFT, Me
 
 __all__ = ["BlockMemory"]
 
-BANK_BITS = index_bits(BANK_WORDS)
 WORD_INDEX_BITS = ADDRESS_BITS - WORD_SHIFT
+SECTION_BANKS = 8
+"""Banks of the largest section: 16,384 words. A block memory of an ECP5 then holds one bit of each word, so only one
+wire leaves it, and few sections are left to select from."""
 GROUP = 4
-"""Banks whose words are selected in one cycle."""
+"""Sections whose words are selected in one cycle."""
 READ_LATENCY = 3
 """Cycles from the address of a word to the word."""
 
@@ -23,8 +25,10 @@ READ_LATENCY = 3
 class BlockMemory(wiring.Component):
     """Block memories that several masters share. It reads one word per cycle, and writes one.
 
-        bursts ── cursor ── banks ── 4:1 ── 1 of the groups ── words
-                    1         2       3
+        bursts ── cursor ── sections ── 4:1 ── 1 of the groups ── words
+                    1          2         3
+
+    Sections have a power of two of words each, and the largest are first.
 
     Masters are served in turn, one burst each. A burst that does not lie in the memory is answered with an error for
     each word, and changes nothing. Reads and writes are not ordered among each other.
@@ -49,9 +53,9 @@ class BlockMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         reads, writes = [], []
-        for number in range(self._banks):
-            memory = Memory(shape=unsigned(WORD_BITS), depth=BANK_WORDS, init=[], attrs=NEVER_BOTH)
-            m.submodules[f"bank{number}"] = memory
+        for number, section in enumerate(self._sections):
+            memory = Memory(shape=unsigned(WORD_BITS), depth=len(section), init=[], attrs=NEVER_BOTH)
+            m.submodules[f"section{number}"] = memory
             read = memory.read_port(transparent_for=())
             write = memory.write_port()
             reads.append(read)
@@ -59,6 +63,22 @@ class BlockMemory(wiring.Component):
         self._read(m, reads)
         self._write(m, writes)
         return m
+
+    @property
+    def _sections(self) -> list[range]:
+        """Words of each section. The first of them is a multiple of their number."""
+        found, start = [], 0
+        while start < self._banks * BANK_WORDS:
+            banks_left = self._banks - start // BANK_WORDS
+            size = min(SECTION_BANKS, 1 << (banks_left.bit_length() - 1)) * BANK_WORDS
+            found.append(range(start, start + size))
+            start += size
+        return found
+
+    def _hits(self, index: Value) -> list[Value]:
+        """Whether each section has the word."""
+        bits = [index_bits(len(section)) for section in self._sections]
+        return [index[low:] == section.start >> low for low, section in zip(bits, self._sections, strict=True)]
 
     def _cursor(self, m: Module, bursts: list, advance: Value, *, name: str):
         """Serve bursts in turn. Returns the next word of the current burst, and whether there is one."""
@@ -101,20 +121,25 @@ class BlockMemory(wiring.Component):
         active = Signal()
         word, busy = self._cursor(m, [port.read for port in self.ports], active, name="read")
         m.d.comb += active.eq(busy)
-        m.d.comb += [each.addr.eq(word.index[:BANK_BITS]) for each in reads]
+        m.d.comb += [each.addr.eq(word.index[: len(each.addr)]) for each in reads]
         m.d.comb += [each.en.eq(1) for each in reads]
+        section = Signal(range(len(reads)))
+        for number, hit in enumerate(self._hits(word.index)):
+            with m.If(hit):
+                m.d.sync += section.eq(number)
         stages = [(word, active)]
         for number in range(READ_LATENCY):
             delayed, there = Signal.like(word, name=f"read_word{number + 1}"), Signal(name=f"read_there{number + 1}")
             m.d.sync += [delayed.eq(stages[-1][0]), there.eq(stages[-1][1])]
             stages.append((delayed, there))
-        groups = [Signal(WORD_BITS, name=f"group{start}") for start in range(0, self._banks, GROUP)]
+        groups = [Signal(WORD_BITS, name=f"group{start}") for start in range(0, len(reads), GROUP)]
         low = index_bits(GROUP)
         for number, group in enumerate(groups):
             members = [each.data for each in reads[number * GROUP : (number + 1) * GROUP]]
-            m.d.sync += group.eq(Array(members)[stages[1][0].index[BANK_BITS : BANK_BITS + low]])
+            m.d.sync += group.eq(Array(members)[section[:low]])
+        chosen = Signal(range(len(groups)))
         found = Signal(WORD_BITS)
-        m.d.sync += found.eq(Array(groups)[stages[2][0].index[BANK_BITS + low :]])
+        m.d.sync += [chosen.eq(section[low:]), found.eq(Array(groups)[chosen])]
         last, there = stages[READ_LATENCY]
         for master, port in enumerate(self.ports):
             m.d.comb += [
@@ -130,16 +155,16 @@ class BlockMemory(wiring.Component):
         words = [port.write_data for port in self.ports]
         m.d.comb += moved.eq(busy & Array([each.valid for each in words])[word.master])
         m.d.comb += [each.ready.eq(busy & (word.master == master)) for master, each in enumerate(words)]
-        address = Signal(BANK_BITS)
+        address = Signal(max(len(each.addr) for each in writes))
         value = Signal(WORD_BITS)
-        enables = Signal(self._banks)
+        enables = Signal(len(writes))
         m.d.sync += [
-            address.eq(word.index[:BANK_BITS]),
+            address.eq(word.index),
             value.eq(Array([Value.cast(each.payload) for each in words])[word.master]),
-            enables.eq(Cat(moved & ~word.beyond & (word.index[BANK_BITS:] == bank) for bank in range(self._banks))),
+            enables.eq(Cat(hit & moved & ~word.beyond for hit in self._hits(word.index))),
         ]
-        for bank, each in enumerate(writes):
-            m.d.comb += [each.addr.eq(address), each.data.eq(value), each.en.eq(enables[bank])]
+        for number, each in enumerate(writes):
+            m.d.comb += [each.addr.eq(address[: len(each.addr)]), each.data.eq(value), each.en.eq(enables[number])]
         for master, port in enumerate(self.ports):
             m.d.sync += [
                 port.written.valid.eq(moved & word.last & (word.master == master)),

@@ -61,7 +61,7 @@ def some_bursts(random: Random, banks: int, count: int, *, master: int) -> list[
     return found
 
 
-@pytest.mark.parametrize(("banks", "seed"), [(1, 1), (3, 2), (6, 3)])
+@pytest.mark.parametrize(("banks", "seed"), [(1, 1), (3, 2), (6, 3), (8, 4), (21, 5), (43, 6)])
 def test_bursts_of_several_masters(banks, seed):
     random = Random(seed)
     limit = 8 * banks * BANK_WORDS
