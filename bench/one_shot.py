@@ -66,6 +66,9 @@ WAYS = (
     *(Way(CSR, 0.6, method) for method in ("wanda", "magnitude")),
     *(Way(NM, None, method) for method in ("wanda", "magnitude")),
     *(Way(CSR, 0.6, method, True) for method in ("obs", "wanda", "magnitude")),
+    *(Way(CSR, sparsity, "random") for sparsity in (0.6, 0.7)),
+    Way(BBS, 0.5, "random"),
+    Way(NM, None, "random"),
 )
 
 

@@ -87,6 +87,7 @@ class PruningMethodName(StrEnum):
     MAGNITUDE = "magnitude"
     WANDA = "wanda"
     OBS = "obs"
+    RANDOM = "random"
 
 
 Model = Annotated[
@@ -146,7 +147,10 @@ WeightSparsity = Annotated[
         help="Share of weights to prune, or keep: the model's own zeros; with --format (co-processor).",
     ),
 ]
-_METHODS = "magnitude; wanda: weight times norm of its input; obs: second order, changes the kept weights."
+_METHODS = (
+    "magnitude; wanda: weight times norm of its input; obs: second order, changes the kept weights; random: obs with a "
+    "random mask (a control)."
+)
 PruningMethod = Annotated[PruningMethodName, typer.Option("--method", help=f"How weights are pruned. {_METHODS}")]
 WeightMethod = Annotated[
     PruningMethodName | None,

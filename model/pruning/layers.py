@@ -15,12 +15,13 @@ from .formats import FormatPattern
 from .method import Method, MethodName, Pruned
 from .obs import OBS
 from .patterns import Choose
+from .random import RANDOM
 from .statistics import LayerStatistics, StatisticsSums
 from .wanda import WANDA
 
 __all__ = ["Progress", "prune_encoder", "prune_linears"]
 
-CALIBRATED: Mapping[MethodName, Method] = {"wanda": WANDA, "obs": OBS}
+CALIBRATED: Mapping[MethodName, Method] = {"wanda": WANDA, "obs": OBS, "random": RANDOM}
 
 Progress = Callable[[int, int], None]
 """Is given the number of matrices done and of all."""

@@ -14,10 +14,10 @@ from .statistics import LayerStatistics
 
 __all__ = ["DEFAULT_METHOD", "METHODS", "Method", "MethodName", "Pruned", "check_method"]
 
-MethodName = Literal["magnitude", "wanda", "obs"]
+MethodName = Literal["magnitude", "wanda", "obs", "random"]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
 """``magnitude``: keep the largest weights. ``wanda``: weights times the norms of their inputs. ``obs``: second-order
-pruning, which changes the kept weights."""
+pruning, which changes the kept weights. ``random``: a control, with a random mask."""
 DEFAULT_METHOD: MethodName = "obs"
 """It corrects the kept weights and the bias, so that the outputs change least."""
 

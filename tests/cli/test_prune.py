@@ -53,7 +53,7 @@ def test_prune_globally(model, tmp_path):
     assert len({entry["sparsity"] for entry in told["matrices"]}) > 2
 
 
-@pytest.mark.parametrize("method", ["magnitude", "wanda", "obs"])
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "obs", "random"])
 def test_methods(model, tmp_path, method):
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("a b c d\ne f g\nh a c e g\nb d f h\n")

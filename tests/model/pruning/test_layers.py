@@ -40,7 +40,7 @@ def test_second_order_pruning_is_the_nearest(encoder):
     ids = np.random.default_rng(6).integers(4, 12, (64, 10))
     wanted = encoder.hidden_states(ids)
     errors = {method: np.square(pruned(encoder, HALF, method).hidden_states(ids) - wanted).mean() for method in METHODS}
-    assert errors["obs"] < 0.5 * min(errors["wanda"], errors["magnitude"])
+    assert errors["obs"] < 0.5 * min(errors["wanda"], errors["magnitude"], errors["random"])
 
 
 def test_a_layer_is_pruned_on_the_inputs_of_the_pruned_encoder(encoder):
@@ -103,15 +103,16 @@ def test_magnitude_needs_no_sentences(encoder):
         assert np.array_equal(each.linear.weight, wanted[name].linear.weight)
 
 
-def test_same_sentences_same_result(encoder):
-    first, second = (pruned(encoder, HALF, "obs").linears() for _ in range(2))
+@pytest.mark.parametrize("method", ["obs", "random"])
+def test_same_sentences_same_result(encoder, method):
+    first, second = (pruned(encoder, HALF, method).linears() for _ in range(2))
     assert all(np.array_equal(first[name].weight, second[name].weight) for name in first)
 
 
 def test_refusals(encoder):
     with pytest.raises(InputError, match="no calibration sentence"):
         prune_encoder(encoder, HALF, method="obs")
-    with pytest.raises(ConfigError, match="method='best' is not allowed: must be one of magnitude, wanda, obs"):
+    with pytest.raises(ConfigError, match="method='best' is not allowed: must be one of magnitude, wanda, obs, random"):
         check_method("method", "best")
     pattern = FormatPattern(config=CONFIG, weight_format=WeightFormat.BBS, sparsity=0.9)
     with pytest.raises(ConfigError, match="a bank of"):
