@@ -101,7 +101,17 @@ class BlockMeasure(wiring.Component):
             value = delay(m, value, LEVEL_LATENCY, enable=1, name="value")[-1]
         rank, total = self._reduce(m, tag, value, level, near)
         done = delay(m, tag, 1, enable=1, name="reduced")[1]
-        self._complete(m, done, rank, total)
+        scaled = None
+        if not self._probability:
+            # A cycle for the product, whose adders follow each other.
+            scaled = Signal(signed(_scaled_bits(self._config)))
+            blocks = Cat(self.blocks, 0).as_signed()
+            m.d.sync += scaled.eq(chosen_product(m, rank, blocks, name="scaled_product"))
+            done, rank, total = (
+                delay(m, each, 1, enable=1, name=name)[1]
+                for each, name in ((done, "multiplied"), (rank, "rank"), (total, "total"))
+            )
+        self._complete(m, done, rank, scaled, total)
         return m
 
     def _level(self, m: Module, tag, value: Signal) -> tuple[Signal, Signal]:
@@ -240,7 +250,7 @@ class BlockMeasure(wiring.Component):
         """
         return Mux(tag.inside, value, -(1 << (len(value) - 1))) if self._config.causal else value
 
-    def _complete(self, m: Module, done, rank, total: Signal) -> None:
+    def _complete(self, m: Module, done, rank, scaled: Signal | None, total: Signal) -> None:
         """Store the blocks, and update the statistics of their row."""
         row = self.o_rows.payload
         block = Signal(self._block_bits)
@@ -259,18 +269,13 @@ class BlockMeasure(wiring.Component):
                 row.last_row.eq(done.last_row),
                 self.o_rows.valid.eq(done.last_group),
             ]
-        if self._probability:
+        if scaled is None:
             m.d.comb += [self.store.data[name].eq(rank[name]) for name in ("levels", "near")]
             for largest, level in zip(row.largest, rank.levels, strict=True):
                 with m.If(done.last & (first | (level > largest))):
                     m.d.sync += largest.eq(level)
         else:
-            scaled = Signal(row.extreme.shape())
-            blocks = Cat(self.blocks, 0).as_signed()
-            m.d.comb += [
-                scaled.eq(chosen_product(m, rank, blocks, name="scaled_product")),
-                self.store.data.scaled.eq(scaled),
-            ]
+            m.d.comb += self.store.data.scaled.eq(scaled)
             with m.If(done.last):
                 m.d.sync += row.importance_sum.eq(Mux(first, rank, row.importance_sum + rank))
                 with m.If(first | ((scaled > row.extreme) ^ self.negative)):
