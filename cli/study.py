@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["study"]
 
+ADVICE = {
+    "calibration": "give texts like the data with --calibration FILE",
+    "rule": "the rule reaches no nearer sparsity, so compare it at the measured one",
+}
+"""What to do about missed targets, by cause."""
+
 
 @command(app, "study")
 def study(
@@ -109,6 +115,8 @@ def study(
         steps.tell("drawing")
         _write(result, files, table_of(result.rows))
     note(result.note)
+    for each in _missed_targets(result):
+        note(each)
     if as_json:
         print_json(result.to_dict())
     else:
@@ -141,6 +149,20 @@ def _shares(option: str, text: str) -> list[float]:
     if not shares or not all(0 < share < 1 for share in shares):
         raise InputError(f"{option} must be numbers between 0 and 100, separated by commas, not {text!r}")
     return shares
+
+
+def _missed_targets(result: "StudyReport") -> list[str]:
+    """A remark on each rule whose measured sparsity is far from the target, and what to do."""
+    remarks = []
+    for rule, cause in dict.fromkeys((each.rule, each.cause) for each in result.off_target):
+        own = [each for each in result.off_target if (each.rule, each.cause) == (rule, cause)]
+        cases = sum(row.rule == rule for row in result.rows)
+        worst = max(own, key=lambda each: abs(each.sparsity - each.target))
+        remarks.append(
+            f"{rule}: {len(own)} of {cases} cases miss their target by more than 5 points, at worst with "
+            f"{worst.sparsity:.1%} of the {worst.of} pruned instead of {worst.target:.0%}: {ADVICE[cause]}"
+        )
+    return remarks
 
 
 def _write(result: "StudyReport", files: dict[str, Path], table: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from ...golden.baselines import RULES
 from ...model.quantise import AttentionScales
@@ -20,6 +21,7 @@ __all__ = [
     "HEAD_TARGETS",
     "TARGETS",
     "Case",
+    "Found",
     "Job",
     "Scores",
     "StudySpec",
@@ -116,6 +118,20 @@ class Job:
     def key(self) -> str:
         """Name in the log."""
         return self.case.key if self.part is None else f"{self.case.key}, part {self.part}"
+
+
+class Found(NamedTuple):
+    """A rule's parameter for a target.
+
+    Attributes
+    ----------
+    parameter : float
+    sparsity : float
+        Share of blocks or heads that the rule prunes with it in the calibration texts.
+    """
+
+    parameter: float
+    sparsity: float
 
 
 @dataclass(frozen=True, kw_only=True)

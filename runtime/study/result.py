@@ -12,9 +12,12 @@ from ...golden.baselines import RULES
 from ...model.datasets import Dataset
 from ..metrics import merit, merits, resamples
 from ..report import Report
-from .plan import FP32, HEAD_RULES, INT8, Case
+from .plan import FP32, HEAD_RULES, INT8, Case, Found
 
-__all__ = ["StudyReport", "StudyRow", "rows_of", "table_of"]
+__all__ = ["TOLERANCE", "OffTarget", "StudyReport", "StudyRow", "off_targets", "rows_of", "table_of"]
+
+TOLERANCE = 0.05
+"""A measured sparsity that differs more from its target is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class StudyRow(Report):
         Its bootstrap standard error.
     change, change_error : float
         Score minus FP32's, and the standard error of this difference on the same resamples.
+    calibration_sparsity : float or None
+        The share that ``target`` is about, in the calibration texts.
     block_sparsity, element_sparsity, head_sparsity : float
         Measured shares of blocks and elements that were not computed, those of pruned heads among them, and of pruned
         heads. A block is computed if one of its elements is kept.
@@ -53,10 +58,37 @@ class StudyRow(Report):
     error: float
     change: float
     change_error: float
+    calibration_sparsity: float | None
     block_sparsity: float
     element_sparsity: float
     head_sparsity: float
     saturated: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffTarget(Report):
+    """A case whose measured sparsity differs from the target by more than :data:`TOLERANCE`.
+
+    Attributes
+    ----------
+    rule, scores : str
+        Of the case.
+    of : "blocks" or "heads"
+        What the sparsity is a share of.
+    target, calibration_sparsity, sparsity : float
+        Wanted share, share in the calibration texts, and share in the data.
+    cause : "calibration" or "rule"
+        The larger part of the difference. ``calibration``: the data have another sparsity than the calibration texts.
+        ``rule``: the rule reaches no nearer sparsity in the calibration texts.
+    """
+
+    rule: str
+    scores: str
+    of: str
+    target: float
+    calibration_sparsity: float
+    sparsity: float
+    cause: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +103,8 @@ class StudyReport(Report):
         How words became classes, if the model does not say it.
     resumed : int
         Results of earlier runs that were used.
+    off_target : tuple of OffTarget
+        Cases that miss their target.
     cpu_seconds : float
         Time of one core for all measurements, those of earlier runs among them.
     seconds : float
@@ -90,6 +124,7 @@ class StudyReport(Report):
     jobs: int
     resumed: int
     rows: tuple[StudyRow, ...]
+    off_target: tuple[OffTarget, ...]
     cpu_seconds: float
     seconds: float
 
@@ -99,7 +134,7 @@ def rows_of(
     cases: Sequence[Case],
     parts: Sequence[Sequence[int]],
     results: Mapping[Case, Sequence[dict[str, Any]]],
-    parameters: Mapping[Case, float],
+    found: Mapping[Case, Found],
     *,
     seed: int,
 ) -> list[StudyRow]:
@@ -111,6 +146,8 @@ def rows_of(
         Numbers of the examples of each part.
     results : mapping
         Results of each case, part by part.
+    found : mapping
+        Parameters of the cases that have a target.
     """
     targets, metric = np.array(dataset.targets), dataset.task.metric
     samples = resamples(len(targets), seed=seed)
@@ -131,11 +168,12 @@ def rows_of(
                 prunes=_pruned(case.rule),
                 scores=str(case.scores),
                 target=case.target,
-                parameter=parameters.get(case),
+                parameter=found[case].parameter if case in found else None,
                 score=score,
                 error=float(each.std()),
                 change=score - reference,
                 change_error=float((each - spread).std()),
+                calibration_sparsity=found[case].sparsity if case in found else None,
                 block_sparsity=_missing(counts["kept_blocks"], counts["blocks"]),
                 element_sparsity=_missing(counts["kept_elements"], counts["elements"]),
                 head_sparsity=counts["pruned_heads"] / max(counts["heads"], 1),
@@ -155,6 +193,30 @@ def _pruned(rule: str) -> str:
     if rule in HEAD_RULES:
         return "heads"
     return "elements" if RULES[rule].elements else "blocks"
+
+
+def off_targets(rows: Sequence[StudyRow]) -> list[OffTarget]:
+    """The rows that miss their target."""
+    found = []
+    for row in rows:
+        if row.target is None or row.calibration_sparsity is None:
+            continue
+        of = "heads" if row.prunes == "heads" else "blocks"
+        sparsity = row.head_sparsity if of == "heads" else row.block_sparsity
+        moved, missed = abs(sparsity - row.calibration_sparsity), abs(row.calibration_sparsity - row.target)
+        if round(abs(sparsity - row.target), 9) > TOLERANCE:
+            found.append(
+                OffTarget(
+                    rule=row.rule,
+                    scores=row.scores,
+                    of=of,
+                    target=row.target,
+                    calibration_sparsity=row.calibration_sparsity,
+                    sparsity=sparsity,
+                    cause="calibration" if moved > missed else "rule",
+                )
+            )
+    return found
 
 
 def table_of(rows: Sequence[StudyRow]) -> str:

@@ -16,8 +16,8 @@ from ..steps import Steps
 from ..workers import run_in_workers
 from .cluster import run_on_cluster
 from .log import StudyLog, open_log
-from .plan import ALL_RULES, HEAD_TARGETS, TARGETS, Case, Job, Scores, StudySpec, cases_of, parts_of
-from .result import StudyReport, rows_of
+from .plan import ALL_RULES, HEAD_TARGETS, TARGETS, Case, Found, Job, Scores, StudySpec, cases_of, parts_of
+from .result import StudyReport, off_targets, rows_of
 from .work import StudyWork
 
 __all__ = ["study"]
@@ -105,11 +105,12 @@ def study(
     run = _runner(spec, jobs, scheduler)
     with open_log(output, spec.identity) as log:
         steps.tell("finding parameters")
-        parameters = _find_parameters(cases, log, run, steps)
+        found = _find_parameters(cases, log, run, steps)
         steps.tell("measuring")
-        results = _measure(cases, parameters, len(parts), log, run, steps)
+        results = _measure(cases, found, len(parts), log, run, steps)
         known = log.known
     steps.tell("resampling")
+    rows = rows_of(dataset, cases, parts, results, found, seed=seed)
     return StudyReport(
         model=str(model.folder),
         task=dataset.task.name,
@@ -124,7 +125,8 @@ def study(
         jobs=jobs,
         resumed=known,
         cpu_seconds=sum(result["cpu_seconds"] for case in cases for result in results[case]),
-        rows=tuple(rows_of(dataset, cases, parts, results, parameters, seed=seed)),
+        rows=tuple(rows),
+        off_target=tuple(off_targets(rows)),
         seconds=time.perf_counter() - start,
     )
 
@@ -144,37 +146,40 @@ def _texts(tokens: Sequence[Tokens], examples: int, part: Sequence[int]) -> tupl
     return tuple(tokens[start + i] for start in range(0, len(tokens), examples) for i in part)
 
 
-def _find_parameters(cases: Sequence[Case], log: StudyLog, run: Run, steps: Steps) -> dict[Case, float]:
+def _find_parameters(cases: Sequence[Case], log: StudyLog, run: Run, steps: Steps) -> dict[Case, Found]:
     """The parameter of each case with a target. Predicted and approximate scores share theirs."""
     wanted: dict[Case, list[float]] = {}
     for case in cases:
         if case.target is not None:
             group = wanted.setdefault(Case(rule=case.rule, scores=case.selection), [])
-            if _parameter_key(case) not in log and case.target not in group:
+            if not all(key in log for key in _found_keys(case)) and case.target not in group:
                 group.append(case.target)
     jobs = [Job(case=case, targets=tuple(targets)) for case, targets in wanted.items() if targets]
 
     def finished(number: int, result: dict[str, Any]) -> None:
         job = jobs[number]
-        for target, parameter in zip(job.targets, result["parameters"], strict=True):
-            key = _parameter_key(Case(rule=job.case.rule, scores=job.case.scores, target=target))
-            log.add(key, parameter)
+        for target, found in zip(job.targets, result["found"], strict=True):
+            keys = _found_keys(Case(rule=job.case.rule, scores=job.case.scores, target=target))
+            for key, value in zip(keys, found, strict=True):
+                if key not in log:  # logs of older versions have no sparsities
+                    log.add(key, value)
 
     _counting(run, jobs, finished, steps)
-    return {case: float(log[_parameter_key(case)]) for case in cases if case.target is not None}
+    return {case: Found(*(float(log[key]) for key in _found_keys(case))) for case in cases if case.target is not None}
 
 
-def _parameter_key(case: Case) -> str:
-    return f"parameter of {Case(rule=case.rule, scores=case.selection, target=case.target).key}"
+def _found_keys(case: Case) -> list[str]:
+    """Names of a parameter and its sparsity in the log."""
+    name = Case(rule=case.rule, scores=case.selection, target=case.target).key
+    return [f"{each} of {name}" for each in Found._fields]
 
 
 def _measure(
-    cases: Sequence[Case], parameters: dict[Case, float], parts: int, log: StudyLog, run: Run, steps: Steps
+    cases: Sequence[Case], found: dict[Case, Found], parts: int, log: StudyLog, run: Run, steps: Steps
 ) -> dict[Case, list[dict[str, Any]]]:
     """Results of each case, part by part."""
-    every = {
-        case: [Job(case=case, part=part, parameter=parameters.get(case)) for part in range(parts)] for case in cases
-    }
+    parameters = {case: found[case].parameter if case in found else None for case in cases}
+    every = {case: [Job(case=case, part=part, parameter=parameters[case]) for part in range(parts)] for case in cases}
     # Case by case, so that an ended study has whole cases; and long texts first.
     todo = [job for case in cases for job in reversed(every[case]) if job.key not in log]
     _counting(run, todo, lambda number, result: log.add(todo[number].key, result), steps)

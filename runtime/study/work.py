@@ -21,7 +21,7 @@ from ...spec.attention_command import HeadCommand
 from ..attention import quantised_heads
 from ..evaluate import predicted
 from .attention import COUNTS, BlockPruning, CascadePruning, HeadPruning, Pruning, StudyAttention
-from .plan import FP32, INT8, Case, Job, Scores, StudySpec
+from .plan import FP32, INT8, Case, Found, Job, Scores, StudySpec
 
 __all__ = ["StudyWork", "search"]
 
@@ -29,8 +29,8 @@ STEPS = 12
 """Halvings of a parameter's range."""
 
 
-def search(sparsity: Callable[[float], float], *, dense: float, sparse: float, target: float) -> float:
-    """The parameter whose sparsity is nearest to a target, of the two at the end of a bisection.
+def search(sparsity: Callable[[float], float], *, dense: float, sparse: float, target: float) -> Found:
+    """The parameter whose sparsity is nearest to a target, of the two at the end of a bisection, and that sparsity.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def search(sparsity: Callable[[float], float], *, dense: float, sparse: float, t
             low = middle
         else:
             high = middle
-    return min((low, high), key=lambda each: abs(sparsity(each) - target))
+    return min((Found(each, sparsity(each)) for each in (low, high)), key=lambda found: abs(found.sparsity - target))
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class StudyWork:
         return load_model(self.spec.model)
 
     def run(self, job: Job) -> dict[str, Any]:
-        """The result of a job, for JSON: the ``parameters`` of all targets, or predictions and counts.
+        """The result of a job, for JSON: ``found`` for each target, or predictions and counts.
 
         Except for ``cpu_seconds``, it depends on nothing but the specification and the job.
         """
         start = time.thread_time()
         if job.part is None:
-            result = {"parameters": self._parameters(job.case, job.targets)}
+            result = {"found": self._find(job.case, job.targets)}
         else:
             result = self._measure(job.case, job.parameter, job.part)
         return result | {"cpu_seconds": round(time.thread_time() - start, 3)}
@@ -91,11 +91,12 @@ class StudyWork:
         exact = case.selection is Scores.EXACT
         return [view(self.spec.config, *heads, exact=exact) for heads in self._heads]
 
-    def _parameters(self, case: Case, targets: tuple[float, ...]) -> list[float]:
+    def _find(self, case: Case, targets: tuple[float, ...]) -> list[Found]:
         """The parameter for each target."""
         if case.rule == "tau":
             magnitudes = np.concatenate([head_magnitudes(each) for each in self._views(case)])
-            return [float(np.quantile(magnitudes, target)) for target in targets]
+            thresholds = [float(np.quantile(magnitudes, target)) for target in targets]
+            return [Found(tau, float((magnitudes < tau).mean())) for tau in thresholds]
         if case.rule == "spatten":
             layers, heads = len(self.spec.scales.layers), self.model.config.num_attention_heads
             sparsity, dense, sparse = _cascade_sparsity(heads, layers), 0.0, float(max(layers - 1, 1))

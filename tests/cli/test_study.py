@@ -60,6 +60,28 @@ def test_bad_input_takes_one_line(line, options, words):
     assert words in refused(*line, *options)
 
 
+def test_missed_targets_are_told(line):
+    """Of two layers with two heads each, SpAtten can prune none or one. Standard output stays JSON."""
+    told = invoke(*line, "--rules", "random,spatten", "--sparsities", "60", "--head-sparsities", "10,15,25", "--json")
+    assert told.exit_code == 0, told.stderr
+    notes = [text for text in told.stderr.splitlines() if text.startswith("note: ")]
+    assert notes == [
+        "note: spatten: 4 of 6 cases miss their target by more than 5 points, at worst with 0.0% of the heads pruned "
+        "instead of 10%: the rule reaches no nearer sparsity, so compare it at the measured one"
+    ]
+    missed = json.loads(told.stdout)["off_target"]
+    assert len(missed) == 4
+    assert missed[0] == {
+        "rule": "spatten",
+        "scores": "predicted",
+        "of": "heads",
+        "target": 0.1,
+        "calibration_sparsity": 0.0,
+        "sparsity": 0.0,
+        "cause": "rule",
+    }
+
+
 def test_the_output_must_be_writable(line, tmp_path):
     (tmp_path / "out").write_text("in the way")
     assert "is a file, name a folder" in refused(*line)

@@ -17,7 +17,7 @@ from thresher.runtime.evaluate import evaluate
 from thresher.runtime.study import cluster, run, study
 from thresher.runtime.study.log import LOG, open_log
 from thresher.runtime.study.plan import ALL_RULES, Case, Job, Scores, StudySpec, cases_of, parts_of
-from thresher.runtime.study.result import rows_of, table_of
+from thresher.runtime.study.result import StudyRow, off_targets, rows_of, table_of
 from thresher.runtime.study.work import StudyWork, search
 from thresher.spec import ThresherError, preset
 
@@ -246,10 +246,11 @@ def test_the_hardwares_rules_are_those_of_eval(spec, rule, parameter, setting, m
 
 def test_search():
     """Of a step function, the nearer of the two sides of the target."""
-    assert search(lambda p: p, dense=0, sparse=1, target=0.3) == pytest.approx(0.3, abs=2**-11)
-    assert search(lambda p: 1 - p, dense=1, sparse=0, target=0.3) == pytest.approx(0.7, abs=2**-11)
+    assert search(lambda p: p, dense=0, sparse=1, target=0.3) == pytest.approx((0.3, 0.3), abs=2**-11)
+    assert search(lambda p: 1 - p, dense=1, sparse=0, target=0.3) == pytest.approx((0.7, 0.3), abs=2**-11)
     step = search(lambda p: 0.2 if p < 0.5 else 0.9, dense=0, sparse=1, target=0.4)
-    assert step < 0.5
+    assert step.parameter < 0.5
+    assert step.sparsity == 0.2
 
 
 def test_parts_hold_similar_lengths():
@@ -269,6 +270,70 @@ def test_rows_put_parts_together(few, data):
     results = {case: [{"predictions": [0, 0, 1], "counts": counts}, {"predictions": [1, 0], "counts": counts}]}
     (row,) = rows_of(dataset, [case], [[2, 3, 1], [0, 4]], results, {}, seed=0)
     assert row.score == 1
+
+
+def row_of(rule: str, prunes: str, *, target: float | None, calibrated: float | None, measured: float) -> StudyRow:
+    """A row in which nothing matters but the sparsity."""
+    scores = dict.fromkeys(["score", "error", "change", "change_error", "element_sparsity", "saturated"], 0.0)
+    heads = prunes == "heads"
+    return StudyRow(
+        rule=rule,
+        prunes=prunes,
+        scores="predicted",
+        target=target,
+        parameter=None if target is None else 0.5,
+        calibration_sparsity=calibrated,
+        block_sparsity=0.9 if heads else measured,
+        head_sparsity=measured if heads else 0.9,
+        **scores,
+    )
+
+
+def test_missed_targets_have_a_cause():
+    """Five points are near enough. The sparsity is that of blocks or of heads."""
+    rows = [
+        row_of("int8", "nothing", target=None, calibrated=None, measured=0.9),
+        row_of("threshold", "blocks", target=0.5, calibrated=0.5, measured=0.55),
+        row_of("threshold", "blocks", target=0.5, calibrated=0.5, measured=0.551),
+        row_of("sanger", "elements", target=0.3, calibrated=0.26, measured=0.1),
+        row_of("tau", "heads", target=0.3, calibrated=0.3, measured=0.3),
+        row_of("spatten", "heads", target=0.1, calibrated=0.0, measured=0.0),
+    ]
+    assert [(each.rule, each.of, each.cause, each.sparsity) for each in off_targets(rows)] == [
+        ("threshold", "blocks", "calibration", 0.551),
+        ("sanger", "blocks", "calibration", 0.1),
+        ("spatten", "heads", "rule", 0.0),
+    ]
+
+
+def test_other_calibration_texts_miss_the_target(few, tmp_path):
+    """The parameter has the wanted sparsity in texts of the same word again and again, and not in the data."""
+    path = tmp_path / "calibration.txt"
+    path.write_text(
+        "".join(f"{word} {word} {word} {word} {word} {word}\n" for word in ("good", "bad", "fine", "awful"))
+    )
+    options = {"rules": ["sanger"], "scores": [Scores.PREDICTED], "targets": (0.5,)}
+    report = few(calibration=path, **options)
+    (missed,) = report.off_target
+    assert (missed.rule, missed.of, missed.cause) == ("sanger", "blocks", "calibration")
+    assert missed.sparsity == report.rows[-1].block_sparsity
+    assert missed.calibration_sparsity == report.rows[-1].calibration_sparsity
+    assert few("alike", **options).off_target == ()
+
+
+def test_a_log_without_sparsities_goes_on(few, tmp_path):
+    """Logs of older versions have the parameters alone; no case runs again."""
+    options = {"rules": ["threshold", "tau"], "scores": [Scores.PREDICTED]}
+    whole = few(**options)
+    log = tmp_path / "out" / LOG
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    old = [line for line in lines if '"key": "sparsity of' not in line]
+    assert len(old) == len(lines) - 4
+    log.write_text("".join(old))
+    resumed = few(**options)
+    assert resumed.rows == whole.rows
+    assert resumed.resumed == len(old) - 1
+    assert len(log.read_text(encoding="utf-8").splitlines()) == len(lines)
 
 
 def test_the_log_is_in_the_folder(few, tmp_path):
