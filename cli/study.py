@@ -22,7 +22,7 @@ __all__ = ["study"]
 
 ADVICE = {
     "calibration": "give texts like the data with --calibration FILE",
-    "rule": "the rule reaches no nearer sparsity, so compare it at the measured one",
+    "rule": "the rule comes no nearer, so compare it at the measured sparsity",
 }
 """What to do about missed targets, by cause."""
 

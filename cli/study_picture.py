@@ -26,6 +26,7 @@ STYLES = {
     "random": ("#777777", "x"),
     "tau": ("#0072b2", "o"),
     "spatten": ("#d55e00", "D"),
+    "random-heads": ("#777777", "x"),
 }
 """Colour and marker of each rule. The colours suit colour-blind readers."""
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...golden.baselines import Rule, view
+from ...golden.baselines import HeadView, Rule, view
 from ...golden.baselines.attention import blocks_of, masked_heads
 from ...golden.baselines.hardware import head_magnitudes
+from ...golden.baselines.random_heads import random_heads
+from ...golden.baselines.rule import Mask
 from ...golden.baselines.spatten import CascadeHeads
 from ...model.quantise import AttentionScales, Int8, dequantise
 from ...model.weights import Float32
@@ -18,7 +19,16 @@ from ...spec.attention_config import AttentionConfig
 from ...spec.formats import ceil_div
 from ..attention import quantised_heads
 
-__all__ = ["COUNTS", "BlockPruning", "CascadePruning", "HeadPruning", "Pruning", "StudyAttention"]
+__all__ = [
+    "COUNTS",
+    "BlockChoice",
+    "CascadedHeads",
+    "HeadChoice",
+    "Pruning",
+    "RandomHeads",
+    "StudyAttention",
+    "ThresholdHeads",
+]
 
 COUNTS = (
     "heads",
@@ -48,69 +58,52 @@ class Layer(NamedTuple):
     """
 
     output: Int8
-    kept: NDArray[np.bool_]
+    kept: Mask
     saturations: int
     pruned: int
 
 
-class Pruning(Protocol):
-    """Runs the heads of one layer of one sentence. Layers come in order; after the last one, the next sentence's
-    first."""
+class HeadChoice(Protocol):
+    """Chooses the heads that are pruned. Layers come in order; after the last one, the next sentence's first."""
 
-    def run(self, config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8) -> Layer:
-        """Outputs of (heads, L, d) Q, K and V."""
+    def pruned(self, seen: HeadView) -> Mask:
+        """(heads,) heads of the next layer that are pruned."""
+        ...
+
+    def finish(self, output: Int8) -> None:
+        """Take the (heads, L, d) outputs of the layer, zeros for pruned heads."""
         ...
 
 
-class BlockPruning:
-    """A rule that prunes blocks or elements.
+class ThresholdHeads:
+    """Prunes heads whose magnitude of scores is below τ, as the hardware does."""
 
-    Parameters
-    ----------
-    exact : bool
-        Whether the rule sees exact scores.
-    random : numpy.random.Generator
-        For rules that choose at random.
-    """
+    def __init__(self, tau: float):
+        self._tau = tau
 
-    def __init__(self, rule: Rule, parameter: float, *, exact: bool, random: np.random.Generator):
-        self._rule, self._parameter, self._exact, self._random = rule, parameter, exact, random
+    def pruned(self, seen: HeadView) -> Mask:
+        """See :class:`HeadChoice`."""
+        return head_magnitudes(seen) < self._tau
 
-    def run(self, config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8) -> Layer:
-        """See :class:`Pruning`."""
-        seen = view(config, command, q, k, exact=self._exact, random=self._random)
-        mask = self._rule.keep(seen, self._parameter)
-        return Layer(*masked_heads(config, command, q, k, v, mask, elements=self._rule.elements), 0)
+    def finish(self, output: Int8) -> None:
+        """See :class:`HeadChoice`."""
 
 
-def _without(
-    pruned: NDArray[np.bool_], config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8
-) -> Layer:
-    """Heads without block pruning, and zeros for those that are pruned."""
-    kept = np.zeros((*q.shape[:-1], k.shape[-2]), np.bool_)
-    output, saturations = np.zeros_like(q), 0
-    stay = ~pruned
-    if stay.any():
-        kept[stay] = True
-        output[stay], _, saturations = masked_heads(
-            config, command, q[stay], k[stay], v[stay], kept[stay], elements=True
-        )
-    return Layer(output, kept, saturations, int(pruned.sum()))
+class RandomHeads:
+    """Prunes a share of the heads of each layer at random."""
+
+    def __init__(self, share: float, random: np.random.Generator):
+        self._share, self._random = share, random
+
+    def pruned(self, seen: HeadView) -> Mask:
+        """See :class:`HeadChoice`."""
+        return random_heads(len(seen.q), self._share, self._random)
+
+    def finish(self, output: Int8) -> None:
+        """See :class:`HeadChoice`."""
 
 
-class HeadPruning:
-    """Prunes heads whose magnitude of scores is below τ, as the hardware does; no blocks. With 0, nothing is pruned."""
-
-    def __init__(self, tau: float, *, exact: bool = False):
-        self._tau, self._exact = tau, exact
-
-    def run(self, config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8) -> Layer:
-        """See :class:`Pruning`."""
-        magnitudes = head_magnitudes(view(config, command, q, k, exact=self._exact))
-        return _without(magnitudes < self._tau, config, command, q, k, v)
-
-
-class CascadePruning:
+class CascadedHeads:
     """Prunes heads by their accumulated importance.
 
     Parameters
@@ -125,14 +118,68 @@ class CascadePruning:
         self._units, self._parameter = list(units), parameter
         self._layer, self._heads = 0, CascadeHeads(1, 1, 0)
 
-    def run(self, config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8) -> Layer:
-        """See :class:`Pruning`."""
+    def pruned(self, seen: HeadView) -> Mask:
+        """See :class:`HeadChoice`."""
         if self._layer == 0:
-            self._heads = CascadeHeads(len(q), len(self._units), self._parameter)
-        found = _without(self._heads.pruned, config, command, q, k, v)
-        self._heads.advance(np.abs(found.output.astype(np.int64)).sum(axis=(1, 2)) * self._units[self._layer])
+            self._heads = CascadeHeads(len(seen.q), len(self._units), self._parameter)
+        return self._heads.pruned
+
+    def finish(self, output: Int8) -> None:
+        """See :class:`HeadChoice`."""
+        self._heads.advance(np.abs(output.astype(np.int64)).sum(axis=(1, 2)) * self._units[self._layer])
         self._layer = (self._layer + 1) % len(self._units)
-        return found
+
+
+class BlockChoice(NamedTuple):
+    """A rule that prunes blocks or elements, with its parameter."""
+
+    rule: Rule
+    parameter: float
+
+
+class Pruning:
+    """Runs the heads of one sentence, layer by layer. Of the heads that stay, the blocks or elements are pruned.
+
+    Parameters
+    ----------
+    heads : HeadChoice, optional
+        Without, no head is pruned.
+    blocks : BlockChoice, optional
+        Without, heads that stay are whole.
+    exact : bool
+        Whether rules see exact scores.
+    random : numpy.random.Generator, optional
+        For rules that choose blocks at random.
+    """
+
+    def __init__(
+        self,
+        *,
+        heads: HeadChoice | None = None,
+        blocks: BlockChoice | None = None,
+        exact: bool = False,
+        random: np.random.Generator | None = None,
+    ):
+        self._heads, self._blocks, self._exact, self._random = heads, blocks, exact, random
+
+    def run(self, config: AttentionConfig, command: HeadCommand, q: Int8, k: Int8, v: Int8) -> Layer:
+        """Outputs of the next layer, of (heads, L, d) Q, K and V."""
+        seen = view(config, command, q, k, exact=self._exact, random=self._random)
+        pruned = np.zeros(len(q), np.bool_) if self._heads is None else self._heads.pruned(seen)
+        stay = ~pruned
+        kept = np.zeros((*q.shape[:-1], k.shape[-2]), np.bool_)
+        output, saturations = np.zeros_like(q), 0
+        if stay.any():
+            mask, elements = np.ones_like(kept), True
+            if self._blocks is not None:
+                rule, parameter = self._blocks
+                mask, elements = rule.keep(seen, parameter), rule.elements
+            output[stay], kept[stay], saturations = masked_heads(
+                config, command, q[stay], k[stay], v[stay], mask[stay], elements=elements
+            )
+        if self._heads is not None:
+            self._heads.finish(output)
+        return Layer(output, kept, saturations, int(pruned.sum()))
 
 
 class StudyAttention:

@@ -32,12 +32,12 @@ __all__ = [
 FP32, INT8 = "fp32", "int8"
 """Attention in float32, and in INT8 without pruning."""
 
-HEAD_RULES = {"tau": "head threshold", "spatten": "SpAtten"}
+HEAD_RULES = {"tau": "head threshold", "spatten": "SpAtten", "random-heads": "random heads"}
 """Rules that prune whole heads, and their titles."""
 
 ALL_RULES = (*RULES, *HEAD_RULES)
 
-BLIND = ("random", "spatten")
+BLIND = ("random", "spatten", "random-heads")
 """Rules that choose without looking at scores."""
 
 TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)

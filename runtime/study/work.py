@@ -20,8 +20,17 @@ from ...model.weights import Float32
 from ...spec.attention_command import HeadCommand
 from ..attention import quantised_heads
 from ..evaluate import predicted
-from .attention import COUNTS, BlockPruning, CascadePruning, HeadPruning, Pruning, StudyAttention
-from .plan import FP32, INT8, Case, Found, Job, Scores, StudySpec
+from .attention import (
+    COUNTS,
+    BlockChoice,
+    CascadedHeads,
+    HeadChoice,
+    Pruning,
+    RandomHeads,
+    StudyAttention,
+    ThresholdHeads,
+)
+from .plan import FP32, HEAD_RULES, INT8, Case, Found, Job, Scores, StudySpec
 
 __all__ = ["StudyWork", "search"]
 
@@ -83,7 +92,7 @@ class StudyWork:
             return attention(layer, q, k, v, bias)
 
         for text in self.spec.calibration:
-            attention = StudyAttention(self.spec.config, self.spec.scales, [HeadPruning(0.0)])
+            attention = StudyAttention(self.spec.config, self.spec.scales, [Pruning()])
             self.model.outputs_of([text], attend)
         return found
 
@@ -97,6 +106,8 @@ class StudyWork:
             magnitudes = np.concatenate([head_magnitudes(each) for each in self._views(case)])
             thresholds = [float(np.quantile(magnitudes, target)) for target in targets]
             return [Found(tau, float((magnitudes < tau).mean())) for tau in thresholds]
+        if case.rule == "random-heads":
+            return [Found(target, target) for target in targets]
         if case.rule == "spatten":
             layers, heads = len(self.spec.scales.layers), self.model.config.num_attention_heads
             sparsity, dense, sparse = _cascade_sparsity(heads, layers), 0.0, float(max(layers - 1, 1))
@@ -111,14 +122,20 @@ class StudyWork:
         """The pruning of one sentence. Random masks depend on its place."""
         exact = case.selection is Scores.EXACT
         if case.rule == INT8:
-            return HeadPruning(0.0)
+            return Pruning()
         assert parameter is not None
-        if case.rule == "tau":
-            return HeadPruning(parameter, exact=exact)
-        if case.rule == "spatten":
-            return CascadePruning([layer.o for layer in self.spec.scales.layers], parameter)
+        if case.rule in HEAD_RULES:
+            return Pruning(heads=self._head_choice(case.rule, parameter, place), exact=exact)
         random = np.random.default_rng([self.spec.seed, *place])
-        return BlockPruning(RULES[case.rule], parameter, exact=exact, random=random)
+        return Pruning(blocks=BlockChoice(RULES[case.rule], parameter), exact=exact, random=random)
+
+    def _head_choice(self, rule: str, parameter: float, place: tuple[int, int]) -> HeadChoice:
+        if rule == "tau":
+            return ThresholdHeads(parameter)
+        if rule == "spatten":
+            return CascadedHeads([layer.o for layer in self.spec.scales.layers], parameter)
+        # The last number makes it independent of random blocks.
+        return RandomHeads(parameter, np.random.default_rng([self.spec.seed, *place, 1]))
 
     def _measure(self, case: Case, parameter: float | None, part: int) -> dict[str, Any]:
         tokens, config = self.spec.parts[part], case.hardware(self.spec.config)

@@ -67,7 +67,7 @@ def test_missed_targets_are_told(line):
     notes = [text for text in told.stderr.splitlines() if text.startswith("note: ")]
     assert notes == [
         "note: spatten: 4 of 6 cases miss their target by more than 5 points, at worst with 0.0% of the heads pruned "
-        "instead of 10%: the rule reaches no nearer sparsity, so compare it at the measured one"
+        "instead of 10%: the rule comes no nearer, so compare it at the measured sparsity"
     ]
     missed = json.loads(told.stdout)["off_target"]
     assert len(missed) == 4

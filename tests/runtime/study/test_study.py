@@ -157,7 +157,8 @@ def test_processes_do_not_change_figures(few):
     """Nor does a cluster."""
     from distributed import LocalCluster
 
-    options = {"rules": ["probability", "random", "tau", "spatten"], "scores": [Scores.PREDICTED]}
+    rules = ["probability", "random", "tau", "spatten", "random-heads"]
+    options: dict[str, Any] = {"rules": rules, "scores": [Scores.PREDICTED]}
     here = few("here", **options)
     assert few("processes", jobs=2, **options).rows == here.rows
     settings: dict[str, Any] = {"protocol": "tcp", "processes": False, "dashboard_address": None}
@@ -244,6 +245,25 @@ def test_the_hardwares_rules_are_those_of_eval(spec, rule, parameter, setting, m
     assert (rule != "tau") or totals.pruned_heads > 0
 
 
+@pytest.mark.parametrize("rule", ["random", "random-heads"])
+def test_random_choices_depend_on_seed_and_place(spec, rule, monkeypatch):
+    """So they are the same in every process and in any order of the jobs, and new for each text."""
+    monkeypatch.setattr("thresher.runtime.study.work.predicted", lambda task, outputs, activation: outputs)
+    texts = spec.parts[0][:1] * 6
+    spec = replace(spec, parts=(texts, texts))
+
+    def outputs(seed: int, order: tuple[int, ...]) -> list[Any]:
+        work, case = StudyWork(replace(spec, seed=seed)), Case(rule=rule, target=0.4)
+        found = {part: work.run(Job(case=case, part=part, parameter=0.4)) for part in order}
+        return [found[part]["predictions"] for part in (0, 1)]
+
+    first, second = outputs(3, (0, 1))
+    assert outputs(3, (1, 0)) == [first, second]
+    assert outputs(4, (0, 1)) != [first, second]
+    assert first != second
+    assert len({tuple(each) for each in first + second}) > 4
+
+
 def test_search():
     """Of a step function, the nearer of the two sides of the target."""
     assert search(lambda p: p, dense=0, sparse=1, target=0.3) == pytest.approx((0.3, 0.3), abs=2**-11)
@@ -298,11 +318,13 @@ def test_missed_targets_have_a_cause():
         row_of("sanger", "elements", target=0.3, calibrated=0.26, measured=0.1),
         row_of("tau", "heads", target=0.3, calibrated=0.3, measured=0.3),
         row_of("spatten", "heads", target=0.1, calibrated=0.0, measured=0.0),
+        row_of("random-heads", "heads", target=0.1, calibrated=0.1, measured=0.2),
     ]
     assert [(each.rule, each.of, each.cause, each.sparsity) for each in off_targets(rows)] == [
         ("threshold", "blocks", "calibration", 0.551),
         ("sanger", "blocks", "calibration", 0.1),
         ("spatten", "heads", "rule", 0.0),
+        ("random-heads", "heads", "rule", 0.2),
     ]
 
 
