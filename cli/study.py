@@ -39,7 +39,11 @@ def study(
     policy: options.Policy = options.THRESHER,
     config_file: options.Config = None,
     rules: Annotated[
-        str | None, typer.Option("--rules", help="Pruning rules, separated by commas, instead of all; docs/models.md.")
+        str | None,
+        typer.Option(
+            "--rules",
+            help="Pruning rules or pairs such as threshold+tau, separated by commas, instead of all; docs/models.md.",
+        ),
     ] = None,
     scores: Annotated[
         str,
@@ -54,6 +58,14 @@ def study(
     ] = None,
     head_sparsities: Annotated[
         str | None, typer.Option("--head-sparsities", help="Per cent of the heads that are pruned, such as 10,20.")
+    ] = None,
+    pair_sparsities: Annotated[
+        str | None,
+        typer.Option(
+            "--pair-sparsities",
+            help="For pairs of rules: per cent of the blocks in the heads that stay, /, per cent of the heads, such as "
+            "50,75/10,20. Each runs with each.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     limit: options.Limit = None,
@@ -75,7 +87,7 @@ def study(
     from ..model import load_model
     from ..model.tasks import chosen_task
     from ..runtime.study import study as run_study
-    from ..runtime.study.plan import ALL_RULES, HEAD_TARGETS, TARGETS, Scores
+    from ..runtime.study.plan import ALL_RULES, HEAD_TARGETS, PAIR_TARGETS, TARGETS, Scores
     from ..runtime.study.result import table_of
 
     chosen = chosen_task(
@@ -88,6 +100,7 @@ def study(
     wanted = [_one_of("--scores", each, list(Scores)) for each in _listed(scores)]
     targets = TARGETS if sparsities is None else _shares("--sparsities", sparsities)
     head_targets = HEAD_TARGETS if head_sparsities is None else _shares("--head-sparsities", head_sparsities)
+    pair_targets = PAIR_TARGETS if pair_sparsities is None else _pair_shares("--pair-sparsities", pair_sparsities)
     files = {name: output / f"study.{name}" for name in ("csv", "json", "png", "svg")}
     check_writable(*files.values())
     config = configuration(preset, policy, config_file)
@@ -104,6 +117,7 @@ def study(
             scores=[Scores(each) for each in wanted],
             targets=targets,
             head_targets=head_targets,
+            pair_targets=pair_targets,
             limit=limit,
             truncate=truncate,
             calibration=calibration,
@@ -151,16 +165,25 @@ def _shares(option: str, text: str) -> list[float]:
     return shares
 
 
+def _pair_shares(option: str, text: str) -> tuple[list[float], list[float]]:
+    """Shares of two lists of percentages, of blocks and of heads."""
+    blocks, slash, heads = text.partition("/")
+    if not slash:
+        raise InputError(f"{option} must be two lists with / between them, such as 50,75/10,20, not {text!r}")
+    return _shares(option, blocks), _shares(option, heads)
+
+
 def _missed_targets(result: "StudyReport") -> list[str]:
     """A remark on each rule whose measured sparsity is far from the target, and what to do."""
     remarks = []
-    for rule, cause in dict.fromkeys((each.rule, each.cause) for each in result.off_target):
-        own = [each for each in result.off_target if (each.rule, each.cause) == (rule, cause)]
+    kinds = dict.fromkeys((each.rule, each.of, each.cause) for each in result.off_target)
+    for rule, of, cause in kinds:
+        own = [each for each in result.off_target if (each.rule, each.of, each.cause) == (rule, of, cause)]
         cases = sum(row.rule == rule for row in result.rows)
         worst = max(own, key=lambda each: abs(each.sparsity - each.target))
         remarks.append(
             f"{rule}: {len(own)} of {cases} cases miss their target by more than 5 points, at worst with "
-            f"{worst.sparsity:.1%} of the {worst.of} pruned instead of {worst.target:.0%}: {ADVICE[cause]}"
+            f"{worst.sparsity:.1%} of the {of} pruned instead of {worst.target:.0%}: {ADVICE[cause]}"
         )
     return remarks
 
@@ -192,7 +215,7 @@ def _show(result: "StudyReport", files: dict[str, Path]) -> None:
         table.add_row(
             row.rule,
             row.scores if row.rule != "fp32" else "",
-            "" if row.target is None else f"{row.target:.0%}",
+            " / ".join(f"{each:.0%}" for each in (row.target, row.head_target) if each is not None),
             f"{row.score:.4f}",
             f"± {row.error:.4f}",
             f"{row.change:+.4f}",

@@ -1,4 +1,4 @@
-"""Picture of a study: a task's metric over block sparsity and over head sparsity."""
+"""Picture of a study: a task's metric over block sparsity, over head sparsity, and for both together."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +32,9 @@ STYLES = {
 
 TITLES = {name: rule.title for name, rule in RULES.items()} | HEAD_RULES
 
+LINES = ("-", "--", ":", "-.")
+"""Lines of pairs, by their share of pruned heads."""
+
 PANELS = {
     "predicted": "chosen by 4-bit predictions, exact scores",
     "approximate": "the same, approximate scores",
@@ -40,8 +43,18 @@ PANELS = {
 """Titles of the columns of pictures."""
 
 
+AXES = {
+    "blocks": "blocks that are not computed",
+    "heads": "pruned heads",
+    "pairs": "blocks that are not computed, with those of pruned heads",
+}
+"""Titles of the axes in the rows of pictures."""
+
+
 def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str) -> None:
-    """Write the metric over block sparsity above, over head sparsity below, and a column for each kind of scores.
+    """Write the metric over block sparsity, below over head sparsity, below that over the block sparsity of pairs.
+
+    There is a column for each kind of scores.
 
     Parameters
     ----------
@@ -55,32 +68,47 @@ def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str)
     """
     found = [row for row in rows if row.target is not None]
     columns = [name for name in PANELS if any(row.scores == name for row in found)]
-    above = [row for row in found if row.prunes != "heads"]
-    kinds = [kind for kind in (above, [row for row in found if row.prunes == "heads"]) if kind]
+    kinds = [kind for kind in AXES if any(_kind(row) == kind for row in found)]
     size = (1 + 5.5 * len(columns), 0.8 + 4.2 * len(kinds))
     figure = Figure(size, layout="constrained")
     figure.suptitle(visible(title))
     grid = figure.subplots(len(kinds), len(columns), squeeze=False, sharey="row")
     for axes_row, kind in zip(grid, kinds, strict=True):
-        heads = kind is not above
         for axes, column in zip(axes_row, columns, strict=True):
-            _draw_panel(axes, [row for row in kind if row.scores == column], heads=heads)
+            _draw_panel(axes, [row for row in found if _kind(row) == kind and row.scores == column])
             _draw_references(axes, rows, column)
             axes.set_title(PANELS[column], fontsize=10)
-            axes.set_xlabel("pruned heads" if heads else "blocks that are not computed")
+            axes.set_xlabel(AXES[kind])
         axes_row[0].set_ylabel(visible(metric))
         axes_row[0].legend(frameon=False, fontsize=8, loc="lower left")
     save_figure(figure, path)
 
 
-def _draw_panel(axes: Axes, rows: Sequence[StudyRow], *, heads: bool) -> None:
-    for rule in dict.fromkeys(row.rule for row in rows):
-        own = sorted((row for row in rows if row.rule == rule), key=lambda row: _sparsity(row, heads))
-        colour, marker = STYLES[rule]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.2}
-        style |= {"elinewidth": 0.7, "capsize": 2, "label": TITLES[rule]}
+def _kind(row: StudyRow) -> str:
+    if row.head_target is not None:
+        return "pairs"
+    return "heads" if row.prunes == "heads" else "blocks"
+
+
+def _draw_panel(axes: Axes, rows: Sequence[StudyRow]) -> None:
+    """Draw a line for each rule; for each pair, one for each share of pruned heads."""
+    shares = sorted({row.head_target for row in rows if row.head_target is not None})
+    for rule, share in dict.fromkeys((row.rule, row.head_target) for row in rows):
+        own = sorted((row for row in rows if (row.rule, row.head_target) == (rule, share)), key=_sparsity)
+        names = rule.split("+")
+        # A pair has the colour of its rule of blocks and the marker of its rule of heads.
+        style: dict[str, Any] = {"color": STYLES[names[0]][0], "marker": STYLES[names[-1]][1], "markersize": 5}
+        style |= {
+            "elinewidth": 0.7,
+            "capsize": 2,
+            "linewidth": 1.2,
+            "label": " + ".join(TITLES[each] for each in names),
+        }
+        if share is not None:
+            style["linestyle"] = LINES[shares.index(share) % len(LINES)]
+            style["label"] += f", {share:.0%} of heads"
         axes.errorbar(
-            [_sparsity(row, heads) for row in own],
+            [_sparsity(row) for row in own],
             [row.score for row in own],
             yerr=[row.change_error for row in own],
             **style,
@@ -91,8 +119,8 @@ def _draw_panel(axes: Axes, rows: Sequence[StudyRow], *, heads: bool) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _sparsity(row: StudyRow, heads: bool) -> float:
-    return row.head_sparsity if heads else row.block_sparsity
+def _sparsity(row: StudyRow) -> float:
+    return row.head_sparsity if row.prunes == "heads" else row.block_sparsity
 
 
 def _draw_references(axes: Axes, rows: Sequence[StudyRow], column: str) -> None:

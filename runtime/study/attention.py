@@ -35,6 +35,7 @@ COUNTS = (
     "pruned_heads",
     "blocks",
     "kept_blocks",
+    "blocks_of_pruned_heads",
     "elements",
     "kept_elements",
     "outputs",
@@ -213,12 +214,13 @@ class StudyAttention:
 
     def _count(self, layer: Layer) -> None:
         heads, lq, lk = layer.kept.shape
-        block = self._config.block
+        blocks = ceil_div(lq, self._config.block) * ceil_div(lk, self._config.block)
         self.counts.update(
             heads=heads,
             pruned_heads=layer.pruned,
-            blocks=heads * ceil_div(lq, block) * ceil_div(lk, block),
+            blocks=heads * blocks,
             kept_blocks=int(blocks_of(self._config, layer.kept).sum()),
+            blocks_of_pruned_heads=layer.pruned * blocks,
             elements=layer.kept.size,
             kept_elements=int(layer.kept.sum()),
             outputs=layer.output.size,

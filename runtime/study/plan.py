@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple
 
 from ...golden.baselines import RULES
@@ -19,6 +20,8 @@ __all__ = [
     "ALL_RULES",
     "HEAD_RULES",
     "HEAD_TARGETS",
+    "PAIRS",
+    "PAIR_TARGETS",
     "TARGETS",
     "Case",
     "Found",
@@ -35,7 +38,11 @@ FP32, INT8 = "fp32", "int8"
 HEAD_RULES = {"tau": "head threshold", "spatten": "SpAtten", "random-heads": "random heads"}
 """Rules that prune whole heads, and their titles."""
 
-ALL_RULES = (*RULES, *HEAD_RULES)
+PAIRS = ("threshold+tau", "random+random-heads")
+"""Pairs that run unless rules are named: those of the hardware, and the control."""
+
+ALL_RULES = (*RULES, *HEAD_RULES, *PAIRS)
+"""What runs unless rules are named. Any rule of blocks or elements makes a pair with any rule of heads."""
 
 BLIND = ("random", "spatten", "random-heads")
 """Rules that choose without looking at scores."""
@@ -45,6 +52,9 @@ TARGETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 
 HEAD_TARGETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 """Shares of heads that are pruned."""
+
+PAIR_TARGETS = ((0.5, 0.7, 0.8, 0.9), (0.1, 0.2))
+"""Of pairs: shares of the blocks of the heads that stay, and shares of pruned heads. Each runs with each."""
 
 PART = 128
 """Examples of a job at most."""
@@ -65,24 +75,38 @@ class Scores(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A rule with a target; or a reference, which has none.
+    """A rule with a target, a pair of rules with two; or a reference, which has none.
 
     Attributes
     ----------
     rule : str
-        Of :data:`ALL_RULES`, or ``fp32`` or ``int8``.
+        A rule, ``fp32``, ``int8``, or a pair: a rule of blocks or elements, ``+``, and a rule of heads.
     target : float or None
-        Wanted share of blocks that are not computed, or of pruned heads.
+        Wanted share of blocks that are not computed, or of pruned heads. Of a pair, the share of blocks in the heads
+        that stay.
+    head_target : float or None
+        Of a pair: wanted share of pruned heads.
     """
 
     rule: str
     scores: Scores = Scores.PREDICTED
     target: float | None = None
+    head_target: float | None = None
 
     @property
     def key(self) -> str:
         """Name in the log."""
-        return f"{self.rule} {self.scores}" + ("" if self.target is None else f" {self.target:g}")
+        targets = [f"{each:g}" for each in (self.target, self.head_target) if each is not None]
+        return " ".join([self.rule, self.scores, *targets])
+
+    @property
+    def singles(self) -> "tuple[Case, ...]":
+        """A case for each of the rules alone, whose parameter it has here, too; none for a reference."""
+        targets = [each for each in (self.target, self.head_target) if each is not None]
+        names = self.rule.split("+")
+        return tuple(
+            Case(rule=name, scores=self.scores, target=each) for name, each in zip(names, targets, strict=False)
+        )
 
     @property
     def selection(self) -> Scores:
@@ -105,14 +129,14 @@ class Job:
         Of a search.
     part : int or None
         Number of the part; ``None`` for a search.
-    parameter : float or None
-        Of the rule.
+    parameters : tuple of float
+        Of each rule of the case.
     """
 
     case: Case
     targets: tuple[float, ...] = ()
     part: int | None = None
-    parameter: float | None = None
+    parameters: tuple[float, ...] = ()
 
     @property
     def key(self) -> str:
@@ -175,7 +199,11 @@ class StudySpec:
 
 
 def cases_of(
-    rules: Sequence[str], scores: Sequence[Scores], targets: Sequence[float], head_targets: Sequence[float]
+    rules: Sequence[str],
+    scores: Sequence[Scores],
+    targets: Sequence[float],
+    head_targets: Sequence[float],
+    pair_targets: tuple[Sequence[float], Sequence[float]] = PAIR_TARGETS,
 ) -> list[Case]:
     """All cases of a study, the references first. A rule that does not look at scores has no case with exact ones.
 
@@ -185,9 +213,9 @@ def cases_of(
         A rule is unknown, a target is no share, or something is missing.
     """
     for rule in rules:
-        if rule not in ALL_RULES:
-            raise ConfigError("rules", rule, "must be among " + ", ".join(ALL_RULES))
-    for name, shares in (("sparsities", targets), ("head_sparsities", head_targets)):
+        _check_rule(rule)
+    names = ("sparsities", "head_sparsities", "pair_sparsities", "pair_sparsities")
+    for name, shares in zip(names, (targets, head_targets, *pair_targets), strict=True):
         for share in shares:
             if not 0 < share < 1:
                 raise ConfigError(name, share, "must be between 0 and 1")
@@ -198,10 +226,14 @@ def cases_of(
     cases += [] if Case(rule=INT8) in cases else [Case(rule=INT8)]
     for rule in dict.fromkeys(rules):
         for each in dict.fromkeys(scores):
-            if each is Scores.EXACT and rule in BLIND:
+            if each is Scores.EXACT and all(name in BLIND for name in rule.split("+")):
                 continue
-            shares = head_targets if rule in HEAD_RULES else targets
-            cases += [Case(rule=rule, scores=each, target=share) for share in sorted(set(shares))]
+            if "+" in rule:
+                shares = product(*(sorted(set(own)) for own in reversed(pair_targets)))
+                cases += [Case(rule=rule, scores=each, target=share, head_target=heads) for heads, share in shares]
+            else:
+                shares = sorted(set(head_targets if rule in HEAD_RULES else targets))
+                cases += [Case(rule=rule, scores=each, target=share) for share in shares]
     if all(case.target is None for case in cases):
         raise ConfigError(
             "rules",
@@ -209,6 +241,15 @@ def cases_of(
             "choose without looking at scores, so exact scores change nothing: name other scores or rules",
         )
     return cases
+
+
+def _check_rule(rule: str) -> None:
+    first, plus, second = rule.partition("+")
+    known = first in RULES and second in HEAD_RULES if plus else rule in (*RULES, *HEAD_RULES)
+    if not known:
+        names = ", ".join((*RULES, *HEAD_RULES))
+        pair = f"a rule of blocks and a rule of heads such as {PAIRS[0]}"
+        raise ConfigError("rules", rule, f"must be among {names}, or {pair}")
 
 
 def parts_of(lengths: Sequence[int], size: int = PART) -> list[list[int]]:

@@ -12,6 +12,7 @@ from ...golden.baselines import RULES
 from ...model.datasets import Dataset
 from ..metrics import merit, merits, resamples
 from ..report import Report
+from .attention import COUNTS
 from .plan import FP32, HEAD_RULES, INT8, Case, Found
 
 __all__ = ["TOLERANCE", "OffTarget", "StudyReport", "StudyRow", "off_targets", "rows_of", "table_of"]
@@ -27,13 +28,18 @@ class StudyRow(Report):
     Attributes
     ----------
     rule : str
-    prunes : "blocks", "elements", "heads" or "nothing"
+    prunes : "blocks", "elements", "heads", "blocks and heads", "elements and heads" or "nothing"
     scores : str
         Which scores choose and are computed; see :class:`~thresher.runtime.study.plan.Scores`.
     target : float or None
-        Wanted share of blocks that are not computed, or of pruned heads.
+        Wanted share of blocks that are not computed, or of pruned heads. Of a pair, the share of blocks in the heads
+        that stay.
+    head_target : float or None
+        Of a pair: wanted share of pruned heads.
     parameter : float or None
-        Of the rule, found on the calibration texts.
+        Of the rule, found on the calibration texts; of a pair, that of the rule of blocks.
+    head_parameter : float or None
+        Of a pair: that of the rule of heads.
     score : float
         The task's metric.
     error : float
@@ -42,9 +48,13 @@ class StudyRow(Report):
         Score minus FP32's, and the standard error of this difference on the same resamples.
     calibration_sparsity : float or None
         The share that ``target`` is about, in the calibration texts.
+    head_calibration_sparsity : float or None
+        The same for ``head_target``.
     block_sparsity, element_sparsity, head_sparsity : float
         Measured shares of blocks and elements that were not computed, those of pruned heads among them, and of pruned
         heads. A block is computed if one of its elements is kept.
+    block_sparsity_of_kept_heads : float
+        Measured share of blocks that were not computed, in the heads that stayed.
     saturated : float
         Share of the attention's INT8 outputs that were clipped.
     """
@@ -53,13 +63,17 @@ class StudyRow(Report):
     prunes: str
     scores: str
     target: float | None
+    head_target: float | None
     parameter: float | None
+    head_parameter: float | None
     score: float
     error: float
     change: float
     change_error: float
     calibration_sparsity: float | None
+    head_calibration_sparsity: float | None
     block_sparsity: float
+    block_sparsity_of_kept_heads: float
     element_sparsity: float
     head_sparsity: float
     saturated: float
@@ -67,14 +81,14 @@ class StudyRow(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class OffTarget(Report):
-    """A case whose measured sparsity differs from the target by more than :data:`TOLERANCE`.
+    """A target from which the measured sparsity differs by more than :data:`TOLERANCE`.
 
     Attributes
     ----------
     rule, scores : str
         Of the case.
     of : "blocks" or "heads"
-        What the sparsity is a share of.
+        What the sparsity is a share of; of a pair, blocks are those of the heads that stayed.
     target, calibration_sparsity, sparsity : float
         Wanted share, share in the calibration texts, and share in the data.
     cause : "calibration" or "rule"
@@ -104,7 +118,7 @@ class StudyReport(Report):
     resumed : int
         Results of earlier runs that were used.
     off_target : tuple of OffTarget
-        Cases that miss their target.
+        Targets that are missed.
     cpu_seconds : float
         Time of one core for all measurements, those of earlier runs among them.
     seconds : float
@@ -161,20 +175,26 @@ def rows_of(
         each = merits(metric, targets, predictions, samples, classes=dataset.classes)
         if case.rule == FP32:
             reference, spread = score, each
-        counts = {name: sum(r["counts"][name] for r in results[case]) for name in results[case][0]["counts"]}
+        counts = {name: sum(r["counts"].get(name, 0) for r in results[case]) for name in COUNTS}
+        prunes = _pruned(case.rule)
+        first, second = [*(found[single] for single in case.singles), None, None][:2]
         rows.append(
             StudyRow(
                 rule=case.rule,
-                prunes=_pruned(case.rule),
+                prunes=prunes,
                 scores=str(case.scores),
                 target=case.target,
-                parameter=found[case].parameter if case in found else None,
+                head_target=case.head_target,
+                parameter=first.parameter if first else None,
+                head_parameter=second.parameter if second else None,
                 score=score,
                 error=float(each.std()),
                 change=score - reference,
                 change_error=float((each - spread).std()),
-                calibration_sparsity=found[case].sparsity if case in found else None,
+                calibration_sparsity=first.sparsity if first else None,
+                head_calibration_sparsity=second.sparsity if second else None,
                 block_sparsity=_missing(counts["kept_blocks"], counts["blocks"]),
+                block_sparsity_of_kept_heads=_of_kept_heads(prunes, counts),
                 element_sparsity=_missing(counts["kept_elements"], counts["elements"]),
                 head_sparsity=counts["pruned_heads"] / max(counts["heads"], 1),
                 saturated=counts["saturations"] / max(counts["outputs"], 1),
@@ -187,33 +207,39 @@ def _missing(kept: int, of: int) -> float:
     return 1 - kept / of if of else 0.0
 
 
+def _of_kept_heads(prunes: str, counts: Mapping[str, int]) -> float:
+    if prunes == "heads":  # logs of older versions do not have the blocks of pruned heads
+        return 0.0
+    return _missing(counts["kept_blocks"], counts["blocks"] - counts["blocks_of_pruned_heads"])
+
+
 def _pruned(rule: str) -> str:
     if rule in (FP32, INT8):
         return "nothing"
-    if rule in HEAD_RULES:
-        return "heads"
-    return "elements" if RULES[rule].elements else "blocks"
+    kinds = {True: "elements", False: "blocks"}
+    return " and ".join("heads" if name in HEAD_RULES else kinds[RULES[name].elements] for name in rule.split("+"))
 
 
 def off_targets(rows: Sequence[StudyRow]) -> list[OffTarget]:
-    """The rows that miss their target."""
+    """The targets that rows miss. A pair has two."""
     found = []
     for row in rows:
-        if row.target is None or row.calibration_sparsity is None:
-            continue
-        of = "heads" if row.prunes == "heads" else "blocks"
-        sparsity = row.head_sparsity if of == "heads" else row.block_sparsity
-        moved, missed = abs(sparsity - row.calibration_sparsity), abs(row.calibration_sparsity - row.target)
-        if round(abs(sparsity - row.target), 9) > TOLERANCE:
+        targets = [(row.target, row.calibration_sparsity), (row.head_target, row.head_calibration_sparsity)]
+        for name, (target, calibrated) in zip(row.rule.split("+"), targets, strict=False):
+            heads = name in HEAD_RULES
+            sparsity = row.head_sparsity if heads else row.block_sparsity_of_kept_heads
+            if target is None or calibrated is None or round(abs(sparsity - target), 9) <= TOLERANCE:
+                continue
+            moved = abs(sparsity - calibrated) > abs(calibrated - target)
             found.append(
                 OffTarget(
                     rule=row.rule,
                     scores=row.scores,
-                    of=of,
-                    target=row.target,
-                    calibration_sparsity=row.calibration_sparsity,
+                    of="heads" if heads else "blocks",
+                    target=target,
+                    calibration_sparsity=calibrated,
                     sparsity=sparsity,
-                    cause="calibration" if moved > missed and row.rule != "random-heads" else "rule",
+                    cause="calibration" if moved and name != "random-heads" else "rule",
                 )
             )
     return found

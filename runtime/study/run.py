@@ -16,7 +16,19 @@ from ..steps import Steps
 from ..workers import run_in_workers
 from .cluster import run_on_cluster
 from .log import StudyLog, open_log
-from .plan import ALL_RULES, HEAD_TARGETS, TARGETS, Case, Found, Job, Scores, StudySpec, cases_of, parts_of
+from .plan import (
+    ALL_RULES,
+    HEAD_TARGETS,
+    PAIR_TARGETS,
+    TARGETS,
+    Case,
+    Found,
+    Job,
+    Scores,
+    StudySpec,
+    cases_of,
+    parts_of,
+)
 from .result import StudyReport, off_targets, rows_of
 from .work import StudyWork
 
@@ -40,6 +52,7 @@ def study(
     scores: Sequence[Scores] = (Scores.PREDICTED, Scores.APPROXIMATE),
     targets: Sequence[float] = TARGETS,
     head_targets: Sequence[float] = HEAD_TARGETS,
+    pair_targets: tuple[Sequence[float], Sequence[float]] = PAIR_TARGETS,
     limit: int | None = None,
     truncate: bool = False,
     calibration: Path | None = None,
@@ -60,11 +73,13 @@ def study(
     output : Path
         Folder of the log.
     rules : sequence of str
-        Of :data:`~thresher.runtime.study.plan.ALL_RULES`.
+        Of :data:`~thresher.runtime.study.plan.ALL_RULES`, or other pairs of a rule of blocks and a rule of heads.
     scores : sequence of Scores
         Which scores choose and are computed; every rule runs with each.
     targets, head_targets : sequence of float
         Shares of blocks that are not computed, and of pruned heads.
+    pair_targets : tuple of two sequences of float
+        Of pairs: shares of blocks in the heads that stay, and of pruned heads. Each runs with each.
     limit, truncate, calibration
         See :func:`~thresher.runtime.evaluate.evaluate`.
     seed : int
@@ -83,7 +98,7 @@ def study(
     steps = steps or Steps()
     if jobs < 1:
         raise ConfigError("jobs", jobs, "must be at least 1")
-    cases = cases_of(rules, scores, targets, head_targets)
+    cases = cases_of(rules, scores, targets, head_targets, pair_targets)
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     steps.tell("calibrating")
     sentences = calibration_texts(model, dataset, calibration)
@@ -147,13 +162,13 @@ def _texts(tokens: Sequence[Tokens], examples: int, part: Sequence[int]) -> tupl
 
 
 def _find_parameters(cases: Sequence[Case], log: StudyLog, run: Run, steps: Steps) -> dict[Case, Found]:
-    """The parameter of each case with a target. Predicted and approximate scores share theirs."""
+    """The parameter of each rule for each of its targets. Predicted and approximate scores share theirs."""
+    singles = [single for case in cases for single in case.singles]
     wanted: dict[Case, list[float]] = {}
-    for case in cases:
-        if case.target is not None:
-            group = wanted.setdefault(Case(rule=case.rule, scores=case.selection), [])
-            if not all(key in log for key in _found_keys(case)) and case.target not in group:
-                group.append(case.target)
+    for case in singles:
+        group = wanted.setdefault(Case(rule=case.rule, scores=case.selection), [])
+        if case.target is not None and case.target not in group and not all(key in log for key in _found_keys(case)):
+            group.append(case.target)
     jobs = [Job(case=case, targets=tuple(targets)) for case, targets in wanted.items() if targets]
 
     def finished(number: int, result: dict[str, Any]) -> None:
@@ -165,7 +180,7 @@ def _find_parameters(cases: Sequence[Case], log: StudyLog, run: Run, steps: Step
                     log.add(key, value)
 
     _counting(run, jobs, finished, steps)
-    return {case: Found(*(float(log[key]) for key in _found_keys(case))) for case in cases if case.target is not None}
+    return {case: Found(*(float(log[key]) for key in _found_keys(case))) for case in singles}
 
 
 def _found_keys(case: Case) -> list[str]:
@@ -178,8 +193,8 @@ def _measure(
     cases: Sequence[Case], found: dict[Case, Found], parts: int, log: StudyLog, run: Run, steps: Steps
 ) -> dict[Case, list[dict[str, Any]]]:
     """Results of each case, part by part."""
-    parameters = {case: found[case].parameter if case in found else None for case in cases}
-    every = {case: [Job(case=case, part=part, parameter=parameters[case]) for part in range(parts)] for case in cases}
+    parameters = {case: tuple(found[single].parameter for single in case.singles) for case in cases}
+    every = {case: [Job(case=case, part=part, parameters=parameters[case]) for part in range(parts)] for case in cases}
     # Case by case, so that an ended study has whole cases; and long texts first.
     todo = [job for case in cases for job in reversed(every[case]) if job.key not in log]
     _counting(run, todo, lambda number, result: log.add(todo[number].key, result), steps)

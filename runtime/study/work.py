@@ -30,7 +30,7 @@ from .attention import (
     StudyAttention,
     ThresholdHeads,
 )
-from .plan import FP32, HEAD_RULES, INT8, Case, Found, Job, Scores, StudySpec
+from .plan import FP32, HEAD_RULES, Case, Found, Job, Scores, StudySpec
 
 __all__ = ["StudyWork", "search"]
 
@@ -76,7 +76,7 @@ class StudyWork:
         if job.part is None:
             result = {"found": self._find(job.case, job.targets)}
         else:
-            result = self._measure(job.case, job.parameter, job.part)
+            result = self._measure(job.case, job.parameters, job.part)
         return result | {"cpu_seconds": round(time.thread_time() - start, 3)}
 
     # -- parameters ----------------------------------------------------------------------------
@@ -118,16 +118,16 @@ class StudyWork:
 
     # -- measurement ---------------------------------------------------------------------------
 
-    def _pruning(self, case: Case, parameter: float | None, place: tuple[int, int]) -> Pruning:
+    def _pruning(self, case: Case, parameters: tuple[float, ...], place: tuple[int, int]) -> Pruning:
         """The pruning of one sentence. Random masks depend on its place."""
-        exact = case.selection is Scores.EXACT
-        if case.rule == INT8:
-            return Pruning()
-        assert parameter is not None
-        if case.rule in HEAD_RULES:
-            return Pruning(heads=self._head_choice(case.rule, parameter, place), exact=exact)
+        heads, blocks = None, None
+        for single, parameter in zip(case.singles, parameters, strict=True):
+            if single.rule in HEAD_RULES:
+                heads = self._head_choice(single.rule, parameter, place)
+            else:
+                blocks = BlockChoice(RULES[single.rule], parameter)
         random = np.random.default_rng([self.spec.seed, *place])
-        return Pruning(blocks=BlockChoice(RULES[case.rule], parameter), exact=exact, random=random)
+        return Pruning(heads=heads, blocks=blocks, exact=case.selection is Scores.EXACT, random=random)
 
     def _head_choice(self, rule: str, parameter: float, place: tuple[int, int]) -> HeadChoice:
         if rule == "tau":
@@ -137,7 +137,7 @@ class StudyWork:
         # The last number makes it independent of random blocks.
         return RandomHeads(parameter, np.random.default_rng([self.spec.seed, *place, 1]))
 
-    def _measure(self, case: Case, parameter: float | None, part: int) -> dict[str, Any]:
+    def _measure(self, case: Case, parameters: tuple[float, ...], part: int) -> dict[str, Any]:
         tokens, config = self.spec.parts[part], case.hardware(self.spec.config)
         outputs: list[Float32] = [np.empty(0, np.float32)] * len(tokens)
         counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
@@ -146,7 +146,7 @@ class StudyWork:
             if case.rule == FP32:
                 found = self.model.outputs_of(texts, float_attention)
             else:
-                pruning = [self._pruning(case, parameter, (part, i)) for i in batch]
+                pruning = [self._pruning(case, parameters, (part, i)) for i in batch]
                 attention = StudyAttention(config, self.spec.scales, pruning)
                 found = self.model.outputs_of(texts, attention)
                 counts.update(attention.counts)

@@ -17,7 +17,8 @@ def line(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "CALIBRATION_TEXTS", 3)
     path = tmp_path / "data.tsv"
     path.write_text("sentence\tlabel\n" + "\n".join(ROWS) + "\n")
-    options = ["--rules", "threshold,random,spatten", "--sparsities", "50,75", "--head-sparsities", "25"]
+    options = ["--rules", "threshold,random,spatten,threshold+tau", "--sparsities", "50,75"]
+    options += ["--head-sparsities", "25", "--pair-sparsities", "50,75/25"]
     return ["study", "--task", "sst2", "--data", path, "--jobs", 1, *options, "-o", tmp_path / "out"]
 
 
@@ -27,10 +28,10 @@ def test_table_files_and_resuming(line, tmp_path):
     assert told.exit_code == 0, told.stderr
     found = json.loads(told.stdout)
     assert (found["metric"], found["examples"], found["resumed"]) == ("accuracy", 4, 0)
-    assert len(found["rows"]) == 3 + 2 * (2 + 2 + 1)
+    assert len(found["rows"]) == 3 + 2 * (2 + 2 + 1 + 2)
     shown = invoke(*line).stdout
     assert "top-k" not in shown
-    for words in ("spatten", "random", "approximate", "75%", "±", "results of earlier runs", "study.csv"):
+    for words in ("spatten", "random", "approximate", "75%", "75% / 25%", "±", "results of earlier runs", "study.csv"):
         assert words in shown
     names = {"study.csv", "study.json", "study.png", "study.svg", "study.jsonl"}
     assert names <= {path.name for path in (tmp_path / "out").iterdir()}
@@ -40,6 +41,7 @@ def test_table_files_and_resuming(line, tmp_path):
     assert (tmp_path / "out" / "study.png").read_bytes().startswith(b"\x89PNG")
     picture = (tmp_path / "out" / "study.svg").read_text(encoding="utf-8")
     assert "<svg" in picture
+    assert "threshold + head threshold, 25% of heads" in picture
     invoke(*line)
     assert (tmp_path / "out" / "study.svg").read_text(encoding="utf-8") == picture
 
@@ -51,6 +53,9 @@ def test_table_files_and_resuming(line, tmp_path):
         (["--scores", "best"], "--scores must be names among predicted, approximate, exact"),
         (["--sparsities", "half"], "--sparsities must be numbers between 0 and 100"),
         (["--head-sparsities", "0"], "--head-sparsities must be numbers between 0 and 100"),
+        (["--pair-sparsities", "50,75"], "--pair-sparsities must be two lists with / between them"),
+        (["--pair-sparsities", "50/"], "--pair-sparsities must be numbers between 0 and 100"),
+        (["--rules", "tau+threshold"], "--rules='tau+threshold' is not allowed: must be among threshold"),
         (["--scheduler", "here"], "--scheduler='here' is not allowed: no Dask scheduler answers"),
         (["--scores", "exact", "--rules", "random,spatten"], "choose without looking at scores"),
         (["--model", "nowhere"], "nowhere"),

@@ -16,7 +16,7 @@ from thresher.runtime.backends import GoldenBackend
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.study import cluster, run, study
 from thresher.runtime.study.log import LOG, open_log
-from thresher.runtime.study.plan import ALL_RULES, Case, Job, Scores, StudySpec, cases_of, parts_of
+from thresher.runtime.study.plan import ALL_RULES, PAIRS, Case, Job, Scores, StudySpec, cases_of, parts_of
 from thresher.runtime.study.result import StudyRow, off_targets, rows_of, table_of
 from thresher.runtime.study.work import StudyWork, search
 from thresher.spec import ThresherError, preset
@@ -78,8 +78,10 @@ def spec(default_model):
 @pytest.mark.slow
 def test_all_rules(few, data, default_model):
     report = few(scores=list(Scores))
-    rows = {(row.rule, row.scores, row.target): row for row in report.rows}
-    assert {rule for rule, _, _ in rows} == {"fp32", "int8", *ALL_RULES}
+    rows = {(row.rule, row.scores, row.target): row for row in report.rows if row.head_target is None}
+    pairs = [row for row in report.rows if row.head_target is not None]
+    assert {row.rule for row in pairs} == set(PAIRS)
+    assert {rule for rule, _, _ in rows} == {"fp32", "int8", *ALL_RULES} - set(PAIRS)
     assert ("random", "exact", 0.5) not in rows
     assert ("spatten", "approximate", 0.25) in rows
     plain = evaluate(default_model, "sst2", data, config=EDGE, rho=0, jobs=1)
@@ -94,8 +96,33 @@ def test_all_rules(few, data, default_model):
         assert row.change == row.score - rows["fp32", "predicted", None].score
     assert rows["threshold", "predicted", 0.5].parameter == rows["threshold", "approximate", 0.5].parameter
     table = table_of(report.rows).splitlines()
-    assert len(table) == len(rows) + 1
-    assert table[0].startswith("rule,prunes,scores,target,parameter,score,error")
+    assert len(table) == len(report.rows) + 1
+    assert table[0].startswith("rule,prunes,scores,target,head_target,parameter,head_parameter,score,error")
+
+
+def test_pairs_prune_blocks_of_the_heads_that_stay(few):
+    """Each rule has the parameter that it has alone. The whole block sparsity includes the pruned heads."""
+    rules = ["threshold", "tau", "threshold+tau", "sanger+spatten"]
+    report = few(rules=rules, scores=[Scores.PREDICTED], pair_targets=((0.5, 0.75), (0.25,)))
+    rows = {(row.rule, row.target, row.head_target): row for row in report.rows}
+    for target in (0.5, 0.75):
+        row, blocks, heads = (
+            rows[key] for key in (("threshold+tau", target, 0.25), ("threshold", target, None), ("tau", 0.25, None))
+        )
+        assert (row.parameter, row.head_parameter) == (blocks.parameter, heads.parameter)
+        assert row.calibration_sparsity == blocks.calibration_sparsity
+        assert row.head_calibration_sparsity == heads.calibration_sparsity
+        assert row.prunes == "blocks and heads"
+        assert row.head_sparsity > 0
+        assert row.block_sparsity > max(blocks.block_sparsity, heads.block_sparsity)
+        assert row.block_sparsity_of_kept_heads == pytest.approx(target, abs=0.1)
+        assert blocks.block_sparsity_of_kept_heads == blocks.block_sparsity
+        assert heads.block_sparsity_of_kept_heads == 0
+    cascade = rows["sanger+spatten", 0.5, 0.25]
+    assert (cascade.prunes, cascade.head_sparsity) == ("elements and heads", 0.25)  # one of two, in the second layer
+    # All heads of a sentence have as many blocks, so the shares multiply.
+    assert 1 - cascade.block_sparsity == pytest.approx(0.75 * (1 - cascade.block_sparsity_of_kept_heads))
+    assert cascade.element_sparsity > cascade.block_sparsity
 
 
 def test_elements_count_the_blocks_that_hardware_would_compute(few):
@@ -157,7 +184,7 @@ def test_processes_do_not_change_figures(few):
     """Nor does a cluster."""
     from distributed import LocalCluster
 
-    rules = ["probability", "random", "tau", "spatten", "random-heads"]
+    rules = ["probability", "random", "tau", "spatten", "random-heads", "random+random-heads"]
     options: dict[str, Any] = {"rules": rules, "scores": [Scores.PREDICTED]}
     here = few("here", **options)
     assert few("processes", jobs=2, **options).rows == here.rows
@@ -185,7 +212,10 @@ def test_a_missing_package_is_named(few, monkeypatch):
     ("options", "message"),
     [
         ({"rules": ["top"]}, "rules='top' is not allowed: must be among threshold, probability"),
+        ({"rules": ["tau+threshold"]}, "or a rule of blocks and a rule of heads such as threshold\\+tau"),
+        ({"rules": ["threshold+tau+spatten"]}, "or a rule of blocks and a rule of heads"),
         ({"rules": []}, "name at least one"),
+        ({"pair_targets": ((0.5,), (1.5,))}, "pair_sparsities=1.5"),
         ({"targets": (1.0,)}, "sparsities=1.0"),
         ({"head_targets": (0.0,)}, "head_sparsities=0.0"),
         ({"jobs": 0}, "jobs=0"),
@@ -227,22 +257,29 @@ def outputs_of(spec: StudySpec, **options) -> list[tuple[np.ndarray, AttentionTo
 
 
 @pytest.mark.parametrize(
-    ("rule", "parameter", "setting"),
-    [("threshold", 0.4, {"rho": 0.4}), ("tau", 25.0, {"tau": 25.0}), ("int8", None, {})],
+    ("case", "setting"),
+    [
+        (Case(rule="threshold", target=0.5), {"rho": 0.4}),
+        (Case(rule="tau", target=0.3), {"tau": 25.0}),
+        (Case(rule="threshold+tau", target=0.5, head_target=0.3), {"rho": 0.4, "tau": 25.0}),
+        (Case(rule="int8"), {}),
+    ],
+    ids=lambda value: value.rule if isinstance(value, Case) else "",
 )
-def test_the_hardwares_rules_are_those_of_eval(spec, rule, parameter, setting, monkeypatch):
+def test_the_hardwares_rules_are_those_of_eval(spec, case, setting, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "thresher.runtime.study.work.predicted",
         lambda task, outputs, activation: (seen.append(outputs), outputs.argmax(axis=1))[1],
     )
-    result = StudyWork(spec).run(Job(case=Case(rule=rule), part=0, parameter=parameter))
+    result = StudyWork(spec).run(Job(case=case, part=0, parameters=tuple(setting.values())))
     expected = outputs_of(spec, **setting)
     np.testing.assert_array_equal(seen[0], [output for output, _ in expected])
     totals = sum((each for _, each in expected[1:]), expected[0][1])
     for name in ("heads", "pruned_heads", "blocks", "kept_blocks", "outputs", "saturations"):
         assert result["counts"][name] == getattr(totals, name), name
-    assert (rule != "tau") or totals.pruned_heads > 0
+    assert (totals.pruned_heads > 0) == ("tau" in setting)
+    assert (totals.kept_blocks < totals.blocks) == bool(setting)
 
 
 @pytest.mark.parametrize("rule", ["random", "random-heads"])
@@ -254,7 +291,7 @@ def test_random_choices_depend_on_seed_and_place(spec, rule, monkeypatch):
 
     def outputs(seed: int, order: tuple[int, ...]) -> list[Any]:
         work, case = StudyWork(replace(spec, seed=seed)), Case(rule=rule, target=0.4)
-        found = {part: work.run(Job(case=case, part=part, parameter=0.4)) for part in order}
+        found = {part: work.run(Job(case=case, part=part, parameters=(0.4,))) for part in order}
         return [found[part]["predictions"] for part in (0, 1)]
 
     first, second = outputs(3, (0, 1))
@@ -280,6 +317,14 @@ def test_parts_hold_similar_lengths():
 def test_cases():
     cases = cases_of(["random", "tau"], [Scores.EXACT], (0.5,), (0.2,))
     assert [case.key for case in cases] == ["fp32 predicted", "int8 predicted", "tau exact 0.2"]
+    pairs = ["top-k-blocks+spatten", "random+random-heads"]
+    cases = cases_of(pairs, [Scores.EXACT], (0.5,), (0.2,), ((0.7, 0.6), (0.1,)))
+    assert [case.key for case in cases[2:]] == [
+        "top-k-blocks+spatten exact 0.6 0.1",
+        "top-k-blocks+spatten exact 0.7 0.1",
+    ]
+    assert [single.key for single in cases[2].singles] == ["top-k-blocks exact 0.6", "spatten exact 0.1"]
+    assert cases[0].singles == ()
 
 
 def test_rows_put_parts_together(few, data):
@@ -301,9 +346,13 @@ def row_of(rule: str, prunes: str, *, target: float | None, calibrated: float | 
         prunes=prunes,
         scores="predicted",
         target=target,
+        head_target=None,
         parameter=None if target is None else 0.5,
+        head_parameter=None,
         calibration_sparsity=calibrated,
-        block_sparsity=0.9 if heads else measured,
+        head_calibration_sparsity=None,
+        block_sparsity=0.9,
+        block_sparsity_of_kept_heads=0.9 if heads else measured,
         head_sparsity=measured if heads else 0.9,
         **scores,
     )
@@ -319,12 +368,20 @@ def test_missed_targets_have_a_cause():
         row_of("tau", "heads", target=0.3, calibrated=0.3, measured=0.3),
         row_of("spatten", "heads", target=0.1, calibrated=0.0, measured=0.0),
         row_of("random-heads", "heads", target=0.1, calibrated=0.1, measured=0.2),
+        replace(
+            row_of("threshold+tau", "blocks and heads", target=0.5, calibrated=0.5, measured=0.6),
+            head_target=0.2,
+            head_calibration_sparsity=0.2,
+            head_sparsity=0.1,
+        ),
     ]
     assert [(each.rule, each.of, each.cause, each.sparsity) for each in off_targets(rows)] == [
         ("threshold", "blocks", "calibration", 0.551),
         ("sanger", "blocks", "calibration", 0.1),
         ("spatten", "heads", "rule", 0.0),
         ("random-heads", "heads", "rule", 0.2),
+        ("threshold+tau", "blocks", "calibration", 0.6),
+        ("threshold+tau", "heads", "calibration", 0.1),
     ]
 
 
