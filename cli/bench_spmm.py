@@ -85,7 +85,8 @@ def bench_spmm(
         given |= {"picture": picture, "activation": None if activation is NO_ACTIVATION else activation.value}
         for name, value in given.items():
             if value is not None:
-                raise ConfigError(name, value, "cannot be given with --network, which has its own")
+                shown = str(value) if isinstance(value, Path) else value
+                raise ConfigError(name, shown, "cannot be given with --network, which has its own")
         _bench_network(
             network, config, weight_format=weight_format, sparsity=sparsity, preset=preset, seed=seed, as_json=as_json
         )

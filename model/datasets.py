@@ -120,6 +120,10 @@ def _columns(path: Path, task: Task, first: list[str]) -> tuple[list[str], Colum
             if twice:
                 raise InputError(f"{str(path)!r} line 1: the column {twice[0]} occurs twice: rename one of them")
             return first, columns, 2
+    for columns in task.columns:
+        *texts, target = columns.names
+        if set(texts) <= set(first):
+            raise InputError(f"{str(path)!r} line 1: there is no column {target}: give a file with labels")
     known = ", or ".join(", ".join(columns.names) for columns in task.columns)
     raise InputError(f"{str(path)!r} line 1: the columns must be {known}, separated by tabs; there may be others")
 

@@ -405,6 +405,7 @@ def test_network(monkeypatch):
     ("options", "words"),
     [
         (["--tokens", 4], "--tokens=4 is not allowed: cannot be given with --network"),
+        (["--weights", "w.safetensors"], "--weights='w.safetensors' is not allowed: cannot be given with --network"),
         (["--activation", "relu"], "--activation='relu' is not allowed: cannot be given with --network"),
         (["--sparsity", "keep"], "--sparsity='keep' is not allowed"),
         (["--preset", "tiny"], "the engine takes 1 to 64"),

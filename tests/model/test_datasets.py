@@ -31,7 +31,7 @@ def test_cola_as_glue_has_it(write):
 
 
 def test_cola_test_file_has_no_labels(write):
-    with pytest.raises(ThresherError, match="line 1: the columns must be sentence, label"):
+    with pytest.raises(ThresherError, match="line 1: there is no column label: give a file with labels"):
         read_dataset(write("index|sentence", "0|Bill whistled past the house."), "cola")
 
 
