@@ -1,5 +1,6 @@
 """Settings of every test run."""
 
+import gc
 import os
 
 # Before NumPy is loaded, and as the command line does: tests run side by side, and threads would only contend.
@@ -14,6 +15,15 @@ settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("repeatable")
+
+# Simulated designs are made of many small objects that live for a whole test.
+gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_collection_finish():
+    """Let the garbage collector skip what lives until the end: the modules and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
