@@ -1,5 +1,7 @@
 """Faults of the memory behind a program: words that cannot be used."""
 
+from functools import cache
+
 from thresher.golden.machine import Fault as GoldenFault
 from thresher.golden.machine import Machine
 from thresher.golden.memory import AddressError, Bytes, Memory
@@ -34,6 +36,7 @@ class FailingMemory(Memory):
         return super()._bytes(place, size)
 
 
+@cache
 def golden_error(work: Work, word: int) -> GoldenFault | None:
     """The fault of a program if a word of the memory fails."""
     memory = FailingMemory(regions=work.memory().regions)

@@ -1,12 +1,8 @@
 """A co-processor on Wishbone with its drivers, and the short program as an image."""
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Iterator
 from ctypes import CDLL
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +18,7 @@ from .short_program import CONFIG, Work, short_program
 @cache
 def library() -> CDLL:
     """The compiled co-processor."""
-    folder = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return build(CONFIG, Path(folder))
+    return build(CONFIG)
 
 
 def drivers() -> Iterator[tuple[System, Any]]:

@@ -1,7 +1,9 @@
 """A co-processor on Wishbone under Verilator, with the drivers in C and Python."""
 
 import ctypes
+import shutil
 import subprocess
+import tempfile
 from ctypes import (
     CFUNCTYPE,
     POINTER,
@@ -24,28 +26,47 @@ from thresher.hdl.bus.system import CoprocessorSystem
 from thresher.hdl.emit import emit
 from thresher.host.port import DeviceError
 from thresher.sim.build import make_variables
-from thresher.sim.toolchain import verilator_environment, verilator_root
+from thresher.sim.cached import cached
+from thresher.sim.toolchain import verilator_environment, verilator_root, verilator_version
 from thresher.spec import CoprocessorConfig
+from thresher.spec.base import digest
 from thresher.spec.buses import Bus, clock_names
 
 HARNESS = Path(__file__).with_name("driver_harness.cpp")
 DRIVER = Path(str(resources.files(thresher.host))) / "c"
+LIBRARY = "system.so"
+
+VERILATE = ["--cc", "-O3", "-fno-merge-cond-motion", "--x-assign", "0", "--x-initial", "0", "--no-timing", "-Wno-fatal"]
+VERILATE += ["-Wno-lint", "-Wno-style", "--output-split", "5000", "-CFLAGS", "-fPIC -w -std=c++17", "--prefix", "Vdut"]
+# A simulation spends little time in Verilator's own library. The model itself runs ten times slower with -O0.
+OPTIMISE = {"OPT_GLOBAL": "-O0"}
 
 
-def build(config: CoprocessorConfig, folder: Path, *, verilog: str | None = None) -> ctypes.CDLL:
-    """Compile the co-processor, the harness and the driver in C to a library.
+def build(config: CoprocessorConfig, *, verilog: str | None = None) -> ctypes.CDLL:
+    """Compile the co-processor, the harness and the driver in C to a library, or take it from the cache.
 
     Parameters
     ----------
     config : CoprocessorConfig
-    folder : Path
-        For the files.
     verilog : str, optional
         A netlist of this co-processor on Wishbone as module ``dut``, in place of the emitted Verilog.
     """
     if verilog is None:
         verilog = emit(CoprocessorSystem(config, Bus.WISHBONE), name="dut", clocks=clock_names(Bus.WISHBONE))
-    (folder / "dut.v").write_text(verilog, encoding="utf-8")
+    sources = [HARNESS, *sorted(DRIVER.iterdir())]
+    texts = [verilog, Path(__file__).read_text("utf-8"), *(path.read_text("utf-8") for path in sources)]
+
+    def compile_to(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as work:
+            (Path(work) / "dut.v").write_text(verilog, encoding="utf-8")
+            _compile(Path(work))
+            shutil.copy(Path(work) / LIBRARY, folder)
+
+    return declare(ctypes.CDLL(str(cached("tests", digest(verilator_version(), *texts), LIBRARY, compile_to))))
+
+
+def _compile(folder: Path) -> None:
+    """Compile ``dut.v`` in a folder, the harness and the driver to a library there."""
     environment = verilator_environment()
     compiler = environment["CXX"].split()
     root = verilator_root()
@@ -55,18 +76,15 @@ def build(config: CoprocessorConfig, folder: Path, *, verilog: str | None = None
         done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr[-4000:]}"
 
-    options = ["--cc", "-O3", "--x-assign", "0", "--x-initial", "0", "--no-timing", "-Wno-fatal", "-Wno-lint"]
-    options += ["-Wno-style", "--output-split", "5000", "-CFLAGS", "-fPIC -w -std=c++17", "--prefix", "Vdut"]
-    run(root / "bin" / "verilator", *options, "--top-module", "dut", "--Mdir", ".", "dut.v")
-    settings = [f"{name}={value}" for name, value in make_variables(environment["CXX"]).items()]
+    run(root / "bin" / "verilator", *VERILATE, "--top-module", "dut", "--Mdir", ".", "dut.v")
+    settings = [f"{name}={value}" for name, value in (make_variables(environment["CXX"]) | OPTIMISE).items()]
     run("make", "-s", "-j3", "-f", "Vdut.mk", "Vdut__ALL.a", "libverilated.a", *settings)
     # C90 has no stdint.h; C99 is the oldest standard that has it.
     strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fPIC", "-O1"]
     run("cc", *strict, "-c", DRIVER / "thresher.c", "-o", "thresher.o")
     includes = ["-I.", f"-I{root}/include", f"-I{root}/include/vltstd", f"-I{DRIVER}"]
     files = [HARNESS, "thresher.o", "Vdut__ALL.a", "libverilated.a"]
-    run(*compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-o", "system.so", *includes, *files, "-pthread")
-    return declare(ctypes.CDLL(str(folder / "system.so")))
+    run(*compiler, "-std=c++17", "-O2", "-fPIC", "-shared", "-o", LIBRARY, *includes, *files, "-pthread")
 
 
 PAUSE = CFUNCTYPE(None, c_void_p)

@@ -21,8 +21,8 @@ ERRORS = 13
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory) -> ctypes.CDLL:
-    return build(CONFIG, tmp_path_factory.mktemp("system"))
+def library() -> ctypes.CDLL:
+    return build(CONFIG)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ DEVICES = ("lfe5u-85f", "ice40up5k", "xc7a100t")
 SEEDS = (100, 101, 102)
 
 
-def check_programs(config: CoprocessorConfig, folder: Path, verilog: str) -> int:
+def check_programs(config: CoprocessorConfig, verilog: str) -> int:
     """Run random programs on a netlist. Every byte that they may write is compared with the golden model.
 
     Returns
@@ -32,7 +32,7 @@ def check_programs(config: CoprocessorConfig, folder: Path, verilog: str) -> int
     int
         Cycles of all programs.
     """
-    library, cycles = build(config, folder, verilog=verilog), 0
+    library, cycles = build(config, verilog=verilog), 0
     for seed in SEEDS:
         system = System(library, base=BASE, size=SIZE, seed=seed)
         driver, program = Python(system), random_image(config, seed)
@@ -61,7 +61,7 @@ def main() -> int:
             try:
                 verilog = system_gates(config, name=name, folder=Path(folder))
                 print(f"{name}: {time.monotonic() - begun:.0f} s to the netlist", flush=True)
-                result = f"bit-exact, {check_programs(config, Path(folder), verilog):,} cycles"
+                result = f"bit-exact, {check_programs(config, verilog):,} cycles"
             except (AssertionError, ThresherError) as error:
                 failed, result = 1, f"failed: {error}"
         print(f"{name}: {time.monotonic() - begun:.0f} s: {result}", flush=True)
