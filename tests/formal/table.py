@@ -28,6 +28,10 @@ accepted. What else a proof assumes about the surroundings stands beside the cla
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
 can come from several runs, because `python -m tests.formal --only TEXT` repeats some proofs.
 
+Arithmetic has no row here. `tests/hdl/test_every_input.py` compares it with the golden model, for every input of small
+widths: products, sums, extremes, quotients, requantised values, both implementations of the exponential, reciprocals,
+reciprocal roots and scales of levels.
+
 | component | configuration | property | engine | seconds | result |
 |---|---|---|---|---|---|
 """
