@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..spec import WeightFormat
+from ..spec import InputError, WeightFormat
 from . import options, progress
 from .frame import app, command, note, print_json, require_bit_exact
 from .settings import spmm_configuration
@@ -26,6 +26,9 @@ def prune(
     global_ranking: Annotated[
         bool, typer.Option("--global", help="Rank the weights of all matrices together (csr, csr-delta).")
     ] = False,
+    block: Annotated[
+        str | None, typer.Option("--block", help="ROWSxCOLUMNS, such as 4x4: prune whole blocks (csr, csr-delta).")
+    ] = None,
     method: options.PruningMethod = options.OBS,
     calibration: options.Calibration = None,
     tokens: options.Tokens = 128,
@@ -51,6 +54,7 @@ def prune(
             weight_format=weight_format,
             sparsity=sparsity,
             global_ranking=global_ranking,
+            block=None if block is None else _block(block),
             method=method.value,
             calibration=calibration,
             tokens=tokens,
@@ -66,6 +70,14 @@ def prune(
     else:
         _show(result, preset.value)
     require_bit_exact(result.bit_exact)
+
+
+def _block(text: str) -> tuple[int, int]:
+    """Rows and columns of ``--block``."""
+    rows, cross, columns = text.lower().partition("x")
+    if not (cross and rows.isdecimal() and columns.isdecimal()):
+        raise InputError(f"--block must be rows, x and columns, such as 4x4, not {text!r}")
+    return int(rows), int(columns)
 
 
 def _show(result: "PackReport", preset: str) -> None:

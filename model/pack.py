@@ -76,6 +76,7 @@ def pack_model(
     weight_format: WeightFormat,
     sparsity: Sparsity | None = None,
     global_ranking: bool = False,
+    block: tuple[int, int] | None = None,
     method: MethodName = DEFAULT_METHOD,
     calibration: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -86,7 +87,7 @@ def pack_model(
     ----------
     model : str or Path, optional
         See :func:`~thresher.model.source.locate_model`.
-    config, weight_format, sparsity, global_ranking
+    config, weight_format, sparsity, global_ranking, block
         See :class:`~thresher.model.pruning.formats.FormatPattern`.
     method : MethodName
         See :data:`~thresher.model.pruning.method.METHODS`.
@@ -103,7 +104,7 @@ def pack_model(
     """
     folder = locate_model(model)
     pattern = FormatPattern(
-        config=config, weight_format=weight_format, sparsity=sparsity, global_ranking=global_ranking
+        config=config, weight_format=weight_format, sparsity=sparsity, global_ranking=global_ranking, block=block
     )
     settings = read_config(folder / "config.json")
     settings.check_encoder()

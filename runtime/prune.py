@@ -145,6 +145,7 @@ def prune_model(
     weight_format: WeightFormat | str,
     sparsity: Sparsity | None = None,
     global_ranking: bool = False,
+    block: tuple[int, int] | None = None,
     method: MethodName = DEFAULT_METHOD,
     calibration: Path | None = None,
     tokens: int = 128,
@@ -162,7 +163,7 @@ def prune_model(
         Folder of the two files, which appear whole or not at all. It is made if necessary.
     config : SpmmConfig
         The engine.
-    weight_format, global_ranking, method, calibration
+    weight_format, global_ranking, block, method, calibration
         See :func:`~thresher.model.pack.pack_model`.
     sparsity : Sparsity, optional
         See :func:`~thresher.runtime.products.chosen_sparsity`.
@@ -203,6 +204,7 @@ def prune_model(
         weight_format=weight_format,
         sparsity=sparsity,
         global_ranking=global_ranking,
+        block=block,
         method=method,
         calibration=calibration,
         progress=steps.count,

@@ -18,6 +18,7 @@ from .patterns import (
     keep_largest,
     keep_nonzeros,
     prune_bank_balanced,
+    prune_blocks,
     prune_global,
     prune_groups,
     prune_unstructured,
@@ -49,21 +50,27 @@ class FormatPattern:
         and ``dense``, which have only one.
     global_ranking : bool
         Rank the weights of all matrices together; only for unstructured formats.
+    block : (int, int), optional
+        Rows and columns of blocks that are pruned or kept whole; only for unstructured formats, without a global
+        ranking.
 
     Raises
     ------
     ConfigError
         The format cannot have this sparsity.
     InputError
-        The format has no global ranking.
+        The format has no global ranking, or no blocks.
     """
 
     config: SpmmConfig
     weight_format: WeightFormat
     sparsity: Sparsity | None = None
     global_ranking: bool = False
+    block: tuple[int, int] | None = None
 
     def __post_init__(self):
+        if self.block is not None:
+            self._check_block()
         if self.global_ranking and self.weight_format not in UNSTRUCTURED:
             raise InputError(
                 f"a global ranking (--global) goes with {' or '.join(UNSTRUCTURED)}, not {self.weight_format}: "
@@ -82,6 +89,15 @@ class FormatPattern:
         if self.target is None:
             raise ConfigError("sparsity", self.sparsity, f"must be given for {self.weight_format} weights")
 
+    def _check_block(self) -> None:
+        if self.weight_format not in UNSTRUCTURED:
+            raise InputError(
+                f"blocks (--block) go with {' or '.join(UNSTRUCTURED)}, not {self.weight_format}: leave them out"
+            )
+        if self.global_ranking or self.sparsity == KEEP:
+            other = f"sparsity {KEEP}" if self.sparsity == KEEP else "a global ranking (--global)"
+            raise InputError(f"blocks (--block) do not go with {other}: leave one of them out")
+
     @property
     def target(self) -> Sparsity | None:
         """The sparsity asked for, or the only one of the format."""
@@ -98,7 +114,7 @@ class FormatPattern:
         Raises
         ------
         ConfigError
-            The sparsity is out of range, or too high for the banks.
+            The sparsity is out of range or too high for the banks, or the matrix is smaller than a block.
         InputError
             A score is not finite.
         """
@@ -110,6 +126,12 @@ class FormatPattern:
                 return prune_bank_balanced(scores, target, banks=self.config.banks)
             case WeightFormat.NM:
                 return prune_groups(scores, kept=self.config.kept, group=self.config.group)
+            case _ if self.block is not None:
+                (rows, columns), (most_rows, most_columns) = self.block, np.shape(scores)
+                if not (1 <= rows <= most_rows and 1 <= columns <= most_columns):
+                    limits = f"must fit a matrix of {most_rows} rows and {most_columns} columns"
+                    raise ConfigError("block", f"{rows}x{columns}", limits)
+                return prune_blocks(scores, target, block_rows=rows, block_columns=columns)
             case _:
                 return prune_unstructured(scores, target)
 

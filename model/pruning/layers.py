@@ -95,8 +95,8 @@ def prune_encoder(
     linears = encoder.linears()
     if method == "magnitude" or not pattern.prunes:
         return prune_linears(linears, pattern, progress=progress)
-    for columns in {linear.weight.shape[1] for linear in linears.values()}:
-        pattern.choose(np.ones((1, columns)))  # what does not fit is said before the work
+    for shape in {linear.weight.shape for linear in linears.values()}:
+        pattern.choose(np.ones(shape))  # what does not fit is said before the work
     texts = list(zip(batches, types, strict=False))
     if not texts:
         raise InputError("no calibration sentence was given: give at least one")

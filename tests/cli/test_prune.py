@@ -54,6 +54,40 @@ def test_prune_globally(model, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["magnitude", "wanda", "obs", "random"])
+@pytest.mark.parametrize("weight_format", ["csr", "csr-delta"])
+def test_blocks(model, tmp_path, weight_format, method):
+    options = ["--format", weight_format, "--sparsity", 0.5, "--block", "2x4", "--method", method]
+    told = pruned(model, tmp_path / "out", *options)
+    assert told["pattern"] == "block"
+    assert told["total"]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    for name, matrix in read_packed(Path(told["path"])).matrices.items():
+        kept = unpack(matrix.weights).toarray() != 0
+        rows, columns = kept.shape
+        filled = kept.reshape(rows // 2, 2, columns // 4, 4).mean(axis=(1, 3))
+        # A kept weight may be rounded to 0, but a pruned block has none that is not.
+        assert (filled == 0).mean() == pytest.approx(0.5, abs=0.01), name
+        assert filled[filled > 0].mean() > 0.9, name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "csr", "--block", "4"], "--block must be rows, x and columns, such as 4x4, not '4'"),
+        (["--format", "csr", "--block", "-1x4"], "--block must be rows, x and columns"),
+        (["--format", "csr", "--block", "0x4"], "--block='0x4' is not allowed: must fit a matrix of"),
+        (["--format", "csr", "--block", "4x999"], "--block='4x999' is not allowed: must fit a matrix of"),
+        (["--format", "nm", "--block", "4x4"], "blocks (--block) go with csr or csr-delta, not nm"),
+        (["--format", "csr", "--block", "4x4", "--global"], "blocks (--block) do not go with a global ranking"),
+        (["--format", "csr", "--block", "4x4", "--sparsity", "keep"], "blocks (--block) do not go with sparsity keep"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_blocks_that_do_not_fit(model, tmp_path, options, message):
+    assert message in refused("prune", "--model", model, *options, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["magnitude", "wanda", "obs", "random"])
 def test_methods(model, tmp_path, method):
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("a b c d\ne f g\nh a c e g\nb d f h\n")
