@@ -4,8 +4,9 @@
 
 A round takes all its randomness from its kind and number: a configuration, then heads, products or programs with
 random stalls. It compares outputs, statistics and every byte of memory. The log keeps finished rounds, so another run
-goes on after them. Rounds of other sources do not count. The committed record names the sources of each kind by their
-digest, and lists what differed: kind, round and message. ``--round KIND NUMBER`` repeats a round.
+goes on after them. Without the log, it goes on after those of the record. Rounds of other sources do not count. The
+committed record names the sources of each kind by their digest, and lists what differed: kind, round and message.
+``--round KIND NUMBER`` repeats a round.
 """
 
 import argparse
@@ -172,17 +173,29 @@ def _is_sound(row: dict[str, Any]) -> bool:
     return all(type(row.get(name)) in kind for name, kind in kinds.items())
 
 
+def known_totals(path: Path, states: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Totals of a record, of the kinds whose sources are the same; those of others are 0."""
+    record = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    none = {"rounds": 0, "items": 0, "mismatches": [], "processor_minutes": 0.0, "next": 0}
+    return {
+        kind: record[kind] if record.get(kind, {}).get("sources") == state else none for kind, state in states.items()
+    }
+
+
 class Log:
-    """Finished rounds of these sources.
+    """Finished rounds of these sources that are not in the record.
 
     Parameters
     ----------
     path : Path
         A line of JSON per round.
+    record : Path
+        Totals of earlier campaigns. ``next`` is the first round of each kind that is not in them.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, record: Path):
         self._path, self.states = path, {kind: sources(kind) for kind in KINDS}
+        self.before = known_totals(record, self.states)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             text = path.read_text("utf-8") if path.exists() else ""
@@ -191,6 +204,7 @@ class Log:
             self.rows = [row for row in rows if row["sources"] == self.states[row["kind"]]]
             if not all(map(_is_sound, self.rows)):
                 raise ValueError
+            self.rows = [row for row in self.rows if row["round"] >= self.before[row["kind"]]["next"]]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{str(path)!r} is damaged: remove it, or choose another --log") from None
         if whole != text:
@@ -207,13 +221,15 @@ class Log:
         """Totals by kind, and what differed."""
         totals = {}
         for kind in KINDS:
-            rows = [row for row in self.rows if row["kind"] == kind]
+            rows, before = [row for row in self.rows if row["kind"] == kind], self.before[kind]
+            found = [f"round {row['round']}: {text}" for row in rows for text in row["mismatches"]]
             totals[kind] = {
                 "sources": self.states[kind],
-                "rounds": len(rows),
-                "items": sum(row["items"] for row in rows),
-                "mismatches": [f"round {row['round']}: {text}" for row in rows for text in row["mismatches"]],
-                "processor_minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
+                "rounds": before["rounds"] + len(rows),
+                "items": before["items"] + sum(row["items"] for row in rows),
+                "mismatches": before["mismatches"] + found,
+                "processor_minutes": round(before["processor_minutes"] + sum(row["seconds"] for row in rows) / 60, 1),
+                "next": max([before["next"], *(row["round"] + 1 for row in rows)]),
             }
         return totals
 
@@ -230,8 +246,9 @@ def executor(scheduler: str | None, jobs: int) -> Executor:
 def todo(log: Log, kinds: list[str]) -> Iterator[tuple[str, int]]:
     """Rounds that are not finished, the kinds in turn."""
     known = {(row["kind"], row["round"]) for row in log.rows}
-    for number in range(10**9):
+    for step in range(10**9):
         for kind in kinds:
+            number = log.before[kind]["next"] + step
             if (kind, number) not in known:
                 yield kind, number
 
@@ -250,7 +267,7 @@ def campaign(log: Log, pool: Executor, *, minutes: float, kinds: list[str], widt
             kind, number = running.pop(done)
             result = done.result()
             log.add(kind, number, result)
-            total = sum(row["items"] for row in log.rows)
+            total = sum(each["items"] for each in log.record().values())
             left = max(0.0, end - time.monotonic()) / 60
             print(
                 f"{kind} {number}: {result['items']:,} in {result['seconds']:.0f} s",
@@ -276,7 +293,7 @@ def main() -> int:
         print(json.dumps(result, indent=1))
         return bool(result["mismatches"])
     try:
-        log = Log(arguments.log)
+        log = Log(arguments.log, arguments.output)
     except InputError as error:
         raise SystemExit(f"error: {error}") from None
     with tempfile.TemporaryDirectory() as folder, executor(arguments.scheduler, arguments.jobs) as pool:

@@ -33,7 +33,7 @@ def run(path, monkeypatch, rounds: int, mismatches=()) -> list[tuple[str, int]]:
     now = [0.0]
     monkeypatch.setattr(campaign, "run_round", fake)
     monkeypatch.setattr(campaign.time, "monotonic", lambda: now[0])
-    log = campaign.Log(path)
+    log = campaign.Log(path, path.with_name("record.json"))
     campaign.campaign(log, Now(), minutes=rounds, kinds=["attention", "product"], width=1, cache=path.parent)
     return ran
 
@@ -44,14 +44,34 @@ def test_a_campaign_goes_on_after_its_last_round(tmp_path, monkeypatch):
     with path.open("a") as file:
         file.write('{"sources": "cut of')  # by a run that was killed
     assert run(path, monkeypatch, 2) == [("product", 1), ("attention", 2)]
-    record = campaign.Log(path).record()
+    record = campaign.Log(path, tmp_path / "record.json").record()
     assert record["attention"] == {
         "sources": campaign.sources("attention"),
         "rounds": 3,
         "items": 30,
         "mismatches": [],
         "processor_minutes": 0.3,
+        "next": 3,
     }
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_campaign_goes_on_after_its_record(tmp_path, monkeypatch, kept):
+    """With the log of the rounds in the record, or without it, on another machine."""
+    path, recorded = tmp_path / "log.jsonl", tmp_path / "record.json"
+    run(path, monkeypatch, 3, ["differs"])
+    recorded.write_text(json.dumps(campaign.Log(path, recorded).record()))
+    if not kept:
+        path.unlink()
+    assert run(path, monkeypatch, 3) == [("attention", 2), ("product", 1), ("attention", 3)]
+    record = campaign.Log(path, recorded).record()
+    assert [record["attention"][name] for name in ("rounds", "items", "next")] == [4, 40, 4]
+    assert [record["product"][name] for name in ("rounds", "items", "next")] == [2, 20, 2]
+    assert record["attention"]["mismatches"] == ["round 0: differs", "round 1: differs"]
+    other = {kind: totals | {"sources": "others"} for kind, totals in record.items()}
+    recorded.write_text(json.dumps(other))
+    path.unlink(missing_ok=True)
+    assert run(path, monkeypatch, 1) == [("attention", 0)]
 
 
 def test_other_sources_begin_anew(tmp_path, monkeypatch):
@@ -60,7 +80,7 @@ def test_other_sources_begin_anew(tmp_path, monkeypatch):
     rows = [json.loads(line) | {"sources": "others"} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run(path, monkeypatch, 1, ["differs"]) == [("attention", 0)]
-    record = campaign.Log(path).record()
+    record = campaign.Log(path, tmp_path / "record.json").record()
     assert record["attention"]["mismatches"] == ["round 0: differs"]
     assert len(path.read_text().splitlines()) == 2
 
