@@ -3,10 +3,10 @@
     python bench/campaign.py --minutes 60
 
 A round takes all its randomness from its kind and number: a configuration, then heads, products or programs with
-random stalls. It compares outputs, statistics and every byte of memory. The log keeps finished rounds, so another run
-goes on after them. Without the log, it goes on after those of the record. Rounds of other sources do not count. The
-committed record names the sources of each kind by their digest, and lists what differed: kind, round and message.
-``--round KIND NUMBER`` repeats a round.
+random stalls. It compares outputs, statistics and every byte of memory. The log keeps finished rounds, and the
+committed record keeps their totals. Another run continues after both, and adds to the totals. If the sources of a kind
+have changed, it starts again from round 0. The record has a digest of the sources, and lists what differed: kind, round
+and message. ``--round KIND NUMBER`` repeats a round.
 """
 
 import argparse
@@ -174,12 +174,23 @@ def _is_sound(row: dict[str, Any]) -> bool:
 
 
 def known_totals(path: Path, states: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Totals of a record, of the kinds whose sources are the same; those of others are 0."""
-    record = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    """Totals of each kind in a record. A kind whose sources have changed since has zeros.
+
+    Raises
+    ------
+    InputError
+        The file is no record.
+    """
     none = {"rounds": 0, "items": 0, "mismatches": [], "processor_minutes": 0.0, "next": 0}
-    return {
-        kind: record[kind] if record.get(kind, {}).get("sources") == state else none for kind, state in states.items()
-    }
+    try:
+        record = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        same = [kind for kind, state in states.items() if kind in record and record[kind]["sources"] == state]
+        known = {kind: record[kind] for kind in same}
+        if not all(none.keys() <= totals.keys() for totals in known.values()):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{str(path)!r} is no record of a campaign: remove it, or choose another --output") from None
+    return {kind: known.get(kind, none) for kind in states}
 
 
 class Log:

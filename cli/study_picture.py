@@ -46,7 +46,7 @@ PANELS = {
 AXES = {
     "blocks": "blocks that are not computed",
     "heads": "pruned heads",
-    "pairs": "blocks that are not computed, with those of pruned heads",
+    "pairs": "blocks that are not computed, in pruned heads or others",
 }
 """Titles of the axes in the rows of pictures."""
 

@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
+from thresher.spec import InputError
 
 from . import products
 from .bench_scripts import bench_script
@@ -83,6 +84,14 @@ def test_other_sources_begin_anew(tmp_path, monkeypatch):
     record = campaign.Log(path, tmp_path / "record.json").record()
     assert record["attention"]["mismatches"] == ["round 0: differs"]
     assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["", "7", '{"product": {}}', '{"product": {"sources": "SAME"}}'])
+def test_a_file_that_is_no_record_is_rejected(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text.replace("SAME", campaign.sources("product")))
+    with pytest.raises(InputError, match=r"record.json' is no record of a campaign"):
+        campaign.Log(tmp_path / "log.jsonl", path)
 
 
 @pytest.mark.slow

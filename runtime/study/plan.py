@@ -39,10 +39,10 @@ HEAD_RULES = {"tau": "head threshold", "spatten": "SpAtten", "random-heads": "ra
 """Rules that prune whole heads, and their titles."""
 
 PAIRS = ("threshold+tau", "random+random-heads")
-"""Pairs that run unless rules are named: those of the hardware, and the control."""
+"""Pairs that run by default: the rules of the hardware, and their control."""
 
 ALL_RULES = (*RULES, *HEAD_RULES, *PAIRS)
-"""What runs unless rules are named. Any rule of blocks or elements makes a pair with any rule of heads."""
+"""What runs by default. A pair may be any rule of blocks or elements with any rule of heads."""
 
 BLIND = ("random", "spatten", "random-heads")
 """Rules that choose without looking at scores."""
@@ -54,7 +54,7 @@ HEAD_TARGETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 """Shares of heads that are pruned."""
 
 PAIR_TARGETS = ((0.5, 0.7, 0.8, 0.9), (0.1, 0.2))
-"""Of pairs: shares of the blocks of the heads that stay, and shares of pruned heads. Each runs with each."""
+"""For pairs: shares of pruned blocks in the heads that stay, and shares of pruned heads. All combinations run."""
 
 PART = 128
 """Examples of a job at most."""

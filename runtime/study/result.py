@@ -37,9 +37,9 @@ class StudyRow(Report):
     head_target : float or None
         Of a pair: wanted share of pruned heads.
     parameter : float or None
-        Of the rule, found on the calibration texts; of a pair, that of the rule of blocks.
+        Parameter of the rule, found on the calibration texts. In a pair, it belongs to the rule of blocks.
     head_parameter : float or None
-        Of a pair: that of the rule of heads.
+        In a pair: parameter of the rule of heads.
     score : float
         The task's metric.
     error : float
@@ -88,7 +88,7 @@ class OffTarget(Report):
     rule, scores : str
         Of the case.
     of : "blocks" or "heads"
-        What the sparsity is a share of; of a pair, blocks are those of the heads that stayed.
+        The sparsity is a share of these. In a pair, only the blocks of heads that stayed count.
     target, calibration_sparsity, sparsity : float
         Wanted share, share in the calibration texts, and share in the data.
     cause : "calibration" or "rule"

@@ -50,11 +50,14 @@ class Phases(wiring.Component):
 
 
 def some_bursts(random: Random, banks: int, count: int, *, master: int) -> list[dict[str, int]]:
-    """Bursts in the blocks of a master, so that the order of masters does not matter. Some blocks are outside."""
+    """Bursts in the blocks of a master, so that the order of masters does not matter. Some blocks are outside, and some
+    are on both sides of a border between banks, which may be one between sections."""
     found = []
     for _ in range(count):
         blocks = banks * BANK_WORDS // BLOCK
-        block = random.choice([0, blocks - MASTERS, blocks, random.randrange(blocks), random.randrange(1 << 25)])
+        border = random.randrange(banks) * BANK_WORDS // BLOCK
+        places = [0, blocks - MASTERS, blocks, border, border - 1, random.randrange(blocks), random.randrange(1 << 25)]
+        block = max(0, random.choice(places))
         block = block // MASTERS * MASTERS + master
         first = random.randrange(BLOCK)
         found.append({"address": 8 * (BLOCK * block + first), "words": random.randint(1, BLOCK - first)})

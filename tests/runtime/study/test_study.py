@@ -359,7 +359,7 @@ def row_of(rule: str, prunes: str, *, target: float | None, calibrated: float | 
 
 
 def test_missed_targets_have_a_cause():
-    """Five points are near enough. The sparsity is that of blocks or of heads."""
+    """A difference of up to five points is no miss. Rules of blocks and rules of heads each have their sparsity."""
     rows = [
         row_of("int8", "nothing", target=None, calibrated=None, measured=0.9),
         row_of("threshold", "blocks", target=0.5, calibrated=0.5, measured=0.55),
