@@ -10,7 +10,6 @@ and message. ``--round KIND NUMBER`` repeats a round.
 """
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import os
@@ -18,13 +17,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from baseline import BASELINES, write
 from thresher.spec.errors import InputError
 
@@ -32,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 BASELINE = BASELINES / "campaign.json"
 LOG = ROOT / "out" / "campaign.jsonl"
 ROOMS = ("golden", "hdl", "sim", "spec")
-GENERATORS = ("heads", "operands", "products", "programs", "strategies")
+GENERATORS = ("heads", "operands", "products", "programs", "rounds", "strategies")
 """Modules of the tests. These and the rooms decide what a round does."""
 UNUSED = {
     "attention": ("baselines", "bus", "coprocessor", "link", "spmm", "vector"),
@@ -40,97 +37,17 @@ UNUSED = {
     "program": ("baselines", "bus", "link"),
 }
 """Folders of the rooms that the rounds of a kind do not use."""
-STALLS = (0.0, 0.1, 0.3, 0.7)
-WIDE = 6
-"""Every so many rounds, a configuration may be large."""
+KINDS = tuple(UNUSED)
 
 
 def sources(kind: str) -> str:
     """Digest of the sources that a round of a kind depends on."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest = hashlib.sha256()
     paths = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in (".py", ".cpp")]
     used = [path for path in paths if path.parent.name not in UNUSED[kind] and path.parts[-3] not in UNUSED[kind]]
     for path in sorted(used + [ROOT / "tests" / f"{name}.py" for name in GENERATORS]):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-Checks = Iterator[tuple[int, Callable[[], None]]]
-"""Pieces of a round: how many items each has, and a function that compares them."""
-
-
-def batches(simulator: Any, number: int, count: int, make: Callable[..., Any], compare: Callable[..., None]) -> Checks:
-    """Ten batches of so many heads or products."""
-    with simulator:
-        for seed in range(10 * number, 10 * number + 10):
-
-            def check(seed: int = seed) -> None:
-                work = make(count=count, seed=seed)
-                compare(work, simulator.run(work), seed)
-
-            yield count, check
-            simulator.reset()
-
-
-def attention_round(number: int, rng: np.random.Generator) -> Checks:
-    """Heads of a random attention core."""
-    from thresher.sim.attention import AttentionSimulator
-
-    from tests.heads import check_heads, random_heads
-    from tests.strategies import configs, drawn
-
-    largest = (256, 64) if number % WIDE == 0 else (32, 16)
-    config = drawn(configs(largest_length=largest[0], largest_head_dim=largest[1]), number)
-    count = int(np.clip(4e5 / (config.max_length**2 * config.max_head_dim), 0.05, 4) * 500)
-    simulator = AttentionSimulator(config, stall=float(rng.choice(STALLS)), seed=number)
-    return batches(simulator, number, count, partial(random_heads, config), partial(check_heads, config))
-
-
-def product_round(number: int, rng: np.random.Generator) -> Checks:
-    """Products of a random SpMM engine."""
-    from thresher.sim.spmm import SpmmSimulator
-
-    from tests.products import check_products, random_jobs
-    from tests.strategies import drawn, spmm_configs
-
-    rows, lanes, columns = (16, 64, 2048) if number % WIDE == 0 else (4, 16, 256)
-    config = drawn(spmm_configs(most_rows=rows, most_lanes=lanes, largest_columns=columns), number)
-    simulator = SpmmSimulator(config, stall=float(rng.choice(STALLS)), seed=number)
-    return batches(simulator, number, 1000, partial(random_jobs, config), partial(check_products, config))
-
-
-def program_round(number: int, rng: np.random.Generator) -> Checks:
-    """Programs of a co-processor with one to three attention cores of random rules."""
-    from thresher.golden.machine import Machine
-    from thresher.sim.coprocessor import CoprocessorSimulator
-    from thresher.spec import coprocessor_preset
-    from thresher.spec.program import FaultCode, Region
-
-    from tests.programs import RandomProgram
-    from tests.strategies import configs, drawn
-
-    tiny = coprocessor_preset("tiny")
-    rules = drawn(configs(), number).policy
-    attention = dataclasses.replace(tiny.attention, causal=bool(rng.integers(2)), **rules)
-    config = dataclasses.replace(tiny, attention=attention, cores=int(rng.integers(1, 4)))
-    with CoprocessorSimulator(config, stall=float(rng.choice(STALLS)), seed=number) as simulator:
-        for seed in range(40):
-
-            def check(seed: int = seed) -> None:
-                length = int(rng.integers(4, 24))
-                program = RandomProgram(config, np.random.default_rng(number * 100 + seed), length=length)
-                expected = program.memory()
-                assert Machine(config, expected).run(program.data).fault is None
-                latency = (1, 1 + int(rng.integers(100)))
-                run = simulator.run(program.memory().regions, program.data, max_cycles=10_000_000, latency=latency)
-                assert run.finish.error is FaultCode.NONE, f"seed {seed}: {run.finish}"
-                for region in Region:
-                    assert np.array_equal(run.regions[region], expected.regions[region]), f"seed {seed}, {region.name}"
-
-            yield 1, check
-
-
-KINDS = {"attention": attention_round, "product": product_round, "program": program_round}
 
 
 def run_round(kind: str, number: int, cache: Path | None = None) -> dict[str, Any]:
@@ -146,16 +63,18 @@ def run_round(kind: str, number: int, cache: Path | None = None) -> dict[str, An
     dict
         ``items``: heads, products or programs; a list of ``mismatches``: messages; ``seconds``.
     """
-    sys.path.append(str(ROOT))  # for the generators of the tests
+    sys.path.append(str(ROOT))
     from thresher.spec.cache import CACHE_VARIABLE
     from thresher.spec.errors import SimulationError
+
+    from tests.rounds import checks
 
     own = None if cache is None else cache / str(os.getpid())
     if own is not None:
         own.mkdir(parents=True, exist_ok=True)
         os.environ[CACHE_VARIABLE] = str(own)
     start, items, mismatches = time.monotonic(), 0, []
-    for count, check in KINDS[kind](number, np.random.default_rng([number, *kind.encode()])):
+    for count, check in checks(kind, number):
         try:
             check()
         except (AssertionError, SimulationError) as error:
@@ -168,9 +87,19 @@ def run_round(kind: str, number: int, cache: Path | None = None) -> dict[str, An
     return {"items": items, "mismatches": mismatches, "seconds": round(time.monotonic() - start, 1)}
 
 
-def _is_sound(row: dict[str, Any]) -> bool:
-    kinds = {"kind": (str,), "round": (int,), "items": (int,), "seconds": (int, float), "mismatches": (list,)}
-    return all(type(row.get(name)) in kind for name, kind in kinds.items())
+ROW = {"kind": (str,), "round": (int,), "items": (int,), "seconds": (int, float), "mismatches": (list,)}
+TOTALS = {
+    "sources": (str,),
+    "rounds": (int,),
+    "items": (int,),
+    "mismatches": (list,),
+    "processor_minutes": (int, float),
+    "next": (int,),
+}
+
+
+def _is_sound(row: dict[str, Any], fields: dict[str, tuple[type, ...]]) -> bool:
+    return all(type(row.get(name)) in kinds for name, kinds in fields.items())
 
 
 def known_totals(path: Path, states: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -186,7 +115,7 @@ def known_totals(path: Path, states: dict[str, str]) -> dict[str, dict[str, Any]
         record = json.loads(path.read_text("utf-8")) if path.exists() else {}
         same = [kind for kind, state in states.items() if kind in record and record[kind]["sources"] == state]
         known = {kind: record[kind] for kind in same}
-        if not all(none.keys() <= totals.keys() for totals in known.values()):
+        if not all(_is_sound(totals, TOTALS) for totals in known.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{str(path)!r} is no record of a campaign: remove it, or choose another --output") from None
@@ -213,7 +142,7 @@ class Log:
             whole = text[: text.rfind("\n") + 1]  # a run that was killed may have left half a line
             rows = map(json.loads, whole.splitlines())
             self.rows = [row for row in rows if row["sources"] == self.states[row["kind"]]]
-            if not all(map(_is_sound, self.rows)):
+            if not all(_is_sound(row, ROW) for row in self.rows):
                 raise ValueError
             self.rows = [row for row in self.rows if row["round"] >= self.before[row["kind"]]["next"]]
         except (ValueError, KeyError, TypeError, RecursionError):

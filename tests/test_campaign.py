@@ -86,7 +86,10 @@ def test_other_sources_begin_anew(tmp_path, monkeypatch):
     assert len(path.read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("text", ["", "7", '{"product": {}}', '{"product": {"sources": "SAME"}}'])
+RECORD = '{"product":{"sources":"SAME","rounds":1,"items":"9","mismatches":[],"processor_minutes":1,"next":1}}'
+
+
+@pytest.mark.parametrize("text", ["", "7", '{"product": {}}', '{"product": {"sources": "SAME"}}', RECORD])
 def test_a_file_that_is_no_record_is_rejected(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_text(text.replace("SAME", campaign.sources("product")))

@@ -1,4 +1,4 @@
-"""Logs of unfinished runs, which go on where they were ended."""
+"""Logs and records of runs, which go on where they were ended."""
 
 import json
 from functools import cache
@@ -15,17 +15,19 @@ __all__ = ["READERS"]
 
 IDENTITY = {"model": "a" * 8, "settings": "b" * 8}
 CAMPAIGN = b"campaign\n"
+RECORD = b"record\n"
 campaign: Any = bench_script("campaign")
 campaign.sources = cache(campaign.sources)  # it reads all files
 KIND = next(iter(campaign.KINDS))
 
 
 def _read(data: bytes, folder: Path) -> None:
-    """A study's log, or after a line that says so, a campaign's."""
-    if data.startswith(CAMPAIGN):
-        path = folder / "campaign.jsonl"
-        path.write_bytes(data.removeprefix(CAMPAIGN).replace(b"STATE", campaign.sources(KIND).encode()))
-        log = campaign.Log(path)
+    """A study's log, or after a line that says so, a campaign's log or its record."""
+    if data.startswith((CAMPAIGN, RECORD)):
+        name, _, text = data.partition(b"\n")
+        path = folder / name.decode()
+        path.write_bytes(text.replace(b"STATE", campaign.sources(KIND).encode()))
+        log = campaign.Log(folder / "campaign", folder / "record")
         log.record()
         next(campaign.todo(log, list(campaign.KINDS)))
         return
@@ -40,12 +42,12 @@ def _read(data: bytes, folder: Path) -> None:
 
 
 def _tree(data: bytes) -> list[Any]:
-    first = [CAMPAIGN.decode().strip()] if data.startswith(CAMPAIGN) else [""]
-    return first + [json.loads(line) for line in data.removeprefix(CAMPAIGN).splitlines()]
+    first = next((mark for mark in (CAMPAIGN, RECORD) if data.startswith(mark)), b"")
+    return [first.decode().strip()] + [json.loads(line) for line in data.removeprefix(first).splitlines()]
 
 
 def _bytes(tree: Any) -> bytes:
-    first = CAMPAIGN if tree[0] else b""
+    first = {"campaign": CAMPAIGN, "record": RECORD}.get(tree[0], b"") if isinstance(tree[0], str) else b""
     return first + b"".join(json.dumps(_sealed(line)).encode() + b"\n" for line in tree[1:])
 
 
@@ -71,10 +73,12 @@ def _seeds() -> dict[str, bytes]:
         "seconds": 1.5,
     }
     rows = [row, row | {"round": 1, "mismatches": ["head 3"]}, row | {"sources": "old"}]
+    totals = {"sources": "STATE", "rounds": 1, "items": 9, "mismatches": [], "processor_minutes": 0.5, "next": 1}
     return {
         "study": _bytes(["", *results]),
         "cut": _bytes(["", *results])[:-9],
         "campaign": _bytes(["campaign", *rows]),
+        "record": _bytes(["record", {KIND: totals, "other": totals}]),
         "none": b"",
     }
 
@@ -82,7 +86,7 @@ def _seeds() -> dict[str, bytes]:
 READERS = {
     "logs": FuzzReader(
         name="logs",
-        what="logs of `thresher study` and of campaigns, which resume",
+        what="logs of `thresher study` and of campaigns, which resume, and a campaign's record",
         read=_read,
         seeds=_seeds,
         split=_tree,
@@ -98,6 +102,9 @@ READERS = {
             "mismatches",
             "seconds",
             "STATE",
+            "rounds",
+            "processor_minutes",
+            "next",
             "model",
         ],
     ),
