@@ -13,6 +13,9 @@ from .tokenizer import Text
 
 __all__ = ["Dataset", "read_dataset"]
 
+LEFT_OUT = 1000
+"""One line of so many may have another number of columns than the first; it is left out. GLUE's QQP has such lines."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
@@ -29,7 +32,7 @@ class Dataset:
     classes : int
         Number of classes, at least 2.
     note : str or None
-        How words became classes, if the model does not say it.
+        What was left out, and how words became classes, if the model does not say it.
     """
 
     task: Task
@@ -57,7 +60,7 @@ def read_dataset(
     """Read the tab-separated file of a task. Quotation marks are part of a text.
 
     Labels are numbers of classes or words. Words are names of the model's classes, in capitals or not. If the model has
-    no names for its classes, words are sorted and numbered.
+    no names for its classes, words are sorted and numbered. A few damaged lines of a large file are left out.
 
     Parameters
     ----------
@@ -75,26 +78,31 @@ def read_dataset(
     ConfigError
         Task or limit is not allowed.
     InputError
-        The file is missing, empty, or has a line that does not fit; the message gives its number.
+        The file is missing, empty, or has a line that does not fit; the message gives its number. Lines with another
+        number of columns than the first line are rejected if they are more than one in :data:`LEFT_OUT`.
     """
     task = as_task(task)
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "must be at least 1")
     lines = read_lines(path)
     names, columns, start = _columns(path, task, lines[0].split("\t"))
-    rows = [line.split("\t") for line in lines[start - 1 :][:limit]]
-    if not rows:
+    every = [(number, line.split("\t")) for number, line in enumerate(lines[start - 1 :], start)]
+    if not every:
         raise InputError(f"{str(path)!r} holds no example below its header: add one a line")
-    for number, row in enumerate(rows, start):
-        if len(row) != len(names):
-            raise InputError(f"{str(path)!r} line {number}: {len(row)} columns found, {len(names)} expected")
+    odd = [(number, row) for number, row in every if len(row) != len(names)]
+    if len(odd) * LEFT_OUT > len(every):
+        number, row = odd[0]
+        raise InputError(f"{str(path)!r} line {number}: {len(row)} columns found, {len(names)} expected")
+    whole = [(number, row) for number, row in every if len(row) == len(names)]
     places = [names.index(name) for name in columns.names]
-    found = [[row[place] for place in places] for row in rows]
-    every = (line.split("\t") for line in lines[start - 1 :])
-    words = sorted({row[places[-1]].casefold() for row in every if len(row) == len(names)})
+    words = sorted({row[places[-1]].casefold() for _, row in whole})
     number_of, note = _reader(task, columns, classes, labels, words)
+    if odd:
+        share = f"{len(odd)} of {len(every)} lines do not have {len(names)} columns and are left out"
+        note = "; ".join(filter(None, (f"{share}, first line {odd[0][0]}", note)))
     targets, texts = [], []
-    for number, (first, *second, target) in enumerate(found, start):
+    for number, row in whole[:limit]:
+        first, *second, target = (row[place] for place in places)
         try:
             targets.append(number_of(target))
         except ValueError as error:
@@ -104,7 +112,7 @@ def read_dataset(
         task=task,
         targets=tuple(targets),
         texts=tuple(texts),
-        lines=tuple(range(start, start + len(rows))),
+        lines=tuple(number for number, _ in whole[:limit]),
         classes=max(classes, 2),
         note=note,
     )

@@ -56,6 +56,17 @@ def test_columns_by_option(write):
         )
 
 
+def test_a_few_damaged_lines_of_a_large_file_are_left_out(write):
+    """As in GLUE's QQP."""
+    good = [f"a text|{number % 2}" for number in range(1999)]
+    found = read_dataset(write("sentence|label", *good[:5], "cut off", *good[5:], "cut|off|0"), "sst2", limit=6)
+    assert found.lines == (2, 3, 4, 5, 6, 8)
+    assert found.targets == (0, 1, 0, 1, 0, 1)
+    assert found.note == "2 of 2001 lines do not have 2 columns and are left out, first line 7"
+    with pytest.raises(ThresherError, match="line 7: 1 columns found, 2 expected"):
+        read_dataset(write("sentence|label", *good[:5], "cut off", *good[:993]), "sst2")
+
+
 LINES = ("index|question|sentence|label", "0|a?|b.|Entailment", "1|c?|d.|not_entailment")
 QNLI = chosen_task("classification", text_column="question", second_text_column="sentence")
 
