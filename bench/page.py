@@ -38,6 +38,7 @@ def page() -> str:
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
+    environment.filters["share"] = lambda share, count: f"{share:.4f} ± {(share * (1 - share) / count) ** 0.5:.4f}"
     records = {name: read(BASELINES / f"{name}.json") for name in RECORDS}
     return environment.get_template("page.md.jinja").render(records, settings=SETTINGS)
 
