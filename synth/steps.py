@@ -66,9 +66,19 @@ NETLIST_VERSION = "4"
 
 DETAILS = "yosys.details.log"
 
-STANDSTILL = 500
-"""Lines of nextpnr's router (each for a thousand steps) without a new minimum of open connections, after which a seed
-is given up. Large designs that were routed took 600 lines in all, and some dozens between two minima."""
+ROUTERS = {Family.ECP5: "router2", Family.ICE40: "router1"}
+"""Routers of nextpnr. On an ECP5, router1 leaves connections of large designs open."""
+
+ROUTER_LINES = {
+    "router1": r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(?P<left>\d+)\|",
+    "router2": r"Info:\s*iter=\d+ wires=\d+ overused=(?P<left>\d+) ",
+}
+"""What a router prints after every thousand steps (router1) or after an iteration: its open connections, or wires that
+several connections use."""
+
+STANDSTILL = {"router1": 500, "router2": 100}
+"""Lines of a router without a new minimum after which a seed is given up. Large designs that were routed took 600 lines
+in all with router1 and 32 with router2."""
 
 Told = Callable[[str], None]
 
@@ -164,7 +174,8 @@ class Standstill(SynthesisError):
 class _Router:
     """Watches the output of nextpnr for progress of its router."""
 
-    def __init__(self):
+    def __init__(self, name: str):
+        self._line, self._standstill = ROUTER_LINES[name], STANDSTILL[name]
         self._fewest, self._since = math.inf, 0
 
     def see(self, line: str) -> None:
@@ -175,15 +186,14 @@ class _Router:
         Standstill
             The router makes no progress.
         """
-        # Iteration, routed with and without rip-up (in all and since the last line), open connections.
-        found = re.match(r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(\d+)\|", line)
+        found = re.match(self._line, line)
         if found is None:
             return
-        left = int(found[1])
+        left = int(found["left"])
         self._since = 0 if left < self._fewest else self._since + 1
         self._fewest = min(left, self._fewest)
-        if self._since == STANDSTILL:
-            raise Standstill(f"{left} connections are left")
+        if self._since == self._standstill:
+            raise Standstill(f"{left} connections or wires are left")
 
 
 class Steps:
@@ -252,7 +262,7 @@ class Steps:
         frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
         options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{frequency:g}"]
-        options += ["--seed", str(seed), *self._pin_options(seed)]
+        options += ["--router", ROUTERS[plan.device.family], "--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
         key = digest(self._netlist_key, constraints, placer.version, placer.source, *options)
@@ -266,7 +276,7 @@ class Steps:
 
     def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, report: str) -> None:
         self.announce(f"{placer.name} {placer.version} ({placer.source}): {self.plan.device.name}, seed {seed}")
-        router = _Router()
+        router = _Router(ROUTERS[self.plan.device.family])
 
         def progress(line: str) -> None:
             self._phase(seed, line)
@@ -312,7 +322,7 @@ class Steps:
 
     def _phase(self, seed: int, line: str) -> None:
         text = line.removeprefix("Info:").strip()
-        if re.match(r"(Packing|Placing|Running|Routing|Creating|at iteration|Setting up)", text) or " | " in line:
+        if re.match(r"(Packing|Placing|Running|Routing|Creating|at iteration|Setting up|iter=)", text) or " | " in line:
             self.tell(f"nextpnr, seed {seed}: {text[:60]}")
 
     def _once(self, files: Sequence[str], key: str, make: Callable[[], object]) -> dict[str, Any]:

@@ -97,7 +97,10 @@ print("Info: Packing constants..", file=sys.stderr)
 report = json.loads(os.environ["FAKE_REPORT"])
 report["fmax"]["clk"]["achieved"] += int(sys.argv[sys.argv.index("--seed") + 1])
 for i, left in enumerate(json.loads(os.environ["FAKE_ROUTER"]).get(sys.argv[sys.argv.index("--seed") + 1], [0])):
-    print(f"Info: {1000 * i:10d} | {i:8d} {i:10d} | {1000:4d} {0:5d} | {left:9d}| {0.3:10.2f} {i:10.2f}|", flush=True)
+    line = f"{1000 * i:10d} | {i:8d} {i:10d} | {1000:4d} {0:5d} | {left:9d}| {0.3:10.2f} {i:10.2f}|"
+    if sys.argv[sys.argv.index("--router") + 1] == "router2":
+        line = f"    iter={i + 1} wires={100 * i} overused={left} overuse={left} archfail=NA"
+    print(f"Info: {line}", flush=True)
 if left:
     time.sleep(60)  # and so on
 Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(report)[: int(os.environ["FAKE_REPORT_ROOM"])])
@@ -153,7 +156,7 @@ def install(folder: Path, monkeypatch) -> None:
     monkeypatch.setenv("FAKE_ICE40", json.dumps(ICE40_CELLS))
     monkeypatch.setenv("FAKE_REPORT", json.dumps(REPORT))
     # What may go wrong: how much of the netlist ("none": no file, "all") and of the report is written; by seed, what
-    # nextpnr's router tells of connections left, before it hangs unless the last is 0; exit code of nextpnr.
+    # nextpnr's router tells of what is left, before it hangs unless the last is 0; exit code of nextpnr.
     monkeypatch.setenv("FAKE_ROOM", "all")
     monkeypatch.setenv("FAKE_REPORT_ROOM", "1000000")
     monkeypatch.setenv("FAKE_ROUTER", "{}")

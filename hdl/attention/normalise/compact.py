@@ -103,11 +103,9 @@ class CompactNormalise(wiring.Component):
         result = Signal()  # a value has left it
         full = Signal()
         ends = Signal()
-        # The turns stall only while an output is not accepted and the next result has arrived.
-        m.d.comb += [
-            full.eq((turn == 2) & result & self.o_words.valid & ~self.o_words.ready),
-            ends.eq((turn == 2) & ~full),
-        ]
+        # The turns stall only while an output is not accepted and the next result has arrived. An output that is
+        # accepted in this cycle stalls them, too, so that `ready` does not reach the shift registers.
+        m.d.comb += [full.eq((turn == 2) & result & self.o_words.valid), ends.eq((turn == 2) & ~full)]
         with m.If(~full):
             m.d.sync += turn.eq(turn + 1)
         product = Signal(signed(config.output_operand_bits + OUTPUT_MULTIPLIER_BITS + 1))
