@@ -33,7 +33,7 @@ check: lint
 	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal -m "not slow"
 
 test: lint debian
-	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal
+	@echo "pytest";       $(RUN) pytest -n 2 --dist worksteal --durations 40 --durations-min 5
 
 # The package `tests` is this one, not one of the environment.
 JOBS ?= 2
