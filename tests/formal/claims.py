@@ -33,6 +33,8 @@ class Claim:
         Makes the component, or a block around it.
     asserted, assumed : function of the block
         Its properties, and those of its surroundings.
+    free : tuple of str
+        Parts whose outputs may have any values; see :func:`~.prover.prove`.
     short : bool
         The proof takes few seconds, and belongs to the tests of every day.
     seconds : int
@@ -45,6 +47,7 @@ class Claim:
     make: Callable[[Any], wiring.Component]
     asserted: Watch
     assumed: Watch = lambda block: ()
+    free: tuple[str, ...] = ()
     short: bool = False
     seconds: int = 240
 
@@ -62,7 +65,7 @@ class Claim:
         """Prove it, of another class on request; see :func:`~.prover.prove`."""
         block = self.make(component or self.component)
         asserted, assumed = self.asserted(block), self.assumed(block)
-        return prove(block, asserted=asserted, assumed=assumed, seconds=self.seconds)
+        return prove(block, asserted=asserted, assumed=assumed, free=self.free, seconds=self.seconds)
 
 
 def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.Component]:

@@ -105,7 +105,12 @@ class _Harness(Elaboratable):
 
 
 def prove(
-    block: wiring.Component, *, asserted: Sequence[Property], assumed: Sequence[Property] = (), seconds: float = 60
+    block: wiring.Component,
+    *,
+    asserted: Sequence[Property],
+    assumed: Sequence[Property] = (),
+    free: Sequence[str] = (),
+    seconds: float = 60,
 ) -> Verdict:
     """Prove that no run that keeps the assumptions breaks a property.
 
@@ -115,6 +120,9 @@ def prove(
         Its inputs are free.
     asserted, assumed : sequence of Property
         They watch ports of the block.
+    free : sequence of str
+        Patterns of names of the block's parts, or of their parts after a dot. Their outputs may have any values in any
+        cycle. What is proved then is true with the parts, too. A run that breaks a property proves nothing.
     seconds : float
         Time limit of ABC.
 
@@ -132,7 +140,19 @@ def prove(
     script = f"write_blif,host.blif;read_aiger,bad.aig;{REDUCE}write_aiger,reduced.aig;"
     script += f"pdr,-T,{limit};write_status,bad.status;"
     script += f"read_aiger,reached.aig;bmc3,-T,{min(limit, REACH_SECONDS)};write_status,reached.status;"
-    commands = [*PREPARE, "design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"]
+    parts = ["/".join(f"top.block.{each}".rsplit(".", 1)) for each in free]
+    cuts = [command for part in parts for command in (f"select -assert-any {part}", f"cutpoint {part}")]
+    again = ("design -reset", *READ, *PREPARE) if free else ("design -load prepared",)  # with all parts
+    commands = [
+        *READ,
+        *cuts,
+        *PREPARE,
+        "design -save prepared",
+        *_only("bad", "-map bad.map"),
+        *again,
+        *_only("reached"),
+    ]
+    commands += ["design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"]
     with tempfile.TemporaryDirectory(prefix="thresher-formal-") as name:
         folder = Path(name)
         with _ONE_AT_A_TIME:
@@ -148,7 +168,7 @@ def prove(
         reached = (folder / "reached.status").read_text(encoding="utf-8").startswith("snl_SAT")
         places = (folder / "bad.map").read_text(encoding="utf-8").splitlines()
         inputs = int((folder / "bad.aig").read_bytes().split(maxsplit=3)[2])
-    if status != "snl_SAT":
+    if status != "snl_SAT" or free:
         result = Result.PROVED if status == "snl_UNSAT" else Result.UNFINISHED
         return Verdict(result=result, seconds=elapsed, reached=reached)
     broken, trace = _replay(harness, asserted, _steps(bits, inputs, places, harness))
@@ -161,9 +181,9 @@ _ONE_AT_A_TIME = threading.Lock()
 REACH_SECONDS = 60
 """Time limit of the search for a run in which every property has something to check."""
 
+READ = ("read_rtlil top.il", "hierarchy -top top")
+
 PREPARE = (
-    "read_rtlil top.il",
-    "hierarchy -top top",
     "proc",
     "flatten",
     "opt_clean",
@@ -178,16 +198,15 @@ PREPARE = (
     "simplemap",
     "aigmap",
     "opt_clean",
-    "design -save both",
-    "delete -port top/w:reached",
-    "opt_clean",
-    "write_aiger -zinit -map bad.map bad.aig",
-    "design -load both",
-    "delete -port top/w:bad",
-    "opt_clean",
-    "write_aiger -zinit reached.aig",
 )
 """Commands of Yosys. All registers of Amaranth have initial values."""
+
+
+def _only(output: str, options: str = "") -> tuple[str, ...]:
+    """Commands of Yosys that write the netlist of one output."""
+    other = {"bad": "reached", "reached": "bad"}[output]
+    return f"delete -port top/w:{other}", "opt_clean", f"write_aiger -zinit {options} {output}.aig"
+
 
 REDUCE = "scorr,-P,5000;dc2;scorr,-P,5000;dc2;"
 """Commands of ABC that make the netlist smaller, in parts of 5000 registers. Inputs and outputs stay."""

@@ -84,9 +84,9 @@ from thresher.hdl.spmm.row_engine import RowEngine
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
-from .claims import Claim, channel, stable_inputs, stable_outputs
+from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
-from .properties import Always, Held, Level, Property, Stable, Steady
+from .properties import Always, Held, Level, Property, SeparatePasses, Stable, Steady
 from .rooms import TableRoom
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
@@ -138,14 +138,16 @@ def _stable(
     configuration: str = "",
     assumed: Callable[[Block], Sequence[Property]] = lambda block: (),
     withdrawn: Callable[[Block], dict[str, Property]] = lambda block: {},
+    but: Sequence[str] = (),
     **options: Any,
 ) -> Claim:
-    """All outputs are stable if all inputs are. Those that may be ``withdrawn`` have a property of their own."""
+    """All outputs are stable if all inputs are, ``but`` for some. Those that may be ``withdrawn`` have a property of
+    their own."""
     accepted = ALWAYS_ACCEPTED.get(component, ())
 
     def properties(block: Block) -> list[Property]:
         others = withdrawn(block)
-        return [*stable_outputs(block, but=(*accepted, *others)), *others.values()]
+        return [*stable_outputs(block, but=(*accepted, *others, *but)), *others.values()]
 
     def surroundings(block: Block) -> list[Property]:
         return [
@@ -155,7 +157,7 @@ def _stable(
         ]
 
     return Claim(
-        rule=RULE,
+        rule=f"{RULE}, but for {' and '.join(but)}" if but else RULE,
         component=component,
         configuration=configuration,
         make=make,
@@ -267,6 +269,10 @@ def _write_ports(block: WritePorts) -> dict[str, Property]:
     }
 
 
+def _passes(block: CompactSparsityEngine | SparsityEngine) -> list[Property]:
+    return [SeparatePasses("passes of a slot", block)]
+
+
 PROBABILITY = dataclasses.replace(PIPELINED, block_rule=BlockRule.PROBABILITY)
 FOUR = "four tokens"
 SMALL = "small"
@@ -305,10 +311,31 @@ CLAIMS = [
     _stable(CompactNormalise, lambda c: c(COMPACT), FOUR),
     _stable(Normalise, lambda c: c(PIPELINED), FOUR),
     _stable(CompactPredictor, lambda c: c(COMPACT), FOUR),
-    _stable(Predictor, lambda c: c(PIPELINED), FOUR),
+    _stable(
+        Predictor,
+        lambda c: smaller(c, BEATS_IN_FLIGHT=4)(PIPELINED),
+        f"{FOUR}, four beats in flight",
+        free=("tables",),
+    ),
     _stable(BlockSelect, lambda c: c(PIPELINED), FOUR),
-    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR),
-    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR),
+    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR, _passes),
+    _stable(
+        CompactSparsityEngine,
+        lambda c: c(COMPACT),
+        FOUR,
+        _passes,
+        but=("o_decisions", "o_rows"),
+        free=("choice.divider", "store_memory"),
+    ),
+    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR, _passes),
+    _stable(
+        SparsityEngine,
+        lambda c: c(PIPELINED),
+        FOUR,
+        _passes,
+        but=("o_rows",),
+        free=("select.threshold.divider", "select.divider", "store_memory"),
+    ),
     _stable(BlockMeasure, lambda c: c(COMPACT), FOUR, short=True),
     _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _memory("mask", "row"), short=True),
     _stable(LevelThreshold, lambda c: c(PIPELINED, bits_per_cycle=1), FOUR, short=True),
@@ -319,6 +346,13 @@ CLAIMS = [
     _stable(WeightStore, lambda c: c(COMPACT, entries=2), FOUR, short=True),
     _stable(Denominator, lambda c: c(PIPELINED, depth=2), FOUR, _denominator),
     _stable(Softmax, lambda c: c(PIPELINED), FOUR),
+    _stable(
+        Softmax,
+        lambda c: smaller(c, ROWS_AHEAD=2, WEIGHTS_AHEAD=2)(PIPELINED),
+        f"{FOUR}, queues of 2",
+        but=("o_rows",),
+        free=("exponential", "maximum"),
+    ),
     _stable(Reciprocal, lambda c: c(PIPELINED), FOUR, short=True),
     _stable(RowWalker, lambda c: c(PIPELINED, entries=2, adds=True, emits=True), FOUR, short=True),
     _stable(Axi4Master, lambda c: c(), "", _write_answers, short=True),
@@ -351,5 +385,10 @@ CLAIMS = [
     _stable(Collector, lambda c: c(SPMM), SMALL, short=True),
     _stable(RowEngine, lambda c: c(SPMM, index=0), SMALL),
     _stable(Spmm, lambda c: c(SPMM), SMALL),
-    _stable(VectorUnit, lambda c: c(VECTOR), SMALL),
+    _stable(
+        VectorUnit,
+        lambda c: smaller(c, RESULTS_AHEAD=2)(VECTOR),
+        f"{SMALL}, two results ahead",
+        free=("lane_0", "roots", "parameters.shift_memory", "parameters.scale_memory"),
+    ),
 ]

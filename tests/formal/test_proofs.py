@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from amaranth.hdl import Fragment
-from amaranth.lib import wiring
+from amaranth.hdl import Fragment, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
 from thresher.hdl.bus.axi4 import Axi4Master
 from thresher.hdl.bus.system import CoprocessorSystem
@@ -17,9 +18,10 @@ from thresher.hdl.coprocessor.arbiter import Arbiter
 from thresher.hdl.lib.streams import HalfBuffer, StreamFIFO, StreamRegister
 from thresher.hdl.unit_files import make_unit
 from thresher.spec.buses import Bus
+from thresher.synth.tools import SynthesisError
 
-from .claims import output_streams
-from .prover import Result
+from .claims import output_streams, stable_outputs
+from .prover import Result, prove
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 from .stream_claims import ALWAYS_ACCEPTED, RULE, WHOLE_UNITS, WITHOUT_STREAMS
 from .table import CLAIMS, PAGE, key, listed
@@ -73,6 +75,37 @@ def test_a_broken_component_is_refuted(component, old, new, rule):
     claims = [claim for claim in CLAIMS if claim.component is component and rule in claim.name]
     mutant = _mutant(component, old, new)
     assert claims[0].prove(mutant).result is Result.REFUTED
+
+
+class _Pair(wiring.Component):
+    """Two buffers, one behind the other."""
+
+    i: In(stream.Signature(2))
+    o: Out(stream.Signature(2))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.first = first = HalfBuffer(2)
+        m.submodules.second = second = StreamRegister(2)
+        connect(m, flipped(self.i), first.i)
+        connect(m, first.o, second.i)
+        connect(m, second.o, flipped(self.o))
+        return m
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("free", "result"), [("first", Result.PROVED), ("second", Result.UNFINISHED)])
+def test_free_parts_may_do_anything(free, result):
+    """The payloads of a pair come from its second buffer."""
+    block = _Pair()
+    assert prove(block, asserted=stable_outputs(block), free=[free]).result is result
+
+
+@pytest.mark.slow
+def test_free_parts_must_exist():
+    block = _Pair()
+    with pytest.raises(SynthesisError, match="third"):
+        prove(block, asserted=stable_outputs(block), free=["third"])
 
 
 @pytest.mark.slow
