@@ -18,17 +18,18 @@ SECTION_BANKS = 8
 wire leaves it, and few sections are left to select from."""
 GROUP = 4
 """Sections whose words are selected in one cycle."""
-READ_LATENCY = 3
+READ_LATENCY = 4
 """Cycles from the address of a word to the word."""
 
 
 class BlockMemory(wiring.Component):
     """Block memories that several masters share. It reads one word per cycle, and writes one.
 
-        bursts ── cursor ── sections ── 4:1 ── 1 of the groups ── words
-                    1          2         3
+        bursts ── cursor ── addresses ── sections ── 4:1 ── 1 of the groups ── words
+                    1           2            3        4
 
-    Sections have a power of two of words each, and the largest are first.
+    Sections have a power of two of words each, and the largest are first. They lie all over the chip, so each has its
+    own register for its address.
 
     Masters are served in turn, one burst each. A burst that does not lie in the memory is answered with an error for
     each word, and changes nothing. Reads and writes are not ordered among each other.
@@ -80,6 +81,15 @@ class BlockMemory(wiring.Component):
         bits = [index_bits(len(section)) for section in self._sections]
         return [index[low:] == section.start >> low for low, section in zip(bits, self._sections, strict=True)]
 
+    def _address(self, m: Module, index: Value, ports: list, *, name: str) -> None:
+        """Give each section a register for its address. It changes only if the section has the word; otherwise
+        synthesis would merge the registers of all sections into one."""
+        for number, (port, hit) in enumerate(zip(ports, self._hits(index), strict=True)):
+            address = Signal(len(port.addr), name=f"{name}_address{number}")
+            m.d.comb += port.addr.eq(address)
+            with m.If(hit):
+                m.d.sync += address.eq(index)
+
     def _cursor(self, m: Module, bursts: list, advance: Value, *, name: str):
         """Serve bursts in turn. Returns the next word of the current burst, and whether there is one."""
         word = Signal(
@@ -121,12 +131,14 @@ class BlockMemory(wiring.Component):
         active = Signal()
         word, busy = self._cursor(m, [port.read for port in self.ports], active, name="read")
         m.d.comb += active.eq(busy)
-        m.d.comb += [each.addr.eq(word.index[: len(each.addr)]) for each in reads]
         m.d.comb += [each.en.eq(1) for each in reads]
+        self._address(m, word.index, reads, name="read")
         section = Signal(range(len(reads)))
+        shown = Signal.like(section)
         for number, hit in enumerate(self._hits(word.index)):
             with m.If(hit):
                 m.d.sync += section.eq(number)
+        m.d.sync += shown.eq(section)
         stages = [(word, active)]
         for number in range(READ_LATENCY):
             delayed, there = Signal.like(word, name=f"read_word{number + 1}"), Signal(name=f"read_there{number + 1}")
@@ -136,10 +148,10 @@ class BlockMemory(wiring.Component):
         low = index_bits(GROUP)
         for number, group in enumerate(groups):
             members = [each.data for each in reads[number * GROUP : (number + 1) * GROUP]]
-            m.d.sync += group.eq(Array(members)[section[:low]])
+            m.d.sync += group.eq(Array(members)[shown[:low]])
         chosen = Signal(range(len(groups)))
         found = Signal(WORD_BITS)
-        m.d.sync += [chosen.eq(section[low:]), found.eq(Array(groups)[chosen])]
+        m.d.sync += [chosen.eq(shown[low:]), found.eq(Array(groups)[chosen])]
         last, there = stages[READ_LATENCY]
         for master, port in enumerate(self.ports):
             m.d.comb += [
@@ -155,16 +167,15 @@ class BlockMemory(wiring.Component):
         words = [port.write_data for port in self.ports]
         m.d.comb += moved.eq(busy & Array([each.valid for each in words])[word.master])
         m.d.comb += [each.ready.eq(busy & (word.master == master)) for master, each in enumerate(words)]
-        address = Signal(max(len(each.addr) for each in writes))
+        self._address(m, word.index, writes, name="write")
         value = Signal(WORD_BITS)
         enables = Signal(len(writes))
         m.d.sync += [
-            address.eq(word.index),
             value.eq(Array([Value.cast(each.payload) for each in words])[word.master]),
             enables.eq(Cat(hit & moved & ~word.beyond for hit in self._hits(word.index))),
         ]
         for number, each in enumerate(writes):
-            m.d.comb += [each.addr.eq(address[: len(each.addr)]), each.data.eq(value), each.en.eq(enables[number])]
+            m.d.comb += [each.data.eq(value), each.en.eq(enables[number])]
         for master, port in enumerate(self.ports):
             m.d.sync += [
                 port.written.valid.eq(moved & word.last & (word.master == master)),
