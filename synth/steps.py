@@ -69,6 +69,9 @@ DETAILS = "yosys.details.log"
 ROUTERS = {Family.ECP5: "router2", Family.ICE40: "router1"}
 """Routers of nextpnr. On an ECP5, router1 leaves connections of large designs open."""
 
+ROUTER_OPTIONS = {"router1": (), "router2": ("--tmg-ripup",)}
+"""router2 is told to route slow connections again; otherwise single wires take detours over the whole chip."""
+
 ROUTER_LINES = {
     "router1": r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(?P<left>\d+)\|",
     "router2": r"Info:\s*iter=\d+ wires=\d+ overused=(?P<left>\d+) ",
@@ -78,7 +81,7 @@ several connections use."""
 
 STANDSTILL = {"router1": 500, "router2": 100}
 """Lines of a router without a new minimum after which a seed is given up. Large designs that were routed took 600 lines
-in all with router1 and 32 with router2."""
+in all with router1 and 100 with router2."""
 
 Told = Callable[[str], None]
 
@@ -262,7 +265,8 @@ class Steps:
         frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
         options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{frequency:g}"]
-        options += ["--router", ROUTERS[plan.device.family], "--seed", str(seed), *self._pin_options(seed)]
+        router = ROUTERS[plan.device.family]
+        options += ["--router", router, *ROUTER_OPTIONS[router], "--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
         key = digest(self._netlist_key, constraints, placer.version, placer.source, *options)

@@ -51,7 +51,7 @@ def test_measurement(tmp_path):
     assert "synth_ecp5 -top value_sums -noiopad" in yosys
     for seed, line in zip((1, 2, 5), placed, strict=True):
         assert {"--85k", "--out-of-context", "--timing-allow-fail"} <= set(line.split())
-        assert f"--speed 7 --timing-allow-fail --freq 100 --router router2 --seed {seed}" in line
+        assert f"--speed 7 --timing-allow-fail --freq 100 --router router2 --tmg-ripup --seed {seed}" in line
     assert any("Yosys 0.99 (native)" in line for line in told)
     assert "Yosys: Verilog-2005 frontend: unit.v" in told
     assert "nextpnr, seed 5: Packing constants.." in told
