@@ -79,7 +79,7 @@ ROUTER_LINES = {
 """What a router prints after every thousand steps (router1) or after an iteration: its open connections, or wires that
 several connections use."""
 
-STANDSTILL = {"router1": 500, "router2": 100}
+STANDSTILL = {"router1": 500, "router2": 200}
 """Lines of a router without a new minimum after which a seed is given up. Large designs that were routed took 600 lines
 in all with router1 and 100 with router2."""
 
