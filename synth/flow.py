@@ -20,7 +20,7 @@ from .devices import Device, Family
 from .devices import device as device_of
 from .measurement import BOARD_UNITS, CORE, Fit, Measurement, OnBoard
 from .netlist import Resources, blocks, read_cells, scopes_of, total
-from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told
+from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told, chosen_router
 from .timing import Route, read_report
 from .tools import Source, SynthesisError, Tool, find
 from .units import make
@@ -213,9 +213,10 @@ class _Work:
         if placer is not None and short:
             notes += (f"not placed: {device.name} is too small",)
         elif placer is not None:
+            router = chosen_router(device, total(listed).lut)
             for seed in self.seeds:
                 try:
-                    report = steps.route(placer, netlist, seed=seed)
+                    report = steps.route(placer, netlist, seed=seed, router=router)
                 except Standstill as standstill:
                     notes += (str(standstill),)
                     self.announce(notes[-1])

@@ -28,6 +28,7 @@ __all__ = [
     "Standstill",
     "Steps",
     "Told",
+    "chosen_router",
 ]
 
 FREQUENCY_MHZ = 100
@@ -66,8 +67,8 @@ NETLIST_VERSION = "4"
 
 DETAILS = "yosys.details.log"
 
-ROUTERS = {Family.ECP5: "router2", Family.ICE40: "router1"}
-"""Routers of nextpnr. On an ECP5, router1 leaves connections of large designs open."""
+CROWDED = 0.5
+"""Share of an ECP5's look-up tables above which a design needs ``router2``."""
 
 ROUTER_OPTIONS = {"router1": (), "router2": ("--tmg-ripup",)}
 """router2 is told to route slow connections again; otherwise single wires take detours over the whole chip."""
@@ -84,6 +85,16 @@ STANDSTILL = {"router1": 500, "router2": 200}
 in all with router1 and 100 with router2."""
 
 Told = Callable[[str], None]
+
+
+def chosen_router(device: Device, lut: int) -> str:
+    """The router of nextpnr for a design with so many look-up tables.
+
+    ``router1`` makes small designs a fifth faster. On crowded ECP5s, it leaves connections open.
+    """
+    if device.family is not Family.ECP5 or device.capacity is None:
+        return "router1"
+    return "router2" if lut > CROWDED * device.capacity.lut else "router1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,8 +264,8 @@ class Steps:
                         change(module)
             (self.folder / netlist).write_text(json.dumps(design), encoding="utf-8")
 
-    def route(self, placer: Tool, netlist: str, *, seed: int) -> Path:
-        """Place and route with a seed. Returns the path of the report.
+    def route(self, placer: Tool, netlist: str, *, seed: int, router: str) -> Path:
+        """Place and route with a seed and a router of nextpnr. Returns the path of the report.
 
         Raises
         ------
@@ -265,26 +276,25 @@ class Steps:
         frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
         options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{frequency:g}"]
-        router = ROUTERS[plan.device.family]
         options += ["--router", router, *ROUTER_OPTIONS[router], "--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
         key = digest(self._netlist_key, constraints, placer.version, placer.source, *options)
         files = [report, *([] if plan.pins is None else [self._layout(seed)])]
         arguments = [*options, "--json", netlist, "--report", report]
-        note = self._once(files, key, lambda: self._nextpnr(placer, arguments, seed=seed, report=report))
+        note = self._once(files, key, lambda: self._nextpnr(placer, arguments, seed=seed, router=router, report=report))
         self.seconds[f"seed {seed}"] = note["seconds"]
         if not note["files"]:
             raise Standstill(f"seed {seed} was given up: the router of {placer.name} stood still")
         return self.folder / report
 
-    def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, report: str) -> None:
+    def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, router: str, report: str) -> None:
         self.announce(f"{placer.name} {placer.version} ({placer.source}): {self.plan.device.name}, seed {seed}")
-        router = _Router(ROUTERS[self.plan.device.family])
+        watched = _Router(router)
 
         def progress(line: str) -> None:
             self._phase(seed, line)
-            router.see(line)
+            watched.see(line)
 
         log = f"seed-{seed}.log"
         with _capacity_errors(self.folder / log, self.plan.device):

@@ -51,7 +51,7 @@ def test_measurement(tmp_path):
     assert "synth_ecp5 -top value_sums -noiopad" in yosys
     for seed, line in zip((1, 2, 5), placed, strict=True):
         assert {"--85k", "--out-of-context", "--timing-allow-fail"} <= set(line.split())
-        assert f"--speed 7 --timing-allow-fail --freq 100 --router router2 --tmg-ripup --seed {seed}" in line
+        assert f"--speed 7 --timing-allow-fail --freq 100 --router router1 --seed {seed}" in line
     assert any("Yosys 0.99 (native)" in line for line in told)
     assert "Yosys: Verilog-2005 frontend: unit.v" in told
     assert "nextpnr, seed 5: Packing constants.." in told
@@ -210,34 +210,6 @@ def test_incomplete_report(tmp_path, monkeypatch):
         run(tmp_path)
     monkeypatch.setenv("FAKE_REPORT_ROOM", "1000000")
     assert run(tmp_path).fmax_mhz == 81.0
-
-
-STANDING = [9000, 8000, *[7500, 7200] * steps.STANDSTILL["router1"]]
-"""What a router without progress reports."""
-
-
-@pytest.mark.parametrize(("name", "placer"), [("lfe5u-85f", "nextpnr-ecp5"), ("ice40up5k", "nextpnr-ice40")])
-def test_router_without_progress_is_stopped(tmp_path, monkeypatch, name, placer):
-    told = []
-    monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": STANDING, "3": STANDING}))
-    with pytest.raises(SynthesisError, match=rf"{placer} stood still with every seed: try other seeds"):
-        run(tmp_path, name=name)
-    result = run(tmp_path, name=name, seeds=(1, 2, 3), announce=told.append)
-    assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {2: 82.0}
-    notes = [f"seed {seed} was given up: the router of {placer} stood still" for seed in (1, 3)]
-    assert result.notes == tuple(notes)
-    assert result.to_dict()["notes"] == notes
-    assert set(notes) <= set(told)
-    assert notes[0] in html.page(result)
-    # What is known of seeds costs no further runs of them.
-    assert run(tmp_path, name=name, seeds=(1, 2, 3)).notes == result.notes
-    assert [re.findall(r"--seed (\d)", line) for line in calls(tmp_path)] == [[], ["1"], ["2"], ["3"]]
-
-
-def test_slow_router_is_not_stopped(tmp_path, monkeypatch):
-    slow = [left for left in (900, 800, 700) for _ in range(steps.STANDSTILL["router2"])]
-    monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [*slow, 0]}))
-    assert run(tmp_path).notes == ()
 
 
 def test_bench_reports_errors_in_one_line(tmp_path, monkeypatch, capsys):
