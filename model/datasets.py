@@ -14,7 +14,8 @@ from .tokenizer import Text
 __all__ = ["Dataset", "read_dataset"]
 
 LEFT_OUT = 1000
-"""One line of so many may have another number of columns than the first; it is left out. GLUE's QQP has such lines."""
+"""One line of so many may have another number of columns than the first line. It is left out. A few lines of GLUE's QQP
+are cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ def read_dataset(
     number_of, note = _reader(task, columns, classes, labels, words)
     if odd:
         share = f"{len(odd)} of {len(every)} lines do not have {len(names)} columns and are left out"
-        note = "; ".join(filter(None, (f"{share}, first line {odd[0][0]}", note)))
+        note = "; ".join(filter(None, (f"{share}, the first is line {odd[0][0]}", note)))
     targets, texts = [], []
     for number, row in whole[:limit]:
         first, *second, target = (row[place] for place in places)

@@ -68,10 +68,12 @@ NETLIST_VERSION = "4"
 DETAILS = "yosys.details.log"
 
 CROWDED = 0.5
-"""Share of an ECP5's look-up tables above which a design needs ``router2``."""
+"""Share of an ECP5's look-up tables above which ``router2`` routes a design. ``router1`` finished one with 39 %, and
+left connections of one with 62 % open."""
 
 ROUTER_OPTIONS = {"router1": (), "router2": ("--tmg-ripup",)}
-"""router2 is told to route slow connections again; otherwise single wires take detours over the whole chip."""
+"""With this option, ``router2`` repeats slow connections. Without it, a wire took 20 ns from one end of the chip to the
+other."""
 
 ROUTER_LINES = {
     "router1": r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(?P<left>\d+)\|",
@@ -90,7 +92,7 @@ Told = Callable[[str], None]
 def chosen_router(device: Device, lut: int) -> str:
     """The router of nextpnr for a design with so many look-up tables.
 
-    ``router1`` makes small designs a fifth faster. On crowded ECP5s, it leaves connections open.
+    ``router1`` reaches faster clocks: by a fifth for the vector unit of ``tiny``.
     """
     if device.family is not Family.ECP5 or device.capacity is None:
         return "router1"

@@ -8,19 +8,7 @@ from collections.abc import Sequence
 from amaranth import Elaboratable, Module, Mux, Signal, Value
 from amaranth.hdl import ValueLike
 
-__all__ = [
-    "After",
-    "Always",
-    "Answered",
-    "Fifo",
-    "Held",
-    "Level",
-    "Property",
-    "SeparatePasses",
-    "Stable",
-    "Steady",
-    "WordsOfBursts",
-]
+__all__ = ["After", "Always", "Answered", "Fifo", "Held", "Level", "Property", "Stable", "Steady", "WordsOfBursts"]
 
 
 class Property(Elaboratable):
@@ -134,39 +122,6 @@ class Steady(Property):
         started = Signal()
         m.d.sync += started.eq(1)
         m.d.comb += [self.reached.eq(same & started), self.broken.eq(self.reached & (before != word))]
-        return m
-
-
-class SeparatePasses(Property):
-    """Heads pass twice through the sparsity engine, and the passes of a slot do not overlap.
-
-    A head is measured, its decision is taken, and its blocks are listed, before the next head of the slot comes.
-    """
-
-    def __init__(self, name: str, engine):
-        super().__init__(name)
-        self._engine = engine
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        head, decision, listed = self._engine.i_head, self._engine.o_decisions, self._engine.i_list
-        measured = Signal(2)  # slots with a head whose decision is not taken
-        place = Signal()  # slot whose blocks are listed unless ``i_list`` is ready
-        with m.If(decision.valid & decision.ready):
-            m.d.sync += measured.bit_select(decision.payload.slot, 1).eq(0)
-        with m.If(head.valid & head.ready):
-            m.d.sync += measured.bit_select(head.payload.slot, 1).eq(1)
-        with m.If(listed.valid & listed.ready):
-            m.d.sync += place.eq(listed.payload.slot)
-        same = head.payload.slot == Mux(listed.ready, listed.payload.slot, place)
-        m.d.comb += [
-            self.reached.eq(head.valid),
-            self.broken.eq(
-                (head.valid & measured.bit_select(head.payload.slot, 1))
-                | (head.valid & same & (listed.valid | ~listed.ready))
-                | (listed.valid & measured.bit_select(listed.payload.slot, 1))
-            ),
-        ]
         return m
 
 

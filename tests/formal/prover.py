@@ -144,15 +144,10 @@ def prove(
     cuts = [command for part in parts for command in (f"select -assert-any {part}", f"cutpoint {part}")]
     again = ("design -reset", *READ, *PREPARE) if free else ("design -load prepared",)  # with all parts
     commands = [
-        *READ,
-        *cuts,
-        *PREPARE,
-        "design -save prepared",
-        *_only("bad", "-map bad.map"),
-        *again,
-        *_only("reached"),
+        *(*READ, *cuts, *PREPARE, "design -save prepared", *_only("bad", "-map bad.map")),
+        *(*again, *_only("reached")),
+        *("design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"),
     ]
-    commands += ["design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"]
     with tempfile.TemporaryDirectory(prefix="thresher-formal-") as name:
         folder = Path(name)
         with _ONE_AT_A_TIME:

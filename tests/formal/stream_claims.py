@@ -86,7 +86,7 @@ from thresher.spec import BlockRule
 
 from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
-from .properties import Always, Held, Level, Property, SeparatePasses, Stable, Steady
+from .properties import Always, Held, Level, Property, Stable, Steady
 from .rooms import TableRoom
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
@@ -269,10 +269,6 @@ def _write_ports(block: WritePorts) -> dict[str, Property]:
     }
 
 
-def _passes(block: CompactSparsityEngine | SparsityEngine) -> list[Property]:
-    return [SeparatePasses("passes of a slot", block)]
-
-
 PROBABILITY = dataclasses.replace(PIPELINED, block_rule=BlockRule.PROBABILITY)
 FOUR = "four tokens"
 SMALL = "small"
@@ -318,21 +314,19 @@ CLAIMS = [
         free=("tables",),
     ),
     _stable(BlockSelect, lambda c: c(PIPELINED), FOUR),
-    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR, _passes),
+    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR),
     _stable(
         CompactSparsityEngine,
         lambda c: c(COMPACT),
         FOUR,
-        _passes,
         but=("o_decisions", "o_rows"),
         free=("choice.divider", "store_memory"),
     ),
-    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR, _passes),
+    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR),
     _stable(
         SparsityEngine,
         lambda c: c(PIPELINED),
         FOUR,
-        _passes,
         but=("o_rows",),
         free=("select.threshold.divider", "select.divider", "store_memory"),
     ),

@@ -62,7 +62,7 @@ def test_a_few_damaged_lines_of_a_large_file_are_left_out(write):
     found = read_dataset(write("sentence|label", *good[:5], "cut off", *good[5:], "cut|off|0"), "sst2", limit=6)
     assert found.lines == (2, 3, 4, 5, 6, 8)
     assert found.targets == (0, 1, 0, 1, 0, 1)
-    assert found.note == "2 of 2001 lines do not have 2 columns and are left out, first line 7"
+    assert found.note == "2 of 2001 lines do not have 2 columns and are left out, the first is line 7"
     with pytest.raises(ThresherError, match="line 7: 1 columns found, 2 expected"):
         read_dataset(write("sentence|label", *good[:5], "cut off", *good[:993]), "sst2")
 

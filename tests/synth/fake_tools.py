@@ -1,8 +1,15 @@
 """Fakes of Yosys, nextpnr, the packers and the PLL tools. They write small netlists and reports."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
+
+from thresher.spec import PRESETS
+from thresher.synth.devices import Capacity, device
+from thresher.synth.flow import measure
+from thresher.synth.measurement import Measurement
+from thresher.synth.tools import Source
 
 
 def cell(kind: str) -> dict[str, object]:
@@ -142,6 +149,20 @@ PROGRAMS = {
     "ecppll": PLL,
     "icepll": PLL,
 }
+
+
+def run(
+    folder: Path, *, name: str = "lfe5u-85f", capacity: Capacity | None = None, unit: str = "value_sums", **options
+) -> Measurement:
+    """Measure a unit of ``tiny`` with the fakes."""
+    chip = device(name) if capacity is None else dataclasses.replace(device(name), capacity=capacity)
+    settings = {"preset": "tiny", "unit": unit, "folder": folder, "source": Source.NATIVE, **options}
+    return measure(PRESETS["tiny"], device=chip, **settings)
+
+
+def calls(folder: Path) -> list[str]:
+    """The command lines of the fakes that ran in a folder."""
+    return (folder / "calls.txt").read_text().splitlines()
 
 
 def install(folder: Path, monkeypatch) -> None:

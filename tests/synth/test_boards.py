@@ -19,6 +19,7 @@ from thresher.synth.tools import Source, SynthesisError
 from ..cli.runner import invoke, refused
 from ..hdl.link.link_bench import IDENTITY, TwoQueues
 from . import fake_tools
+from .fake_tools import calls
 
 pytestmark = pytest.mark.slow
 
@@ -166,10 +167,6 @@ def tools(tmp_path, monkeypatch):
 def build(folder, *, name="ulx3s-85f", **changes):
     settings = {"preset": "small", "unit": "attention", "folder": folder, "source": Source.NATIVE, **changes}
     return flow.build(SMALL, board=board(name), **settings)
-
-
-def calls(folder):
-    return (folder / "calls.txt").read_text().splitlines()
 
 
 @pytest.mark.usefixtures("tools")

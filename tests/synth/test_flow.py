@@ -22,6 +22,7 @@ from thresher.synth.tools import Source, SynthesisError
 
 from ..bench_scripts import bench_script
 from . import fake_tools
+from .fake_tools import calls, run
 
 pytestmark = pytest.mark.slow
 
@@ -31,15 +32,6 @@ TINY = PRESETS["tiny"]
 @pytest.fixture(autouse=True)
 def tools(tmp_path, monkeypatch):
     fake_tools.install(tmp_path / "bin", monkeypatch)
-
-
-def run(folder, *, name="lfe5u-85f", **changes):
-    settings = {"preset": "tiny", "unit": "value_sums", "folder": folder, "source": Source.NATIVE, **changes}
-    return measure(TINY, device=device(name), **settings)
-
-
-def calls(folder):
-    return (folder / "calls.txt").read_text().splitlines()
 
 
 def test_measurement(tmp_path):
@@ -306,9 +298,7 @@ def test_logic_cells_of_an_ice40_must_fit(tmp_path, monkeypatch):
     """Look-up tables and flip-flops fit separately, but not together."""
     tables = {f"t{i}": fake_tools.cell("SB_LUT4") for i in range(4)}
     monkeypatch.setenv("FAKE_ICE40", json.dumps(tables | {f"f{i}": fake_tools.cell("SB_DFF") for i in range(3)}))
-    smaller = dataclasses.replace(device("ice40up5k"), capacity=Capacity(lut=5, ff=5, bram=1, dsp=1))
-    settings = {"preset": "tiny", "unit": "value_sums", "folder": tmp_path, "source": Source.NATIVE}
-    result = measure(TINY, device=smaller, **settings)
+    result = run(tmp_path, name="ice40up5k", capacity=Capacity(lut=5, ff=5, bram=1, dsp=1))
     assert (result.resources.lut, result.resources.ff, result.resources.cells) == (4, 3, 7)
     assert result.too_large == {"lut": Fit(used=7, available=5, share=1.4, missing=2)}
     assert [line.split()[0] for line in calls(tmp_path)] == ["yosys"]

@@ -1,17 +1,15 @@
 """The router of nextpnr: which one a design has, and when it is stopped. With fake tools."""
 
-import dataclasses
 import json
 import re
 
 import pytest
-from thresher.spec import PRESETS
 from thresher.synth import html, steps
-from thresher.synth.devices import Capacity, device
-from thresher.synth.flow import measure
-from thresher.synth.tools import Source, SynthesisError
+from thresher.synth.devices import Capacity
+from thresher.synth.tools import SynthesisError
 
 from . import fake_tools
+from .fake_tools import calls, run
 
 pytestmark = pytest.mark.slow
 
@@ -19,18 +17,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def tools(tmp_path, monkeypatch):
     fake_tools.install(tmp_path / "bin", monkeypatch)
-
-
-ECP5 = device("lfe5u-85f")
-
-
-def run(folder, chip=ECP5, **changes):
-    settings = {"preset": "tiny", "unit": "value_sums", "folder": folder, "source": Source.NATIVE, **changes}
-    return measure(PRESETS["tiny"], device=chip, **settings)
-
-
-def calls(folder):
-    return (folder / "calls.txt").read_text().splitlines()
 
 
 def test_crowded_ecp5s_have_another_router(tmp_path, monkeypatch):
@@ -42,8 +28,7 @@ def test_crowded_ecp5s_have_another_router(tmp_path, monkeypatch):
         ("ice40up5k", 99, "--router router1 --seed"),
     ):
         folder = tmp_path / f"{name}-{lut}"
-        small = dataclasses.replace(device(name), capacity=Capacity(lut=lut, ff=99, bram=9, dsp=9))
-        run(folder, small)
+        run(folder, name=name, capacity=Capacity(lut=lut, ff=99, bram=9, dsp=9))
         assert options in calls(folder)[-1]
 
 
@@ -60,8 +45,8 @@ def test_router_without_progress_is_stopped(tmp_path, monkeypatch, name, placer,
     monkeypatch.setattr(steps, "CROWDED", crowded)
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": STANDING, "3": STANDING}))
     with pytest.raises(SynthesisError, match=rf"{placer} stood still with every seed: try other seeds"):
-        run(tmp_path, device(name))
-    result = run(tmp_path, device(name), seeds=(1, 2, 3), announce=told.append)
+        run(tmp_path, name=name)
+    result = run(tmp_path, name=name, seeds=(1, 2, 3), announce=told.append)
     assert {seed: route.fmax_mhz for seed, route in result.routes.items()} == {2: 82.0}
     notes = [f"seed {seed} was given up: the router of {placer} stood still" for seed in (1, 3)]
     assert result.notes == tuple(notes)
@@ -69,7 +54,7 @@ def test_router_without_progress_is_stopped(tmp_path, monkeypatch, name, placer,
     assert set(notes) <= set(told)
     assert notes[0] in html.page(result)
     # What is known of seeds costs no further runs of them.
-    assert run(tmp_path, device(name), seeds=(1, 2, 3)).notes == result.notes
+    assert run(tmp_path, name=name, seeds=(1, 2, 3)).notes == result.notes
     assert [re.findall(r"--seed (\d)", line) for line in calls(tmp_path)] == [[], ["1"], ["2"], ["3"]]
 
 
