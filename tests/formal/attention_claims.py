@@ -1,17 +1,21 @@
 """What the attention core's control keeps."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.utils import exact_log2
 from thresher.hdl.attention.heads.table import SLOTS, HeadTable
+from thresher.hdl.attention.selection.compact import CompactSparsityEngine
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
+from thresher.hdl.attention.selection.pipelined import SparsityEngine
 from thresher.spec.attention_command import CommandError
 
-from .claims import Claim, channel, stable_inputs
+from .claims import Claim, channel, smaller, stable_inputs
 from .properties import Always, Answered, Fifo, Held, Property
-from .rooms import KeptBlocksRoom, TableRoom
+from .rooms import ENGINE_MEMORIES, KeptBlocksRoom, TableRoom, with_signals
 from .small import COMPACT, PIPELINED
 
 __all__ = ["CLAIMS"]
@@ -125,6 +129,50 @@ def _heads(room: KeptBlocksRoom) -> list[Property]:
     ]
 
 
+class HeadsTakeTurns(Property):
+    """A slot of a sparsity engine is listed after its decision, and its next head begins after the list."""
+
+    def __init__(self, engine: Any):
+        super().__init__("heads take turns in a slot")
+        self._engine = engine
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        head, listed, decision = self._engine.i_head, self._engine.i_list, self._engine.o_decisions
+        measured, lists = Signal(2), Signal(2)  # of each slot: a head is not decided, a head is listed
+        slot = Signal()  # of the last list
+        begins, starts = head.valid & head.ready, listed.valid & listed.ready
+        with m.If(starts):
+            m.d.sync += slot.eq(listed.payload.slot)
+        with m.If(decision.valid & decision.ready):
+            m.d.sync += measured.bit_select(decision.payload.slot, 1).eq(0)
+        with m.If(begins):
+            m.d.sync += measured.bit_select(head.payload.slot, 1).eq(1)
+        m.d.comb += [
+            lists.eq(self._engine.listing << slot),
+            self.reached.eq(begins | starts),
+            self.broken.eq(
+                (begins & (measured | lists).bit_select(head.payload.slot, 1))
+                | (starts & (measured | (begins << head.payload.slot)).bit_select(listed.payload.slot, 1))
+            ),
+        ]
+        return m
+
+
+def _words_stay(
+    engine: type[wiring.Component], make: Callable[[Any], wiring.Component], configuration: str, free: Sequence[str]
+) -> Claim:
+    return Claim(
+        rule="no word changes while it is listed",
+        component=engine,
+        configuration=configuration,
+        make=make,
+        asserted=lambda block: [Always("words stay", ~block.rewritten, block.listing)],
+        assumed=lambda block: [HeadsTakeTurns(block)],
+        free=(*ENGINE_MEMORIES, "store_memory", *free),
+    )
+
+
 def _list(length: int) -> Claim:
     config = dataclasses.replace(PIPELINED, max_length=length)
     return Claim(
@@ -149,6 +197,13 @@ TABLE = Claim(
 
 CLAIMS = [
     *map(_list, (4, 8)),
+    _words_stay(CompactSparsityEngine, lambda c: with_signals(c)(COMPACT), "four tokens", ["choice.divider"]),
+    _words_stay(
+        SparsityEngine,
+        lambda c: smaller(with_signals(c), BANKS=1, ROWS_IN_FLIGHT=1)(PIPELINED),
+        "four tokens, one bank, one row in flight",
+        ["select.threshold.divider", "select.divider", "select.w:row_sums"],
+    ),
     TABLE,
     dataclasses.replace(
         TABLE,

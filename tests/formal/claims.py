@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import ValueLike
+from amaranth.hdl import Fragment, ValueLike
 from amaranth.lib import wiring
 from thresher.hdl.emit import StreamPort, interface
 
@@ -69,17 +70,22 @@ class Claim:
 
 
 def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.Component]:
-    """The component with other constants of its module, such as the depth of a queue."""
-    names = component.elaborate.__globals__
+    """The component with other constants of its folder's modules, such as the depth of a queue."""
+    folder = component.__module__.rpartition(".")[0]
+    modules = [vars(module) for name, module in sys.modules.items() if name.startswith(f"{folder}.")]
+    places = [(names, name) for names in modules for name in constants if name in names]
+    assert {name for _, name in places} == set(constants), f"{folder} has not all of {', '.join(constants)}"
 
     @contextlib.contextmanager
     def changed() -> Iterator[None]:
-        before = {name: names[name] for name in constants}
-        names.update(constants)
+        before = [names[name] for names, name in places]
+        for names, name in places:
+            names[name] = constants[name]
         try:
             yield
         finally:
-            names.update(before)
+            for (names, name), value in zip(places, before, strict=True):
+                names[name] = value
 
     class Smaller(component):
         def __init__(self, *arguments: Any, **options: Any):
@@ -88,7 +94,7 @@ def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.
 
         def elaborate(self, platform: object) -> Any:
             with changed():
-                return super().elaborate(platform)
+                return Fragment.get(super().elaborate(platform), platform)  # with all parts
 
     return Smaller
 

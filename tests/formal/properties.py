@@ -103,11 +103,11 @@ class Level(Property):
 
 
 class Steady(Property):
-    """A memory's read port shows the same word while its address stays."""
+    """A memory's read port shows the same word while its address stays, if ``when`` is asserted."""
 
-    def __init__(self, name: str, port):
+    def __init__(self, name: str, port, *, when: ValueLike = 1):
         super().__init__(f"{name} shows the word at its address")
-        self._port = port
+        self._port, self._when = port, Value.cast(when)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -117,7 +117,7 @@ class Steady(Property):
         m.d.sync += [
             address.eq(self._port.address),
             before.eq(word),
-            same.eq(~self._port.enable | (address == self._port.address)),
+            same.eq(self._when & (~self._port.enable | (address == self._port.address))),
         ]
         started = Signal()
         m.d.sync += started.eq(1)

@@ -1,18 +1,28 @@
 """Blocks with a part of their surroundings, which the properties of a stream cannot express."""
 
-from amaranth import Array, Const, Module, Signal, Value
+from types import SimpleNamespace
+
+from amaranth import Array, Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from thresher.hdl.attention.head_streams import command_layout, head_layout
 from thresher.hdl.attention.heads.table import HeadTable
-from thresher.hdl.attention.selection.block_select import mask_word_bits
+from thresher.hdl.attention.selection.block_select import (
+    mask_address_bits,
+    mask_word_bits,
+    row_address_bits,
+    row_selection_layout,
+)
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
 from thresher.hdl.lib.arithmetic import popcount
 from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig
 
-__all__ = ["KeptBlocksRoom", "Masked", "TableRoom"]
+__all__ = ["ENGINE_MEMORIES", "KeptBlocksRoom", "Masked", "TableRoom", "with_signals"]
+
+ENGINE_MEMORIES = ("mask_memory", "row_memory")
+"""Memories of a sparsity engine. They are written when a head is measured and read when it is listed."""
 
 
 class Masked(wiring.Component):
@@ -165,3 +175,47 @@ class KeptBlocksRoom(wiring.Component):
             kept.row.data.kept.eq(popcount(self.masks[kept.row.address[:row_bits]])),
         ]
         return m
+
+
+def with_signals(engine: type[wiring.Component]) -> type[wiring.Component]:
+    """A sparsity engine with signals that show the use of its memories.
+
+    Attributes
+    ----------
+    listing : Signal
+        A head is listed.
+    rewritten : Signal
+        A word of its slot is written.
+    reads : list of namespace
+        Read ports of the memories.
+    """
+
+    class WithSignals(engine):
+        def __init__(self, config: AttentionConfig):
+            super().__init__(config)
+            self.listing, self.rewritten = Signal(), Signal()
+            ports = (
+                (mask_address_bits(config), mask_word_bits(config)),
+                (row_address_bits(config), row_selection_layout(config)),
+            )
+            self.reads = [
+                SimpleNamespace(address=Signal(bits), data=Signal(Shape.cast(layout).width), enable=1)
+                for bits, layout in ports
+            ]
+
+        def elaborate(self, platform: object) -> Module:
+            m = super().elaborate(platform)
+            same_slot = []
+            for name, read in zip(ENGINE_MEMORIES, self.reads, strict=True):
+                memory = getattr(m.submodules, name)
+                m.d.comb += [read.address.eq(memory.read.address), read.data.eq(memory.read.data)]
+                # The slot is the highest bit of an address.
+                same_slot.append(memory.write.enable & (memory.write.address[-1] == memory.read.address[-1]))
+            m.d.comb += [
+                self.listing.eq(~self.i_list.ready),
+                self.rewritten.eq(self.listing & Cat(same_slot).any()),
+            ]
+            return m
+
+    WithSignals.__module__ = engine.__module__
+    return WithSignals

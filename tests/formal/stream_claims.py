@@ -87,7 +87,7 @@ from thresher.spec import BlockRule
 from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
 from .properties import Always, Held, Level, Property, Stable, Steady
-from .rooms import TableRoom
+from .rooms import ENGINE_MEMORIES, TableRoom, with_signals
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
 __all__ = ["ALWAYS_ACCEPTED", "CLAIMS", "WHOLE_UNITS", "WITHOUT_STREAMS"]
@@ -167,9 +167,15 @@ def _stable(
     )
 
 
-def _memory(*names: str) -> Callable[[Block], list[Property]]:
-    """Read ports behave like memories that nobody writes."""
-    return lambda block: [Steady(name, getattr(block, name)) for name in names]
+def _kept_blocks(block: KeptBlocks) -> list[Property]:
+    """The words of a head stay while it is listed."""
+    return [Steady(name, getattr(block, name), when=~block.i_head.ready) for name in ("mask", "row")]
+
+
+def _listed_words(block: Any) -> list[Property]:
+    """The same; attention_claims.py proves it of the engines."""
+    names_and_ports = zip(ENGINE_MEMORIES, block.reads, strict=True)
+    return [Steady(name, read, when=block.listing) for name, read in names_and_ports]
 
 
 def _denominator(block: Denominator) -> list[Property]:
@@ -271,6 +277,7 @@ def _write_ports(block: WritePorts) -> dict[str, Property]:
 
 PROBABILITY = dataclasses.replace(PIPELINED, block_rule=BlockRule.PROBABILITY)
 FOUR = "four tokens"
+LISTED_WORDS = f"{FOUR}; words stay while they are listed"
 SMALL = "small"
 
 CLAIMS = [
@@ -314,24 +321,31 @@ CLAIMS = [
         free=("tables",),
     ),
     _stable(BlockSelect, lambda c: c(PIPELINED), FOUR),
-    _stable(CompactSparsityEngine, lambda c: c(COMPACT), FOUR),
     _stable(
         CompactSparsityEngine,
-        lambda c: c(COMPACT),
-        FOUR,
-        but=("o_decisions", "o_rows"),
-        free=("choice.divider", "store_memory"),
+        lambda c: with_signals(c)(COMPACT),
+        LISTED_WORDS,
+        _listed_words,
+        free=(*ENGINE_MEMORIES, "store_memory", "choice.divider"),
+        seconds=60,
     ),
-    _stable(SparsityEngine, lambda c: c(PIPELINED), FOUR),
+    _stable(
+        CompactSparsityEngine,
+        lambda c: with_signals(c)(COMPACT),
+        LISTED_WORDS,
+        _listed_words,
+        but=("o_decisions",),
+        free=(*ENGINE_MEMORIES, "store_memory", "choice.divider"),
+    ),
     _stable(
         SparsityEngine,
-        lambda c: c(PIPELINED),
-        FOUR,
-        but=("o_rows",),
-        free=("select.threshold.divider", "select.divider", "store_memory"),
+        lambda c: with_signals(c)(PIPELINED),
+        LISTED_WORDS,
+        _listed_words,
+        free=(*ENGINE_MEMORIES, "store_memory", "select.threshold.divider", "select.divider"),
     ),
     _stable(BlockMeasure, lambda c: c(COMPACT), FOUR, short=True),
-    _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _memory("mask", "row"), short=True),
+    _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _kept_blocks, short=True),
     _stable(LevelThreshold, lambda c: c(PIPELINED, bits_per_cycle=1), FOUR, short=True),
     _stable(RowCutoff, lambda c: c(PROBABILITY), FOUR),
     _stable(RowThreshold, lambda c: c(PIPELINED), FOUR, short=True),
