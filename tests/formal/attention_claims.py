@@ -15,10 +15,10 @@ from thresher.spec.attention_command import CommandError
 
 from .claims import Claim, channel, smaller, stable_inputs
 from .properties import Always, Answered, Fifo, Held, Property
-from .rooms import ENGINE_MEMORIES, KeptBlocksRoom, TableRoom, with_signals
+from .rooms import ENGINE_MEMORIES, KeptBlocksRoom, TableRoom, with_decision, with_signals
 from .small import COMPACT, PIPELINED
 
-__all__ = ["CLAIMS"]
+__all__ = ["CLAIMS", "COMPACT_ARITHMETIC", "decision_stays"]
 
 
 def _error(command) -> Value:
@@ -159,6 +159,26 @@ class HeadsTakeTurns(Property):
         return m
 
 
+def decision_stays(engine: Any) -> list[Property]:
+    """Sum and kept blocks of a compact sparsity engine stay while its decision is offered, and no head begins."""
+    offered = engine.o_decisions.valid
+    return [
+        Held("sum and kept blocks stay", offered & ~engine.o_decisions.ready, engine.decided),
+        Always("no head begins before the decision", ~engine.i_head.ready, offered),
+    ]
+
+
+COMPACT_ARITHMETIC = (
+    "store_memory",
+    "measure.w:value",
+    "measure.w:scaled",
+    "choice.divider",
+    "choice.w:product",
+    "choice.w:slope",
+)
+"""Parts and signals of a compact sparsity engine that may have any values in its proofs."""
+
+
 def _words_stay(
     engine: type[wiring.Component], make: Callable[[Any], wiring.Component], configuration: str, free: Sequence[str]
 ) -> Claim:
@@ -169,7 +189,7 @@ def _words_stay(
         make=make,
         asserted=lambda block: [Always("words stay", ~block.rewritten, block.listing)],
         assumed=lambda block: [HeadsTakeTurns(block)],
-        free=(*ENGINE_MEMORIES, "store_memory", *free),
+        free=(*ENGINE_MEMORIES, *free),
     )
 
 
@@ -197,12 +217,23 @@ TABLE = Claim(
 
 CLAIMS = [
     *map(_list, (4, 8)),
-    _words_stay(CompactSparsityEngine, lambda c: with_signals(c)(COMPACT), "four tokens", ["choice.divider"]),
+    _words_stay(CompactSparsityEngine, lambda c: with_signals(c)(COMPACT), "four tokens", COMPACT_ARITHMETIC),
+    Claim(
+        rule="the decision stays while it is offered, and no head begins",
+        component=CompactSparsityEngine,
+        configuration="four tokens",
+        make=lambda engine: with_decision(engine)(COMPACT),
+        asserted=lambda engine: [
+            *decision_stays(engine),
+            Always("a head ends before the next one begins", ~engine.i_head.ready, engine.ends),
+        ],
+        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC),
+    ),
     _words_stay(
         SparsityEngine,
         lambda c: smaller(with_signals(c), BANKS=1, ROWS_IN_FLIGHT=1)(PIPELINED),
         "four tokens, one bank, one row in flight",
-        ["select.threshold.divider", "select.divider", "select.w:row_sums"],
+        ["store_memory", "select.threshold.divider", "select.divider", "select.w:row_sums"],
     ),
     TABLE,
     dataclasses.replace(

@@ -19,7 +19,7 @@ from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig
 
-__all__ = ["ENGINE_MEMORIES", "KeptBlocksRoom", "Masked", "TableRoom", "with_signals"]
+__all__ = ["ENGINE_MEMORIES", "KeptBlocksRoom", "Masked", "TableRoom", "with_decision", "with_signals"]
 
 ENGINE_MEMORIES = ("mask_memory", "row_memory")
 """Memories of a sparsity engine. They are written when a head is measured and read when it is listed."""
@@ -219,3 +219,28 @@ def with_signals(engine: type[wiring.Component]) -> type[wiring.Component]:
 
     WithSignals.__module__ = engine.__module__
     return WithSignals
+
+
+def with_decision(engine: type[wiring.Component]) -> type[wiring.Component]:
+    """A compact sparsity engine with signals, also of what its decision is made of.
+
+    Attributes
+    ----------
+    decided : Signal
+        Sum and kept blocks of the head.
+    ends : Signal
+        Strobe: they are complete.
+    """
+
+    class WithDecision(with_signals(engine)):
+        def __init__(self, config: AttentionConfig):
+            super().__init__(config)
+            self.decided, self.ends = Signal(config.head_sum_bits + config.kept_bits), Signal()
+
+        def elaborate(self, platform: object) -> Module:
+            m = super().elaborate(platform)
+            measure, choice = m.submodules.measure, m.submodules.choice
+            m.d.comb += [self.decided.eq(Cat(measure.head_sum, choice.kept)), self.ends.eq(choice.finished)]
+            return m
+
+    return WithDecision

@@ -84,10 +84,11 @@ from thresher.hdl.spmm.row_engine import RowEngine
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
+from .attention_claims import COMPACT_ARITHMETIC, decision_stays
 from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
 from .properties import Always, Held, Level, Property, Stable, Steady
-from .rooms import ENGINE_MEMORIES, TableRoom, with_signals
+from .rooms import ENGINE_MEMORIES, TableRoom, with_decision, with_signals
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
 __all__ = ["ALWAYS_ACCEPTED", "CLAIMS", "WHOLE_UNITS", "WITHOUT_STREAMS"]
@@ -326,16 +327,17 @@ CLAIMS = [
         lambda c: with_signals(c)(COMPACT),
         LISTED_WORDS,
         _listed_words,
-        free=(*ENGINE_MEMORIES, "store_memory", "choice.divider"),
-        seconds=60,
-    ),
-    _stable(
-        CompactSparsityEngine,
-        lambda c: with_signals(c)(COMPACT),
-        LISTED_WORDS,
-        _listed_words,
         but=("o_decisions",),
-        free=(*ENGINE_MEMORIES, "store_memory", "choice.divider"),
+        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC),
+    ),
+    Claim(
+        rule="o_decisions is stable",
+        component=CompactSparsityEngine,
+        configuration=f"{FOUR}; decisions stay while they are offered",
+        make=lambda c: with_decision(c)(COMPACT),
+        asserted=lambda block: [Stable("o_decisions", block.o_decisions)],
+        assumed=decision_stays,
+        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC, "measure.w:head_sum", "choice.w:kept"),
     ),
     _stable(
         SparsityEngine,

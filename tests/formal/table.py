@@ -25,7 +25,9 @@ any cycle. The configurations are small. Inputs are free, but streams into a com
 accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
 
 Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
-proved then also holds with the parts. "But for" names outputs for which no proof finished.
+proved then also holds with the parts. Of the sparsity engines, the first claim takes for granted what the next ones
+prove: words stay while they are listed, and a decision stays while it is offered. "But for" names outputs that other
+claims are about, or for which no proof finished.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
