@@ -36,6 +36,8 @@ class Claim:
         Its properties, and those of its surroundings.
     free : tuple of str
         Parts whose outputs may have any values; see :func:`~.prover.prove`.
+    induction : int
+        Cycles of an induction, in place of PDR; see :func:`~.prover.prove`.
     short : bool
         The proof takes few seconds, and belongs to the tests of every day.
     seconds : int
@@ -49,8 +51,14 @@ class Claim:
     asserted: Watch
     assumed: Watch = lambda block: ()
     free: tuple[str, ...] = ()
+    induction: int = 0
     short: bool = False
     seconds: int = 240
+
+    @property
+    def engine(self) -> str:
+        """The command of ABC that proves it."""
+        return "ind" if self.induction else "pdr"
 
     @property
     def name(self) -> str:
@@ -65,8 +73,14 @@ class Claim:
     def prove(self, component: type | None = None) -> Verdict:
         """Prove it, of another class on request; see :func:`~.prover.prove`."""
         block = self.make(component or self.component)
-        asserted, assumed = self.asserted(block), self.assumed(block)
-        return prove(block, asserted=asserted, assumed=assumed, free=self.free, seconds=self.seconds)
+        return prove(
+            block,
+            asserted=self.asserted(block),
+            assumed=self.assumed(block),
+            free=self.free,
+            induction=self.induction,
+            seconds=self.seconds,
+        )
 
 
 def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.Component]:

@@ -6,16 +6,17 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
 from thresher.hdl.coprocessor.arbiter import Arbiter
 from thresher.hdl.coprocessor.gate import BurstGate
 from thresher.hdl.coprocessor.memory_streams import burst_layout, regions_layout
+from thresher.hdl.coprocessor.program_streams import COUNT_BITS
 from thresher.hdl.coprocessor.reader import Reader
-from thresher.hdl.coprocessor.sequencer import INSTRUCTION_WORDS, Sequencer
+from thresher.hdl.coprocessor.sequencer import Sequencer
 from thresher.hdl.coprocessor.splitter import BurstSplitter
 from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, WORD_BYTES, Opcode, Region
 
 from .claims import Claim, channel, smaller, stable_inputs
-from .properties import Always, Fifo, Held, Level, Property
-from .rooms import Masked
+from .properties import After, Always, Fifo, Held, Level, Property, Stable
+from .rooms import SEQUENCER_QUEUES, Masked, sequencer_room
 
-__all__ = ["CLAIMS", "FEW_WORDS", "few_words", "mover_surroundings"]
+__all__ = ["CLAIMS", "FEW_WORDS", "few_words", "mover_surroundings", "queues_and_counts", "thresholds"]
 
 QUEUE_WORDS = 4
 FEW_WORDS = f"{QUEUE_WORDS} words, spans of at most 2"
@@ -85,60 +86,50 @@ class Silence(Property):
 
 
 class Thresholds(Property):
-    """An instruction is issued only when the units have completed as many as it waits for.
+    """An instruction may begin only when the units have completed as many as it waits for."""
 
-    Any one instruction of a unit is watched, from the words of the program to its unit.
-    """
-
-    def __init__(self, block: Sequencer, unit: Opcode):
-        self._watch = Signal(name="watch")
-        super().__init__(f"{unit.name.lower()} waits for its thresholds", self._watch)
-        self._block, self._unit = block, unit
+    def __init__(self, room: Any, unit: Opcode):
+        name = unit.name.lower()
+        super().__init__(f"{name} waits for its thresholds")
+        self._room, self._first = room, room.queues[unit]
+        self._may_begin = Signal(name="may_begin")
+        self.inner = {f"{name}_may_begin": self._may_begin}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        words, out = self._block.i_words, getattr(self._block, f"o_{self._unit.name.lower()}")
-        word, taken = Value.cast(words.payload), words.valid & words.ready
-        place = Signal(range(INSTRUCTION_WORDS))
-        inside, ahead = Signal(6), Signal(6)
-        needed = Signal(16 * len(UNITS))
-        header = taken & (place == 0) & (word[:8] == self._unit)
-        begins = out.valid & out.ready
-        counts = []
+        header = self._first.payload.header
+        reached = []
         for unit in UNITS:
-            end = getattr(self._block, f"i_{unit.name.lower()}")
-            count = Signal(16, name=f"completed_{unit.name.lower()}")
+            end = getattr(self._room, f"i_{unit.name.lower()}")
+            needed = header[f"wait_{unit.name.lower()}"]
+            count = Signal.like(needed, name=f"completed_{unit.name.lower()}")
             m.d.sync += count.eq(count + (end.valid & end.ready))
-            counts.append(count)
-        fresh = Signal()
-        with m.If(taken):
-            m.d.sync += [place.eq(Mux(place == INSTRUCTION_WORDS - 1, 0, place + 1)), fresh.eq(0)]
-        m.d.sync += inside.eq(inside + header - begins)
-        with m.If(ahead != 0):
-            m.d.sync += ahead.eq(ahead - begins)
-        with m.Elif(header & self._watch):
-            m.d.sync += [ahead.eq(inside + 1 - begins), needed[:32].eq(word[32:]), fresh.eq(1)]
-        with m.If(fresh & taken):
-            m.d.sync += needed[32:].eq(word[:16])
-        satisfied = Cat(count >= needed.word_select(i, 16) for i, count in enumerate(counts)).all()
+            reached.append(count >= needed)
         m.d.comb += [
-            self.reached.eq((ahead == 1) & out.valid & (needed != 0)),
-            self.broken.eq((out.valid & (inside == 0)) | ((ahead == 1) & out.valid & ~satisfied)),
+            self.reached.eq(self._may_begin),
+            self.broken.eq(self._may_begin & ~(self._first.valid & Cat(reached).all())),
         ]
         return m
 
 
-def _program(block: Sequencer) -> list[Property]:
-    """The program stays, thresholds are small, and instructions are not completed before they begin."""
-    properties = [
-        *stable_inputs(block),
-        Held("the program stays", 1, Cat(Value.cast(block.i_program.payload))),
-        Always("thresholds are small", (Value.cast(block.i_words.payload) & 0xFFFE_FFFE_0000_FFF8) == 0),
+def thresholds(room: Any) -> list[Property]:
+    """Of all units."""
+    return [Thresholds(room, unit) for unit in UNITS]
+
+
+def queues_and_counts(room: Any) -> list[Property]:
+    """The queues of a sequencer are queues, and no unit completes more instructions than a program can have."""
+    most = (1 << COUNT_BITS) - 1
+    ends = {unit: getattr(room, f"i_{unit.name.lower()}") for unit in UNITS}
+    return [
+        *stable_inputs(room),
+        *(Stable(f"{unit.name.lower()}_queue", queue) for unit, queue in room.queues.items()),
+        *(
+            After("the list of instructions under way has room until one begins", i.ready & ~i.valid, i.ready)
+            for i in room.under_way.values()
+        ),
+        *(Level(f"{unit.name.lower()} completions", end.valid & end.ready, 0, most=most) for unit, end in ends.items()),
     ]
-    for unit in UNITS:
-        end = getattr(block, f"i_{unit.name.lower()}")
-        properties.append(Level(f"{unit.name.lower()} completes few", end.valid & end.ready, 0, most=3))
-    return properties
 
 
 class InRegion(Property):
@@ -287,15 +278,14 @@ CLAIMS = [
         _answered,
     ),
     _claim(Reader, "words leave once and in order", FEW_WORDS, few_words, _words, mover_surroundings),
-    *(
-        _claim(
-            Sequencer,
-            f"{unit.name.lower()} instructions wait for their thresholds",
-            "queues of 2, thresholds up to 1",
-            lambda c: smaller(c, QUEUE_DEPTH=2, UNDER_WAY=2)(),
-            lambda block, unit=unit: [Thresholds(block, unit)],
-            _program,
-        )
-        for unit in UNITS
+    _claim(
+        Sequencer,
+        "no instruction begins before its thresholds are reached",
+        "queues of 2, at most 65,535 completions per unit",
+        lambda c: smaller(sequencer_room(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
+        thresholds,
+        queues_and_counts,
+        free=SEQUENCER_QUEUES,
+        induction=2,
     ),
 ]

@@ -3,7 +3,7 @@
 The same component serves for what a block must keep and for what its surroundings must keep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amaranth import Elaboratable, Module, Mux, Signal, Value
 from amaranth.hdl import ValueLike
@@ -22,7 +22,11 @@ class Property(Elaboratable):
         There is something to check in this cycle. If this never happens, a proof says nothing.
     free : tuple of Signal
         Inputs that may have any values.
+    inner : dict of str to Signal
+        Signals inside the block, by their names, such as ``queue.level``.
     """
+
+    inner: Mapping[str, Signal] = {}
 
     def __init__(self, name: str, *free: Signal):
         self.name = name

@@ -1,4 +1,4 @@
-"""Proves properties of a component for ever, or finds a run that breaks them, with PDR of ABC.
+"""Proves properties of a component for ever, or finds a run that breaks them, with PDR or induction of ABC.
 
 The component and its properties become one netlist (Amaranth, then Yosys). ABC is part of the Yosys wheel. A run that
 breaks a property is simulated again, by Amaranth, and shown as a table.
@@ -72,6 +72,7 @@ class _Harness(Elaboratable):
         self.reached = Signal()
         self.inputs: dict[str, Value] = {"rst": self.reset}
         self.outputs: dict[str, Value] = {}
+        self.inner: dict[str, tuple[Signal, str]] = {}
         for path, member, value in block.signature.flatten(block):
             ports = self.inputs if member.flow is wiring.In else self.outputs
             if not isinstance(Value.cast(value), Const):  # ready of a stream that is always ready
@@ -83,6 +84,7 @@ class _Harness(Elaboratable):
         for kind, properties in (("asserted", asserted), ("assumed", assumed)):
             for i, each in enumerate(properties):
                 self.inputs |= {f"{kind}_{i}__{signal.name}": signal for signal in each.free}
+                self.inner |= {f"{kind}_{i}__{signal.name}": (signal, path) for path, signal in each.inner.items()}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -110,6 +112,7 @@ def prove(
     asserted: Sequence[Property],
     assumed: Sequence[Property] = (),
     free: Sequence[str] = (),
+    induction: int = 0,
     seconds: float = 60,
 ) -> Verdict:
     """Prove that no run that keeps the assumptions breaks a property.
@@ -123,6 +126,9 @@ def prove(
     free : sequence of str
         Patterns of names of the block's parts, or of their parts after a dot. Their outputs may have any values in any
         cycle. What is proved then is true with the parts, too. A run that breaks a property proves nothing.
+    induction : int
+        Prove by induction over at most so many cycles, instead of with PDR: no run of these cycles, from any state,
+        breaks a property in its last cycle only, and none from the reset breaks one at all.
     seconds : float
         Time limit of ABC.
 
@@ -134,17 +140,23 @@ def prove(
     harness = _Harness(block, asserted, assumed)
     begun = time.monotonic()
     ports: dict[str, Any] = {name: (value, None) for name, value in harness.inputs.items()}
+    ports |= {name: (signal, None) for name, (signal, _) in harness.inner.items()}
     ports |= {"clk": (harness.clock, None), "bad": (harness.bad, None), "reached": (harness.reached, None)}
     # The output of ABC goes nowhere, so it writes files.
     limit = max(1, round(seconds))
     script = f"write_blif,host.blif;read_aiger,bad.aig;{REDUCE}write_aiger,reduced.aig;"
-    script += f"pdr,-T,{limit};write_status,bad.status;"
+    if induction:
+        script += f"bmc3,-F,{induction + 1},-T,{limit};write_status,base.status;ind,-F,{induction},-T,{limit};"
+    else:
+        script += f"pdr,-T,{limit};"
+    script += "write_status,bad.status;"
     script += f"read_aiger,reached.aig;bmc3,-T,{min(limit, REACH_SECONDS)};write_status,reached.status;"
     parts = ["/".join(f"top.block.{each}".rsplit(".", 1)) for each in free]
     cuts = [command for part in parts for command in (f"select -assert-any {part}", f"cutpoint {part}")]
-    again = ("design -reset", *READ, *PREPARE) if free else ("design -load prepared",)  # with all parts
+    prepare = (*FLATTEN, *_connect(harness.inner), *PREPARE)
+    again = ("design -reset", *READ, *prepare) if free else ("design -load prepared",)  # with all parts
     commands = [
-        *(*READ, *cuts, *PREPARE, "design -save prepared", *_only("bad", "-map bad.map")),
+        *(*READ, *cuts, *prepare, "design -save prepared", *_only("bad", "-map bad.map")),
         *(*again, *_only("reached")),
         *("design -reset", "read_rtlil host.il", f"abc -script +{script}read_blif,host.blif;strash"),
     ]
@@ -158,11 +170,15 @@ def prove(
         run(find("yosys", Source.YOWASP), ["-q", "script.ys"], folder=folder, log="yosys.log")
         elapsed = time.monotonic() - begun
         status, *_, bits = (folder / "bad.status").read_text(encoding="utf-8").split()
+        if induction and status == "snl_UNSAT" and not _searched(folder / "base.status", induction):
+            status = "snl_UNK"
         if _is_false((folder / "reduced.aig").read_bytes()):
             status = "snl_UNSAT"  # PDR has no answer then
         reached = (folder / "reached.status").read_text(encoding="utf-8").startswith("snl_SAT")
         places = (folder / "bad.map").read_text(encoding="utf-8").splitlines()
         inputs = int((folder / "bad.aig").read_bytes().split(maxsplit=3)[2])
+    if status == "snl_SAT" and not free and harness.inner:  # the simulation has no values of inner signals
+        return Verdict(result=Result.REFUTED, seconds=elapsed, reached=reached)
     if status != "snl_SAT" or free:
         result = Result.PROVED if status == "snl_UNSAT" else Result.UNFINISHED
         return Verdict(result=result, seconds=elapsed, reached=reached)
@@ -178,9 +194,9 @@ REACH_SECONDS = 60
 
 READ = ("read_rtlil top.il", "hierarchy -top top")
 
+FLATTEN = ("proc", "flatten")
+
 PREPARE = (
-    "proc",
-    "flatten",
     "opt_clean",
     "memory_collect",
     "opt",
@@ -195,6 +211,15 @@ PREPARE = (
     "opt_clean",
 )
 """Commands of Yosys. All registers of Amaranth have initial values."""
+
+
+def _connect(inner: dict[str, tuple[Signal, str]]) -> list[str]:
+    """Commands of Yosys that connect inputs of the harness to signals inside the block."""
+    commands = ["cd top"]
+    for name, (_, path) in inner.items():
+        commands += [f"select -assert-count 1 w:block.{path}", f"delete -port w:{name}"]
+        commands += [f"connect -set \\{name} \\block.{path}"]
+    return [*commands, "cd .."]
 
 
 def _only(output: str, options: str = "") -> tuple[str, ...]:
@@ -216,6 +241,12 @@ HOST = """module \\host
 end
 """
 """The pass ``abc`` wants a netlist. It gets this one, and ABC reads the other one."""
+
+
+def _searched(status: Path, cycles: int) -> bool:
+    """ABC has found no run of so many cycles that breaks a property."""
+    word, last, *_ = status.read_text(encoding="utf-8").split()
+    return word == "snl_UNK" and int(last) >= cycles
 
 
 def _is_false(netlist: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Blocks with a part of their surroundings, which the properties of a stream cannot express."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -14,15 +15,29 @@ from thresher.hdl.attention.selection.block_select import (
     row_selection_layout,
 )
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
+from thresher.hdl.coprocessor.program_streams import COUNT_BITS, instruction_layout
+from thresher.hdl.coprocessor.sequencer import Sequencer, header_layout
 from thresher.hdl.lib.arithmetic import popcount
 from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig
+from thresher.spec.program import UNITS
 
-__all__ = ["ENGINE_MEMORIES", "KeptBlocksRoom", "Masked", "TableRoom", "with_decision", "with_signals"]
+__all__ = [
+    "ENGINE_MEMORIES",
+    "SEQUENCER_QUEUES",
+    "KeptBlocksRoom",
+    "Masked",
+    "TableRoom",
+    "sequencer_room",
+    "with_decision",
+    "with_signals",
+]
 
 ENGINE_MEMORIES = ("mask_memory", "row_memory")
 """Memories of a sparsity engine. They are written when a head is measured and read when it is listed."""
+
+SEQUENCER_QUEUES = tuple(f"{unit.name.lower()}_{name}" for unit in UNITS for name in ("queue", "under_way"))
 
 
 class Masked(wiring.Component):
@@ -244,3 +259,41 @@ def with_decision(engine: type[wiring.Component]) -> type[wiring.Component]:
             return m
 
     return WithDecision
+
+
+def sequencer_room(sequencer: type[Sequencer]) -> Any:
+    """A sequencer with the streams of its queues.
+
+    Attributes
+    ----------
+    queues : dict of Opcode to stream
+        Instructions that wait, of each unit.
+    under_way : dict of Opcode to stream
+        Instructions that have begun, on their way into their queue.
+    """
+
+    class WithQueues(sequencer):
+        def __init__(self):
+            super().__init__()
+            self.queues, self.under_way = {}, {}
+            for unit in UNITS:
+                queued = {"number": COUNT_BITS, "header": header_layout(), "body": instruction_layout(unit)}
+                self.queues[unit] = stream.Signature(data.StructLayout(queued)).create()
+                self.under_way[unit] = stream.Signature(0).create()
+
+        def elaborate(self, platform: object) -> Module:
+            m = super().elaborate(platform)
+            for unit, queue in self.queues.items():
+                inside = getattr(m.submodules, f"{unit.name.lower()}_queue").o
+                begun = getattr(m.submodules, f"{unit.name.lower()}_under_way").i
+                m.d.comb += [
+                    queue.valid.eq(inside.valid),
+                    queue.ready.eq(inside.ready),
+                    queue.payload.eq(inside.payload),
+                    self.under_way[unit].valid.eq(begun.valid),
+                    self.under_way[unit].ready.eq(begun.ready),
+                ]
+            return m
+
+    WithQueues.__module__ = sequencer.__module__
+    return WithQueues

