@@ -14,11 +14,11 @@ from thresher.hdl.attention.selection.pipelined import SparsityEngine
 from thresher.spec.attention_command import CommandError
 
 from .claims import Claim, channel, smaller, stable_inputs
-from .properties import Always, Answered, Fifo, Held, Property
-from .rooms import ENGINE_MEMORIES, KeptBlocksRoom, TableRoom, with_decision, with_signals
+from .properties import Always, Answered, Fifo, Held, Property, Steady
+from .rooms import KeptBlocksRoom, TableRoom, opened
 from .small import COMPACT, PIPELINED
 
-__all__ = ["CLAIMS", "COMPACT_ARITHMETIC", "decision_stays"]
+__all__ = ["CLAIMS", "COMPACT_ARITHMETIC", "LISTED_MEMORIES", "decision_stays", "listed_words"]
 
 
 def _error(command) -> Value:
@@ -149,7 +149,7 @@ class HeadsTakeTurns(Property):
         with m.If(begins):
             m.d.sync += measured.bit_select(head.payload.slot, 1).eq(1)
         m.d.comb += [
-            lists.eq(self._engine.listing << slot),
+            lists.eq(~listed.ready << slot),
             self.reached.eq(begins | starts),
             self.broken.eq(
                 (begins & (measured | lists).bit_select(head.payload.slot, 1))
@@ -162,11 +162,26 @@ class HeadsTakeTurns(Property):
 def decision_stays(engine: Any) -> list[Property]:
     """Sum and kept blocks of a compact sparsity engine stay while its decision is offered, and no head begins."""
     offered = engine.o_decisions.valid
+    decided = Cat(engine.parts.measure.head_sum, engine.parts.choice.kept)
     return [
-        Held("sum and kept blocks stay", offered & ~engine.o_decisions.ready, engine.decided),
+        Held("sum and kept blocks stay", offered & ~engine.o_decisions.ready, decided),
         Always("no head begins before the decision", ~engine.i_head.ready, offered),
     ]
 
+
+def listed_words(engine: Any) -> list[Property]:
+    """What a sparsity engine reads of a head stays while it lists the head's blocks."""
+    return [Steady(name, getattr(engine.parts, name).read, when=~engine.i_list.ready) for name in LISTED_MEMORIES]
+
+
+def _rewritten(engine: Any) -> Value:
+    """A word of the slot that is listed is written. The slot is the highest bit of an address."""
+    memories = [getattr(engine.parts, name) for name in LISTED_MEMORIES]
+    return Cat(each.write.enable & (each.write.address[-1] == each.read.address[-1]) for each in memories).any()
+
+
+LISTED_MEMORIES = ("mask_memory", "row_memory")
+"""Parts of a sparsity engine. They are written when a head is measured and read when it is listed."""
 
 COMPACT_ARITHMETIC = (
     "store_memory",
@@ -187,9 +202,9 @@ def _words_stay(
         component=engine,
         configuration=configuration,
         make=make,
-        asserted=lambda block: [Always("words stay", ~block.rewritten, block.listing)],
-        assumed=lambda block: [HeadsTakeTurns(block)],
-        free=(*ENGINE_MEMORIES, *free),
+        asserted=lambda engine: [Always("words stay", ~_rewritten(engine), ~engine.i_list.ready)],
+        assumed=lambda engine: [HeadsTakeTurns(engine)],
+        free=(*LISTED_MEMORIES, *free),
     )
 
 
@@ -217,21 +232,21 @@ TABLE = Claim(
 
 CLAIMS = [
     *map(_list, (4, 8)),
-    _words_stay(CompactSparsityEngine, lambda c: with_signals(c)(COMPACT), "four tokens", COMPACT_ARITHMETIC),
+    _words_stay(CompactSparsityEngine, lambda c: opened(c)(COMPACT), "four tokens", COMPACT_ARITHMETIC),
     Claim(
         rule="the decision stays while it is offered, and no head begins",
         component=CompactSparsityEngine,
         configuration="four tokens",
-        make=lambda engine: with_decision(engine)(COMPACT),
+        make=lambda engine: opened(engine)(COMPACT),
         asserted=lambda engine: [
             *decision_stays(engine),
-            Always("a head ends before the next one begins", ~engine.i_head.ready, engine.ends),
+            Always("a head ends before the next one begins", ~engine.i_head.ready, engine.parts.choice.finished),
         ],
-        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC),
+        free=(*LISTED_MEMORIES, *COMPACT_ARITHMETIC),
     ),
     _words_stay(
         SparsityEngine,
-        lambda c: smaller(with_signals(c), BANKS=1, ROWS_IN_FLIGHT=1)(PIPELINED),
+        lambda c: smaller(opened(c), BANKS=1, ROWS_IN_FLIGHT=1)(PIPELINED),
         "four tokens, one bank, one row in flight",
         ["store_memory", "select.threshold.divider", "select.divider", "select.w:row_sums"],
     ),

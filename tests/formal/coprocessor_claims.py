@@ -14,9 +14,17 @@ from thresher.spec.program import READ_ONLY, REGION_SHIFT, UNITS, WORD_BYTES, Op
 
 from .claims import Claim, channel, smaller, stable_inputs
 from .properties import After, Always, Fifo, Held, Level, Property, Stable
-from .rooms import SEQUENCER_QUEUES, Masked, sequencer_room
+from .rooms import Masked, opened
 
-__all__ = ["CLAIMS", "FEW_WORDS", "few_words", "mover_surroundings", "queues_and_counts", "thresholds"]
+__all__ = [
+    "CLAIMS",
+    "FEW_WORDS",
+    "SEQUENCER_QUEUES",
+    "few_words",
+    "mover_surroundings",
+    "queues_and_counts",
+    "thresholds",
+]
 
 QUEUE_WORDS = 4
 FEW_WORDS = f"{QUEUE_WORDS} words, spans of at most 2"
@@ -91,7 +99,7 @@ class Thresholds(Property):
     def __init__(self, room: Any, unit: Opcode):
         name = unit.name.lower()
         super().__init__(f"{name} waits for its thresholds")
-        self._room, self._first = room, room.queues[unit]
+        self._room, self._first = room, getattr(room.parts, f"{name}_queue").o
         self._may_begin = Signal(name="may_begin")
         self.inner = {f"{name}_may_begin": self._may_begin}
 
@@ -112,6 +120,11 @@ class Thresholds(Property):
         return m
 
 
+INSTRUCTION_QUEUES = tuple(f"{unit.name.lower()}_queue" for unit in UNITS)
+UNDER_WAY = tuple(f"{unit.name.lower()}_under_way" for unit in UNITS)
+SEQUENCER_QUEUES = (*INSTRUCTION_QUEUES, *UNDER_WAY)
+
+
 def thresholds(room: Any) -> list[Property]:
     """Of all units."""
     return [Thresholds(room, unit) for unit in UNITS]
@@ -121,13 +134,11 @@ def queues_and_counts(room: Any) -> list[Property]:
     """The queues of a sequencer are queues, and no unit completes more instructions than a program can have."""
     most = (1 << COUNT_BITS) - 1
     ends = {unit: getattr(room, f"i_{unit.name.lower()}") for unit in UNITS}
+    begun = {name: getattr(room.parts, name).i for name in UNDER_WAY}
     return [
         *stable_inputs(room),
-        *(Stable(f"{unit.name.lower()}_queue", queue) for unit, queue in room.queues.items()),
-        *(
-            After("the list of instructions under way has room until one begins", i.ready & ~i.valid, i.ready)
-            for i in room.under_way.values()
-        ),
+        *(Stable(name, getattr(room.parts, name).o) for name in INSTRUCTION_QUEUES),
+        *(After(f"{name} has room until it gets something", i.ready & ~i.valid, i.ready) for name, i in begun.items()),
         *(Level(f"{unit.name.lower()} completions", end.valid & end.ready, 0, most=most) for unit, end in ends.items()),
     ]
 
@@ -282,7 +293,7 @@ CLAIMS = [
         Sequencer,
         "no instruction begins before its thresholds are reached",
         "queues of 2, at most 65,535 completions per unit",
-        lambda c: smaller(sequencer_room(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
+        lambda c: smaller(opened(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
         thresholds,
         queues_and_counts,
         free=SEQUENCER_QUEUES,

@@ -87,11 +87,14 @@ class Level(Property):
     most : int
     swaps : bool
         The count may go up by what it goes down in the same cycle, although it is ``most``.
+    floor : bool
+        It is this property that says that the count does not become negative.
     """
 
-    def __init__(self, name: str, up: ValueLike, down: ValueLike, *, most: int, swaps: bool = True):
+    def __init__(self, name: str, up: ValueLike, down: ValueLike, *, most: int, swaps: bool = True, floor: bool = True):
         super().__init__(name)
-        self._up, self._down, self._most, self._swaps = Value.cast(up), Value.cast(down), most, swaps
+        self._up, self._down, self._most = Value.cast(up), Value.cast(down), most
+        self._swaps, self._floor = swaps, floor
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -101,7 +104,7 @@ class Level(Property):
         highest = after if self._swaps else count + self._up
         m.d.comb += [
             self.reached.eq(self._up.any() | self._down.any()),
-            self.broken.eq((after < 0) | (highest > self._most)),
+            self.broken.eq((self._floor & (after < 0)) | (highest > self._most)),
         ]
         return m
 

@@ -1,43 +1,22 @@
 """Blocks with a part of their surroundings, which the properties of a stream cannot express."""
 
-from types import SimpleNamespace
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Shape, Signal, Value
+from amaranth import Array, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from thresher.hdl.attention.head_streams import command_layout, head_layout
 from thresher.hdl.attention.heads.table import HeadTable
 from thresher.hdl.attention.selection.block_select import (
-    mask_address_bits,
     mask_word_bits,
-    row_address_bits,
-    row_selection_layout,
 )
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
-from thresher.hdl.coprocessor.program_streams import COUNT_BITS, instruction_layout
-from thresher.hdl.coprocessor.sequencer import Sequencer, header_layout
 from thresher.hdl.lib.arithmetic import popcount
 from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.lib.streams import StreamFIFO
 from thresher.spec import AttentionConfig
-from thresher.spec.program import UNITS
 
-__all__ = [
-    "ENGINE_MEMORIES",
-    "SEQUENCER_QUEUES",
-    "KeptBlocksRoom",
-    "Masked",
-    "TableRoom",
-    "sequencer_room",
-    "with_decision",
-    "with_signals",
-]
-
-ENGINE_MEMORIES = ("mask_memory", "row_memory")
-"""Memories of a sparsity engine. They are written when a head is measured and read when it is listed."""
-
-SEQUENCER_QUEUES = tuple(f"{unit.name.lower()}_{name}" for unit in UNITS for name in ("queue", "under_way"))
+__all__ = ["KeptBlocksRoom", "Masked", "TableRoom", "opened"]
 
 
 class Masked(wiring.Component):
@@ -192,108 +171,17 @@ class KeptBlocksRoom(wiring.Component):
         return m
 
 
-def with_signals(engine: type[wiring.Component]) -> type[wiring.Component]:
-    """A sparsity engine with signals that show the use of its memories.
+def opened(component: type[wiring.Component]) -> Any:
+    """The component with its parts at hand: ``parts`` has those of its module."""
 
-    Attributes
-    ----------
-    listing : Signal
-        A head is listed.
-    rewritten : Signal
-        A word of its slot is written.
-    reads : list of namespace
-        Read ports of the memories.
-    """
-
-    class WithSignals(engine):
-        def __init__(self, config: AttentionConfig):
-            super().__init__(config)
-            self.listing, self.rewritten = Signal(), Signal()
-            ports = (
-                (mask_address_bits(config), mask_word_bits(config)),
-                (row_address_bits(config), row_selection_layout(config)),
-            )
-            self.reads = [
-                SimpleNamespace(address=Signal(bits), data=Signal(Shape.cast(layout).width), enable=1)
-                for bits, layout in ports
-            ]
+    class Opened(component):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **options)
+            self._module = super().elaborate(None)
+            self.parts: Any = self._module.submodules
 
         def elaborate(self, platform: object) -> Module:
-            m = super().elaborate(platform)
-            same_slot = []
-            for name, read in zip(ENGINE_MEMORIES, self.reads, strict=True):
-                memory = getattr(m.submodules, name)
-                m.d.comb += [read.address.eq(memory.read.address), read.data.eq(memory.read.data)]
-                # The slot is the highest bit of an address.
-                same_slot.append(memory.write.enable & (memory.write.address[-1] == memory.read.address[-1]))
-            m.d.comb += [
-                self.listing.eq(~self.i_list.ready),
-                self.rewritten.eq(self.listing & Cat(same_slot).any()),
-            ]
-            return m
+            return self._module
 
-    WithSignals.__module__ = engine.__module__
-    return WithSignals
-
-
-def with_decision(engine: type[wiring.Component]) -> type[wiring.Component]:
-    """A compact sparsity engine with signals, also of what its decision is made of.
-
-    Attributes
-    ----------
-    decided : Signal
-        Sum and kept blocks of the head.
-    ends : Signal
-        Strobe: they are complete.
-    """
-
-    class WithDecision(with_signals(engine)):
-        def __init__(self, config: AttentionConfig):
-            super().__init__(config)
-            self.decided, self.ends = Signal(config.head_sum_bits + config.kept_bits), Signal()
-
-        def elaborate(self, platform: object) -> Module:
-            m = super().elaborate(platform)
-            measure, choice = m.submodules.measure, m.submodules.choice
-            m.d.comb += [self.decided.eq(Cat(measure.head_sum, choice.kept)), self.ends.eq(choice.finished)]
-            return m
-
-    return WithDecision
-
-
-def sequencer_room(sequencer: type[Sequencer]) -> Any:
-    """A sequencer with the streams of its queues.
-
-    Attributes
-    ----------
-    queues : dict of Opcode to stream
-        Instructions that wait, of each unit.
-    under_way : dict of Opcode to stream
-        Instructions that have begun, on their way into their queue.
-    """
-
-    class WithQueues(sequencer):
-        def __init__(self):
-            super().__init__()
-            self.queues, self.under_way = {}, {}
-            for unit in UNITS:
-                queued = {"number": COUNT_BITS, "header": header_layout(), "body": instruction_layout(unit)}
-                self.queues[unit] = stream.Signature(data.StructLayout(queued)).create()
-                self.under_way[unit] = stream.Signature(0).create()
-
-        def elaborate(self, platform: object) -> Module:
-            m = super().elaborate(platform)
-            for unit, queue in self.queues.items():
-                inside = getattr(m.submodules, f"{unit.name.lower()}_queue").o
-                begun = getattr(m.submodules, f"{unit.name.lower()}_under_way").i
-                m.d.comb += [
-                    queue.valid.eq(inside.valid),
-                    queue.ready.eq(inside.ready),
-                    queue.payload.eq(inside.payload),
-                    self.under_way[unit].valid.eq(begun.valid),
-                    self.under_way[unit].ready.eq(begun.ready),
-                ]
-            return m
-
-    WithQueues.__module__ = sequencer.__module__
-    return WithQueues
+    Opened.__module__ = component.__module__
+    return Opened

@@ -47,7 +47,7 @@ from thresher.hdl.bus.wishbone import WishboneMaster
 from thresher.hdl.bus.wishbone_slave import WishboneSlave
 from thresher.hdl.coprocessor.arbiter import Arbiter
 from thresher.hdl.coprocessor.attention.executor import AttentionExecutor
-from thresher.hdl.coprocessor.attention.head_runner import HeadRunner
+from thresher.hdl.coprocessor.attention.head_runner import HEADS_AHEAD, HeadRunner
 from thresher.hdl.coprocessor.block_memory import BlockMemory
 from thresher.hdl.coprocessor.coprocessor import Coprocessor
 from thresher.hdl.coprocessor.execution import Execution
@@ -84,11 +84,18 @@ from thresher.hdl.spmm.row_engine import RowEngine
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
-from .attention_claims import COMPACT_ARITHMETIC, decision_stays
+from .attention_claims import COMPACT_ARITHMETIC, LISTED_MEMORIES, decision_stays, listed_words
 from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
-from .coprocessor_claims import FEW_WORDS, few_words, mover_surroundings, queues_and_counts, thresholds
+from .coprocessor_claims import (
+    FEW_WORDS,
+    SEQUENCER_QUEUES,
+    few_words,
+    mover_surroundings,
+    queues_and_counts,
+    thresholds,
+)
 from .properties import Always, Held, Level, Property, Stable, Steady
-from .rooms import ENGINE_MEMORIES, SEQUENCER_QUEUES, TableRoom, sequencer_room, with_decision, with_signals
+from .rooms import TableRoom, opened
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
 __all__ = ["ALWAYS_ACCEPTED", "CLAIMS", "WHOLE_UNITS", "WITHOUT_STREAMS"]
@@ -173,18 +180,30 @@ def _kept_blocks(block: KeptBlocks) -> list[Property]:
     return [Steady(name, getattr(block, name), when=~block.i_head.ready) for name in ("mask", "row")]
 
 
-def _listed_words(block: Any) -> list[Property]:
-    """The same; attention_claims.py proves it of the engines."""
-    names_and_ports = zip(ENGINE_MEMORIES, block.reads, strict=True)
-    return [Steady(name, read, when=block.listing) for name, read in names_and_ports]
-
-
-def _denominator(block: Denominator) -> list[Property]:
-    """Rows come with their distance, and no more than the queues hold."""
-    rows, out = block.i, block.o_rows
+def _rows_come(denominator: Denominator, *, floor: bool = False) -> list[Property]:
+    """Rows come when they are accepted, and no more than the queues of a denominator hold."""
+    rows, out = denominator.i, denominator.o_rows
+    comes, leaves = rows.valid & rows.ready, out.valid & out.ready
     return [
         Always("i is accepted at once", rows.ready, rows.valid),
-        Level("rows inside", rows.valid & rows.ready, out.valid & out.ready, most=2, swaps=False),
+        Level("rows inside", comes, leaves, most=2, swaps=False, floor=floor),
+    ]
+
+
+def _rows_leave(denominator: Denominator) -> list[Property]:
+    """Rows leave after they come."""
+    rows, out = denominator.i, denominator.o_rows
+    return [Level("rows leave after they come", rows.valid & rows.ready, out.valid & out.ready, most=3)]
+
+
+def _heads_ahead(runner: Any) -> list[Property]:
+    """The core keeps what it offers, and few heads end before they are reported."""
+    core, written, done = runner.parts.core, runner.i_written, runner.o_done
+    reported = done.valid & done.ready
+    return [
+        Stable("o_data of the core", core.o_data),
+        Level("heads computed", core.o_statistics.valid, reported, most=HEADS_AHEAD, floor=False),
+        Level("heads written", written.valid & written.ready, reported, most=HEADS_AHEAD, floor=False),
     ]
 
 
@@ -324,27 +343,27 @@ CLAIMS = [
     _stable(BlockSelect, lambda c: c(PIPELINED), FOUR),
     _stable(
         CompactSparsityEngine,
-        lambda c: with_signals(c)(COMPACT),
+        lambda c: opened(c)(COMPACT),
         LISTED_WORDS,
-        _listed_words,
+        listed_words,
         but=("o_decisions",),
-        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC),
+        free=(*LISTED_MEMORIES, *COMPACT_ARITHMETIC),
     ),
     Claim(
         rule="o_decisions is stable",
         component=CompactSparsityEngine,
         configuration=f"{FOUR}; decisions stay while they are offered",
-        make=lambda c: with_decision(c)(COMPACT),
+        make=lambda c: opened(c)(COMPACT),
         asserted=lambda block: [Stable("o_decisions", block.o_decisions)],
         assumed=decision_stays,
-        free=(*ENGINE_MEMORIES, *COMPACT_ARITHMETIC, "measure.w:head_sum", "choice.w:kept"),
+        free=(*LISTED_MEMORIES, *COMPACT_ARITHMETIC, "measure.w:head_sum", "choice.w:kept"),
     ),
     _stable(
         SparsityEngine,
-        lambda c: with_signals(c)(PIPELINED),
+        lambda c: opened(c)(PIPELINED),
         LISTED_WORDS,
-        _listed_words,
-        free=(*ENGINE_MEMORIES, "store_memory", "select.threshold.divider", "select.divider"),
+        listed_words,
+        free=(*LISTED_MEMORIES, "store_memory", "select.threshold.divider", "select.divider"),
     ),
     _stable(BlockMeasure, lambda c: c(COMPACT), FOUR, short=True),
     _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _kept_blocks, short=True),
@@ -354,8 +373,32 @@ CLAIMS = [
     _stable(CompactSoftmax, lambda c: c(COMPACT), FOUR),
     _stable(SerialDenominator, lambda c: c(COMPACT), FOUR, short=True),
     _stable(WeightStore, lambda c: c(COMPACT, entries=2), FOUR, short=True),
-    _stable(Denominator, lambda c: c(PIPELINED, depth=2), FOUR, _denominator),
-    _stable(Softmax, lambda c: c(PIPELINED), FOUR),
+    _stable(Denominator, lambda c: c(PIPELINED, depth=2), f"{FOUR}, queues of 2", _rows_come),
+    Claim(
+        rule="rows leave after they come",
+        component=Denominator,
+        configuration=f"{FOUR}, queues of 2",
+        make=lambda c: c(PIPELINED, depth=2),
+        asserted=_rows_leave,
+        assumed=lambda block: [*stable_inputs(block), *_rows_come(block)],
+        short=True,
+    ),
+    Claim(
+        rule="the denominator gets rows that it accepts, and no more than its queues hold",
+        component=Softmax,
+        configuration=f"{FOUR}, queues of 2",
+        make=lambda c: smaller(c, ROWS_AHEAD=2, WEIGHTS_AHEAD=2)(PIPELINED),
+        asserted=lambda block: _rows_come(block._denominator, floor=True),
+        assumed=lambda block: _rows_leave(block._denominator),
+        free=(
+            "exponential",
+            "maximum",
+            "weights",
+            "denominator.reciprocal",
+            "denominator.known",
+            "denominator.results",
+        ),
+    ),
     _stable(
         Softmax,
         lambda c: smaller(c, ROWS_AHEAD=2, WEIGHTS_AHEAD=2)(PIPELINED),
@@ -380,7 +423,7 @@ CLAIMS = [
         rule=RULE,
         component=Sequencer,
         configuration="queues of 2, at most 65,535 completions per unit",
-        make=lambda c: smaller(sequencer_room(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
+        make=lambda c: smaller(opened(c), QUEUE_DEPTH=2, UNDER_WAY=2)(),
         asserted=lambda room: [*stable_outputs(room), *thresholds(room)],
         assumed=queues_and_counts,
         free=SEQUENCER_QUEUES,
@@ -393,7 +436,13 @@ CLAIMS = [
     _stable(Settings, lambda c: c(SPMM), SMALL, short=True),
     _stable(WeightWords, lambda c: c(SPMM), SMALL),
     _stable(TensorTiles, lambda c: c(COPROCESSOR), SMALL, short=True),
-    _stable(HeadRunner, lambda c: c(COPROCESSOR.attention), SMALL),
+    _stable(
+        HeadRunner,
+        lambda c: opened(c)(COPROCESSOR.attention),
+        f"at most {HEADS_AHEAD} heads are computed or written, and not reported",
+        _heads_ahead,
+        free=("core",),
+    ),
     _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL, _operands),
     _stable(TilePlaces, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(TileSpans, lambda c: c(COPROCESSOR), SMALL, short=True),
