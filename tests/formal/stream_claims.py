@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth import Cat, Mux, Value
 from amaranth.lib import wiring
 from thresher.hdl.attention.array import PEArray
 from thresher.hdl.attention.core import AttentionCore
@@ -84,8 +83,9 @@ from thresher.hdl.spmm.row_engine import RowEngine
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
+from . import surroundings
 from .attention_claims import COMPACT_ARITHMETIC, LISTED_MEMORIES, decision_stays, listed_words
-from .claims import Claim, channel, smaller, stable_inputs, stable_outputs
+from .claims import Claim, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import (
     FEW_WORDS,
     SEQUENCER_QUEUES,
@@ -94,7 +94,7 @@ from .coprocessor_claims import (
     queues_and_counts,
     thresholds,
 )
-from .properties import Always, Held, Level, Property, Stable, Steady
+from .properties import Always, Property, Stable
 from .rooms import TableRoom, opened
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 
@@ -157,7 +157,7 @@ def _stable(
         others = withdrawn(block)
         return [*stable_outputs(block, but=(*accepted, *others, *but)), *others.values()]
 
-    def surroundings(block: Block) -> list[Property]:
+    def around(block: Block) -> list[Property]:
         return [
             *stable_inputs(block),
             *(Always(f"{name} is accepted at once", getattr(block, name).ready) for name in accepted),
@@ -170,129 +170,9 @@ def _stable(
         configuration=configuration,
         make=make,
         asserted=properties,
-        assumed=surroundings,
+        assumed=around,
         **options,
     )
-
-
-def _kept_blocks(block: KeptBlocks) -> list[Property]:
-    """The words of a head stay while it is listed."""
-    return [Steady(name, getattr(block, name), when=~block.i_head.ready) for name in ("mask", "row")]
-
-
-def _rows_come(denominator: Denominator, *, floor: bool = False) -> list[Property]:
-    """Rows come when they are accepted, and no more than the queues of a denominator hold."""
-    rows, out = denominator.i, denominator.o_rows
-    comes, leaves = rows.valid & rows.ready, out.valid & out.ready
-    return [
-        Always("i is accepted at once", rows.ready, rows.valid),
-        Level("rows inside", comes, leaves, most=2, swaps=False, floor=floor),
-    ]
-
-
-def _rows_leave(denominator: Denominator) -> list[Property]:
-    """Rows leave after they come."""
-    rows, out = denominator.i, denominator.o_rows
-    return [Level("rows leave after they come", rows.valid & rows.ready, out.valid & out.ready, most=3)]
-
-
-def _heads_ahead(runner: Any) -> list[Property]:
-    """The core keeps what it offers, and few heads end before they are reported."""
-    core, written, done = runner.parts.core, runner.i_written, runner.o_done
-    reported = done.valid & done.ready
-    return [
-        Stable("o_data of the core", core.o_data),
-        Level("heads computed", core.o_statistics.valid, reported, most=HEADS_AHEAD, floor=False),
-        Level("heads written", written.valid & written.ready, reported, most=HEADS_AHEAD, floor=False),
-    ]
-
-
-def _write_answers(block: Axi4Master) -> list[Property]:
-    """Answers of the subordinate are stable."""
-    axi = block.axi
-    return [
-        Stable("r", channel(axi.rvalid, axi.rready, Cat(axi.rdata, axi.rresp, axi.rlast))),
-        Stable("b", channel(axi.bvalid, axi.bready, axi.bresp)),
-    ]
-
-
-def _gate(block: BurstGate) -> list[Property]:
-    """Bursts end after they began."""
-    return [Level("bursts that began", block.o.valid & block.o.ready, block.done, most=2)]
-
-
-def _arbiter(block: Arbiter) -> list[Property]:
-    """The memory answers bursts that it has accepted."""
-    port = block.port
-    return [
-        Level(
-            "reads that began",
-            port.read.valid & port.read.ready,
-            port.read_data.valid & port.read_data.payload.last,
-            most=2,
-        ),
-        Level("writes that began", port.write.valid & port.write.ready, port.written.valid, most=2),
-    ]
-
-
-def _counted(block: Any, room: int) -> list[Property]:
-    """The sender counts the room."""
-    return [Level("payloads inside", block.i.valid, block.o.valid & block.o.ready, most=room)]
-
-
-def _registers(block: RegisterFile) -> dict[str, Property]:
-    """The program stays until the co-processor reports its end."""
-    control = block.control
-    program = channel(control.i_program.valid, control.o_finish.valid, Value.cast(control.i_program.payload))
-    return {"control__i_program": Stable("control__i_program", program)}
-
-
-def _supervisor(block: Supervisor) -> dict[str, Property]:
-    """The program stays until the execution is stopped."""
-    return {"o_program": Stable("o_program", block.o_program, withdrawn=block.stop)}
-
-
-def _read_data(block: HostAccess) -> list[Property]:
-    """What is read from a register stays until the next read."""
-    registers = block.registers
-    return [Held("read data stays", ~registers.read, Cat(registers.read_data, registers.read_error))]
-
-
-def _operands(block: Normaliser) -> list[Property]:
-    """Operands come for the places that were asked for. The operands of a tile come before its last result."""
-    places, operands, tile = block.o_places, block.i_operands, block.i_tile
-    asked, come = places.valid & places.ready, operands.valid & operands.ready
-    return [
-        Level("operands to come", asked, come, most=8),
-        Always("all places were asked for before the end of a tile", ~places.valid, tile.valid & tile.ready),
-    ]
-
-
-def _packet(block: PacketReceiver) -> dict[str, Property]:
-    """A beat stays until it is accepted or its packet is dropped. A beat that is made up is undefined."""
-    o = block.o
-    return {"o": Stable("o", channel(o.valid, o.ready | block.drop, Mux(block.made_up, 0, o.payload)))}
-
-
-def _packet_faults(block: PacketReceiver) -> list[Property]:
-    fault, ends = block.fault, block.o.valid & block.o.ready & block.final
-    surplus = ends & ~block.made_up & ~block.i.payload.last
-    return [
-        Always("missing with the final beat, made up", fault.missing == (ends & block.made_up)),
-        Always("surplus with the final beat, not the last", fault.surplus == surplus),
-    ]
-
-
-def _write_enable(block: WritePorts) -> list[Property]:
-    return [Always("bytes come when they are accepted", block.free, block.enable)]
-
-
-def _write_ports(block: WritePorts) -> dict[str, Property]:
-    """A payload stays until all are cleared."""
-    return {
-        name: Stable(name, channel(o.valid, o.ready | block.clear, o.payload))
-        for name, o in (("o0", block.o0), ("o1", block.o1))
-    }
 
 
 PROBABILITY = dataclasses.replace(PIPELINED, block_rule=BlockRule.PROBABILITY)
@@ -305,18 +185,20 @@ CLAIMS = [
     _stable(StreamRegister, lambda c: c(2), "2 bits", short=True),
     _stable(PingPong, lambda c: c(2), "2 bits", short=True),
     _stable(SkidBuffer, lambda c: c(2), "2 bits", short=True),
-    _stable(PacketReceiver, lambda c: c(2), "2 bits", withdrawn=_packet, short=True),
+    _stable(PacketReceiver, lambda c: c(2), "2 bits", withdrawn=surroundings.packet, short=True),
     Claim(
         rule="a fault comes with the final beat, and names what is wrong",
         component=PacketReceiver,
         configuration="2 bits",
         make=lambda c: c(2),
-        asserted=_packet_faults,
+        asserted=surroundings.packet_faults,
         assumed=stable_inputs,
         short=True,
     ),
     _stable(StreamFIFO, lambda c: c(2, depth=3), "3 × 2 bits", short=True),
-    _stable(BlockQueue, lambda c: c(2, depth=3), "3 × 2 bits", lambda block: _counted(block, 3), short=True),
+    _stable(
+        BlockQueue, lambda c: c(2, depth=3), "3 × 2 bits", lambda block: surroundings.counted(block, 3), short=True
+    ),
     _stable(Divider, lambda c: c(width_d=2, width_q=2), "2 bits by 2 bits", short=True),
     _stable(PEArray, lambda c: c(PIPELINED), FOUR),
     _stable(AttentionCore, lambda c: c(COMPACT), f"{FOUR}, compact"),
@@ -366,21 +248,21 @@ CLAIMS = [
         free=(*LISTED_MEMORIES, "store_memory", "select.threshold.divider", "select.divider"),
     ),
     _stable(BlockMeasure, lambda c: c(COMPACT), FOUR, short=True),
-    _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, _kept_blocks, short=True),
+    _stable(KeptBlocks, lambda c: c(PIPELINED), FOUR, surroundings.kept_blocks, short=True),
     _stable(LevelThreshold, lambda c: c(PIPELINED, bits_per_cycle=1), FOUR, short=True),
     _stable(RowCutoff, lambda c: c(PROBABILITY), FOUR),
     _stable(RowThreshold, lambda c: c(PIPELINED), FOUR, short=True),
     _stable(CompactSoftmax, lambda c: c(COMPACT), FOUR),
     _stable(SerialDenominator, lambda c: c(COMPACT), FOUR, short=True),
     _stable(WeightStore, lambda c: c(COMPACT, entries=2), FOUR, short=True),
-    _stable(Denominator, lambda c: c(PIPELINED, depth=2), f"{FOUR}, queues of 2", _rows_come),
+    _stable(Denominator, lambda c: c(PIPELINED, depth=2), f"{FOUR}, queues of 2", surroundings.rows_come),
     Claim(
         rule="rows leave after they come",
         component=Denominator,
         configuration=f"{FOUR}, queues of 2",
         make=lambda c: c(PIPELINED, depth=2),
-        asserted=_rows_leave,
-        assumed=lambda block: [*stable_inputs(block), *_rows_come(block)],
+        asserted=surroundings.rows_leave,
+        assumed=lambda block: [*stable_inputs(block), *surroundings.rows_come(block)],
         short=True,
     ),
     Claim(
@@ -388,8 +270,8 @@ CLAIMS = [
         component=Softmax,
         configuration=f"{FOUR}, queues of 2",
         make=lambda c: smaller(c, ROWS_AHEAD=2, WEIGHTS_AHEAD=2)(PIPELINED),
-        asserted=lambda block: _rows_come(block._denominator, floor=True),
-        assumed=lambda block: _rows_leave(block._denominator),
+        asserted=lambda block: surroundings.rows_come(block._denominator, floor=True),
+        assumed=lambda block: surroundings.rows_leave(block._denominator),
         free=(
             "exponential",
             "maximum",
@@ -408,13 +290,18 @@ CLAIMS = [
     ),
     _stable(Reciprocal, lambda c: c(PIPELINED), FOUR, short=True),
     _stable(RowWalker, lambda c: c(PIPELINED, entries=2, adds=True, emits=True), FOUR, short=True),
-    _stable(Axi4Master, lambda c: c(), "", _write_answers, short=True),
-    _stable(Arbiter, lambda c: c(readers=2, writers=2, outstanding=2), "2 readers, 2 writers, 2 bursts", _arbiter),
+    _stable(Axi4Master, lambda c: c(), "", surroundings.write_answers, short=True),
+    _stable(
+        Arbiter,
+        lambda c: c(readers=2, writers=2, outstanding=2),
+        "2 readers, 2 writers, 2 bursts",
+        surroundings.arbiter,
+    ),
     _stable(
         BurstGate,
         lambda c: c(requesters=2, write=True, outstanding=2),
         "2 writers, 2 bursts",
-        _gate,
+        surroundings.gate,
     ),
     _stable(Reader, few_words, FEW_WORDS, mover_surroundings),
     _stable(Writer, few_words, FEW_WORDS, mover_surroundings),
@@ -429,8 +316,8 @@ CLAIMS = [
         free=SEQUENCER_QUEUES,
         induction=2,
     ),
-    _stable(Supervisor, lambda c: c(), withdrawn=_supervisor, short=True),
-    _stable(RegisterFile, lambda c: c("0123456789abcdef"), withdrawn=_registers, short=True),
+    _stable(Supervisor, lambda c: c(), withdrawn=surroundings.supervisor, short=True),
+    _stable(RegisterFile, lambda c: c("0123456789abcdef"), withdrawn=surroundings.registers, short=True),
     _stable(Assembler, lambda c: c(most=2), "2 words", short=True),
     _stable(Serialiser, lambda c: c(4, parts=2), "2 parts", short=True),
     _stable(Settings, lambda c: c(SPMM), SMALL, short=True),
@@ -440,18 +327,40 @@ CLAIMS = [
         HeadRunner,
         lambda c: opened(c)(COPROCESSOR.attention),
         f"at most {HEADS_AHEAD} heads are computed or written, and not reported",
-        _heads_ahead,
+        surroundings.heads_ahead,
         free=("core",),
     ),
-    _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL, _operands),
+    _stable(Normaliser, lambda c: c(COPROCESSOR), SMALL, surroundings.operands),
     _stable(TilePlaces, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(TileSpans, lambda c: c(COPROCESSOR), SMALL, short=True),
     _stable(TileReader, lambda c: c(COPROCESSOR), SMALL),
     _stable(WordRouter, lambda c: c(COPROCESSOR), SMALL, short=True),
-    _stable(HostAccess, lambda c: c(256), "256 bytes", _read_data),
-    _stable(WritePorts, lambda c: c([8, 12]), "2 streams", _write_enable, withdrawn=_write_ports, short=True),
+    _stable(HostAccess, lambda c: c(256), "256 bytes", surroundings.read_data),
+    _stable(
+        WritePorts,
+        lambda c: c([8, 12]),
+        "2 streams",
+        surroundings.write_enable,
+        withdrawn=surroundings.write_ports,
+        short=True,
+    ),
     _stable(Collector, lambda c: c(SPMM), SMALL, short=True),
-    _stable(RowEngine, lambda c: c(SPMM, index=0), SMALL),
+    _stable(
+        RowEngine,
+        lambda c: smaller(c, ROWS_AHEAD=2)(SPMM, index=0),
+        f"{SMALL}, two rows ahead; each is complete once after it came",
+        lambda block: [*surroundings.rows_ahead(block), surroundings.Completes(block)],
+        free=("sequencer",),
+    ),
+    Claim(
+        rule="each row is complete once after it came",
+        component=RowEngine,
+        configuration=f"{SMALL}, two rows ahead",
+        make=lambda c: smaller(c, ROWS_AHEAD=2)(SPMM, index=0),
+        asserted=lambda block: [surroundings.Completes(block)],
+        assumed=surroundings.rows_ahead,
+        seconds=60,
+    ),
     _stable(Spmm, lambda c: c(SPMM), SMALL),
     _stable(
         VectorUnit,

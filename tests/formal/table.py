@@ -26,9 +26,10 @@ are free, but streams into a component keep what they offer until it is accepted
 surroundings stands beside the claim in `tests/formal`.
 
 Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
-proved then also holds with the parts. Of the sparsity engines, the first claim takes for granted what the next ones
-prove: words stay while they are listed, and a decision stays while it is offered. "But for" names outputs that other
-claims are about, or for which no proof finished.
+proved then also holds with the parts. Where a claim takes something for granted that happens inside the component, its
+configuration says so after a semicolon, and another claim is about that: words stay while they are listed, a decision
+stays while it is offered, each row is complete once after it came. "But for" names outputs that other claims are about.
+The rows of the softmax are those of its denominator.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
