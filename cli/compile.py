@@ -19,9 +19,7 @@ __all__ = ["compile_encoder"]
 
 @command(app, "compile")
 def compile_encoder(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for program, memory image, listing and description.")
-    ],
+    output: Annotated[Path, options.output("Folder for program, memory image, listing and description.")],
     model: options.Model = "default",
     lengths: options.Lengths = "32",
     preset: options.Preset = options.EDGE,

@@ -36,7 +36,7 @@ PICTURED, PICTURED_HEAD = 2, (1, 0)
 
 @command(app, "demo")
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the picture.")] = Path("out"),
+    output: Annotated[Path, options.output("Folder for the picture.")] = Path("out"),
     unit: Annotated[
         options.RunUnitName, typer.Option("--unit", help="What is on the hardware: the whole encoder, or attention.")
     ] = options.RunUnitName.COPROCESSOR,

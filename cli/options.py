@@ -225,6 +225,23 @@ EDGE, THRESHER, LFE5U_85F = PresetName("edge"), PolicyName("thresher"), DeviceNa
 DEFAULT_RHO = 0.5
 
 
+def output(text: str) -> Any:
+    """The option of a folder to write to.
+
+    Raises
+    ------
+    typer.BadParameter
+        When it is parsed: it is empty, as an unset variable of a shell is.
+    """
+    return typer.Option("--output", "-o", help=text, parser=_folder, metavar="<path>")
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("it is empty: name a folder, or . for the current one")
+    return Path(text)
+
+
 def lengths_of(text: str) -> list[int]:
     """The numbers of ``--lengths``.
 
@@ -233,9 +250,8 @@ def lengths_of(text: str) -> list[int]:
     InputError
         They are no numbers.
     """
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(
-            f"--lengths must be numbers of tokens separated by commas, such as 25,9, not {text!r}"
-        ) from None
+    parts = [part.strip() for part in text.split(",")]
+    # More digits are more tokens than any memory holds; int() refuses thousands of them.
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
+        raise InputError(f"--lengths must be numbers of tokens separated by commas, such as 25,9, not {text!r}")
+    return [int(part) for part in parts]

@@ -19,7 +19,7 @@ __all__ = ["prune"]
 
 @command(app, "prune")
 def prune(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for weights.safetensors and weights.json.")],
+    output: Annotated[Path, options.output("Folder for weights.safetensors and weights.json.")],
     weight_format: Annotated[WeightFormat, typer.Option("--format", help="How the weights are packed.")],
     model: options.Model = "default",
     sparsity: options.Sparsity = None,
@@ -68,7 +68,7 @@ def prune(
     if as_json:
         print_json({"preset": preset.value, **result.to_dict()})
     else:
-        _show(result, preset.value)
+        _show(result, preset.value if config_file is None else f"{preset.value} with {config_file.name}")
     require_bit_exact(result.bit_exact)
 
 

@@ -31,9 +31,7 @@ ADVICE = {
 def study(
     task: options.Task,
     data: options.Data,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the log, the table and the pictures. Goes on with a log.")
-    ],
+    output: Annotated[Path, options.output("Folder for the log, the table and the pictures. Goes on with a log.")],
     model: options.Model = "default",
     preset: options.Preset = options.EDGE,
     policy: options.Policy = options.THRESHER,

@@ -82,7 +82,7 @@ def synth(
     config_file: options.Config = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of netlist, logs and report; out/synth/... unless given."),
+        options.output("Folder of netlist, logs and report; out/synth/... unless given."),
     ] = None,
     tools: Annotated[
         Source,

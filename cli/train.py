@@ -22,7 +22,7 @@ LIBRARIES = ("jax", "jaxlib", "optax")
 @command(app, "train")
 def train(
     data: options.Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the trained model.")],
+    output: Annotated[Path, options.output("Folder of the trained model.")],
     task: options.ClassTask = options.ClassTaskName.SST2,
     model: options.Model = "default",
     teacher: Annotated[

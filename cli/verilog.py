@@ -17,7 +17,7 @@ __all__ = ["verilog"]
 
 @command(app, "verilog")
 def verilog(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Verilog and its description.")],
+    output: Annotated[Path, options.output("Folder for the Verilog and its description.")],
     unit: options.AnyUnit = options.AnyUnitName.ATTENTION,
     preset: options.Preset = options.EDGE,
     policy: options.UnitPolicy = None,

@@ -100,6 +100,9 @@ def test_the_table(tmp_path):
     ("options", "message"),
     [
         (["--lengths", "4,x"], "--lengths must be numbers"),
+        (["--lengths", "+4"], "--lengths must be numbers"),
+        (["--lengths", "٤"], "--lengths must be numbers"),
+        (["--lengths", "1" * 5000], "--lengths must be numbers"),
         (["--lengths", "4,0"], "from 1 to 64 tokens"),
         (["--lengths", "65"], "from 1 to 64 tokens"),
         (["--lengths", "1000"], "at most 512 tokens for this model"),
@@ -113,3 +116,12 @@ def test_the_table(tmp_path):
 def test_bad_input(tmp_path, options, message):
     assert message in refused("compile", "-o", tmp_path / "out", "--preset", "tiny", *options)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_output(tmp_path, monkeypatch):
+    """``-o $FOLDER`` without its variable does not fill the current folder."""
+    monkeypatch.chdir(tmp_path)
+    result = invoke("compile", "-o", "", "--preset", "tiny")
+    assert result.exit_code == 2
+    assert "it is empty: name a folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []
