@@ -105,14 +105,14 @@ def test_causal_heads_match_golden(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("corner", [corner for corner in CORNERS if corner != "random"])
 @pytest.mark.parametrize("name", [name for name in CONFIGS if "background" in name])
-def test_operands_at_their_ends_match_golden(name, corner):
-    config, seed = CONFIGS[name], 22
+def test_operands_at_their_ends_match_golden(name):
+    config, seed = dataclasses.replace(CONFIGS[name], max_length=8), 22
     rng = np.random.default_rng(seed)
     most = config.max_length
     heads = [
         causal_head(config, rng, lq, most, corner=corner, rho=rho)
+        for corner in CORNERS
         for lq, rho in ((most, -1.0), (most - 1, 0.5), (most, 255 / 256))
     ]
     run(config, heads, seed=seed, stall=0.1)
