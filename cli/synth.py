@@ -59,7 +59,8 @@ def synth(
         typer.Option("--board", help="Make the bitstream of a board: attention, spmm or coprocessor behind a link."),
     ] = None,
     clock: Annotated[
-        float | None, typer.Option("--clock", help="MHz of the core on a board; the board's default unless given.")
+        float | None,
+        typer.Option("--clock", help="MHz to reach; 100, or the board's default, unless given."),
     ] = None,
     baud: Annotated[
         int | None, typer.Option("--baud", min=1, help=f"Bits per second on a board's serial line ({DEFAULT_BAUD}).")
@@ -101,7 +102,7 @@ def synth(
     from ..synth.measurement import WHOLE_UNITS
 
     config = _configuration(unit, preset.value, policy, config_file)
-    of_boards = {"clock": clock, "baud": baud, "allow-slow": slow or None, "memory": memory}
+    of_boards = {"baud": baud, "allow-slow": slow or None, "memory": memory}
     target = _target(board_name, device_name, of_boards=of_boards, speed=speed)
     linked = linked_configuration(config, memory) if isinstance(target, Board) else None
     folder = output or Path("out") / "synth" / f"{preset.value}-{unit}-{target.name}"
@@ -109,12 +110,12 @@ def synth(
     with progress.steps() as steps:
         common = {"preset": preset.value, "unit": unit, "folder": folder, "seeds": range(1, seeds + 1)}
         common |= {"place": not no_pnr, "depth": depth, "source": tools, "keep_hierarchy": keep_hierarchy}
-        common |= {"tell": steps.tell, "announce": steps.announce}
+        common |= {"tell": steps.tell, "announce": steps.announce, "clock_mhz": clock}
         estimated = config if unit in WHOLE_UNITS and isinstance(config, AttentionConfig | SpmmConfig) else None
         if estimated is not None:
             common |= dict(zip(("speedup_75", "speedup_source"), speedup(estimated, PRUNED), strict=True))
         if isinstance(target, Board) and linked is not None:
-            common |= {"clock_mhz": clock, "baud": baud or DEFAULT_BAUD, "allow_slow": slow}
+            common |= {"baud": baud or DEFAULT_BAUD, "allow_slow": slow}
             measured = flow.build(linked, board=target, **common)
         else:
             assert isinstance(target, Device)

@@ -20,7 +20,7 @@ from .devices import Device, Family
 from .devices import device as device_of
 from .measurement import BOARD_UNITS, CORE, Fit, Measurement, OnBoard
 from .netlist import Resources, blocks, read_cells, scopes_of, total
-from .steps import PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told, chosen_router
+from .steps import FREQUENCY_MHZ, PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told, check_clock, chosen_router
 from .timing import Route, read_report
 from .tools import Source, SynthesisError, Tool, find
 from .units import make
@@ -43,6 +43,7 @@ def measure(
     device: Device,
     folder: Path,
     speed: int | None = None,
+    clock_mhz: float | None = None,
     seeds: Sequence[int] = (1,),
     place: bool = True,
     source: Source = Source.AUTO,
@@ -62,6 +63,8 @@ def measure(
     ----------
     preset : str
         Copied to the measurement.
+    clock_mhz : float, optional
+        Clock that nextpnr tries to reach; 100 MHz unless given.
     seeds : sequence of int
         One run of nextpnr each.
     depth : int
@@ -74,7 +77,7 @@ def measure(
     Raises
     ------
     ConfigError
-        Unknown unit or speed grade.
+        Unknown unit or speed grade, or the clock is no positive number.
     OutputError
         The folder cannot be written, or another run works in it.
     SynthesisError
@@ -83,14 +86,22 @@ def measure(
     place = place and device.routable
     if not place and speed is not None:
         raise ConfigError("speed", speed, f"only timed designs have one: {_why_not_placed(device)}")
+    if clock_mhz is not None and not place:
+        raise ConfigError("clock", clock_mhz, f"only timed designs have one: {_why_not_placed(device)}")
     speed = device.speed(speed) if place else None
+    clock = check_clock(FREQUENCY_MHZ if clock_mhz is None else clock_mhz)
     yosys, placer = _tools(device, source, place=place)
     work = _Work(folder=folder, seeds=seeds, yosys=yosys, placer=placer, depth=depth, tell=tell, announce=announce)
     with _claimed(folder):
         tell(f"generating {unit}")
         top, component = make(unit, config)
         plan = Plan(
-            top=top, verilog=emit(component, name=top), device=device, speed=speed, keep_hierarchy=keep_hierarchy
+            top=top,
+            verilog=emit(component, name=top),
+            device=device,
+            speed=speed,
+            clock_mhz=clock,
+            keep_hierarchy=keep_hierarchy,
         )
         measured = work.measure(plan, preset=preset, unit=unit, multipliers=config.multipliers)
     return dataclasses.replace(measured, speedup_75=speedup_75, speedup_source=speedup_source)
@@ -146,13 +157,14 @@ def build(
     )
     with _claimed(folder):
         made = design(board, config, folder=folder.resolve(), clock_mhz=clock_mhz, baud=baud, source=source, tell=tell)
-        pins = Pins(constraints=made.constraints, package=board.package, clock_mhz=made.clock_mhz)
+        pins = Pins(constraints=made.constraints, package=board.package)
         plan = Plan(
             top=made.top,
             verilog=made.verilog,
             device=device,
             speed=board.speed,
             pins=pins,
+            clock_mhz=made.clock_mhz,
             keep_hierarchy=keep_hierarchy,
         )
         measured = dataclasses.replace(

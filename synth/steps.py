@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..spec.base import digest
+from ..spec.errors import ConfigError
 from .devices import Device, Family
 from .global_resets import reset_globally
 from .multiplier_places import DIES, place_multipliers
@@ -28,11 +29,12 @@ __all__ = [
     "Standstill",
     "Steps",
     "Told",
+    "check_clock",
     "chosen_router",
 ]
 
 FREQUENCY_MHZ = 100
-"""Target clock of nextpnr out of context. Its report has the clock that it reached."""
+"""Target clock of nextpnr, unless another one is given. Its report has the clock that it reached."""
 
 SYNTHESIS = {
     Family.ECP5: "synth_ecp5",
@@ -99,9 +101,22 @@ def chosen_router(device: Device, lut: int) -> str:
     return "router2" if lut > CROWDED * device.capacity.lut else "router1"
 
 
+def check_clock(mhz: float) -> float:
+    """Return a clock.
+
+    Raises
+    ------
+    ConfigError
+        It is no positive number.
+    """
+    if not (math.isfinite(mhz) and mhz > 0):
+        raise ConfigError("clock", mhz, "must be a number of megahertz")
+    return mhz
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """Pins and clock of a design on a board.
+    """Pins of a design on a board.
 
     Attributes
     ----------
@@ -109,13 +124,10 @@ class Pins:
         Content of an LPF file (ECP5) or a PCF file (iCE40).
     package : str
         Name of the package in nextpnr.
-    clock_mhz : float
-        Clock to reach.
     """
 
     constraints: str
     package: str
-    clock_mhz: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +142,8 @@ class Plan:
         Speed grade.
     pins : Pins or None
         ``None``: out of context.
+    clock_mhz : float
+        Clock to reach.
     keep_hierarchy : bool
         Each block is synthesised alone and shares no logic. This always holds for simple gates, because naming the
         gates of a flat design takes several times as long as all other steps.
@@ -140,6 +154,7 @@ class Plan:
     device: Device
     speed: int | None
     pins: Pins | None = None
+    clock_mhz: float = FREQUENCY_MHZ
     keep_hierarchy: bool = False
 
 
@@ -275,9 +290,8 @@ class Steps:
             The router makes no progress with this seed.
         """
         plan = self.plan
-        frequency = FREQUENCY_MHZ if plan.pins is None else plan.pins.clock_mhz
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
-        options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{frequency:g}"]
+        options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{plan.clock_mhz:g}"]
         options += ["--router", router, *ROUTER_OPTIONS[router], "--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints

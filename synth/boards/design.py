@@ -1,6 +1,5 @@
 """Verilog and constraints of a core with its link and clock on a board."""
 
-import math
 import os
 import pkgutil
 import re
@@ -20,7 +19,7 @@ from ...spec.errors import ConfigError
 from ...spec.link import LinkConfig, link_config
 from ...spec.on_chip_config import OnChipConfig
 from ..devices import Family, device
-from ..steps import Told
+from ..steps import Told, check_clock
 from ..tools import Source, SynthesisError
 from . import Board
 from .pll import Pll, make_pll
@@ -106,8 +105,7 @@ def design(
     platform = pkgutil.resolve_name(board.platform)()
     input_mhz = platform.default_clk_frequency / 1e6
     wanted_mhz = board.clock_mhz if clock_mhz is None else clock_mhz
-    if not (math.isfinite(wanted_mhz) and wanted_mhz > 0):
-        raise ConfigError("clock", wanted_mhz, "must be a number of megahertz")
+    check_clock(wanted_mhz)
     family = device(board.device).family
     pll = None
     if abs(wanted_mhz / input_mhz - 1) >= SAME_CLOCK:

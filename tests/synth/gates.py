@@ -160,7 +160,7 @@ def netlist(text: str, *, top: str, name: str, folder: Path) -> str:
     """Synthesise Verilog for the device ``name``. Returns the netlist with the models of its cells."""
     part = device(name)
     # An iCE40 keeps its ports only with pins. An ECP5 has no pads only without pins.
-    pins = Pins(constraints="", package="", clock_mhz=1) if part.family is Family.ICE40 else None
+    pins = Pins(constraints="", package="") if part.family is Family.ICE40 else None
     plan = Plan(top=top, verilog=text, device=part, speed=None, pins=pins)
     steps = Steps(plan, folder, tell=lambda text: None, announce=lambda text: None)
     written = steps.synthesise(find("yosys", Source.YOWASP))

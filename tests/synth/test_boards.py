@@ -389,7 +389,7 @@ def test_invalid_options_are_rejected(options, told, tmp_path):
     assert re.search(told, refused(*COMMAND, *options))
 
 
-@pytest.mark.parametrize("options", [["--clock", 50], ["--clock", 0], ["--baud", BAUD], ["--allow-slow"]])
+@pytest.mark.parametrize("options", [["--baud", BAUD], ["--allow-slow"]])
 def test_options_of_boards_need_a_board(options):
     told = refused("synth", "--preset", "tiny", *options)
     assert "only boards have one, give --board" in told

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import subprocess
 import sys
@@ -231,6 +232,24 @@ def test_without_place_and_route(tmp_path):
     assert result.to_dict()["fmax_mhz"] is None
     with pytest.raises(ConfigError, match="leave --no-pnr out"):
         run(tmp_path, place=False, speed=6)
+    with pytest.raises(ConfigError, match="leave --no-pnr out"):
+        run(tmp_path, place=False, clock_mhz=50)
+
+
+def test_the_target_clock(tmp_path):
+    """Without one it is 100 MHz. Another target is another run of nextpnr, on the same netlist."""
+    run(tmp_path, clock_mhz=62.5)
+    run(tmp_path)
+    assert [line.split()[0] for line in calls(tmp_path)] == ["yosys", "nextpnr", "nextpnr"]
+    assert "--freq 62.5 " in calls(tmp_path)[1]
+    assert "--freq 100 " in calls(tmp_path)[2]
+
+
+@pytest.mark.parametrize("clock", [0, -1, math.nan, math.inf])
+def test_a_target_clock_is_positive(clock, tmp_path):
+    with pytest.raises(ConfigError, match="must be a number of megahertz"):
+        run(tmp_path / "out", clock_mhz=clock)
+    assert not (tmp_path / "out").exists()
 
 
 def test_devices_without_place_and_route(tmp_path, monkeypatch):
@@ -274,7 +293,7 @@ def test_keep_hierarchy(tmp_path, monkeypatch, name, whole, by_block):
 
 
 def test_resets_use_the_global_network_on_boards():
-    pins = Pins(constraints="", package="CABGA381", clock_mhz=50)
+    pins = Pins(constraints="", package="CABGA381")
     plan = Plan(top="top", verilog="", device=device("lfe5u-25f"), speed=6, pins=pins)
     assert reset_globally in steps.changes(plan).values()
     assert reset_globally not in steps.changes(dataclasses.replace(plan, pins=None)).values()
