@@ -169,9 +169,10 @@ def prove(
         (folder / "script.ys").write_text("\n".join(commands), encoding="utf-8")
         run(find("yosys", Source.YOWASP), ["-q", "script.ys"], folder=folder, log="yosys.log")
         elapsed = time.monotonic() - begun
-        status, *_, bits = (folder / "bad.status").read_text(encoding="utf-8").split()
-        if induction and status == "snl_UNSAT" and not _searched(folder / "base.status", induction):
-            status = "snl_UNK"
+        found = (folder / "bad.status").read_text(encoding="utf-8")
+        if induction:
+            found = _with_base(found, (folder / "base.status").read_text(encoding="utf-8"), induction)
+        status, *_, bits = found.split()
         if _is_false((folder / "reduced.aig").read_bytes()):
             status = "snl_UNSAT"  # PDR has no answer then
         reached = (folder / "reached.status").read_text(encoding="utf-8").startswith("snl_SAT")
@@ -243,10 +244,13 @@ end
 """The pass ``abc`` wants a netlist. It gets this one, and ABC reads the other one."""
 
 
-def _searched(status: Path, cycles: int) -> bool:
-    """ABC has found no run of so many cycles that breaks a property."""
-    word, last, *_ = status.read_text(encoding="utf-8").split()
-    return word == "snl_UNK" and int(last) >= cycles
+def _with_base(step: str, base: str, cycles: int) -> str:
+    """Status of an induction, from the statuses of its step and of the search for a run from the reset.
+
+    Without such a run, the search must have covered all cycles of the step.
+    """
+    word, last, *_ = base.split()
+    return base if word == "snl_SAT" or int(last) < cycles else step
 
 
 def _is_false(netlist: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Properties hold, no component with streams is forgotten, and proofs of broken components fail."""
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -8,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from amaranth.hdl import Fragment, Module
+from amaranth.hdl import Fragment, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
@@ -21,6 +22,7 @@ from thresher.spec.buses import Bus
 from thresher.synth.tools import SynthesisError
 
 from .claims import output_streams, stable_outputs
+from .properties import Property
 from .prover import Result, prove
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 from .stream_claims import ALWAYS_ACCEPTED, RULE, WHOLE_UNITS, WITHOUT_STREAMS
@@ -99,6 +101,43 @@ def test_free_parts_may_do_anything(free, result):
     """The payloads of a pair come from its second buffer."""
     block = _Pair()
     assert prove(block, asserted=stable_outputs(block), free=[free]).result is result
+
+
+@pytest.mark.slow
+def test_induction_proves_and_refutes():
+    claim = next(claim for claim in CLAIMS if claim.component is HalfBuffer and claim.rule == RULE)
+    claim = dataclasses.replace(claim, induction=3)
+    assert claim.prove().result is Result.PROVED
+    assert claim.prove(_mutant(*BROKEN[0][:3])).broken == ("o is stable",)
+
+
+class _Same(Property):
+    """A signal inside a pair is the valid of its output."""
+
+    def __init__(self, pair: _Pair, path: str):
+        super().__init__("same")
+        self._pair, self._signal = pair, Signal(name="inside")
+        self.inner = {path: self._signal}
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [self.reached.eq(self._signal), self.broken.eq(self._signal ^ self._pair.o.valid)]
+        return m
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "result"), [("second", Result.PROVED), ("first", Result.REFUTED)])
+def test_signals_inside(part, result):
+    """The output of a pair is that of its second buffer."""
+    block = _Pair()
+    assert prove(block, asserted=[_Same(block, f"{part}.o__valid")]).result is result
+
+
+@pytest.mark.slow
+def test_signals_inside_must_exist():
+    block = _Pair()
+    with pytest.raises(SynthesisError, match="third"):
+        prove(block, asserted=[_Same(block, "third.o__valid")])
 
 
 @pytest.mark.slow
