@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Fragment, ValueLike
@@ -83,12 +82,15 @@ class Claim:
         )
 
 
-def smaller(component: type[wiring.Component], **constants: Any) -> type[wiring.Component]:
-    """The component with other constants of its folder's modules, such as the depth of a queue."""
-    folder = component.__module__.rpartition(".")[0]
-    modules = [vars(module) for name, module in sys.modules.items() if name.startswith(f"{folder}.")]
-    places = [(names, name) for names in modules for name in constants if name in names]
-    assert {name for _, name in places} == set(constants), f"{folder} has not all of {', '.join(constants)}"
+def smaller(
+    component: type[wiring.Component], *, modules: Sequence[ModuleType] = (), **constants: Any
+) -> type[wiring.Component]:
+    """The component with other constants of its module, or of other modules, such as the depth of a queue."""
+    # A mutant is a class of another module than its name says.
+    own = [vars(each)["elaborate"].__globals__ for each in component.__mro__ if "elaborate" in vars(each)]
+    candidates = [vars(module) for module in modules] or own
+    places = [(names, name) for names in candidates for name in constants if name in names]
+    assert {name for _, name in places} == set(constants), f"the modules have not all of {', '.join(constants)}"
 
     @contextlib.contextmanager
     def changed() -> Iterator[None]:

@@ -201,8 +201,8 @@ CLAIMS = [
     ),
     _stable(Divider, lambda c: c(width_d=2, width_q=2), "2 bits by 2 bits", short=True),
     _stable(PEArray, lambda c: c(PIPELINED), FOUR),
-    _stable(AttentionCore, lambda c: c(COMPACT), f"{FOUR}, compact"),
-    _stable(AttentionCore, lambda c: c(PIPELINED), f"{FOUR}, pipelined"),
+    _stable(AttentionCore, lambda c: c(COMPACT), f"{FOUR}, compact", seconds=900),
+    _stable(AttentionCore, lambda c: c(PIPELINED), f"{FOUR}, pipelined", seconds=900),
     _stable(OutputBuffer, lambda c: c(COMPACT), f"{FOUR}, compact"),
     _stable(OutputBuffer, lambda c: c(PIPELINED), f"{FOUR}, pipelined"),
     Claim(
