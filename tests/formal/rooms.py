@@ -172,7 +172,7 @@ class KeptBlocksRoom(wiring.Component):
 
 
 def opened(component: type[wiring.Component]) -> Any:
-    """The component with its parts at hand: ``parts`` has those of its module."""
+    """A subclass whose attribute ``parts`` has the submodules, so that properties can watch their ports."""
 
     class Opened(component):
         def __init__(self, *arguments: Any, **options: Any):

@@ -137,6 +137,7 @@ WITHOUT_STREAMS = {
 """Components that no unit of the tests contains and that have no output stream."""
 
 RULE = "outputs are stable"
+BUT_FOR = f"{RULE}, but for "
 Block = Any
 
 
@@ -165,7 +166,7 @@ def _stable(
         ]
 
     return Claim(
-        rule=f"{RULE}, but for {' and '.join(but)}" if but else RULE,
+        rule=BUT_FOR + " and ".join(but) if but else RULE,
         component=component,
         configuration=configuration,
         make=make,
@@ -264,6 +265,15 @@ CLAIMS = [
         asserted=surroundings.rows_leave,
         assumed=lambda block: [*stable_inputs(block), *surroundings.rows_come(block)],
         short=True,
+    ),
+    Claim(
+        rule="o_rows is stable",
+        component=Softmax,
+        configuration=f"{FOUR}, queues of 2; the rows of the denominator stay",
+        make=lambda c: smaller(c, ROWS_AHEAD=2, WEIGHTS_AHEAD=2)(PIPELINED),
+        asserted=lambda block: [Stable("o_rows", block.o_rows)],
+        assumed=lambda block: [Stable("o_rows of the denominator", block._denominator.o_rows)],
+        free=("exponential", "maximum", "weights", "denominator"),
     ),
     Claim(
         rule="the denominator gets rows that it accepts, and no more than its queues hold",

