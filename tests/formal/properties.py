@@ -8,7 +8,19 @@ from collections.abc import Mapping, Sequence
 from amaranth import Elaboratable, Module, Mux, Signal, Value
 from amaranth.hdl import ValueLike
 
-__all__ = ["After", "Always", "Answered", "Fifo", "Held", "Level", "Property", "Stable", "Steady", "WordsOfBursts"]
+__all__ = [
+    "After",
+    "Always",
+    "Answered",
+    "Before",
+    "Fifo",
+    "Held",
+    "Level",
+    "Property",
+    "Stable",
+    "Steady",
+    "WordsOfBursts",
+]
 
 
 class Property(Elaboratable):
@@ -59,6 +71,21 @@ class After(Property):
         m = Module()
         m.d.sync += self.reached.eq(self._before.bool())
         m.d.comb += self.broken.eq(self.reached & ~self._condition.bool())
+        return m
+
+
+class Before(Property):
+    """Another property held until the cycle before. Two claims may assume each other, if one of them does it so."""
+
+    def __init__(self, rule: Property):
+        super().__init__(f"before: {rule.name}", *rule.free)
+        self._rule, self.inner = rule, rule.inner
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.rule = self._rule
+        m.d.sync += self.broken.eq(self._rule.broken)
+        m.d.comb += self.reached.eq(self._rule.reached)
         return m
 
 

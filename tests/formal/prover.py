@@ -219,7 +219,7 @@ def _connect(inner: dict[str, tuple[Signal, str]]) -> list[str]:
     commands = ["cd top"]
     for name, (_, path) in inner.items():
         commands += [f"select -assert-count 1 w:block.{path}", f"delete -port w:{name}"]
-        commands += [f"connect -set \\{name} \\block.{path}"]
+        commands += [f"connect -nounset -set \\{name} \\block.{path}"]
     return [*commands, "cd .."]
 
 

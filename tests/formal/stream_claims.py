@@ -83,7 +83,7 @@ from thresher.hdl.spmm.row_engine import RowEngine
 from thresher.hdl.vector.unit import VectorUnit
 from thresher.spec import BlockRule
 
-from . import surroundings
+from . import row_claims, surroundings
 from .attention_claims import COMPACT_ARITHMETIC, LISTED_MEMORIES, decision_stays, listed_words
 from .claims import Claim, smaller, stable_inputs, stable_outputs
 from .coprocessor_claims import (
@@ -357,19 +357,10 @@ CLAIMS = [
     _stable(Collector, lambda c: c(SPMM), SMALL, short=True),
     _stable(
         RowEngine,
-        lambda c: smaller(c, ROWS_AHEAD=2)(SPMM, index=0),
-        f"{SMALL}, two rows ahead; each is complete once after it came",
-        lambda block: [*surroundings.rows_ahead(block), surroundings.Completes(block)],
+        row_claims.engine,
+        f"{row_claims.CONFIGURATION}; each row is complete once after it came",
+        lambda block: [*row_claims.row_surroundings(block), row_claims.rows_complete(block)],
         free=("sequencer",),
-    ),
-    Claim(
-        rule="each row is complete once after it came",
-        component=RowEngine,
-        configuration=f"{SMALL}, two rows ahead",
-        make=lambda c: smaller(c, ROWS_AHEAD=2)(SPMM, index=0),
-        asserted=lambda block: [surroundings.Completes(block)],
-        assumed=surroundings.rows_ahead,
-        seconds=60,
     ),
     _stable(Spmm, lambda c: c(SPMM), SMALL),
     _stable(

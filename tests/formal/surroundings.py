@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Mux, Value
 from thresher.hdl.attention.selection.kept_blocks import KeptBlocks
 from thresher.hdl.attention.softmax.denominator import Denominator
 from thresher.hdl.bus.axi4 import Axi4Master
@@ -13,16 +13,13 @@ from thresher.hdl.coprocessor.gate import BurstGate
 from thresher.hdl.coprocessor.supervisor import Supervisor
 from thresher.hdl.coprocessor.vector.normaliser import Normaliser
 from thresher.hdl.lib.packets import PacketReceiver
-from thresher.hdl.lib.pipeline import delay
 from thresher.hdl.link.host_access import HostAccess
 from thresher.hdl.link.ports import WritePorts
-from thresher.hdl.spmm.row_engine import RowEngine
 
-from .claims import channel, stable_inputs
+from .claims import channel
 from .properties import Always, Held, Level, Property, Stable, Steady
 
 __all__ = [
-    "Completes",
     "arbiter",
     "counted",
     "gate",
@@ -33,7 +30,6 @@ __all__ = [
     "packet_faults",
     "read_data",
     "registers",
-    "rows_ahead",
     "rows_come",
     "rows_leave",
     "supervisor",
@@ -73,29 +69,6 @@ def heads_ahead(runner: Any) -> list[Property]:
         Level("heads computed", core.o_statistics.valid, reported, most=HEADS_AHEAD, floor=False),
         Level("heads written", written.valid & written.ready, reported, most=HEADS_AHEAD, floor=False),
     ]
-
-
-def rows_ahead(engine: RowEngine) -> list[Property]:
-    """A row engine gets no more rows than it may hold."""
-    taken = engine.o_finished.valid & engine.o_finished.ready
-    return [*stable_inputs(engine), Level("rows ahead", engine.i_rows.valid, taken, most=2, swaps=False)]
-
-
-class Completes(Property):
-    """Of two rows that a row engine may hold, none is complete earlier than four cycles after it came."""
-
-    def __init__(self, engine: RowEngine):
-        super().__init__("rows are complete after they came")
-        self._engine, self._complete = engine, Signal(name="complete")
-        self.inner = {"complete": self._complete}
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.level = level = Level(
-            self.name, delay(m, self._engine.i_rows.valid, 4, enable=1, name="came")[-1], self._complete, most=2
-        )
-        m.d.comb += [self.reached.eq(self._complete), self.broken.eq(level.broken)]
-        return m
 
 
 def write_answers(block: Axi4Master) -> list[Property]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import attention_claims, bus_claims, coprocessor_claims, queue_claims, stream_claims
+from . import attention_claims, bus_claims, coprocessor_claims, queue_claims, row_claims, stream_claims
 from .claims import Claim
 from .prover import Result, Verdict
 
@@ -12,6 +12,7 @@ CLAIMS: list[Claim] = [
     *queue_claims.CLAIMS,
     *stream_claims.CLAIMS,
     *attention_claims.CLAIMS,
+    *row_claims.CLAIMS,
     *coprocessor_claims.CLAIMS,
     *bus_claims.CLAIMS,
 ]

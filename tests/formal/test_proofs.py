@@ -121,7 +121,7 @@ class _Same(Property):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += [self.reached.eq(self._signal), self.broken.eq(self._signal ^ self._pair.o.valid)]
+        m.d.comb += [self.reached.eq(self._pair.o.valid), self.broken.eq(self._signal ^ self._pair.o.valid)]
         return m
 
 

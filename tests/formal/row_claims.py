@@ -1,0 +1,238 @@
+"""Each row of a row engine is complete once after it came: a proof in steps.
+
+A row comes, is begun by the sequencer, has its last weight word, is complete, and is taken from the engine. Each step
+of the proof is a claim. It assumes what the steps in ``given`` prove, and that those in ``before`` held until the cycle
+before.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.utils import exact_log2
+from thresher.hdl.lib.pipeline import delay
+from thresher.hdl.spmm.row_engine import OPERAND_CYCLES, PRODUCT_CYCLES, RowEngine
+from thresher.hdl.spmm.tile_memory import READ_CYCLES
+from thresher.spec import WeightFormat
+from thresher.spec.spmm_command import FORMAT_CODES
+
+from .claims import Claim, smaller, stable_inputs
+from .properties import Always, Before, Held, Level, Property
+from .rooms import opened
+from .small import SPMM
+
+__all__ = ["CLAIMS", "CONFIGURATION", "STEPS", "engine", "row_surroundings", "rows_complete"]
+
+CONFIGURATION = "small, two rows ahead, one format"
+ROWS = 2
+
+CHOSEN_CYCLES = 5
+"""From a weight word to its step at the tile memory: three of a front end, and two that choose among them."""
+
+SPREAD_CHOSEN_CYCLES = 2
+"""The same for a word whose weights all make one step."""
+
+SUM_CYCLES = READ_CYCLES + OPERAND_CYCLES + PRODUCT_CYCLES + 1
+"""From a step to the complete sum of a lane."""
+
+ADDER_CYCLES = exact_log2(SPMM.banks)
+"""Of the sum over all banks, which complete a row one cycle later."""
+
+
+def engine(component: type[RowEngine]) -> Any:
+    """A row engine for the claims."""
+    return smaller(opened(component), ROWS_AHEAD=ROWS)(SPMM, index=0)
+
+
+def row_surroundings(engine: Any) -> list[Property]:
+    """A row engine gets no more rows than it may hold, and commands of one format."""
+    taken = engine.o_finished.valid & engine.o_finished.ready
+    spread_format = FORMAT_CODES[WeightFormat.BBS]
+    formats = Cat(engine.format == FORMAT_CODES[each] for each in SPMM.formats)
+    return [
+        *stable_inputs(engine),
+        Level("rows ahead", engine.i_rows.valid, taken, most=ROWS, swaps=False),
+        Held("the command stays", 1, Cat(engine.format, engine.spread, engine.bank_columns)),
+        Always("the format has a front end", formats.any()),
+        Always("only bbs spreads", ~engine.spread | (engine.format == spread_format)),
+    ]
+
+
+class _Between(Property):
+    """Rows that have passed one place and not another: at least 0, at most ``most``.
+
+    Parameters
+    ----------
+    engine : RowEngine
+    first, second : str
+        Places: ``came``, ``begun`` by the sequencer, ``last`` word, ``complete``, ``taken`` from the engine.
+    late : int
+        Cycles after which a row counts as having passed the first place.
+    most : int
+    floor : bool
+        See :class:`~.properties.Level`.
+    """
+
+    def __init__(
+        self, name: str, engine: Any, first: str, second: str, *, late: int = 0, most: int, floor: bool = True
+    ):
+        super().__init__(name)
+        work, words = engine.parts.sequencer.i_work, engine.parts.sequencer.o_words
+        places = {
+            "came": engine.i_rows.valid,
+            "begun": work.valid & work.ready & ~work.payload.end,
+            "last": words.valid & words.payload.tag.last,
+            "complete": Signal(name="complete"),
+            "taken": engine.o_finished.valid & engine.o_finished.ready,
+        }
+        self._first, self._second, self._late = places[first], places[second], late
+        self._options = {"most": most, "floor": floor}
+        if "complete" in (first, second):
+            self.inner = {"complete": places["complete"]}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = delay(m, self._first, self._late, enable=1, name="first")[-1]
+        m.submodules.level = level = Level(self.name, first, self._second, **self._options)
+        m.d.comb += [self.reached.eq(self._second), self.broken.eq(level.broken)]
+        return m
+
+
+class _Chosen(Property):
+    """Words come only while the registers that choose a front end are those of the command."""
+
+    def __init__(self, engine: Any):
+        super().__init__("words come while their front end is chosen")
+        self._engine = engine
+        self._named = {each: Signal(name=f"named_{each.name.lower()}") for each in SPMM.formats}
+        self.inner: Mapping[str, Signal] = {signal.name: signal for signal in self._named.values()}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        block, spread = self._engine, self._engine.parts.bbs.spread
+        wrong = [named != (block.format == FORMAT_CODES[each]) for each, named in self._named.items()]
+        m.d.comb += [
+            self.reached.eq(block.parts.sequencer.o_words.valid),
+            self.broken.eq(self.reached & Cat(*wrong, spread != block.spread).any()),
+        ]
+        return m
+
+
+class _Delayed(Property):
+    """A row is complete a fixed number of cycles after its last word."""
+
+    def __init__(self, engine: Any):
+        super().__init__("a row is complete some cycles after its last word")
+        self._engine, self._complete = engine, Signal(name="complete")
+        self.inner = {"complete": self._complete}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        words = self._engine.parts.sequencer.o_words
+        cycles = CHOSEN_CYCLES + SUM_CYCLES
+        spread_cycles = SPREAD_CHOSEN_CYCLES + SUM_CYCLES + ADDER_CYCLES
+        last = delay(m, words.valid & words.payload.tag.last, max(cycles, spread_cycles), enable=1, name="last")
+        m.d.comb += [
+            self.reached.eq(self._complete),
+            self.broken.eq(self._complete != Mux(self._engine.spread, last[spread_cycles], last[cycles])),
+        ]
+        return m
+
+
+Holds = Callable[[Any], Property]
+
+
+def _chosen(engine: Any) -> Property:
+    return _Chosen(engine)
+
+
+def _delayed(engine: Any) -> Property:
+    return _Delayed(engine)
+
+
+def _one_last_word(engine: Any) -> Property:
+    return _Between("each row has one last word after it begins", engine, "begun", "last", late=2, most=4)
+
+
+def _few_without_last_word(engine: Any) -> Property:
+    return _Between("few rows have no last word yet", engine, "came", "last", most=ROWS, floor=False)
+
+
+def _few_wait(engine: Any) -> Property:
+    return _Between("few rows wait for the sequencer", engine, "came", "begun", most=ROWS, floor=False)
+
+
+def _begins_once(engine: Any) -> Property:
+    return _Between("each row begins once after it came", engine, "came", "begun", late=2, most=ROWS)
+
+
+def _last_word(engine: Any) -> Property:
+    return _Between("each row has one last word after it came", engine, "came", "last", late=4, most=ROWS)
+
+
+def _taken(engine: Any) -> Property:
+    return _Between("each row is taken once after it is complete", engine, "complete", "taken", most=ROWS + 1)
+
+
+def rows_complete(engine: Any) -> Property:
+    """What the output of a row engine relies on."""
+    return _Between("each row is complete once after it came", engine, "came", "complete", late=4, most=ROWS)
+
+
+FRONT_ENDS = tuple(each.name.lower() for each in SPMM.formats)
+ALL = ("sequencer", *FRONT_ENDS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """A step of the proof.
+
+    Attributes
+    ----------
+    holds : function of the engine
+        What is proved.
+    given : tuple of functions
+        What is assumed. Earlier steps prove it.
+    before : tuple of functions
+        What is assumed until the cycle before. Any step proves it.
+    free : tuple of str
+        See :func:`~.prover.prove`.
+    """
+
+    holds: Holds
+    given: tuple[Holds, ...] = ()
+    before: tuple[Holds, ...] = ()
+    free: tuple[str, ...] = ()
+
+    @property
+    def claim(self) -> Claim:
+        """The step as a claim."""
+        return Claim(
+            rule=self.holds(engine(RowEngine)).name,
+            component=RowEngine,
+            configuration=CONFIGURATION,
+            make=engine,
+            asserted=lambda block: [self.holds(block)],
+            assumed=lambda block: [
+                *row_surroundings(block),
+                *(holds(block) for holds in self.given),
+                *(Before(holds(block)) for holds in self.before),
+            ],
+            free=self.free,
+        )
+
+
+STEPS = (
+    Step(holds=_chosen),
+    Step(holds=_delayed, given=(_chosen,), free=("sequencer",)),
+    Step(holds=_one_last_word, free=("work", *FRONT_ENDS)),
+    Step(holds=_few_without_last_word, given=(_delayed,), before=(_last_word,), free=ALL),
+    Step(holds=_few_wait, given=(_few_without_last_word, _one_last_word), free=ALL),
+    Step(holds=_begins_once, given=(_few_wait,), free=ALL),
+    Step(holds=_last_word, given=(_begins_once, _one_last_word, _few_without_last_word), free=ALL),
+    Step(holds=_taken, before=(rows_complete,), free=ALL),
+    Step(holds=rows_complete, given=(_last_word, _delayed, _taken), free=ALL),
+)
+
+CLAIMS = [step.claim for step in STEPS]
