@@ -24,6 +24,7 @@ from thresher.synth.tools import SynthesisError
 from .claims import output_streams, stable_outputs
 from .properties import Property
 from .prover import Result, prove
+from .row_claims import STEPS, rows_complete
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 from .stream_claims import ALWAYS_ACCEPTED, BUT_FOR, RULE, WHOLE_UNITS, WITHOUT_STREAMS
 from .table import CLAIMS, PAGE, key, listed
@@ -195,6 +196,16 @@ def test_outputs_that_a_claim_leaves_out_have_one_of_their_own():
     for claim in left_out:
         for name in claim.rule.removeprefix(BUT_FOR).split(" and "):
             assert (claim.component, f"{name} is stable") in rules, claim.name
+
+
+def test_steps_assume_only_what_other_steps_prove():
+    """No circle: a step may assume a later one only until the cycle before."""
+    proved = set()
+    for step in STEPS:
+        assert set(step.given) <= proved
+        proved.add(step.holds)
+    assert rows_complete in proved
+    assert {holds for step in STEPS for holds in step.before} <= proved
 
 
 def test_the_page_lists_every_claim():
