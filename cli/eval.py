@@ -141,7 +141,7 @@ def _show(result: "EvaluationReport") -> None:
     console = make_console()
     console.print(f"{result.model}, {result.task}: {result.examples} examples of {result.data}")
     console.print(f"rho {result.rho}, tau {result.tau}, {policy_of(result)}")
-    source = f"{result.calibration_sentences} sentences of {result.calibration}, {result.calibration_method}"
+    source = f"{result.calibration} ({result.calibration_sentences}), {result.calibration_method}"
     console.print(f"calibrated with {source}")
     if result.weights is not None:
         console.print(f"weights: {result.weights}")

@@ -49,8 +49,9 @@ def pick(
     """Choose the smallest sparsity that is fast enough, from accuracy and cycles over sparsities."""
     from ..model import load_model
     from ..model.tasks import chosen_task
+    from ..runtime.attention import fitted
     from ..runtime.cycle_check import check_cycles
-    from ..runtime.evaluate import calibration_texts, task_texts
+    from ..runtime.evaluate import calibration_inputs, task_texts
     from ..runtime.pick import DEFAULT_RHOS
     from ..runtime.pick import pick as choose
 
@@ -66,9 +67,10 @@ def pick(
     with progress.steps() as steps:
         steps.tell("loading")
         loaded = load_model(model)
-        dataset, _ = task_texts(loaded, chosen, data, config, limit, truncate=truncate)
+        config = fitted(config, loaded.config)
+        dataset, tokens = task_texts(loaded, chosen, data, config, limit, truncate=truncate)
         steps.tell("calibrating")
-        scales = loaded.calibrate(calibration_texts(loaded, dataset, calibration))
+        scales = loaded.calibrate(calibration_inputs(loaded, dataset, tokens, config, calibration))
         steps.tell("evaluating")
         result = choose(
             loaded,

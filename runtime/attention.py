@@ -38,6 +38,7 @@ class HeadShape(NamedTuple):
     head_dim: int
     kept_blocks: int
     pruned: bool
+    causal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ def count_heads(
         outputs=sum(c.query_length * c.head_dim for c in commands),
         saturations=sum(s.saturations for s in statistics),
         shapes=Counter(
-            HeadShape(c.query_length, c.head_dim, s.kept_blocks, s.pruned)
+            HeadShape(c.query_length, c.head_dim, s.kept_blocks, s.pruned, bool(c.causal))
             for c, s in zip(commands, statistics, strict=True)
         ),
     )

@@ -119,7 +119,7 @@ def check_cycles(
 def _modelled(config: AttentionConfig, heads: Sequence[Head], statistics: Sequence[HeadStatistics]) -> float:
     """Cycles of a stream by the model. The first head follows no other, so its whole latency counts."""
     work = [
-        head_work(config, HeadShape(command.query_length, command.head_dim, each.kept_blocks, each.pruned))
-        for (command, *_), each in zip(heads, statistics, strict=True)
+        head_work(config, HeadShape(c.query_length, c.head_dim, each.kept_blocks, each.pruned, bool(c.causal)))
+        for (c, *_), each in zip(heads, statistics, strict=True)
     ]
     return sum(each.cycles for each in work) + work[0].alone - work[0].cycles

@@ -28,7 +28,16 @@ from .pictures import calibration_images, task_images
 from .report import Report
 from .texts import encode_texts
 
-__all__ = ["EvaluationReport", "Result", "calibration_texts", "evaluate", "predicted", "score", "task_texts"]
+__all__ = [
+    "EvaluationReport",
+    "Result",
+    "calibration_inputs",
+    "calibration_source",
+    "evaluate",
+    "predicted",
+    "score",
+    "task_texts",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +128,7 @@ def task_texts(
     *,
     truncate: bool = False,
 ) -> tuple[Dataset, list[Tokens]]:
-    """Read the file of a task that a model can do, and the tokens of every text or image.
+    """Read the file of a task that a model can do, and the tokens of every text, image or window of a plain text.
 
     A sentence-embedding model reads the texts of a pair one by one, first all first texts. A model with a head reads a
     pair together.
@@ -130,11 +139,14 @@ def task_texts(
         The model cannot do the task, or a text is empty or, without ``truncate``, too long for model or hardware. The
         message names the lines. Otherwise as :func:`~thresher.model.datasets.read_dataset`.
     """
+    config = fitted(config, model.config)
     if model.images is not None:
         dataset, pictures = task_images(model, task, data, config, limit)
         return dataset, list(pictures)
     if model.predicts_tokens:
-        raise InputError("the model predicts tokens: use thresher eval --task perplexity, with a plain text")
+        if as_task(task).kind is not Kind.TEXT:
+            raise InputError("the model predicts tokens: use --task perplexity, with a plain text")
+        return text_windows(model, as_task(task), data, config, limit)
     check_fits(config, model.config.head_dim, score_bias=model.config.has_score_bias)
     if as_task(task).kind is Kind.TEXT:
         raise InputError(f"task {as_task(task).name} needs a model that predicts the next token, such as GPT-2")
@@ -164,11 +176,24 @@ def task_texts(
     return dataset, tokens
 
 
-def calibration_texts(model: Model, dataset: Dataset, path: Path | None = None) -> Sequence[Text]:
-    """What a model is calibrated with for a dataset: pairs where it reads pairs together. See
-    :func:`~thresher.model.load.calibration_sentences`."""
+def calibration_inputs(
+    model: Model, dataset: Dataset, tokens: Sequence[Tokens], config: AttentionConfig, path: Path | None = None
+) -> Sequence[Text] | Sequence[Picture]:
+    """What a model is calibrated with for the examples of a task.
+
+    These are sentences, pairs where the model reads pairs together, or images. See
+    :func:`~thresher.model.load.calibration_sentences` and :func:`~.pictures.calibration_images`.
+    """
+    pictures = [each for each in tokens if isinstance(each, Picture)]
+    if pictures:
+        return calibration_images(model, dataset.task, config, pictures, path)
     together = model.is_classifier and dataset.has_pairs
     return calibration_pairs(path) if together else calibration_sentences(path)
+
+
+def calibration_source(model: Model, path: Path | None = None) -> str:
+    """Where :func:`calibration_inputs` come from."""
+    return str(path or ("packaged sentences" if model.images is None else "the first images"))
 
 
 def predicted(task: Task, outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
@@ -291,24 +316,18 @@ def evaluate(
     """
     start = time.perf_counter()
     config = fitted(config, model.config)
-    if model.predicts_tokens and as_task(task).kind is Kind.TEXT:
-        dataset, tokens = text_windows(model, as_task(task), data, config, limit)
-    else:
-        dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
+    dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if whole is not None:
         whole.check_fits(model.config)
-    source = "given scales" if scales is not None and whole is None else str(calibration or "packaged sentences")
-    pictures = [each for each in tokens if isinstance(each, Picture)]
-    sentences = calibration_texts(model, dataset, calibration) if not pictures else []
-    if pictures:
-        source = source.replace("packaged sentences", "the first images")
+    shown = calibration_inputs(model, dataset, tokens, config, calibration)
+    source = "given scales" if scales is not None and whole is None else calibration_source(model, calibration)
     if scales is None:
-        shown = calibration_images(model, task, config, pictures, calibration) if pictures else sentences
         scales = model.calibrate(shown, method=method, percentile=percentile)
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:
-        coprocessor = whole.coprocessor(model, sentences, progress=progress)
+        texts = [each for each in shown if not isinstance(each, Picture)]
+        coprocessor = whole.coprocessor(model, texts, progress=progress)
         used, pruned = coprocessor.integer.attention, "integer_pruned"
         settings["integer"] = Setting(config=config, coprocessor=coprocessor)
     settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)

@@ -15,8 +15,8 @@ from ..model.tasks import Task
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
-from .attention import HeadShape
-from .evaluate import calibration_texts, results, task_texts
+from .attention import HeadShape, fitted
+from .evaluate import calibration_inputs, results, task_texts
 from .passes import Progress, Setting, run_settings
 from .report import Report
 
@@ -126,6 +126,7 @@ def head_work(config: AttentionConfig, shape: HeadShape) -> HeadWork:
         head_dim=shape.head_dim,
         kept_blocks=shape.kept_blocks,
         pruned=shape.pruned,
+        causal=shape.causal,
     )
 
 
@@ -184,7 +185,7 @@ def pick(
     truncate : bool
         Truncate texts that are too long instead of raising an error.
     scales : AttentionScales, optional
-        By default the model is calibrated with the packaged sentences.
+        By default the model is calibrated with the packaged sentences, or the first images.
     jobs, progress
         See :func:`~thresher.runtime.passes.run_settings`.
 
@@ -195,9 +196,10 @@ def pick(
     """
     start = time.perf_counter()
     ordered = [DENSE_RHO, *_check(target_speedup, rhos)]
+    config = fitted(config, model.config)
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if scales is None:
-        scales = model.calibrate(calibration_texts(model, dataset))
+        scales = model.calibrate(calibration_inputs(model, dataset, tokens, config))
     settings = [Setting(), *(Setting(config=config, rho=rho) for rho in ordered)]
     outcomes = run_settings(model, tokens, settings, scales, jobs=jobs, progress=progress)
     fp32, *found = results(dataset, outcomes, model.activation)
@@ -224,7 +226,7 @@ def pick(
         sentences=len(tokens),
         truncated=sum(each.truncated for each in tokens),
         note=dataset.note,
-        calibration=f"{scales.sentences} sentences, {scales.method}",
+        calibration=f"{scales.sentences} {'sentences' if model.images is None else 'images'}, {scales.method}",
         policy=config.policy,
         target_speedup=target_speedup,
         fp32=fp32.score,

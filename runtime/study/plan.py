@@ -1,5 +1,6 @@
 """What a study runs: cases, parts of the data, and jobs."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,6 +9,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ...golden.baselines import RULES
+from ...model.images import Picture
 from ...model.quantise import AttentionScales
 from ...model.score import ScoreActivation
 from ...model.tasks import Task
@@ -167,9 +169,9 @@ class StudySpec:
     model : str
         Folder of the model.
     parts : tuple of tuples of Tokens
-        Texts of each part. Of pairs that are read one by one, all first texts, then all second ones.
+        Texts or images of each part. Of pairs that are read one by one, all first texts, then all second ones.
     calibration : tuple of Tokens
-        Texts on which the parameters of rules are found.
+        Texts or images on which the parameters of rules are found.
     """
 
     model: str
@@ -186,7 +188,7 @@ class StudySpec:
         """What results depend on, for messages and to recognise a study: names and digests."""
 
         def texts(parts: Sequence[Sequence[Tokens]]) -> str:
-            return digest(*(str([(each.ids, each.types) for each in part]) for part in parts))
+            return digest(*(str([_content(each) for each in part]) for part in parts))
 
         return {
             "model": self.model,
@@ -196,6 +198,13 @@ class StudySpec:
             "calibration": digest(self.scales.to_json(), texts([self.calibration])),
             "seed": str(self.seed),
         }
+
+
+def _content(text: Tokens) -> object:
+    """What a model makes its output of."""
+    if isinstance(text, Picture):
+        return hashlib.sha256(text.pixels().tobytes()).hexdigest()
+    return text.ids, text.types
 
 
 def cases_of(

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...model.images import Picture
 from ...model.load import Model
-from ...model.tasks import Task
+from ...model.tasks import Kind, Task, as_task
 from ...model.tokenizer import Tokens
 from ...spec.attention_config import AttentionConfig
-from ...spec.errors import ConfigError
+from ...spec.errors import ConfigError, InputError
 from ..attention import check_setting
-from ..evaluate import calibration_texts, task_texts
+from ..evaluate import calibration_inputs, calibration_source, task_texts
 from ..steps import Steps
 from ..workers import run_in_workers
 from .cluster import run_on_cluster
@@ -99,14 +100,19 @@ def study(
     if jobs < 1:
         raise ConfigError("jobs", jobs, "must be at least 1")
     cases = cases_of(rules, scores, targets, head_targets, pair_targets)
+    if as_task(task).kind is Kind.TEXT:
+        raise InputError("a study needs examples with labels or scores: use thresher eval or pick for a plain text")
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     steps.tell("calibrating")
-    sentences = calibration_texts(model, dataset, calibration)
-    scales = model.calibrate(sentences)
+    shown = calibration_inputs(model, dataset, tokens, config, calibration)
+    scales = model.calibrate(shown)
     check_setting(model.config, config, scales, rho=-1, tau=0)
     examples = len(dataset.targets)
     parts = parts_of([len(each) for each in tokens[:examples]])
-    encoded = [model.encode(text, max_length=config.max_length, truncate=True) for text in sentences]
+    encoded = [
+        each if isinstance(each, Picture) else model.encode(each, max_length=config.max_length, truncate=True)
+        for each in shown
+    ]
     spec = StudySpec(
         model=str(model.folder),
         task=dataset.task,
@@ -135,7 +141,7 @@ def study(
         truncated=sum(each.truncated for each in tokens),
         note=dataset.note,
         policy=config.policy,
-        calibration=f"{scales.sentences} sentences of {calibration or 'packaged sentences'}, {scales.method}",
+        calibration=f"{calibration_source(model, calibration)} ({scales.sentences}), {scales.method}",
         seed=seed,
         jobs=jobs,
         resumed=known,

@@ -9,7 +9,10 @@ from safetensors.numpy import save_file
 from thresher.model import load_model
 from thresher.model.encoder import float_attention, softmax
 from thresher.runtime.answers import answer
+from thresher.runtime.cycle_check import check_cycles
 from thresher.runtime.evaluate import evaluate
+from thresher.runtime.pick import pick
+from thresher.runtime.study import study
 from thresher.spec import ConfigError, InputError, coprocessor_preset, preset
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -110,6 +113,22 @@ def test_the_next_token_is_that_of_the_whole_vocabulary(folder):
 
 
 @pytest.mark.slow
+def test_a_sparsity_is_chosen_by_the_cycles_of_causal_heads(folder, text):
+    model = load_model(folder)
+    config = dataclasses.replace(coprocessor_preset("tiny").attention, causal=True)
+    found = pick(model, "perplexity", text, config=config, target_speedup=1.01, rhos=[0.3], jobs=1)
+    alone = evaluate(model, "perplexity", text, config=config, rho=0.3, jobs=1).results
+    assert found.metric == "perplexity"
+    assert [each.score for each in found.points] == [alone["int8"].score, alone["pruned"].score]
+    assert found.points[1].block_sparsity == alone["pruned"].block_sparsity
+    assert found.points[1].speedup > 1
+    scales = model.calibrate(["A text to calibrate with."])
+    check = check_cycles(model, "perplexity", text, config=config, rho=0.3, scales=scales)
+    assert check.bit_exact
+    assert check.model_cycles == pytest.approx(check.rtl_cycles, rel=0.1)
+
+
+@pytest.mark.slow
 def test_hardware_gives_the_next_token_of_the_golden_model(folder):
     config = dataclasses.replace(coprocessor_preset("tiny").attention, causal=True)
     answers = answer(str(folder), ["A text", "odd"], config=config, backend="rtl", rho=0.3)
@@ -117,12 +136,13 @@ def test_hardware_gives_the_next_token_of_the_golden_model(folder):
     assert answers.cycles is not None
 
 
-@pytest.mark.parametrize(
-    ("task", "told"), [("sst2", "use thresher eval --task perplexity"), ("stsb", "use thresher eval --task perplexity")]
-)
-def test_other_tasks_are_refused(folder, text, task, told):
-    with pytest.raises(InputError, match=told):
-        evaluate(load_model(folder), task, text, config=preset("edge"), rho=0.5)
+@pytest.mark.parametrize("task", ["sst2", "stsb"])
+def test_other_tasks_are_refused(folder, text, task, tmp_path):
+    model = load_model(folder)
+    with pytest.raises(InputError, match="use --task perplexity"):
+        evaluate(model, task, text, config=preset("edge"), rho=0.5)
+    with pytest.raises(InputError, match="use thresher eval or pick"):
+        study(model, "perplexity", text, config=preset("edge"), output=tmp_path / "study")
 
 
 def test_what_does_not_fit_is_refused(folder, text, tmp_path):

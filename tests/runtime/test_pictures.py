@@ -11,6 +11,9 @@ from thresher.model.images import ImageReader
 from thresher.model.load import as_batch
 from thresher.model.tasks import chosen_task
 from thresher.runtime.evaluate import evaluate
+from thresher.runtime.pick import pick
+from thresher.runtime.study import study
+from thresher.runtime.study.plan import Scores
 from thresher.spec import ConfigError, InputError, ThresherError, preset
 
 from ..model.test_families import write_case
@@ -52,6 +55,40 @@ def test_attention_in_int8_classifies_images(name, side, tmp_path):
     pictures = [model.images.picture(tmp_path / f"{i}.{'png' if i % 2 else 'npy'}") for i in range(6)]
     found = model.encoder.logits(as_batch(pictures)).argmax(axis=1)
     assert results["fp32"].score == pytest.approx(np.mean(found == np.arange(6) % 3))
+
+
+def test_a_sparsity_is_chosen_for_images(tmp_path):
+    model, table = load_model(write_case(tmp_path / "model", VIT)), write_images(tmp_path)
+    config = preset("edge")
+    found = pick(model, TASK, table, config=config, target_speedup=1.01, rhos=[0.5], jobs=1)
+    alone = evaluate(model, TASK, table, config=config, rho=0.5, jobs=1).results
+    assert found.calibration == "6 images, percentile"
+    assert [each.score for each in found.points] == [alone["int8"].score, alone["pruned"].score]
+    assert found.points[1].block_sparsity == alone["pruned"].block_sparsity > 0
+
+
+def test_a_study_of_images(tmp_path):
+    """Another run goes on from the log, unless an image has changed."""
+    model, table = load_model(write_case(tmp_path / "model", VIT)), write_images(tmp_path)
+
+    def found():
+        settings = {"rules": ["threshold", "random", "tau"], "scores": [Scores.PREDICTED], "targets": [0.5]}
+        return study(model, TASK, table, config=preset("edge"), output=tmp_path / "out", jobs=1, **settings)
+
+    report = found()
+    assert report.calibration == "the first images (6), percentile"
+    plain = evaluate(model, TASK, table, config=preset("edge"), rho=0.5, jobs=1).results
+    rows = {row.rule: row for row in report.rows}
+    assert rows["fp32"].score == plain["fp32"].score
+    assert rows["int8"].score == plain["int8"].score
+    assert 0.2 < rows["threshold"].block_sparsity < 0.8
+    assert rows["tau"].head_sparsity > 0
+    again = found()
+    assert again.resumed > report.resumed == 0
+    assert again.rows == report.rows
+    np.save(tmp_path / "0.npy", np.zeros((SIDE, SIDE, 3), np.uint8))
+    with pytest.raises(ThresherError, match="texts"):
+        found()
 
 
 def reader(folder, side=SIDE, **settings) -> ImageReader:
