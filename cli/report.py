@@ -31,7 +31,12 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
     console = make_console()
     dense = result.dense_cycles
     pairs = any(answer.text_pair is not None for answer in result.sentences)
-    names = ["sentence", *(["second sentence"] if pairs else []), *_answer_columns(result), "kept blocks"]
+    names = [
+        "image" if result.reads_images else "sentence",
+        *(["second sentence"] if pairs else []),
+        *_answer_columns(result),
+        "kept blocks",
+    ]
     names += ["cycles"] if result.cycles else []
     names += ["dense cycles", "speedup"] if dense else []
     table = make_table(*names, right=2)

@@ -1,4 +1,4 @@
-"""``thresher run``: classify or score texts on the golden model, on simulated hardware or on a board."""
+"""``thresher run``: classify or score texts or images on the golden model, on simulated hardware or on a board."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -30,9 +30,15 @@ class BackendName(StrEnum):
 
 @command(app, "run")
 def run(
-    text: Annotated[list[str], typer.Option("--text", help="Text to classify or score; may be given several times.")],
+    text: Annotated[
+        list[str] | None, typer.Option("--text", help="Text to classify or score; may be given several times.")
+    ] = None,
     text_pair: Annotated[
         list[str] | None, typer.Option("--text-pair", help="Second text of a pair; as many as --text, in their order.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", help="File of an image to classify with a vision transformer, in place of texts."),
     ] = None,
     model: options.Model = "default",
     unit: Annotated[
@@ -68,11 +74,17 @@ def run(
     ] = DEFAULT_BAUD,
     as_json: options.Json = False,
 ) -> None:
-    """Classify, score or embed texts with a trained model, its attention or its whole encoder on the hardware."""
+    """Classify, score or embed texts with a trained model, its attention or its whole encoder on the hardware; or
+    classify images, with their attention on it."""
     from ..runtime.answers import answer
 
+    text, image = text or [], image or []
+    if bool(text) == bool(image):
+        raise typer.BadParameter("give texts with --text, or files of images with --image")
     if text_pair and len(text_pair) != len(text):
         raise InputError(f"there are {len(text_pair)} --text-pair, but {len(text)} --text: give as many of both")
+    if image and unit is options.RunUnitName.COPROCESSOR:
+        raise InputError("the co-processor runs encoders of texts: leave out --unit for images")
     if device is not None and backend is not BackendName.GOLDEN:
         raise ConfigError("backend", backend.value, "do not give it with --device")
     text, text_pair = list(map(decoded, text)), list(map(decoded, text_pair or ()))
@@ -112,7 +124,7 @@ def run(
     with progress.steps() as steps:
         result = answer(
             model,
-            texts,
+            image or texts,
             config=configuration(preset, policy, config_file),
             backend=backend.value if device is None else "device",
             rho=rho,

@@ -1,4 +1,4 @@
-"""Texts classified on the golden model or on hardware, with the cycles that their attention took."""
+"""Texts or images classified on the golden model or on hardware, with the cycles that their attention took."""
 
 import contextlib
 import json
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..host.attention import AttentionDevice
+from ..model.images import Picture
 from ..model.load import load_model
 from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import ScoreActivation
-from ..model.tokenizer import Text
 from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
@@ -21,10 +21,10 @@ from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
 from .attention import check_setting, fitted
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
-from .classify import Classification, calibration_for, check_classifier, classify
+from .classify import Classification, calibrated, check_classifier, classify
 from .compare import CheckedBackend
 from .steps import Steps
-from .texts import encode_texts
+from .texts import Input, encode_inputs
 
 __all__ = ["Answers", "answer"]
 
@@ -36,7 +36,7 @@ TOLD += ("kept_blocks", "blocks")
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """A model's answers to some texts.
+    """A model's answers to some texts or images.
 
     Attributes
     ----------
@@ -67,6 +67,11 @@ class Answers:
     dense_stream_cycles: int | None
     heads: int
     mismatches: int
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether these are answers to images."""
+        return any(isinstance(each.tokens, Picture) for each in self.sentences)
 
     @property
     def truncated(self) -> int:
@@ -118,7 +123,7 @@ class _Pass:
 
 def _run(
     classifier: Callable[..., list[Classification]],
-    texts: Sequence[Text],
+    texts: Sequence[Input],
     backend: Backend,
     simulated: RtlBackend | None,
     *,
@@ -145,7 +150,7 @@ def _run(
 
 def answer(
     model_name: str,
-    texts: Sequence[Text],
+    texts: Sequence[Input],
     *,
     config: AttentionConfig,
     backend: str,
@@ -162,15 +167,18 @@ def answer(
     baud: int = DEFAULT_BAUD,
     steps: Steps | None = None,
 ) -> Answers:
-    """Classes or scores of texts or pairs on the golden model, or on hardware that is compared with it.
+    """Classes or scores of texts or pairs, or classes of images, on the golden model, or on hardware that is compared
+    with it.
 
     Parameters
     ----------
+    texts : sequence of texts, pairs, or files of images
     backend : "golden", "rtl" or "device"
     truncate : bool
         Truncate texts that are too long instead of raising an error.
     calibration : Path, optional
-        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`.
+        Sentences to calibrate with, see :func:`~thresher.model.load.calibration_sentences`; or a table of images, see
+        :func:`~thresher.runtime.pictures.calibration_images`. Without one, images calibrate the model themselves.
     method, percentile : Method, float
         How calibration finds ranges; see :data:`~thresher.model.ranges.METHODS`.
     dense : bool
@@ -197,9 +205,9 @@ def answer(
     config = fitted(config, model.config)
     # Model, texts and thresholds are checked before hardware is built or a board is opened.
     check_classifier(model, config)
-    encode_texts(model, texts, range(1, len(texts) + 1), max_length=config.max_length, truncate=truncate)
+    tokens = encode_inputs(model, texts, max_length=config.max_length, truncate=truncate)
     steps.tell("calibrating")
-    scales = model.calibrate(calibration_for(texts, calibration), method=method, percentile=percentile)
+    scales = calibrated(model, texts, tokens, config, calibration, method=method, percentile=percentile)
     check_setting(model.config, config, scales, rho=rho, tau=tau)
     with contextlib.ExitStack() as stack:
         hardware = None

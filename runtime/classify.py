@@ -1,4 +1,4 @@
-"""Classes or scores of texts with attention on a backend."""
+"""Classes or scores of texts, or classes of images, with attention on a backend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.encoder import Attend, float_attention, softmax
+from ..model.images import Picture
 from ..model.load import Model, calibration_pairs, calibration_sentences
 from ..model.quantise import AttentionScales
+from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import activate
+from ..model.tasks import CLASSIFICATION, chosen_task
 from ..model.tokenizer import Text, Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
@@ -21,13 +24,15 @@ from ..spec.heads import HeadStatistics
 from .attention import AcceleratorAttention, check_fits
 from .backends import Backend
 from .passes import Progress
-from .texts import encode_texts
+from .pictures import calibration_images
+from .texts import Input, encode_inputs
 
 __all__ = [
     "Classification",
     "HeadPicture",
     "HeadSummary",
     "answer_of",
+    "calibrated",
     "calibration_for",
     "check_classifier",
     "classify",
@@ -82,10 +87,12 @@ class HeadPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """A model's answer to a text or pair.
+    """A model's answer to a text or pair, or an image.
 
     Attributes
     ----------
+    text : str
+        The text, or the name of the image's file.
     text_pair : str or None
         The second text of a pair.
     label, confidence
@@ -157,9 +164,28 @@ def calibration_for(texts: Sequence[Text], path: Path | None = None) -> Sequence
     return calibration_sentences(path) if single else calibration_pairs(path)
 
 
+def calibrated(
+    model: Model,
+    inputs: Sequence[Input],
+    tokens: Sequence[Tokens],
+    config: AttentionConfig,
+    path: Path | None = None,
+    *,
+    method: Method = "percentile",
+    percentile: float = DEFAULT_PERCENTILE,
+) -> AttentionScales:
+    """Scales for texts as :func:`calibration_for`, or for images; see :func:`~.pictures.calibration_images`."""
+    pictures = [each for each in tokens if isinstance(each, Picture)]
+    if pictures:
+        shown = calibration_images(model, chosen_task(CLASSIFICATION), config, pictures, path)
+    else:
+        shown = calibration_for([each for each in inputs if not isinstance(each, Path)], path)
+    return model.calibrate(shown, method=method, percentile=percentile)
+
+
 def classify(
     model: Model,
-    sentences: Sequence[Text],
+    sentences: Sequence[Input],
     *,
     backend: Backend,
     config: AttentionConfig,
@@ -170,10 +196,11 @@ def classify(
     picture: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> list[Classification]:
-    """Classes or scores of texts or pairs, one after another.
+    """Classes or scores of texts or pairs, or classes of images, one after another.
 
     Parameters
     ----------
+    sentences : sequence of texts, pairs, or files of images
     backend : Backend
         Runs the heads; see :mod:`~thresher.runtime.backends`.
     config : AttentionConfig
@@ -183,7 +210,7 @@ def classify(
     truncate : bool
         Truncate texts that are too long instead of raising an error.
     scales : AttentionScales, optional
-        By default the model is calibrated with the packaged sentences.
+        By default the model is calibrated with the packaged sentences, or with these images.
     picture : (layer, head), optional
         Head to keep for a picture.
     progress : Progress, optional
@@ -191,7 +218,7 @@ def classify(
     Raises
     ------
     InputError
-        The model has no head, a text is empty or too long, or a value is not finite.
+        The model has no head, a text is empty or too long, an image cannot be read, or a value is not finite.
     ConfigError
         ρ, τ or the head of the picture is out of range.
     """
@@ -203,15 +230,14 @@ def classify(
         last = (shape.num_hidden_layers - 1, shape.num_attention_heads - 1)
         raise ConfigError("picture", picture, f"must be a layer and head from (0, 0) to {last}")
     # Every text is checked before the first runs.
-    numbers = range(1, len(sentences) + 1)
-    tokens = encode_texts(model, sentences, numbers, max_length=config.max_length, truncate=truncate)
+    tokens = encode_inputs(model, sentences, max_length=config.max_length, truncate=truncate)
     if scales is None:
-        scales = model.calibrate(calibration_for(sentences))
+        scales = calibrated(model, sentences, tokens, config)
     answers = []
     for text, encoded in zip(sentences, tokens, strict=True):
         attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)
         found, reference = (_answer(model, encoded, attend) for attend in (attention, float_attention))
-        first, second = (text, None) if isinstance(text, str) else text
+        first, second = text if isinstance(text, tuple) else (str(text), None)
         answers.append(
             Classification(
                 text=first,

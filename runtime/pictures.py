@@ -11,6 +11,7 @@ from ..model.tasks import CLASSIFICATION, Columns, Task, as_task
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
+from .texts import check_image_size
 
 __all__ = ["calibration_images", "task_images"]
 
@@ -38,11 +39,7 @@ def task_images(
     if len(shape.labels) < 2:
         raise InputError("the model has no classification head: choose one that classifies images")
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias)
-    if shape.max_length > config.max_length:
-        raise InputError(
-            f"an image has {shape.max_length} tokens, but this hardware takes at most {config.max_length}: "
-            "choose a larger preset"
-        )
+    check_image_size(model, config.max_length)
     names = {("sentence",): ("image",)}
     columns = [Columns(names.get(each.text, each.text), each.target) for each in task.columns if len(each.text) == 1]
     if not columns:

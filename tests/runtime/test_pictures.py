@@ -10,11 +10,12 @@ from thresher.model import load_model
 from thresher.model.images import ImageReader
 from thresher.model.load import as_batch
 from thresher.model.tasks import chosen_task
+from thresher.runtime.answers import answer
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.pick import pick
 from thresher.runtime.study import study
 from thresher.runtime.study.plan import Scores
-from thresher.spec import ConfigError, InputError, ThresherError, preset
+from thresher.spec import ConfigError, InputError, ThresherError, coprocessor_preset, preset
 
 from ..model.test_families import write_case
 
@@ -55,6 +56,40 @@ def test_attention_in_int8_classifies_images(name, side, tmp_path):
     pictures = [model.images.picture(tmp_path / f"{i}.{'png' if i % 2 else 'npy'}") for i in range(6)]
     found = model.encoder.logits(as_batch(pictures)).argmax(axis=1)
     assert results["fp32"].score == pytest.approx(np.mean(found == np.arange(6) % 3))
+
+
+def test_images_are_classified_one_by_one(tmp_path):
+    folder, _ = write_case(tmp_path / "model", VIT), write_images(tmp_path)
+    model, files = load_model(folder), [tmp_path / "0.npy", tmp_path / "1.png"]
+    assert model.images is not None
+    outputs = model.encoder.logits(as_batch([model.images.picture(file) for file in files]))
+    answers = answer(str(folder), files, config=preset("edge"), backend="golden", rho=-1.0)
+    assert answers.reads_images
+    for file, output, found in zip(files, outputs, answers.sentences, strict=True):
+        assert found.text == str(file)
+        assert found.fp32_label == model.config.labels[int(output.argmax())]
+        assert found.kept_blocks == found.blocks == 3 * 25  # three heads of 10 tokens, in blocks of 2 x 2
+    with pytest.raises(InputError, match="reads images: give"):
+        answer(str(folder), ["a text"], config=preset("edge"), backend="golden", rho=-1.0)
+    with pytest.raises(InputError, match="reads texts: give"):
+        answer("default", files, config=preset("edge"), backend="golden", rho=-1.0)
+    with pytest.raises(InputError, match="missing.png"):
+        answer(str(folder), [tmp_path / "missing.png"], config=preset("edge"), backend="golden", rho=-1.0)
+    small = dataclasses.replace(preset("tiny"), max_length=8)
+    with pytest.raises(InputError, match="10 tokens, but this hardware takes at most 8"):
+        answer(str(folder), files, config=small, backend="golden", rho=-1.0)
+
+
+@pytest.mark.slow
+def test_hardware_classifies_images_as_the_golden_model_does(tmp_path):
+    folder, table = write_case(tmp_path / "model", VIT), write_images(tmp_path)
+    config = coprocessor_preset("tiny").attention
+    files = [tmp_path / "0.npy", tmp_path / "1.png"]
+    answers = answer(str(folder), files, config=config, backend="rtl", rho=0.3, calibration=table)
+    assert answers.bit_exact
+    assert answers.cycles is not None
+    golden = answer(str(folder), files, config=config, backend="golden", rho=0.3, calibration=table)
+    assert [each.confidence for each in answers.sentences] == [each.confidence for each in golden.sentences]
 
 
 def test_a_sparsity_is_chosen_for_images(tmp_path):
