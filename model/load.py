@@ -65,7 +65,8 @@ class Model:
         """The tokenizer of a model of texts. Raises :class:`~thresher.spec.errors.InputError` for one of images."""
         if isinstance(self.reader, ImageReader):
             raise InputError(
-                "the model reads images: use thresher run --image, or eval --task classification with columns image, label"
+                "the model reads images: use thresher run --image, or eval --task classification with columns image "
+                "and label"
             )
         return self.reader
 

@@ -73,7 +73,7 @@ def test_images_are_classified_one_by_one(tmp_path):
         answer(str(folder), ["a text"], config=preset("edge"), backend="golden", rho=-1.0)
     with pytest.raises(InputError, match="reads texts: give"):
         answer("default", files, config=preset("edge"), backend="golden", rho=-1.0)
-    with pytest.raises(InputError, match="missing.png"):
+    with pytest.raises(InputError, match=r"missing\.png"):
         answer(str(folder), [tmp_path / "missing.png"], config=preset("edge"), backend="golden", rho=-1.0)
     small = dataclasses.replace(preset("tiny"), max_length=8)
     with pytest.raises(InputError, match="10 tokens, but this hardware takes at most 8"):
