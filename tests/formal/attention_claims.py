@@ -94,6 +94,21 @@ class Progress(Property):
         return m
 
 
+class Empty(Property):
+    """A command is accepted at once when no head is inside."""
+
+    def __init__(self, room: TableRoom):
+        super().__init__("an empty table accepts a command")
+        self._room, self._acts = room, _acts(room)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        inside = Signal(range(SLOTS + 1))
+        m.d.sync += inside.eq(inside + self._acts["command"] - self._acts["release"])
+        m.d.comb += [self.reached.eq(inside == 0), self.broken.eq(self.reached & ~self._room.table.i_command.ready)]
+        return m
+
+
 class Few(Property):
     """Something happens at most once for each slot before the next command is accepted."""
 
@@ -323,4 +338,5 @@ CLAIMS = [
     dataclasses.replace(
         TABLE, rule="between two commands, each of 8 things happens at most twice to a head", asserted=_few
     ),
+    dataclasses.replace(TABLE, rule="an empty table accepts a command at once", asserted=lambda room: [Empty(room)]),
 ]

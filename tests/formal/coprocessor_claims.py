@@ -3,6 +3,7 @@
 from typing import Any
 
 from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data
 from thresher.hdl.coprocessor.arbiter import Arbiter
 from thresher.hdl.coprocessor.gate import BurstGate
 from thresher.hdl.coprocessor.memory_streams import burst_layout, regions_layout
@@ -94,12 +95,13 @@ class Silence(Property):
 
 
 class Thresholds(Property):
-    """An instruction may begin only when the units have completed as many as it waits for."""
+    """An instruction begins only when the units have completed as many as it waits for."""
 
     def __init__(self, room: Any, unit: Opcode):
         name = unit.name.lower()
         super().__init__(f"{name} waits for its thresholds")
         self._room, self._first = room, getattr(room.parts, f"{name}_queue").o
+        self._out = getattr(room, f"o_{name}")
         self._may_begin = Signal(name="may_begin")
         self.inner = {f"{name}_may_begin": self._may_begin}
 
@@ -114,8 +116,8 @@ class Thresholds(Property):
             m.d.sync += count.eq(count + (end.valid & end.ready))
             reached.append(count >= needed)
         m.d.comb += [
-            self.reached.eq(self._may_begin),
-            self.broken.eq(self._may_begin & ~(self._first.valid & Cat(reached).all())),
+            self.reached.eq(self._may_begin | self._out.valid),
+            self.broken.eq(self.reached & ~(self._first.valid & Cat(reached).all())),
         ]
         return m
 
@@ -144,23 +146,34 @@ def queues_and_counts(room: Any) -> list[Property]:
 
 
 class InRegion(Property):
-    """Every burst that is issued lies in its region, and none writes to a region that must not be written."""
+    """Every burst that is issued lies in its region, goes to that region's place in the memory, and does not write to
+    a region that must not be written."""
 
     def __init__(self, block: BurstGate):
         super().__init__("bursts stay in their region")
         self._block = block
+        self._sent = Signal(burst_layout().size, name="sent")
+        self.inner = {"block.burst_3": self._sent}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         issued, regions = self._block.issued, self._block.regions
-        number = issued.block[REGION_SHIFT - 7 :]
-        sizes = Array(regions[each.name.lower()].size for each in Region)
+        sent = data.View(burst_layout(), self._sent)
+        number, block = issued.block[REGION_SHIFT - 7 :], issued.block[: REGION_SHIFT - 7]
+        places = [regions[each.name.lower()] for each in Region]
         forbidden = Array(int(each in READ_ONLY) for each in Region)
-        first = issued.block[: REGION_SHIFT - 7] << 7
+        size, base = Array(each.size for each in places)[number], Array(each.base for each in places)[number]
+        offset = Cat(sent.address[:7], block)
         m.d.comb += [
             self.reached.eq(issued.valid),
-            # The first word of the burst lies in this block, so the block begins inside the region.
-            self.broken.eq(issued.valid & (forbidden[number] | (first >= sizes[number]))),
+            self.broken.eq(
+                issued.valid
+                & (
+                    forbidden[number]
+                    | (offset + (sent.words << 3) > size)
+                    | (sent.address[7:] != (base[7:] + block)[: len(sent.address) - 7])
+                )
+            ),
         ]
         return m
 
@@ -274,11 +287,12 @@ CLAIMS = [
     ),
     _claim(
         BurstGate,
-        "bursts stay in their region, and none writes where it must not",
+        "bursts go to their region and stay in it, and none writes where it must not",
         "2 writers, 2 bursts, addresses below 64 KiB in each region",
         _small_regions,
         lambda block: [InRegion(block)],
         _regions,
+        induction=4,
     ),
     _claim(
         Arbiter,

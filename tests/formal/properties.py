@@ -127,7 +127,7 @@ class Level(Property):
         m = Module()
         count = Signal(range(self._most + 1))
         after = count + self._up - self._down
-        m.d.sync += count.eq(after)
+        m.d.sync += count.eq(Mux(after < 0, 0, after))
         highest = after if self._swaps else count + self._up
         m.d.comb += [
             self.reached.eq(self._up.any() | self._down.any()),
@@ -137,7 +137,7 @@ class Level(Property):
 
 
 class Steady(Property):
-    """A memory's read port shows the same word while its address stays, if ``when`` is asserted."""
+    """A memory's read port shows the same word while its address stays and ``when`` is asserted."""
 
     def __init__(self, name: str, port, *, when: ValueLike = 1):
         super().__init__(f"{name} shows the word at its address")
@@ -147,15 +147,15 @@ class Steady(Property):
         m = Module()
         word = Value.cast(self._port.data).as_unsigned()
         address, before = Signal.like(self._port.address), Signal(len(word))
-        same = Signal()
+        wanted, read = Signal(), Signal()  # in the cycle before
         m.d.sync += [
             address.eq(self._port.address),
             before.eq(word),
-            same.eq(self._when & (~self._port.enable | (address == self._port.address))),
+            wanted.eq(self._when),
+            read.eq(self._port.enable),
+            self.reached.eq(wanted & self._when & (~self._port.enable | (read & (address == self._port.address)))),
         ]
-        started = Signal()
-        m.d.sync += started.eq(1)
-        m.d.comb += [self.reached.eq(same & started), self.broken.eq(self.reached & (before != word))]
+        m.d.comb += self.broken.eq(self.reached & (before != word))
         return m
 
 

@@ -217,8 +217,8 @@ PREPARE = (
 def _connect(inner: dict[str, tuple[Signal, str]]) -> list[str]:
     """Commands of Yosys that connect inputs of the harness to signals inside the block."""
     commands = ["cd top"]
-    for name, (_, path) in inner.items():
-        commands += [f"select -assert-count 1 w:block.{path}", f"delete -port w:{name}"]
+    for name, (signal, path) in inner.items():
+        commands += [f"select -assert-count 1 w:block.{path} s:{len(signal)} %i", f"delete -port w:{name}"]
         commands += [f"connect -nounset -set \\{name} \\block.{path}"]
     return [*commands, "cd .."]
 

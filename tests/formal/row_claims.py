@@ -1,4 +1,4 @@
-"""Each row of a row engine is complete once after it came: a proof in steps.
+"""Each row of a row engine is complete at most once, after it came: a proof in steps.
 
 A row comes, is begun by the sequencer, has its last weight word, is complete, and is taken from the engine. Each step
 of the proof is a claim. It assumes what the steps in ``given`` prove, and that those in ``before`` held until the cycle
@@ -18,13 +18,13 @@ from thresher.spec import WeightFormat
 from thresher.spec.spmm_command import FORMAT_CODES
 
 from .claims import Claim, smaller, stable_inputs
-from .properties import Always, Before, Held, Level, Property
+from .properties import Before, Held, Level, Property
 from .rooms import opened
 from .small import SPMM
 
 __all__ = ["CLAIMS", "CONFIGURATION", "STEPS", "engine", "row_surroundings", "rows_complete"]
 
-CONFIGURATION = "small, two rows ahead, one format"
+CONFIGURATION = "small, two rows ahead, one command"
 ROWS = 2
 
 CHOSEN_CYCLES = 5
@@ -45,17 +45,43 @@ def engine(component: type[RowEngine]) -> Any:
     return smaller(opened(component), ROWS_AHEAD=ROWS)(SPMM, index=0)
 
 
+def _since_first_row(m: Module, engine: Any) -> Signal:
+    """The first row has come in this cycle or before."""
+    before, since = Signal(name="before"), Signal(name="since")
+    m.d.comb += since.eq(before | engine.i_rows.valid)
+    m.d.sync += before.eq(since)
+    return since
+
+
+class _OneCommand(Property):
+    """From the first row on, the command is legal and stays."""
+
+    def __init__(self, engine: Any):
+        super().__init__("one legal command")
+        self._engine = engine
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        engine = self._engine
+        m.submodules.held = held = Held(
+            self.name, _since_first_row(m, engine), Cat(engine.format, engine.spread, engine.bank_columns)
+        )
+        has_front_end = Cat(engine.format == FORMAT_CODES[each] for each in SPMM.formats).any()
+        legal = has_front_end & (~engine.spread | (engine.format == FORMAT_CODES[WeightFormat.BBS]))
+        m.d.comb += [
+            self.reached.eq(_since_first_row(m, engine)),
+            self.broken.eq(held.broken | (self.reached & ~legal)),
+        ]
+        return m
+
+
 def row_surroundings(engine: Any) -> list[Property]:
-    """A row engine gets no more rows than it may hold, and commands of one format."""
+    """A row engine gets no more rows than it may hold, and one command."""
     taken = engine.o_finished.valid & engine.o_finished.ready
-    spread_format = FORMAT_CODES[WeightFormat.BBS]
-    formats = Cat(engine.format == FORMAT_CODES[each] for each in SPMM.formats)
     return [
         *stable_inputs(engine),
         Level("rows ahead", engine.i_rows.valid, taken, most=ROWS, swaps=False),
-        Held("the command stays", 1, Cat(engine.format, engine.spread, engine.bank_columns)),
-        Always("the format has a front end", formats.any()),
-        Always("only bbs spreads", ~engine.spread | (engine.format == spread_format)),
+        _OneCommand(engine),
     ]
 
 
@@ -119,6 +145,59 @@ class _Chosen(Property):
         return m
 
 
+class _NoEarlyWords(Property):
+    """No word comes before the first row."""
+
+    def __init__(self, engine: Any):
+        super().__init__("no word comes before the first row")
+        self._engine = engine
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [
+            self.reached.eq(self._engine.parts.sequencer.o_words.valid),
+            self.broken.eq(self.reached & ~_since_first_row(m, self._engine)),
+        ]
+        return m
+
+
+class _NoneLost(Property):
+    """If nothing waits for the sequencer for some cycles, it has begun every row that came."""
+
+    def __init__(self, engine: Any):
+        super().__init__("no row is lost before it begins")
+        self._engine = engine
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        came, work = self._engine.i_rows.valid, self._engine.parts.sequencer.i_work
+        waiting = Signal(range(2 * ROWS))
+        busy = Signal(4)
+        m.d.sync += [
+            waiting.eq(waiting + came - (work.valid & work.ready & ~work.payload.end)),
+            busy.eq(Cat(came | work.valid, busy)),
+        ]
+        idle = ~(came | work.valid | busy.any())
+        m.d.comb += [self.reached.eq(work.valid), self.broken.eq(idle & (waiting != 0))]
+        return m
+
+
+class _OneEnd(Property):
+    """Neither a row nor another end comes with an end, or before the sequencer has taken it."""
+
+    def __init__(self, engine: Any):
+        super().__init__("one end at a time")
+        self._engine = engine
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        end, came, work = self._engine.end, self._engine.i_rows.valid, self._engine.parts.sequencer.i_work
+        waits = Signal()
+        m.d.sync += waits.eq((waits | end) & ~(work.valid & work.ready & work.payload.end))
+        m.d.comb += [self.reached.eq(end), self.broken.eq((end & came) | (waits & (end | came)))]
+        return m
+
+
 class _Delayed(Property):
     """A row is complete a fixed number of cycles after its last word."""
 
@@ -147,12 +226,20 @@ def _chosen(engine: Any) -> Property:
     return _Chosen(engine)
 
 
+def _no_early_words(engine: Any) -> Property:
+    return _NoEarlyWords(engine)
+
+
 def _delayed(engine: Any) -> Property:
     return _Delayed(engine)
 
 
+def _none_lost(engine: Any) -> Property:
+    return _NoneLost(engine)
+
+
 def _one_last_word(engine: Any) -> Property:
-    return _Between("each row has one last word after it begins", engine, "begun", "last", late=2, most=4)
+    return _Between("each row has at most one last word, after it begins", engine, "begun", "last", late=2, most=4)
 
 
 def _few_without_last_word(engine: Any) -> Property:
@@ -164,20 +251,20 @@ def _few_wait(engine: Any) -> Property:
 
 
 def _begins_once(engine: Any) -> Property:
-    return _Between("each row begins once after it came", engine, "came", "begun", late=2, most=ROWS)
+    return _Between("each row begins at most once, after it came", engine, "came", "begun", late=2, most=ROWS)
 
 
 def _last_word(engine: Any) -> Property:
-    return _Between("each row has one last word after it came", engine, "came", "last", late=4, most=ROWS)
+    return _Between("each row has at most one last word, after it came", engine, "came", "last", late=4, most=ROWS)
 
 
 def _taken(engine: Any) -> Property:
-    return _Between("each row is taken once after it is complete", engine, "complete", "taken", most=ROWS + 1)
+    return _Between("each row is taken at most once, after it is complete", engine, "complete", "taken", most=ROWS + 1)
 
 
 def rows_complete(engine: Any) -> Property:
     """What the output of a row engine relies on."""
-    return _Between("each row is complete once after it came", engine, "came", "complete", late=4, most=ROWS)
+    return _Between("each row is complete at most once, after it came", engine, "came", "complete", late=4, most=ROWS)
 
 
 FRONT_ENDS = tuple(each.name.lower() for each in SPMM.formats)
@@ -196,6 +283,8 @@ class Step:
         What is assumed. Earlier steps prove it.
     before : tuple of functions
         What is assumed until the cycle before. Any step proves it.
+    around : function of the engine
+        Further surroundings.
     free : tuple of str
         See :func:`~.prover.prove`.
     """
@@ -203,6 +292,7 @@ class Step:
     holds: Holds
     given: tuple[Holds, ...] = ()
     before: tuple[Holds, ...] = ()
+    around: Callable[[Any], list[Property]] = lambda engine: []
     free: tuple[str, ...] = ()
 
     @property
@@ -216,6 +306,7 @@ class Step:
             asserted=lambda block: [self.holds(block)],
             assumed=lambda block: [
                 *row_surroundings(block),
+                *self.around(block),
                 *(holds(block) for holds in self.given),
                 *(Before(holds(block)) for holds in self.before),
             ],
@@ -225,11 +316,13 @@ class Step:
 
 STEPS = (
     Step(holds=_chosen),
-    Step(holds=_delayed, given=(_chosen,), free=("sequencer",)),
+    Step(holds=_no_early_words),
+    Step(holds=_delayed, given=(_chosen, _no_early_words), free=("sequencer",)),
     Step(holds=_one_last_word, free=("work", *FRONT_ENDS)),
     Step(holds=_few_without_last_word, given=(_delayed,), before=(_last_word,), free=ALL),
     Step(holds=_few_wait, given=(_few_without_last_word, _one_last_word), free=ALL),
     Step(holds=_begins_once, given=(_few_wait,), free=ALL),
+    Step(holds=_none_lost, given=(_few_wait,), around=lambda engine: [_OneEnd(engine)], free=ALL),
     Step(holds=_last_word, given=(_begins_once, _one_last_word, _few_without_last_word), free=ALL),
     Step(holds=_taken, before=(rows_complete,), free=ALL),
     Step(holds=rows_complete, given=(_last_word, _delayed, _taken), free=ALL),

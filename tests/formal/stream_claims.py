@@ -367,7 +367,7 @@ CLAIMS = [
     _stable(
         RowEngine,
         row_claims.engine,
-        f"{row_claims.CONFIGURATION}; each row is complete once after it came",
+        f"{row_claims.CONFIGURATION}; each row is complete at most once",
         lambda block: [*row_claims.row_surroundings(block), row_claims.rows_complete(block)],
         free=("sequencer",),
     ),

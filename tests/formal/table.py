@@ -29,12 +29,13 @@ assumes about the surroundings stands beside the claim in `tests/formal`.
 Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
 proved then also holds with the parts. Some claims assume something about the inside of the component. The configuration
 names the assumption after a semicolon, and another claim is about it: words stay while they are listed, a decision
-stays while it is offered, the rows of the denominator stay, each row is complete once after it came. "But for" names
+stays while it is offered, the rows of the denominator stay, each row is complete at most once. "But for" names
 outputs that have claims of their own. The last claim about a row engine is proved in steps
 (`tests/formal/row_claims.py`). Each step is a claim that may assume the steps before.
 
-Two claims together say that the head table answers in time: while a head is inside, something happens to a head within
-6 cycles, and between two commands at most 16 things happen. So a command waits for at most 17 × 7 cycles.
+Three claims together say that the head table answers in time. An empty table accepts a command. While a head is inside,
+something happens to a head within 6 cycles. Between two commands at most 16 things happen. So a command waits for at
+most 17 × 7 cycles.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
 means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
