@@ -84,7 +84,7 @@ def answers(result: "Answers", *, seconds: float, picture: Path | None = None) -
 
 def _answer_columns(result: "Answers") -> list[str]:
     if result.activation is None:
-        return ["next token" if result.config.causal else "label", "confidence", "FP32", "confidence"]
+        return ["next token" if result.predicts_tokens else "label", "confidence", "FP32", "confidence"]
     return ["score" if result.activation == "identity" else f"score ({result.activation})", "FP32"]
 
 

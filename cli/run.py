@@ -81,6 +81,8 @@ def run(
     text, image = text or [], image or []
     if bool(text) == bool(image):
         raise typer.BadParameter("give texts with --text, or files of images with --image")
+    if image and text_pair:
+        raise typer.BadParameter("--text-pair goes with --text, not with --image")
     if text_pair and len(text_pair) != len(text):
         raise InputError(f"there are {len(text_pair)} --text-pair, but {len(text)} --text: give as many of both")
     if image and unit is options.RunUnitName.COPROCESSOR:

@@ -1,7 +1,9 @@
 """Images as input of a vision transformer: PNG and other files of pictures, or NumPy arrays."""
 
+import errno
 import io
 import math
+import stat
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +38,9 @@ LARGEST = float(np.finfo(np.float32).max)
 
 LONGEST_EDGE, MOST_PIXELS = 1 << 14, 1 << 26
 """Of an image. A small file can say that it has any number of pixels."""
+
+MOST_BYTES = 1 << 29
+"""Of a file: more than those of the largest array."""
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Readers of the headers of NumPy's files, by version."""
@@ -207,7 +212,7 @@ def _read_picture(file: Path) -> Any:
             warnings.simplefilter("ignore")  # about what is unusual in a file
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             # Of a file, Pillow would allocate as many bytes as a damaged part says that it has.
-            with load(io.BytesIO(file.read_bytes()), formats=FORMATS) as opened:
+            with load(io.BytesIO(_content(file)), formats=FORMATS) as opened:
                 _check_size(file, opened.size)
                 opened.load()
                 opened.info.pop("transparency", None)  # Pillow fails if it does not fit the palette
@@ -223,10 +228,20 @@ def _read_picture(file: Path) -> Any:
         raise InputError(f"cannot read the image {str(file)!r} ({reason}): give another file") from None
 
 
+def _content(file: Path) -> bytes:
+    """The bytes of a file that is no pipe, and not larger than any image. Raises :class:`OSError`, too."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    if status.st_size > MOST_BYTES:
+        raise InputError(f"the image {str(file)!r} has more than {MOST_BYTES >> 20} MiB: scale it down")
+    return file.read_bytes()
+
+
 def _read_array(file: Path) -> NDArray[Any]:
     """The array of a NumPy file. Only bytes and floats are read."""
     try:
-        data = file.read_bytes()
+        data = _content(file)
     except OSError as error:
         raise InputError(f"cannot read {str(file)!r} ({error.strerror or error})") from None
     stream = io.BytesIO(data)

@@ -1,5 +1,6 @@
 """Location of a model's files: the packaged model, a folder, an installed package, or the Hugging Face hub."""
 
+import hashlib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -8,7 +9,7 @@ from ..spec.errors import InputError
 from .modules import MODULES, read_modules, transformer_folder
 from .weights import INDEX, WEIGHTS, weights_file
 
-__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root", "settings_files"]
+__all__ = ["DEFAULT_FOLDER", "REQUIRED_FILES", "locate_model", "locate_root", "model_digest", "settings_files"]
 
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 
@@ -71,6 +72,15 @@ def settings_files(root: Path) -> list[Path]:
     return [*(path for path in found if path.name != INDEX and path.suffix == ".json"), *[beside] * beside.is_file()]
 
 
+def model_digest(root: Path) -> str:
+    """SHA-256 of configuration and weights of a model's folder, in hexadecimal."""
+    folder = transformer_folder(root)
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def _looks_local(name: str | Path) -> bool:
     return isinstance(name, Path) or Path(name).exists() or name.startswith((".", "/", "~")) or name.count("/") > 1
 
@@ -117,6 +127,7 @@ def _check_files(folder: Path) -> None:
         missing.remove(WEIGHTS)  # the weights are in several files
     if not missing:
         return
+    missing = [f"{name} (or {PREPROCESSOR}, for images)" if name == "tokenizer.json" else name for name in missing]
     if WEIGHTS in missing and (any(folder.glob("*.bin")) or any(folder.glob("*.pt"))):
         raise InputError(
             f"model folder {str(folder)!r} holds pickled weights only, which are never read: convert them to {WEIGHTS}"

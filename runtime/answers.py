@@ -42,6 +42,8 @@ class Answers:
     ----------
     activation : ScoreActivation or None
         Makes the scores of a model with one output.
+    predicts_tokens : bool
+        Whether the labels are next tokens.
     sentences : tuple of Classification
     cycles : tuple of int or None
         Cycles of each sentence's attention in simulation. A board's statistics include the cycles of its serial line,
@@ -60,6 +62,7 @@ class Answers:
     rho: float
     tau: float
     activation: ScoreActivation | None
+    predicts_tokens: bool
     sentences: tuple[Classification, ...]
     cycles: tuple[int, ...] | None
     dense_cycles: tuple[int, ...] | None
@@ -234,6 +237,7 @@ def answer(
         rho=rho,
         tau=tau,
         activation=model.activation,
+        predicts_tokens=model.predicts_tokens,
         sentences=pruned.answers,
         cycles=pruned.cycles,
         dense_cycles=None if unpruned is None else unpruned.cycles,

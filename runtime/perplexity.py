@@ -45,7 +45,10 @@ def text_windows(
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias, causal=shape.causal)
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "must be at least 1")
-    tokens = model.tokenizer.encode(read_text(data), max_length=WHOLE)
+    try:
+        tokens = model.tokenizer.encode(read_text(data), max_length=WHOLE)
+    except InputError as error:
+        raise InputError(f"{str(data)!r}: {error}") from None
     limits = (shape.max_length, model.tokenizer.max_length, config.max_length)
     length = min(each for each in limits if each is not None)
     starts = range(0, len(tokens) - 1, length)[:limit]

@@ -76,7 +76,8 @@ def check_image_size(model: Model, max_length: int) -> None:
     tokens = model.config.max_length
     if tokens > max_length:
         raise InputError(
-            f"an image has {tokens} tokens, but this hardware takes at most {max_length}: choose a larger preset"
+            f"an image has {tokens} tokens, but this hardware takes at most {max_length}: choose a larger preset, or "
+            "raise max_length with --config"
         )
 
 

@@ -12,7 +12,7 @@ from ...spec.cache import cache_folder
 from ...spec.errors import InputError
 from ...spec.files import write_whole
 from ..load import Model
-from ..modules import transformer_folder
+from ..source import model_digest
 from ..tokenizer import Tokens
 from ..weights import Float32, decode_arrays
 from .data import Examples
@@ -52,10 +52,7 @@ def teacher_logits(
 
 
 def _digest(teacher: Model, tokens: list[Tokens]) -> str:
-    folder = transformer_folder(teacher.folder)
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256(model_digest(teacher.folder).encode())
     for text in tokens:
         digest.update(np.array([len(text), *text.ids, *text.types], np.int64).tobytes())
     return digest.hexdigest()

@@ -103,7 +103,7 @@ def _read(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(f"{str(path)!r} is no log of a study: choose another folder") from None
     if differing:
         told = " and ".join(differing)
-        raise InputError(f"{str(path.parent)!r} holds a study with another {told}: choose another folder")
+        raise InputError(f"{str(path.parent)!r} holds a study that differs in {told}: choose another folder")
     if damaged:
         raise InputError(f"{str(path)!r} is damaged: choose another folder")
     if len(whole) < len(content):

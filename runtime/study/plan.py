@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 from ...golden.baselines import RULES
 from ...model.images import Picture
 from ...model.quantise import AttentionScales
 from ...model.score import ScoreActivation
+from ...model.source import model_digest
 from ...model.tasks import Task
 from ...model.tokenizer import Tokens
 from ...spec.attention_config import AttentionConfig, Score
@@ -192,6 +194,7 @@ class StudySpec:
 
         return {
             "model": self.model,
+            "weights": model_digest(Path(self.model)),
             "task": f"{self.task.name} {self.task.metric}",
             "configuration": self.config.to_json(),
             "texts": texts(self.parts),

