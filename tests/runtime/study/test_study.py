@@ -420,7 +420,7 @@ def test_the_log_is_in_the_folder(few, tmp_path):
     few(rules=["random"], targets=(0.5,), scores=[Scores.PREDICTED])
     first = json.loads((tmp_path / "out" / LOG).read_text(encoding="utf-8").splitlines()[0])
     assert Path(first["study"]["model"]).is_dir()
-    assert set(first["study"]) == {"model", "task", "configuration", "texts", "calibration", "seed"}
+    assert set(first["study"]) == {"model", "weights", "task", "configuration", "texts", "calibration", "seed"}
 
 
 def test_another_model_in_the_same_folder_is_refused(make_model, data, tmp_path):
