@@ -1,7 +1,7 @@
 # make demo    a sentence through the generated hardware
 # make check   lint, types and the fast tests, for everyday work (two minutes on two cores)
 # make test    lint, types, and every test (what .ci/run calls)
-# make formal  properties of the hardware, proved (a quarter of an hour on two cores); writes docs/proofs.md
+# make formal  properties of the hardware, proved (ten minutes on two cores); writes docs/proofs.md
 # make fuzz    readers of files under a fuzzer, ten minutes each (FUZZ='--reader NAME --seconds N'); writes docs/fuzzing.md
 # make cross-check  emitted Verilog under other tools (hours); writes docs/tools.md
 # make gates   the co-processor tiny as netlists for three families, simulated (hours)

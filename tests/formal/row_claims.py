@@ -7,6 +7,7 @@ before.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal
@@ -22,7 +23,7 @@ from .properties import Before, Held, Level, Property
 from .rooms import opened
 from .small import SPMM
 
-__all__ = ["CLAIMS", "CONFIGURATION", "STEPS", "engine", "row_surroundings", "rows_complete"]
+__all__ = ["CLAIMS", "CONFIGURATION", "ROWS_COMPLETE", "STEPS", "engine", "row_surroundings"]
 
 CONFIGURATION = "small, two rows ahead, one command"
 ROWS = 2
@@ -101,7 +102,7 @@ class _Between(Property):
     """
 
     def __init__(
-        self, name: str, engine: Any, first: str, second: str, *, late: int = 0, most: int, floor: bool = True
+        self, name: str, engine: Any, *, first: str, second: str, late: int = 0, most: int, floor: bool = True
     ):
         super().__init__(name)
         work, words = engine.parts.sequencer.i_work, engine.parts.sequencer.o_words
@@ -128,8 +129,8 @@ class _Between(Property):
 class _Chosen(Property):
     """Words come only while the registers that choose a front end are those of the command."""
 
-    def __init__(self, engine: Any):
-        super().__init__("words come while their front end is chosen")
+    def __init__(self, name: str, engine: Any):
+        super().__init__(name)
         self._engine = engine
         self._named = {each: Signal(name=f"named_{each.name.lower()}") for each in SPMM.formats}
         self.inner: Mapping[str, Signal] = {signal.name: signal for signal in self._named.values()}
@@ -148,8 +149,8 @@ class _Chosen(Property):
 class _NoEarlyWords(Property):
     """No word comes before the first row."""
 
-    def __init__(self, engine: Any):
-        super().__init__("no word comes before the first row")
+    def __init__(self, name: str, engine: Any):
+        super().__init__(name)
         self._engine = engine
 
     def elaborate(self, platform: object) -> Module:
@@ -164,8 +165,8 @@ class _NoEarlyWords(Property):
 class _NoneLost(Property):
     """If nothing waits for the sequencer for some cycles, it has begun every row that came."""
 
-    def __init__(self, engine: Any):
-        super().__init__("no row is lost before it begins")
+    def __init__(self, name: str, engine: Any):
+        super().__init__(name)
         self._engine = engine
 
     def elaborate(self, platform: object) -> Module:
@@ -201,8 +202,8 @@ class _OneEnd(Property):
 class _Delayed(Property):
     """A row is complete a fixed number of cycles after its last word."""
 
-    def __init__(self, engine: Any):
-        super().__init__("a row is complete some cycles after its last word")
+    def __init__(self, name: str, engine: Any):
+        super().__init__(name)
         self._engine, self._complete = engine, Signal(name="complete")
         self.inner = {"complete": self._complete}
 
@@ -219,53 +220,33 @@ class _Delayed(Property):
         return m
 
 
-Holds = Callable[[Any], Property]
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """A rule that a row engine keeps, and the property that checks it."""
+
+    rule: str
+    check: Callable[[str, Any], Property]
+
+    def __call__(self, engine: Any) -> Property:
+        return self.check(self.rule, engine)
 
 
-def _chosen(engine: Any) -> Property:
-    return _Chosen(engine)
+def _between(rule: str, first: str, second: str, **options: Any) -> Fact:
+    return Fact(rule, partial(_Between, first=first, second=second, **options))
 
 
-def _no_early_words(engine: Any) -> Property:
-    return _NoEarlyWords(engine)
-
-
-def _delayed(engine: Any) -> Property:
-    return _Delayed(engine)
-
-
-def _none_lost(engine: Any) -> Property:
-    return _NoneLost(engine)
-
-
-def _one_last_word(engine: Any) -> Property:
-    return _Between("each row has at most one last word, after it begins", engine, "begun", "last", late=2, most=4)
-
-
-def _few_without_last_word(engine: Any) -> Property:
-    return _Between("few rows have no last word yet", engine, "came", "last", most=ROWS, floor=False)
-
-
-def _few_wait(engine: Any) -> Property:
-    return _Between("few rows wait for the sequencer", engine, "came", "begun", most=ROWS, floor=False)
-
-
-def _begins_once(engine: Any) -> Property:
-    return _Between("each row begins at most once, after it came", engine, "came", "begun", late=2, most=ROWS)
-
-
-def _last_word(engine: Any) -> Property:
-    return _Between("each row has at most one last word, after it came", engine, "came", "last", late=4, most=ROWS)
-
-
-def _taken(engine: Any) -> Property:
-    return _Between("each row is taken at most once, after it is complete", engine, "complete", "taken", most=ROWS + 1)
-
-
-def rows_complete(engine: Any) -> Property:
-    """What the output of a row engine relies on."""
-    return _Between("each row is complete at most once, after it came", engine, "came", "complete", late=4, most=ROWS)
-
+CHOSEN = Fact("words come while their front end is chosen", _Chosen)
+NO_EARLY_WORDS = Fact("no word comes before the first row", _NoEarlyWords)
+DELAYED = Fact("a row is complete some cycles after its last word", _Delayed)
+NONE_LOST = Fact("no row is lost before it begins", _NoneLost)
+ONE_LAST_WORD = _between("each row has at most one last word, after it begins", "begun", "last", late=2, most=4)
+FEW_WITHOUT_LAST_WORD = _between("few rows have no last word yet", "came", "last", most=ROWS, floor=False)
+FEW_WAIT = _between("few rows wait for the sequencer", "came", "begun", most=ROWS, floor=False)
+BEGINS_ONCE = _between("each row begins at most once, after it came", "came", "begun", late=2, most=ROWS)
+LAST_WORD = _between("each row has at most one last word, after it came", "came", "last", late=4, most=ROWS)
+TAKEN = _between("each row is taken at most once, after it is complete", "complete", "taken", most=ROWS + 1)
+ROWS_COMPLETE = _between("each row is complete at most once, after it came", "came", "complete", late=4, most=ROWS)
+"""What the output of a row engine relies on."""
 
 FRONT_ENDS = tuple(each.name.lower() for each in SPMM.formats)
 ALL = ("sequencer", *FRONT_ENDS)
@@ -277,11 +258,11 @@ class Step:
 
     Attributes
     ----------
-    holds : function of the engine
+    holds : Fact
         What is proved.
-    given : tuple of functions
+    given : tuple of Fact
         What is assumed. Earlier steps prove it.
-    before : tuple of functions
+    before : tuple of Fact
         What is assumed until the cycle before. Any step proves it.
     around : function of the engine
         Further surroundings.
@@ -289,9 +270,9 @@ class Step:
         See :func:`~.prover.prove`.
     """
 
-    holds: Holds
-    given: tuple[Holds, ...] = ()
-    before: tuple[Holds, ...] = ()
+    holds: Fact
+    given: tuple[Fact, ...] = ()
+    before: tuple[Fact, ...] = ()
     around: Callable[[Any], list[Property]] = lambda engine: []
     free: tuple[str, ...] = ()
 
@@ -299,7 +280,7 @@ class Step:
     def claim(self) -> Claim:
         """The step as a claim."""
         return Claim(
-            rule=self.holds(engine(RowEngine)).name,
+            rule=self.holds.rule,
             component=RowEngine,
             configuration=CONFIGURATION,
             make=engine,
@@ -315,17 +296,17 @@ class Step:
 
 
 STEPS = (
-    Step(holds=_chosen),
-    Step(holds=_no_early_words),
-    Step(holds=_delayed, given=(_chosen, _no_early_words), free=("sequencer",)),
-    Step(holds=_one_last_word, free=("work", *FRONT_ENDS)),
-    Step(holds=_few_without_last_word, given=(_delayed,), before=(_last_word,), free=ALL),
-    Step(holds=_few_wait, given=(_few_without_last_word, _one_last_word), free=ALL),
-    Step(holds=_begins_once, given=(_few_wait,), free=ALL),
-    Step(holds=_none_lost, given=(_few_wait,), around=lambda engine: [_OneEnd(engine)], free=ALL),
-    Step(holds=_last_word, given=(_begins_once, _one_last_word, _few_without_last_word), free=ALL),
-    Step(holds=_taken, before=(rows_complete,), free=ALL),
-    Step(holds=rows_complete, given=(_last_word, _delayed, _taken), free=ALL),
+    Step(holds=CHOSEN),
+    Step(holds=NO_EARLY_WORDS),
+    Step(holds=DELAYED, given=(CHOSEN, NO_EARLY_WORDS), free=("sequencer",)),
+    Step(holds=ONE_LAST_WORD, free=("work", *FRONT_ENDS)),
+    Step(holds=FEW_WITHOUT_LAST_WORD, given=(DELAYED,), before=(LAST_WORD,), free=ALL),
+    Step(holds=FEW_WAIT, given=(FEW_WITHOUT_LAST_WORD, ONE_LAST_WORD), free=ALL),
+    Step(holds=BEGINS_ONCE, given=(FEW_WAIT,), free=ALL),
+    Step(holds=NONE_LOST, given=(FEW_WAIT,), around=lambda engine: [_OneEnd(engine)], free=ALL),
+    Step(holds=LAST_WORD, given=(BEGINS_ONCE, ONE_LAST_WORD, FEW_WITHOUT_LAST_WORD), free=ALL),
+    Step(holds=TAKEN, before=(ROWS_COMPLETE,), free=ALL),
+    Step(holds=ROWS_COMPLETE, given=(LAST_WORD, DELAYED, TAKEN), free=ALL),
 )
 
 CLAIMS = [step.claim for step in STEPS]

@@ -368,7 +368,7 @@ CLAIMS = [
         RowEngine,
         row_claims.engine,
         f"{row_claims.CONFIGURATION}; each row is complete at most once",
-        lambda block: [*row_claims.row_surroundings(block), row_claims.rows_complete(block)],
+        lambda block: [*row_claims.row_surroundings(block), row_claims.ROWS_COMPLETE(block)],
         free=("sequencer",),
     ),
     _stable(Spmm, lambda c: c(SPMM), SMALL),

@@ -24,7 +24,7 @@ from thresher.synth.tools import SynthesisError
 from .claims import output_streams, stable_outputs
 from .properties import Property
 from .prover import Result, prove
-from .row_claims import STEPS, rows_complete
+from .row_claims import ROWS_COMPLETE, STEPS
 from .small import COMPACT, COPROCESSOR, PIPELINED, SPMM, VECTOR
 from .stream_claims import ALWAYS_ACCEPTED, BUT_FOR, RULE, WHOLE_UNITS, WITHOUT_STREAMS
 from .table import CLAIMS, PAGE, key, listed
@@ -204,7 +204,7 @@ def test_steps_assume_only_what_other_steps_prove():
     for step in STEPS:
         assert set(step.given) <= proved
         proved.add(step.holds)
-    assert rows_complete in proved
+    assert ROWS_COMPLETE in proved
     assert {holds for step in STEPS for holds in step.before} <= proved
 
 
