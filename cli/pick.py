@@ -49,9 +49,9 @@ def pick(
     """Choose the smallest sparsity that is fast enough, from accuracy and cycles over sparsities."""
     from ..model import load_model
     from ..model.tasks import chosen_task
-    from ..runtime.attention import fitted
     from ..runtime.cycle_check import check_cycles
-    from ..runtime.evaluate import calibration_inputs, task_texts
+    from ..runtime.evaluate import read_as_pairs, task_texts
+    from ..runtime.inputs import calibration_inputs
     from ..runtime.pick import DEFAULT_RHOS
     from ..runtime.pick import pick as choose
 
@@ -67,10 +67,11 @@ def pick(
     with progress.steps() as steps:
         steps.tell("loading")
         loaded = load_model(model)
-        config = fitted(config, loaded.config)
         dataset, tokens = task_texts(loaded, chosen, data, config, limit, truncate=truncate)
         steps.tell("calibrating")
-        scales = loaded.calibrate(calibration_inputs(loaded, dataset, tokens, config, calibration))
+        pairs = read_as_pairs(loaded, dataset)
+        shown = calibration_inputs(loaded, tokens, config, calibration, pairs=pairs, task=dataset.task)
+        scales = loaded.calibrate(shown)
         steps.tell("evaluating")
         result = choose(
             loaded,
@@ -129,7 +130,7 @@ def _show(result: "SparsityPick", check: "CycleCheck | None") -> None:
         console.print(f"truncated texts: {result.truncated}")
     console.print(f"FP32 {result.metric} {result.fp32:.4f}; cycles of the attention core by the cycle model\n")
     changes = ("against FP32", "against INT8")
-    names = ("", "rho", result.metric, *changes, "block sparsity", "cycles per sentence", "speedup")
+    names = ("", "rho", result.metric, *changes, "block sparsity", "cycles each", "speedup")
     table = make_table(*names, right=1)
     for i, point in enumerate(result.points):
         table.add_row(

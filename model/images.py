@@ -40,7 +40,7 @@ LONGEST_EDGE, MOST_PIXELS = 1 << 14, 1 << 26
 """Of an image. A small file can say that it has any number of pixels."""
 
 MOST_BYTES = 1 << 29
-"""Of a file: more than those of the largest array."""
+"""Of a file. The largest NumPy file that a model takes, 3 × 4096 × 4096 floats of 64 bits, is smaller."""
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Readers of the headers of NumPy's files, by version."""
@@ -229,7 +229,15 @@ def _read_picture(file: Path) -> Any:
 
 
 def _content(file: Path) -> bytes:
-    """The bytes of a file that is no pipe, and not larger than any image. Raises :class:`OSError`, too."""
+    """The bytes of a file of an image.
+
+    Raises
+    ------
+    InputError
+        The file is too large.
+    OSError
+        It cannot be read, or is a folder or a pipe.
+    """
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no file")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..host.attention import AttentionDevice
-from ..model.images import Picture
 from ..model.load import load_model
 from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import ScoreActivation
@@ -21,10 +20,10 @@ from ..spec.errors import ConfigError
 from ..spec.link import DEFAULT_BAUD
 from .attention import check_setting, fitted
 from .backends import Backend, DeviceBackend, GoldenBackend, RecordingBackend, RtlBackend
-from .classify import Classification, calibrated, check_classifier, classify
+from .classify import Classification, check_classifier, classify
 from .compare import CheckedBackend
+from .inputs import Input, are_pairs, calibration_inputs, encode_inputs
 from .steps import Steps
-from .texts import Input, encode_inputs
 
 __all__ = ["Answers", "answer"]
 
@@ -42,8 +41,8 @@ class Answers:
     ----------
     activation : ScoreActivation or None
         Makes the scores of a model with one output.
-    predicts_tokens : bool
-        Whether the labels are next tokens.
+    predicts_tokens, reads_images : bool
+        Whether the labels are next tokens, and whether these are answers to images.
     sentences : tuple of Classification
     cycles : tuple of int or None
         Cycles of each sentence's attention in simulation. A board's statistics include the cycles of its serial line,
@@ -63,6 +62,7 @@ class Answers:
     tau: float
     activation: ScoreActivation | None
     predicts_tokens: bool
+    reads_images: bool
     sentences: tuple[Classification, ...]
     cycles: tuple[int, ...] | None
     dense_cycles: tuple[int, ...] | None
@@ -70,11 +70,6 @@ class Answers:
     dense_stream_cycles: int | None
     heads: int
     mismatches: int
-
-    @property
-    def reads_images(self) -> bool:
-        """Whether these are answers to images."""
-        return any(isinstance(each.tokens, Picture) for each in self.sentences)
 
     @property
     def truncated(self) -> int:
@@ -210,7 +205,8 @@ def answer(
     check_classifier(model, config)
     tokens = encode_inputs(model, texts, max_length=config.max_length, truncate=truncate)
     steps.tell("calibrating")
-    scales = calibrated(model, texts, tokens, config, calibration, method=method, percentile=percentile)
+    shown = calibration_inputs(model, tokens, config, calibration, pairs=are_pairs(texts))
+    scales = model.calibrate(shown, method=method, percentile=percentile)
     check_setting(model.config, config, scales, rho=rho, tau=tau)
     with contextlib.ExitStack() as stack:
         hardware = None
@@ -238,6 +234,7 @@ def answer(
         tau=tau,
         activation=model.activation,
         predicts_tokens=model.predicts_tokens,
+        reads_images=model.images is not None,
         sentences=pruned.answers,
         cycles=pruned.cycles,
         dense_cycles=None if unpruned is None else unpruned.cycles,

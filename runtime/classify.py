@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.encoder import Attend, float_attention, softmax
-from ..model.images import Picture
-from ..model.load import Model, calibration_pairs, calibration_sentences
+from ..model.load import Model
 from ..model.quantise import AttentionScales
-from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import activate
-from ..model.tasks import CLASSIFICATION, chosen_task
-from ..model.tokenizer import Text, Tokens
+from ..model.tokenizer import Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
@@ -23,17 +19,14 @@ from ..spec.formats import ceil_div
 from ..spec.heads import HeadStatistics
 from .attention import AcceleratorAttention, check_fits
 from .backends import Backend
+from .inputs import Input, are_pairs, calibration_inputs, encode_inputs
 from .passes import Progress
-from .pictures import calibration_images
-from .texts import Input, encode_inputs
 
 __all__ = [
     "Classification",
     "HeadPicture",
     "HeadSummary",
     "answer_of",
-    "calibrated",
-    "calibration_for",
     "check_classifier",
     "classify",
 ]
@@ -157,32 +150,6 @@ def check_classifier(model: Model, config: AttentionConfig) -> None:
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias, causal=shape.causal)
 
 
-def calibration_for(texts: Sequence[Text], path: Path | None = None) -> Sequence[Text]:
-    """What a model is calibrated with for these texts: pairs if there are pairs among them. See
-    :func:`~thresher.model.load.calibration_sentences`."""
-    single = all(isinstance(text, str) for text in texts)
-    return calibration_sentences(path) if single else calibration_pairs(path)
-
-
-def calibrated(
-    model: Model,
-    inputs: Sequence[Input],
-    tokens: Sequence[Tokens],
-    config: AttentionConfig,
-    path: Path | None = None,
-    *,
-    method: Method = "percentile",
-    percentile: float = DEFAULT_PERCENTILE,
-) -> AttentionScales:
-    """Scales for texts as :func:`calibration_for`, or for images; see :func:`~.pictures.calibration_images`."""
-    pictures = [each for each in tokens if isinstance(each, Picture)]
-    if pictures:
-        shown = calibration_images(model, chosen_task(CLASSIFICATION), config, pictures, path)
-    else:
-        shown = calibration_for([each for each in inputs if not isinstance(each, Path)], path)
-    return model.calibrate(shown, method=method, percentile=percentile)
-
-
 def classify(
     model: Model,
     sentences: Sequence[Input],
@@ -232,7 +199,7 @@ def classify(
     # Every text is checked before the first runs.
     tokens = encode_inputs(model, sentences, max_length=config.max_length, truncate=truncate)
     if scales is None:
-        scales = calibrated(model, sentences, tokens, config)
+        scales = model.calibrate(calibration_inputs(model, tokens, config, pairs=are_pairs(sentences)))
     answers = []
     for text, encoded in zip(sentences, tokens, strict=True):
         attention = AcceleratorAttention(config=config, scales=scales, backend=backend, rho=rho, tau=tau, watch=picture)

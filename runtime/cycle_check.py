@@ -12,7 +12,7 @@ from ..sim.attention import AttentionSimulator
 from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.heads import Head, HeadStatistics
-from .attention import AcceleratorAttention, HeadShape
+from .attention import AcceleratorAttention, HeadShape, fitted
 from .backends import GoldenBackend, RecordingBackend, RtlBackend
 from .compare import CheckedBackend
 from .evaluate import task_texts
@@ -90,6 +90,7 @@ def check_cycles(
         The hardware misbehaved.
     """
     steps = steps or Steps()
+    config = fitted(config, model.config)
     texts = sample(task_texts(model, task, data, config, limit, truncate=truncate)[1], CHECKED_SENTENCES)
     found = []
     with AttentionSimulator(config, on_progress=steps.announce) as simulator:

@@ -9,32 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.datasets import Dataset, read_dataset
-from ..model.images import Picture
-from ..model.load import Model, calibration_pairs, calibration_sentences
+from ..model.load import Model
 from ..model.quantise import AttentionScales
 from ..model.ranges import DEFAULT_PERCENTILE, Method
 from ..model.score import ScoreActivation, activate
 from ..model.tasks import Kind, Task, as_task
-from ..model.tokenizer import Text, Tokens
+from ..model.tokenizer import Tokens
 from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits, fitted
 from .coprocessor import WholeEncoder
+from .inputs import calibration_inputs, calibration_source, calibration_texts
 from .metrics import merit
 from .passes import Outcome, Progress, Setting, run_settings
 from .perplexity import perplexity, text_windows
-from .pictures import calibration_images, task_images
+from .pictures import task_images
 from .report import Report
 from .texts import encode_texts
 
 __all__ = [
     "EvaluationReport",
     "Result",
-    "calibration_inputs",
-    "calibration_source",
     "evaluate",
     "predicted",
+    "read_as_pairs",
     "score",
     "task_texts",
 ]
@@ -176,24 +175,9 @@ def task_texts(
     return dataset, tokens
 
 
-def calibration_inputs(
-    model: Model, dataset: Dataset, tokens: Sequence[Tokens], config: AttentionConfig, path: Path | None = None
-) -> Sequence[Text] | Sequence[Picture]:
-    """What a model is calibrated with for the examples of a task.
-
-    These are sentences, pairs where the model reads pairs together, or images. See
-    :func:`~thresher.model.load.calibration_sentences` and :func:`~.pictures.calibration_images`.
-    """
-    pictures = [each for each in tokens if isinstance(each, Picture)]
-    if pictures:
-        return calibration_images(model, dataset.task, config, pictures, path)
-    together = model.is_classifier and dataset.has_pairs
-    return calibration_pairs(path) if together else calibration_sentences(path)
-
-
-def calibration_source(model: Model, path: Path | None = None) -> str:
-    """Where :func:`calibration_inputs` come from."""
-    return str(path or ("packaged sentences" if model.images is None else "the first images"))
+def read_as_pairs(model: Model, dataset: Dataset) -> bool:
+    """Whether a model reads the examples of a task as pairs."""
+    return model.is_classifier and dataset.has_pairs
 
 
 def predicted(task: Task, outputs: Float32, activation: ScoreActivation | None) -> NDArray[np.float64]:
@@ -319,15 +303,15 @@ def evaluate(
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if whole is not None:
         whole.check_fits(model.config)
-    shown = calibration_inputs(model, dataset, tokens, config, calibration)
+    pairs = read_as_pairs(model, dataset)
     source = "given scales" if scales is not None and whole is None else calibration_source(model, calibration)
     if scales is None:
+        shown = calibration_inputs(model, tokens, config, calibration, pairs=pairs, task=dataset.task)
         scales = model.calibrate(shown, method=method, percentile=percentile)
     settings = {"fp32": Setting(), "int8": Setting(config=config)}
     used, coprocessor, pruned = scales, None, "pruned"
     if whole is not None:
-        texts = [each for each in shown if not isinstance(each, Picture)]
-        coprocessor = whole.coprocessor(model, texts, progress=progress)
+        coprocessor = whole.coprocessor(model, calibration_texts(calibration, pairs=pairs), progress=progress)
         used, pruned = coprocessor.integer.attention, "integer_pruned"
         settings["integer"] = Setting(config=config, coprocessor=coprocessor)
     settings[pruned] = Setting(config=config, coprocessor=coprocessor, rho=rho, tau=tau)

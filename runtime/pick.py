@@ -16,7 +16,8 @@ from ..spec.attention_command import DENSE_RHO
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from .attention import HeadShape, fitted
-from .evaluate import calibration_inputs, results, task_texts
+from .evaluate import read_as_pairs, results, task_texts
+from .inputs import calibration_inputs
 from .passes import Progress, Setting, run_settings
 from .report import Report
 
@@ -199,7 +200,8 @@ def pick(
     config = fitted(config, model.config)
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     if scales is None:
-        scales = model.calibrate(calibration_inputs(model, dataset, tokens, config))
+        pairs = read_as_pairs(model, dataset)
+        scales = model.calibrate(calibration_inputs(model, tokens, config, pairs=pairs, task=dataset.task))
     settings = [Setting(), *(Setting(config=config, rho=rho) for rho in ordered)]
     outcomes = run_settings(model, tokens, settings, scales, jobs=jobs, progress=progress)
     fp32, *found = results(dataset, outcomes, model.activation)

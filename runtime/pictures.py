@@ -11,11 +11,20 @@ from ..model.tasks import CLASSIFICATION, Columns, Task, as_task
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .attention import check_fits
-from .texts import check_image_size
 
-__all__ = ["calibration_images", "task_images"]
+__all__ = ["calibration_images", "check_image_size", "task_images"]
 
 CALIBRATION_IMAGES = 64
+
+
+def check_image_size(model: Model, max_length: int) -> None:
+    """Raise :class:`~thresher.spec.errors.InputError` if an image has more tokens than the hardware takes."""
+    tokens = model.config.max_length
+    if tokens > max_length:
+        raise InputError(
+            f"an image has {tokens} tokens, but this hardware takes at most {max_length}: choose a larger preset, or "
+            "raise max_length with --config"
+        )
 
 
 def task_images(

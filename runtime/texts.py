@@ -1,16 +1,12 @@
-"""Tokens of many texts, with one error for all that are too long; and of images."""
+"""Tokens of many texts, with one error for all that are too long."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..model.load import Model
 from ..model.tokenizer import Text, Tokens, TooLongError
 from ..spec.errors import InputError
 
-__all__ = ["Input", "check_image_size", "encode_inputs", "encode_texts"]
-
-Input = Text | Path
-"""A text or pair, or the file of an image."""
+__all__ = ["encode_texts"]
 
 NAMED = 5
 """Texts that an error names at most."""
@@ -69,41 +65,3 @@ def _told(kind: str, long: dict[int, TooLongError]) -> str:
         f"{kind}s {', '.join(map(str, numbers[:NAMED]))}{more}: {len(long)} have up to {most} tokens, but at most "
         f"{errors[0].limit} are possible: shorten them, or use --truncate"
     )
-
-
-def check_image_size(model: Model, max_length: int) -> None:
-    """Raise :class:`~thresher.spec.errors.InputError` if an image has more tokens than the hardware takes."""
-    tokens = model.config.max_length
-    if tokens > max_length:
-        raise InputError(
-            f"an image has {tokens} tokens, but this hardware takes at most {max_length}: choose a larger preset, or "
-            "raise max_length with --config"
-        )
-
-
-def encode_inputs(
-    model: Model, inputs: Sequence[Input], *, max_length: int, truncate: bool = False
-) -> Sequence[Tokens]:
-    """Tokens of every text or pair, or every image.
-
-    Parameters
-    ----------
-    max_length, truncate
-        See :func:`encode_texts`.
-
-    Raises
-    ------
-    InputError
-        A text is empty or invalid, some are too long, or an image cannot be read. Or the model does not read what is
-        given.
-    """
-    files = [each for each in inputs if isinstance(each, Path)]
-    texts = [each for each in inputs if not isinstance(each, Path)]
-    if model.images is None:
-        if files:
-            raise InputError("the model reads texts: give texts (--text), or choose a vision transformer")
-        return encode_texts(model, texts, range(1, len(texts) + 1), max_length=max_length, truncate=truncate)
-    if texts:
-        raise InputError("the model reads images: give files of images (--image)")
-    check_image_size(model, max_length)
-    return [model.images.picture(file) for file in files]

@@ -23,9 +23,10 @@ from ..spec.errors import ConfigError, InputError
 from ..spec.link import DEFAULT_BAUD
 from ..spec.memory import memory_map
 from .attention import check_fits, check_setting
-from .classify import answer_of, calibration_for
+from .classify import answer_of
 from .compile import constants_of, image_of, program_of
 from .coprocessor import Coprocessor, WholeEncoder, output_scales
+from .inputs import are_pairs, calibration_texts
 from .program_run import ProgramReport, ProgramRun, run_on_board, run_program
 from .report import Report
 from .steps import Steps
@@ -175,7 +176,7 @@ def answer_whole(
     numbers = range(1, len(texts) + 1)
     tokens = encode_texts(model, texts, numbers, max_length=attention.max_length, truncate=truncate)
     steps.tell("quantising")
-    coprocessor = whole.coprocessor(model, calibration_for(texts, calibration), progress=steps.count)
+    coprocessor = whole.coprocessor(model, calibration_texts(calibration, pairs=are_pairs(texts)), progress=steps.count)
     check_setting(model.config, attention, coprocessor.integer.attention, rho=rho, tau=tau)
     steps.tell("compiling the program")
     constants = constants_of(whole, coprocessor)

@@ -12,7 +12,8 @@ from ...model.tokenizer import Tokens
 from ...spec.attention_config import AttentionConfig
 from ...spec.errors import ConfigError, InputError
 from ..attention import check_setting
-from ..evaluate import calibration_inputs, calibration_source, task_texts
+from ..evaluate import read_as_pairs, task_texts
+from ..inputs import calibration_inputs, calibration_source
 from ..steps import Steps
 from ..workers import run_in_workers
 from .cluster import run_on_cluster
@@ -104,7 +105,8 @@ def study(
         raise InputError("a study needs examples with labels or scores: use thresher eval or pick for a plain text")
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     steps.tell("calibrating")
-    shown = calibration_inputs(model, dataset, tokens, config, calibration)
+    pairs = read_as_pairs(model, dataset)
+    shown = calibration_inputs(model, tokens, config, calibration, pairs=pairs, task=dataset.task)
     scales = model.calibrate(shown)
     check_setting(model.config, config, scales, rho=-1, tau=0)
     examples = len(dataset.targets)

@@ -76,6 +76,13 @@ def _acts(room: TableRoom) -> dict[str, Value]:
     }
 
 
+def _inside(m: Module, acts: dict[str, Value]) -> Signal:
+    """Heads that were accepted and not released."""
+    inside = Signal(range(SLOTS + 1))
+    m.d.sync += inside.eq(inside + acts["command"] - acts["release"])
+    return inside
+
+
 class Progress(Property):
     """While a head is inside, something happens to a head, or a command is accepted, within some cycles."""
 
@@ -85,10 +92,8 @@ class Progress(Property):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        inside = Signal(range(SLOTS + 1))
-        m.d.sync += inside.eq(inside + self._acts["command"] - self._acts["release"])
         m.submodules.answered = answered = Answered(
-            self.name, inside != 0, Cat(*self._acts.values()).any(), within=self._within
+            self.name, _inside(m, self._acts) != 0, Cat(*self._acts.values()).any(), within=self._within
         )
         m.d.comb += [self.reached.eq(answered.reached), self.broken.eq(answered.broken)]
         return m
@@ -103,9 +108,10 @@ class Empty(Property):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        inside = Signal(range(SLOTS + 1))
-        m.d.sync += inside.eq(inside + self._acts["command"] - self._acts["release"])
-        m.d.comb += [self.reached.eq(inside == 0), self.broken.eq(self.reached & ~self._room.table.i_command.ready)]
+        m.d.comb += [
+            self.reached.eq(_inside(m, self._acts) == 0),
+            self.broken.eq(self.reached & ~self._room.table.i_command.ready),
+        ]
         return m
 
 

@@ -115,7 +115,7 @@ class Level(Property):
     swaps : bool
         The count may go up by what it goes down in the same cycle, although it is ``most``.
     floor : bool
-        It is this property that says that the count does not become negative.
+        The count must not become negative. Otherwise it stays zero then.
     """
 
     def __init__(self, name: str, up: ValueLike, down: ValueLike, *, most: int, swaps: bool = True, floor: bool = True):

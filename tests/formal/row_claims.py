@@ -29,7 +29,7 @@ CONFIGURATION = "small, two rows ahead, one command"
 ROWS = 2
 
 CHOSEN_CYCLES = 5
-"""From a weight word to its step at the tile memory: three of a front end, and two that choose among them."""
+"""From a weight word to its step at the tile memory: three cycles in a front end, two to choose among front ends."""
 
 SPREAD_CHOSEN_CYCLES = 2
 """The same for a word whose weights all make one step."""
@@ -38,7 +38,7 @@ SUM_CYCLES = READ_CYCLES + OPERAND_CYCLES + PRODUCT_CYCLES + 1
 """From a step to the complete sum of a lane."""
 
 ADDER_CYCLES = exact_log2(SPMM.banks)
-"""Of the sum over all banks, which complete a row one cycle later."""
+"""Of the adders that sum over all banks, in products that spread."""
 
 
 def engine(component: type[RowEngine]) -> Any:
@@ -63,16 +63,11 @@ class _OneCommand(Property):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        engine = self._engine
-        m.submodules.held = held = Held(
-            self.name, _since_first_row(m, engine), Cat(engine.format, engine.spread, engine.bank_columns)
-        )
+        engine, since = self._engine, _since_first_row(m, self._engine)
+        m.submodules.held = held = Held(self.name, since, Cat(engine.format, engine.spread, engine.bank_columns))
         has_front_end = Cat(engine.format == FORMAT_CODES[each] for each in SPMM.formats).any()
         legal = has_front_end & (~engine.spread | (engine.format == FORMAT_CODES[WeightFormat.BBS]))
-        m.d.comb += [
-            self.reached.eq(_since_first_row(m, engine)),
-            self.broken.eq(held.broken | (self.reached & ~legal)),
-        ]
+        m.d.comb += [self.reached.eq(since), self.broken.eq(held.broken | (since & ~legal))]
         return m
 
 
@@ -127,7 +122,7 @@ class _Between(Property):
 
 
 class _Chosen(Property):
-    """Words come only while the registers that choose a front end are those of the command."""
+    """When a word comes, the engine has chosen the front end of the command."""
 
     def __init__(self, name: str, engine: Any):
         super().__init__(name)

@@ -30,8 +30,8 @@ Some proofs leave parts of a component free: these may output anything in any cy
 proof then holds whatever these parts do. Some claims assume something about the inside of the component. The
 configuration names the assumption after a semicolon, and another claim is about it: words stay while they are listed, a
 decision stays while it is offered, the rows of the denominator stay, each row is complete at most once. "But for" names
-outputs that have claims of their own. The last claim about a row engine is proved in steps
-(`tests/formal/row_claims.py`). Each step is a claim that may assume the steps before.
+outputs that have claims of their own. The claims about the rows of a row engine are the steps of one proof
+(`tests/formal/row_claims.py`): a step may assume earlier ones, and later ones until the cycle before.
 
 Three claims together say that the head table answers in time, if every stage acts at least every second cycle. An empty
 table accepts a command. While a head is inside, something happens to a head within 6 cycles. Between two commands at

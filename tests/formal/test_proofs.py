@@ -142,6 +142,13 @@ def test_signals_inside_must_exist():
 
 
 @pytest.mark.slow
+def test_signals_inside_have_their_width():
+    block = _Pair()
+    with pytest.raises(SynthesisError, match="second"):
+        prove(block, asserted=[_Same(block, "second.o__payload")])
+
+
+@pytest.mark.slow
 def test_free_parts_must_exist():
     block = _Pair()
     with pytest.raises(SynthesisError, match="third"):
