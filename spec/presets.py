@@ -93,14 +93,14 @@ COPROCESSOR_PRESETS = {
     "edge": CoprocessorConfig(
         spmm=SpmmConfig(rows=2, lanes=32, banks=16, drain_lanes=8, max_columns=1536, result_rows=128),
         attention=AttentionConfig(
-            max_length=256, max_head_dim=64, lanes=8, predictor_lanes=16, predictor_blocks=2, output_lanes=2
+            max_length=256, max_head_dim=64, lanes=8, predictor_lanes=32, predictor_blocks=1, output_lanes=2
         ),
         vector=VectorConfig(lanes=8, max_channels=512),
     ),
     # For an ASIC tile or a large FPGA.
     "server": CoprocessorConfig(
         spmm=SPMM_PRESETS["server"],
-        attention=dataclasses.replace(PRESETS["server"], lanes=8, predictor_lanes=64, output_lanes=8),
+        attention=dataclasses.replace(PRESETS["server"], lanes=8, predictor_blocks=2, output_lanes=8),
         vector=VectorConfig(lanes=8, max_channels=1024),
         cores=8,
     ),

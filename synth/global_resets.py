@@ -6,6 +6,7 @@ wires in each tile.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 __all__ = ["MANY", "reset_globally"]
@@ -19,7 +20,8 @@ FLIP_FLOP, RESET = "TRELLIS_FF", "LSR"
 def reset_globally(module: dict[str, Any]) -> int:
     """Insert a DCCA between a reset and its flip-flops, if there are many.
 
-    Other readers of the reset keep their wire, because the network does not reach look-up tables.
+    Other readers of the reset keep their wire, because the network does not reach look-up tables. Out of context, a
+    reset that is a port has no driver, and nextpnr does not route it. Such a reset stays as it is.
 
     Parameters
     ----------
@@ -35,7 +37,9 @@ def reset_globally(module: dict[str, Any]) -> int:
     flip_flops = [cell["connections"] for cell in cells.values() if cell["type"] == FLIP_FLOP]
     sinks = Counter(bit for pins in flip_flops for bit in pins.get(RESET, ()) if isinstance(bit, int))
     free = max((bit for bits in _bits(module) for bit in bits if isinstance(bit, int)), default=0) + 1
-    spread = {bit: free + i for i, bit in enumerate(sorted(bit for bit, count in sinks.items() if count >= MANY))}
+    driven = {bit for cell in cells.values() for bit in _outputs(cell)}
+    large = sorted(bit for bit, count in sinks.items() if count >= MANY and bit in driven)
+    spread = {bit: free + i for i, bit in enumerate(large)}
     for pins in flip_flops:
         if RESET in pins:
             pins[RESET] = [spread.get(bit, bit) for bit in pins[RESET]]
@@ -51,7 +55,14 @@ def reset_globally(module: dict[str, Any]) -> int:
     return len(spread)
 
 
+def _outputs(cell: dict[str, Any]) -> Iterator[int | str]:
+    """Bits that a cell drives."""
+    for pin, direction in cell["port_directions"].items():
+        if direction == "output":
+            yield from cell["connections"].get(pin, ())
+
+
 def _bits(module: dict[str, Any]) -> list[list[Any]]:
-    """Bits of cells and ports. The number of any other bit is free."""
+    """Bits of cells, ports and names. The number of any other bit is free."""
     connections = [bits for cell in module["cells"].values() for bits in cell["connections"].values()]
-    return connections + [port["bits"] for port in module["ports"].values()]
+    return connections + [each["bits"] for kind in ("ports", "netnames") for each in module.get(kind, {}).values()]

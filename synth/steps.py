@@ -64,7 +64,7 @@ CONSTRAINTS = {Family.ECP5: "lpf", Family.ICE40: "pcf"}
 LAYOUTS = {Family.ECP5: ("textcfg", "config"), Family.ICE40: ("asc", "asc")}
 """Option of nextpnr for the file of the placed design, and its suffix."""
 
-NETLIST_VERSION = "4"
+NETLIST_VERSION = "5"
 """Must change with the code that changes netlists, so that older netlists are made again."""
 
 DETAILS = "yosys.details.log"
@@ -193,8 +193,7 @@ def changes(plan: Plan) -> dict[str, Callable[[Any], object]]:
     die = plan.device.capacity and DIES.get(plan.device.capacity.dsp)
     if die:
         found["placing multipliers"] = lambda module: place_multipliers(module, die)
-    if plan.pins is not None:  # out of context, the reset has no driver and is not routed
-        found["moving resets to the global network"] = reset_globally
+    found["moving resets to the global network"] = reset_globally
     return found
 
 

@@ -209,7 +209,7 @@ class PEArray(wiring.Component):
             for i in range(config.block):
                 split = Split(config, count=config.lanes)
                 m.submodules[f"split_{name}_{i}"] = split
-                registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}")
+                registers = Signal(split.fraction.shape(), name=f"fraction_{name}_{i}", reset_less=True)
                 m.d.comb += split.x.eq(rows[i])
                 m.d.sync += registers.eq(split.fraction)
                 fractions[name, i] = delay(m, registers, self._far, enable=1, name=f"fraction_{name}_{i}")[-1]
@@ -218,7 +218,7 @@ class PEArray(wiring.Component):
             for j in range(config.block):
                 for lane in range(config.lanes):
                     left, right = fractions["q", i][lane], fractions["k", j][lane]
-                    product = Signal(signed(len(left) + len(right)), name=f"fraction_{i}_{j}_{lane}")
+                    product = Signal(signed(len(left) + len(right)), name=f"fraction_{i}_{j}_{lane}", reset_less=True)
                     m.d.sync += product.eq(masked_product(left, right))
                     products[i, j, lane] = product
         return products
@@ -271,7 +271,7 @@ class PEArray(wiring.Component):
             for lane in range(config.lanes):
                 terms = [products[i, j, lane] for j in range(config.block)]
                 total = sum(terms[1:], terms[0])
-                keys = Signal(total.shape(), name=f"keys_{i}_{lane}")
+                keys = Signal(total.shape(), name=f"keys_{i}_{lane}", reset_less=True)
                 accumulator = out.accumulators[i][lane]
                 m.d.sync += keys.eq(total)
                 with m.If(tag.value):

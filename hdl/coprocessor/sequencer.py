@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ...spec.program import BODY_FIELDS, HEADER_FIELDS, INSTRUCTION_BYTES, UNITS, WORD_BYTES, FaultCode, Opcode
-from ..lib.streams import StreamFIFO, StreamRegister, struct_layout
+from ..lib.streams import HalfBuffer, StreamFIFO, struct_layout
 from .memory_streams import span_layout, word_layout
 from .product.assembler import Assembler
 from .program_streams import (
@@ -80,7 +80,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.instructions = instructions = Assembler(most=INSTRUCTION_WORDS)
-        m.submodules.head = head = StreamRegister(INSTRUCTION_BYTES * 8)
+        m.submodules.head = head = HalfBuffer(INSTRUCTION_BYTES * 8)
         connect(m, flipped(self.i_words), instructions.i_words)
         m.d.comb += [
             head.i.valid.eq(instructions.o_beats.valid),

@@ -105,7 +105,7 @@ class AdderTree(wiring.Component):
     Members
     -------
     enable : In(1)
-        Advances every register.
+        Advances every register. They have no reset.
     operands : In(ArrayLayout(signed(width), count))
     total : Out(signed)
         Wide enough for any sum.
@@ -132,7 +132,9 @@ class AdderTree(wiring.Component):
             row = [a + b for a, b in zip(row[::2], row[1::2], strict=False)] + row[len(row) & ~1 :]
             level += 1
             if level % self._levels == 0 or len(row) == 1:
-                registers = [Signal.like(value, name=f"sum_{level}_{i}") for i, value in enumerate(row)]
+                registers = [
+                    Signal.like(value, name=f"sum_{level}_{i}", reset_less=True) for i, value in enumerate(row)
+                ]
                 with m.If(self.enable):
                     m.d.sync += [register.eq(value) for register, value in zip(registers, row, strict=True)]
                 row = registers

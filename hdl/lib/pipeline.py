@@ -13,8 +13,8 @@ def index_bits(count: int) -> int:
 def delay(m: Module, value, cycles: int, *, enable, name: str, reset_less: bool = False) -> list:
     """``value`` and its copies, delayed by 1…cycles enabled cycles.
 
-    Use ``reset_less`` for operands of multipliers: multiplier blocks can absorb registers without reset. ``value`` must
-    then have no reset either.
+    Use ``reset_less`` for data that means nothing without a valid bit beside it. A reset that reaches every register of
+    a large design is hard to route, and multiplier blocks absorb only operands without reset.
     """
     stages = [value]
     options = {"reset_less": True} if reset_less else {}

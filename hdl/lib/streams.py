@@ -103,14 +103,14 @@ class StreamRegister(_Buffer):
     def elaborate(self, platform):
         m = Module()
         free = Signal(init=1)
-        spare = Signal.like(self.i.payload)
-        m.d.comb += self.i.ready.eq(free)
+        held, spare = (Signal.like(self.i.payload, name=name, reset_less=True) for name in ("held", "spare"))
+        m.d.comb += [self.i.ready.eq(free), self.o.payload.eq(held)]
         with m.If(free):
             m.d.sync += spare.eq(self.i.payload)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid | ~free),
-                self.o.payload.eq(Mux(free, self.i.payload, spare)),
+                held.eq(Mux(free, self.i.payload, spare)),
                 free.eq(1),
             ]
         with m.Elif(self.i.valid):
@@ -136,7 +136,7 @@ class SkidBuffer(_Buffer):
 
     def elaborate(self, platform):
         m = Module()
-        held = Signal.like(self.i.payload)
+        held = Signal.like(self.i.payload, reset_less=True)
         full = Signal()
         m.d.comb += [
             self.i.ready.eq(~full),

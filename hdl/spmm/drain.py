@@ -203,12 +203,12 @@ class Drain(wiring.Component):
         which has put them into its first chunk.
         """
         config = self._config
-        lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes))
+        lanes = Signal(data.ArrayLayout(lane_layout(config), config.drain_lanes), reset_less=True)
         bits = index_bits(config.rows)
         # The engines show sums and parameters of the row one cycle after the choice. First, select a chunk of each.
         part = chunks[1][: index_bits(config.beats_per_row)]
-        chosen = Signal(parameters_layout(config))
-        own = Signal(data.ArrayLayout(parameters_layout(config), config.rows))
+        chosen = Signal(parameters_layout(config), reset_less=True)
+        own = Signal(data.ArrayLayout(parameters_layout(config), config.rows), reset_less=True)
         parameters = [Cat(row) for row in self.parameters]
         m.d.sync += [
             chosen.eq(Cat(parameters).word_select(tags[1].engine[:bits], len(parameters[0]))),
@@ -219,7 +219,7 @@ class Drain(wiring.Component):
             home = min(i // config.spread_tokens, config.rows - 1)
             totals = []
             for index, sums in enumerate(self.sums):
-                total = Signal(config.accumulator_bits, name=f"total_{i}_{index}")
+                total = Signal(config.accumulator_bits, name=f"total_{i}_{index}", reset_less=True)
                 beats = [sums[beat * config.drain_lanes + i] for beat in range(config.beats_per_row)]
                 m.d.sync += total.eq(Cat(beats).word_select(part, config.accumulator_bits))
                 totals.append(total)

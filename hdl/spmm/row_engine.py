@@ -252,11 +252,10 @@ class RowEngine(wiring.Component):
         m.d.comb += [self.tile.slot.eq(step.slot), self.tile.columns.eq(step.columns)]
         products = []
         for bank in range(config.banks):
-            fetched = delay(m, step.values[bank], READ_CYCLES, enable=1, name=f"value_{bank}")[-1]
+            fetched = delay(m, step.values[bank], READ_CYCLES, enable=1, name=f"value_{bank}", reset_less=True)[-1]
             weight = _operand(m, fetched, f"weight_{bank}")
             for lane in range(bank * config.spread_tokens, (bank + 1) * config.spread_tokens):
                 token = _operand(m, self.tile.data[lane], f"token_{lane}")
-                # Without reset, like its operands.
                 product = Signal(signed(2 * INT8_BITS), name=f"product_{lane}", reset_less=True)
                 m.d.sync += product.eq(weight * token)
                 products.append(delay(m, product, PRODUCT_CYCLES - 1, enable=1, name=f"product_{lane}")[-1])
@@ -297,7 +296,7 @@ class RowEngine(wiring.Component):
         """
         sums = []
         for i, term in enumerate(terms):
-            total = Signal(signed(self._config.accumulator_bits), name=f"{name}_sum_{i}")
+            total = Signal(signed(self._config.accumulator_bits), name=f"{name}_sum_{i}", reset_less=True)
             with m.If(tag["valid"]):
                 m.d.sync += total.eq(term + Mux(tag["first"], 0, total))
             sums.append(total)

@@ -108,8 +108,8 @@ class TileMemory(wiring.Component):
         outputs = []
         for index, read in enumerate(self.reads):
             port = memory.read_port()
-            column = Signal(config.column_bits, name=f"column_{index}_{slot}_{bank}")
-            output = Signal(word, name=f"output_{index}_{slot}_{bank}")
+            column = Signal(config.column_bits, name=f"column_{index}_{slot}_{bank}", reset_less=True)
+            output = Signal(word, name=f"output_{index}_{slot}_{bank}", reset_less=True)
             m.d.sync += [column.eq(read.columns[bank]), output.eq(port.data)]
             # The first reader shares its port with the loader.
             m.d.sync += port.addr.eq(Mux(begins, self.passed.column, column) if index == 0 else column)

@@ -106,13 +106,13 @@ class LayerNormLane(wiring.Component):
         """Sum v and v², stages 1 to 6. Returns C·v − S1."""
         v = Signal(signed(SUM_BITS), reset_less=True)
         factor = Signal(signed(SUM_BITS), reset_less=True)
-        v_held = Signal(signed(SUM_BITS))
+        v_held = Signal(signed(SUM_BITS), reset_less=True)
         product = Signal(signed(2 * SUM_BITS), reset_less=True)
-        centred = Signal(signed(self._config.total_bits))
+        centred = Signal(signed(self._config.total_bits), reset_less=True)
         shifted = []
         for name, operand, shift in (("x", self.x, self.x_shift), ("y", self.y, self.y_shift)):
-            held = [Signal(signed(INT8_BITS), name=f"{name}_{i + 1}") for i in range(SHIFTS)]
-            shifted.append(Signal(signed(SUM_BITS - 1), name=f"{name}_shifted"))
+            held = [Signal(signed(INT8_BITS), name=f"{name}_{i + 1}", reset_less=True) for i in range(SHIFTS)]
+            shifted.append(Signal(signed(SUM_BITS - 1), name=f"{name}_shifted", reset_less=True))
             m.d.sync += [after.eq(before) for before, after in zip([operand, *held], held, strict=False)]
             m.d.sync += shifted[-1].eq(held[-1] << shift)
         m.d.sync += [
@@ -132,7 +132,7 @@ class LayerNormLane(wiring.Component):
         """Multiply by the root, stages 7 to 10. Returns n."""
         bits = self._config.operand_bits
         near, far = self.root.exponent[:NEAR_BITS], self.root.exponent[NEAR_BITS:]
-        far_shifted = Signal(signed(bits + (1 << NEAR_BITS) - 1))
+        far_shifted = Signal(signed(bits + (1 << NEAR_BITS) - 1), reset_less=True)
         operand = Signal(signed(bits), reset_less=True)
         mantissa = Signal(signed(ROOT_FRACTION + 2), reset_less=True)  # a copy that a multiplier block can absorb
         product = Signal(signed(len(operand) + len(mantissa)), reset_less=True)
@@ -154,7 +154,7 @@ class LayerNormLane(wiring.Component):
         """Apply gain, bias and shift, stages 11 to 15."""
         gain = Signal(signed(GAIN_BITS), reset_less=True)
         product = Signal(signed(NORM_BITS + GAIN_BITS), reset_less=True)
-        scaled = Signal(signed(NORM_BIAS_BITS + 1))
+        scaled = Signal(signed(NORM_BIAS_BITS + 1), reset_less=True)
         # To one bit below the result: rounding adds one and drops that bit.
         stages, rounded, negative, fits = round_wide(scaled[NORM_FRACTION - 1 :].as_signed(), self.shift, self.shift)
         m.d.sync += [gain.eq(self.gain), product.eq(normalised * gain), scaled.eq(product + self.bias), *stages]

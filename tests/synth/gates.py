@@ -11,7 +11,6 @@ from thresher.hdl.emit import emit
 from thresher.spec import AttentionConfig, CoprocessorConfig, SpmmConfig, VectorConfig
 from thresher.spec.buses import Bus, clock_names
 from thresher.synth.devices import Family, device
-from thresher.synth.global_resets import reset_globally
 from thresher.synth.steps import Pins, Plan, Steps
 from thresher.synth.tools import Source, find
 from thresher.synth.units import make
@@ -165,8 +164,6 @@ def netlist(text: str, *, top: str, name: str, folder: Path) -> str:
     steps = Steps(plan, folder, tell=lambda text: None, announce=lambda text: None)
     written = steps.synthesise(find("yosys", Source.YOWASP))
     module = json.loads((folder / written).read_text())["modules"][top]
-    if part.family is Family.ECP5:
-        assert reset_globally(module) == 1
     return models(part.family) + verilog(module, part.family)
 
 

@@ -31,21 +31,24 @@ def flip_flop(reset: int | str | None, q: int) -> dict:
     }
 
 
-def module(**resets: int) -> dict:
-    """Flip-flops with each reset (``many``, ``few``, ``zero``, ``none``), and a table that reads ``many``."""
-    bits = {"many": 4, "few": 5, "zero": "0", "none": None}
-    which = [bits[name] for name, count in resets.items() for _ in range(count)]
-    cells = {f"core.r{i}": flip_flop(reset, 10 + i) for i, reset in enumerate(which)}
-    pins = {"A": [4], "B": [10], "Z": [9]}
-    cells["table"] = {
+def table(a: int, b: int, z: int) -> dict:
+    return {
         "hide_name": 0,
         "type": "LUT4",
         "parameters": {"INIT": "1000100010001000"},
         "attributes": {},
         "port_directions": {"A": "input", "B": "input", "Z": "output"},
-        "connections": pins,
+        "connections": {"A": [a], "B": [b], "Z": [z]},
     }
-    inputs = {"clk": 2, "d": 3, "many": 4, "few": 5}
+
+
+def module(**resets: int) -> dict:
+    """Flip-flops with each reset, and tables that drive and read ``many``. ``port`` and ``few`` are ports."""
+    bits = {"many": 4, "port": 6, "few": 5, "zero": "0", "none": None}
+    which = [bits[name] for name, count in resets.items() for _ in range(count)]
+    cells = {f"core.r{i}": flip_flop(reset, 10 + i) for i, reset in enumerate(which)}
+    cells |= {"source": table(7, 3, 4), "reader": table(4, 10, 9)}
+    inputs = {"clk": 2, "d": 3, "few": 5, "port": 6, "raw": 7}
     ports = {name: {"direction": "input", "bits": [bit]} for name, bit in inputs.items()}
     ports["q"] = {"direction": "output", "bits": [9]}
     names = {name: {"hide_name": 0, "bits": port["bits"], "attributes": {}} for name, port in ports.items()}
@@ -53,22 +56,22 @@ def module(**resets: int) -> dict:
 
 
 def test_resets_of_many_flip_flops():
-    netlist = module(many=MANY, few=MANY - 1, zero=MANY, none=3)
+    netlist = module(many=MANY, port=MANY, few=MANY - 1, zero=MANY, none=3)
+    unread = max(cell["connections"]["Q"][0] for cell in netlist["cells"].values() if "Q" in cell["connections"]) + 1
+    netlist["netnames"]["unread"] = {"hide_name": 0, "bits": [unread], "attributes": {}}
     assert reset_globally(netlist) == 1
     (buffer,) = (cell for cell in netlist["cells"].values() if cell["type"] == "DCCA")
     assert buffer["connections"]["CLKI"] == [4]
     assert buffer["connections"]["CE"] == ["1"]
     (spread,) = buffer["connections"]["CLKO"]
-    assert spread == 1 + max(
-        cell["connections"]["Q"][0] for cell in netlist["cells"].values() if "Q" in cell["connections"]
-    )
+    assert spread == unread + 1
     resets = [cell["connections"].get("LSR") for cell in netlist["cells"].values() if cell["type"] == "TRELLIS_FF"]
-    assert resets == [[spread]] * MANY + [[5]] * (MANY - 1) + [["0"]] * MANY + [None] * 3
-    assert netlist["cells"]["table"]["connections"]["A"] == [4]
+    assert resets == [[spread]] * MANY + [[6]] * MANY + [[5]] * (MANY - 1) + [["0"]] * MANY + [None] * 3
+    assert netlist["cells"]["reader"]["connections"]["A"] == [4]
 
 
-def test_netlists_without_large_resets_are_unchanged():
-    netlist = module(few=MANY - 1, none=5)
+def test_netlists_without_large_driven_resets_are_unchanged():
+    netlist = module(port=MANY, few=MANY - 1, none=5)
     before = json.dumps(netlist)
     assert reset_globally(netlist) == 0
     assert json.dumps(netlist) == before

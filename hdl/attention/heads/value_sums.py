@@ -23,7 +23,7 @@ def running_sums(m: Module, config: AttentionConfig, beat):
 
 def _in_registers(m: Module, config: AttentionConfig, beat, new: Signal):
     """The beat, two cycles late, and the running sums of its columns. ``new`` replaces these sums."""
-    running = Signal(data.ArrayLayout(new.shape(), config.chunks))
+    running = Signal(data.ArrayLayout(new.shape(), config.chunks), reset_less=True)
     # The loader is far away on the chip.
     late = delay(m, beat, 2, enable=1, name="beat")[2]
     # Selected here and not in the sum of each lane: Amaranth would emit a selector of the whole row per lane.

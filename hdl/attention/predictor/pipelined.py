@@ -246,7 +246,9 @@ class Predictor(wiring.Component):
             for j in range(config.predictor_keys):
                 bits = [trees[i, j, bit].total << bit for bit in range(config.integer_bits)]
                 ii = beat.ii[i][j]
-                joined, total = (Signal.like(ii, name=f"{name}_{i}_{j}") for name in ("joined", "total"))
+                joined, total = (
+                    Signal.like(ii, name=f"{name}_{i}_{j}", reset_less=True) for name in ("joined", "total")
+                )
                 m.d.sync += [
                     joined.eq(sum(bits[:-1], Const(0, 1)) - bits[-1]),
                     total.eq(joined + Mux(first_chunk, 0, total)),
@@ -268,6 +270,6 @@ class Predictor(wiring.Component):
             m.submodules[f"tree_{i}_{j}_{bit}"] = trees[i, j, bit] = tree
             m.d.comb += tree.enable.eq(1)
             for group in range(group_count(config)):
-                found = Signal.like(tree.operands[group], name=f"found_{i}_{j}_{bit}_{group}")
+                found = Signal.like(tree.operands[group], name=f"found_{i}_{j}_{bit}_{group}", reset_less=True)
                 m.d.sync += found.eq(tables.sums[lookup][group][i])
                 m.d.comb += tree.operands[group].eq(found)

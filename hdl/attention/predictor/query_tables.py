@@ -148,7 +148,7 @@ class QueryTables(wiring.Component):
             step.half.eq(half),
         ]
         _, addressed, read, summed = delay(m, step, 3, enable=1, name="step")
-        words = Signal.like(self.q_read.data, name="words")
+        words = Signal.like(self.q_read.data, name="words", reset_less=True)
         m.d.sync += words.eq(self.q_read.data)
         for i in range(2):
             # Asserted before the last entry is written: the first lookup follows two cycles after the decision for it,
@@ -167,7 +167,7 @@ class QueryTables(wiring.Component):
         place = Cat(summed.chunk, summed.half)
         columns = range(group * GROUPED, min((group + 1) * GROUPED, config.predictor_lanes))
         shape = data.ArrayLayout(unsigned(sum_bits(config)), config.block)
-        sums = Signal(shape, name=f"sums_{group}")
+        sums = Signal(shape, name=f"sums_{group}", reset_less=True)
         for query in range(config.block):
             chosen = [Mux(read.entry[i], words[query][column], 0) for i, column in enumerate(columns)]
             m.d.sync += sums[query].eq(sum(chosen[1:], chosen[0]))
