@@ -9,15 +9,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from .multiplier_places import Die
+
 __all__ = ["MANY", "reset_globally"]
 
 MANY = 1000
-"""Least number of flip-flops of a reset on the global network. There are sixteen networks, enough for all of these."""
+"""Least number of flip-flops of a reset on the global network."""
+BUFFERS = 12
+"""Buffers at the top of a die, and most resets on the network."""
 
 FLIP_FLOP, RESET = "TRELLIS_FF", "LSR"
 
 
-def reset_globally(module: dict[str, Any]) -> int:
+def reset_globally(module: dict[str, Any], die: Die | None = None) -> int:
     """Insert a DCCA between a reset and its flip-flops, if there are many.
 
     Other readers of the reset keep their wire, because the network does not reach look-up tables. Out of context, a
@@ -27,6 +31,9 @@ def reset_globally(module: dict[str, Any]) -> int:
     ----------
     module : dict
         A flat module in Yosys' JSON. Changed in place.
+    die : Die, optional
+        Needed if nextpnr works out of context. There, it would route the network in tiles only, and place the DCCA
+        where no wire reaches it.
 
     Returns
     -------
@@ -38,13 +45,15 @@ def reset_globally(module: dict[str, Any]) -> int:
     sinks = Counter(bit for pins in flip_flops for bit in pins.get(RESET, ()) if isinstance(bit, int))
     free = max((bit for bits in _bits(module) for bit in bits if isinstance(bit, int)), default=0) + 1
     driven = {bit for cell in cells.values() for bit in _outputs(cell)}
-    large = sorted(bit for bit, count in sinks.items() if count >= MANY and bit in driven)
+    large = sorted(bit for bit, count in sinks.most_common(BUFFERS) if count >= MANY and bit in driven)
     spread = {bit: free + i for i, bit in enumerate(large)}
     for pins in flip_flops:
         if RESET in pins:
             pins[RESET] = [spread.get(bit, bit) for bit in pins[RESET]]
+    names = module.setdefault("netnames", {})
     for i, (bit, output) in enumerate(spread.items()):
-        cells[f"global_reset_{i}"] = {
+        name = f"global_reset_{i}"
+        cells[name] = {
             "hide_name": 0,
             "type": "DCCA",
             "parameters": {},
@@ -52,6 +61,9 @@ def reset_globally(module: dict[str, Any]) -> int:
             "port_directions": {"CLKI": "input", "CE": "input", "CLKO": "output"},
             "connections": {"CLKI": [bit], "CE": ["1"], "CLKO": [output]},
         }
+        if die is not None:
+            cells[name]["attributes"]["BEL"] = f"X{die.gap_column}/Y0/TDCC{i}"
+            names[name] = {"hide_name": 0, "bits": [output], "attributes": {"ECP5_IS_GLOBAL": f"{1:032b}"}}
     return len(spread)
 
 

@@ -61,6 +61,11 @@ class Die:
         """Multipliers of the die."""
         return len(self.rows) * self.blocks * len(BLOCK_COLUMNS)
 
+    @property
+    def gap_column(self) -> int:
+        """First column of the gap. The buffers of the global network are at its ends."""
+        return FIRST_COLUMN + self.before_gap * BLOCK_WIDTH
+
 
 DIES = {
     die.multipliers: die

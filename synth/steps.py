@@ -193,7 +193,8 @@ def changes(plan: Plan) -> dict[str, Callable[[Any], object]]:
     die = plan.device.capacity and DIES.get(plan.device.capacity.dsp)
     if die:
         found["placing multipliers"] = lambda module: place_multipliers(module, die)
-    found["moving resets to the global network"] = reset_globally
+        out_of_context = die if plan.pins is None else None
+        found["moving resets to the global network"] = lambda module: reset_globally(module, out_of_context)
     return found
 
 

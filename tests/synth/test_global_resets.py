@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from thresher.synth.global_resets import MANY, reset_globally
+from thresher.synth.multiplier_places import DIES, Die
 from thresher.synth.tools import Source, find, run
 
 pytestmark = pytest.mark.slow
@@ -78,12 +80,27 @@ def test_netlists_without_large_driven_resets_are_unchanged():
     assert reset_globally({"cells": {}, "ports": {}}) == 0
 
 
-def test_nextpnr_routes_resets_on_the_global_network(tmp_path):
+OPTIONS = ["--25k", "--package", "CABGA381", "--json", "top.json"]
+
+
+def route(folder: Path, *options: str, die: Die | None = None) -> str:
+    """Let nextpnr route a design whose large reset is on the global network. Returns what it says."""
     netlist = module(many=MANY, none=20)
-    reset_globally(netlist)
-    (tmp_path / "top.json").write_text(json.dumps({"modules": {"top": netlist}}))
-    options = ["--25k", "--package", "CABGA381", "--json", "top.json", "--lpf-allow-unconstrained"]
-    run(find("nextpnr-ecp5", Source.AUTO), [*options, "--textcfg", "top.config"], folder=tmp_path, log="log")
+    reset_globally(netlist, die)
+    (folder / "top.json").write_text(json.dumps({"modules": {"top": netlist}}))
+    run(find("nextpnr-ecp5", Source.AUTO), [*OPTIONS, *options], folder=folder, log="log")
+    return (folder / "log").read_text()
+
+
+def test_nextpnr_routes_resets_on_the_global_network(tmp_path):
+    said = route(tmp_path, "--lpf-allow-unconstrained", "--textcfg", "top.config")
     # Global 0 is the clock. The reset leaves the network in every tile.
-    assert re.search(r"routing clock net .* using global 1", (tmp_path / "log").read_text())
+    assert re.search(r"routing clock net .* using global 1", said)
     assert len(re.findall(r"arc: \S+ G_HPBX0100", (tmp_path / "top.config").read_text())) > MANY / 20
+
+
+def test_nextpnr_routes_them_out_of_context(tmp_path):
+    said = route(tmp_path, "--out-of-context", "--write", "routed.json", die=DIES[28])
+    assert "routing clock net global_reset_0 using global 0" in said
+    names = json.loads((tmp_path / "routed.json").read_text())["modules"]["top"]["netnames"]
+    assert "G_HPBX0000" in names["global_reset_0"]["attributes"]["ROUTING"]
