@@ -19,6 +19,10 @@ FEW = 0.5
 LARGE = 16
 """Least number of multipliers of a part that gets places. nextpnr places smaller parts well after that."""
 
+FULL = 0.95
+"""Share of a die's multipliers above which the small parts get places, too. With so few places left, nextpnr puts the
+multipliers of one small part into rows that are far apart."""
+
 MULTIPLIER = "MULT18X18D"
 BLOCK_COLUMNS = (0, 1, 4, 5)
 """Columns of the multipliers in a block of the grid. nextpnr numbers them in the same way."""
@@ -46,15 +50,19 @@ class Die:
 
     def walk(self, count: int) -> list[str]:
         """``count`` places in rows of equal length, alternately to the right and to the left."""
-        starts = [
-            FIRST_COLUMN + BLOCK_WIDTH * block + (GAP if block >= self.before_gap else 0)
-            for block in range(ceil_div(ceil_div(count, len(BLOCK_COLUMNS)), len(self.rows)))
-        ]
+        blocks = ceil_div(ceil_div(count, len(BLOCK_COLUMNS)), len(self.rows))
         places: list[str] = []
         for i, row in enumerate(self.rows):
-            line = [f"X{start + offset}/Y{row}/MULT18_{offset}" for start in starts for offset in BLOCK_COLUMNS]
+            line = self.line(row, blocks)
             places += line[::-1] if i & 1 else line
         return places[:count]
+
+    def line(self, row: int, blocks: int) -> list[str]:
+        """Places of the first ``blocks`` blocks of a row."""
+        starts = [
+            FIRST_COLUMN + BLOCK_WIDTH * block + (GAP if block >= self.before_gap else 0) for block in range(blocks)
+        ]
+        return [f"X{start + offset}/Y{row}/MULT18_{offset}" for start in starts for offset in BLOCK_COLUMNS]
 
     @property
     def multipliers(self) -> int:
@@ -81,6 +89,9 @@ DIES = {
 def place_multipliers(module: dict[str, Any], die: Die) -> int:
     """Place the multipliers of large parts row by row, in the order of the Verilog. Each row keeps room for the others.
 
+    If the die is nearly full, a small part then gets places in one row, beside the large parts that it is next to in
+    the hierarchy.
+
     Parameters
     ----------
     module : dict
@@ -102,7 +113,40 @@ def place_multipliers(module: dict[str, Any], die: Die) -> int:
     ordered = [name for part in parts.values() if len(part) >= LARGE for name in part]
     for name, place in zip(ordered, die.walk(len(ordered)), strict=True):
         cells[name]["attributes"]["BEL"] = place
-    return len(ordered)
+    if len(multipliers) <= FULL * die.multipliers:
+        return len(ordered)
+    return len(ordered) + _place_small(cells, {name: part for name, part in parts.items() if len(part) < LARGE}, die)
+
+
+def _place_small(cells: dict[str, Any], parts: dict[str, list[str]], die: Die) -> int:
+    """Place small parts in the places that the large ones leave. Returns the number of placed multipliers."""
+    taken = {cell["attributes"].get("BEL"): name.split(".") for name, cell in cells.items()}
+    lines = [die.line(row, die.blocks) for row in die.rows]
+    rooms = [[place for place in line if place not in taken] for line in lines]
+    large = [[taken[place] for place in line if place in taken] for line in lines]
+
+    def shared(part: str, row: int) -> int:
+        """Levels of the hierarchy above both a part and a large one in a row."""
+        path = part.split(".")
+        return max((_alike(path, other) for other in large[row]), default=0)
+
+    def wish(part: str) -> int:
+        return max(shared(part, row) for row in range(len(rooms)))
+
+    placed = 0
+    for part in sorted(parts, key=wish, reverse=True):  # stable: else in the order of the Verilog
+        rows = sorted(range(len(rooms)), key=lambda row: shared(part, row), reverse=True)
+        row = next((row for row in rows if len(rooms[row]) >= len(parts[part])), None)
+        for name in parts[part]:
+            room = rooms[row] if row is not None else max(rooms, key=len)
+            cells[name]["attributes"]["BEL"] = room.pop(0)
+            placed += 1
+    return placed
+
+
+def _alike(a: list[str], b: list[str]) -> int:
+    """Number of equal items at the start of two lists."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _line(cell: dict[str, Any]) -> tuple[int, int]:

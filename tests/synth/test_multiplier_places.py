@@ -81,3 +81,22 @@ def test_nextpnr_knows_the_places(tmp_path, name):
     options = [*DEVICES[name].place, "--json", "top.json", "--out-of-context", "--no-route"]
     run(find("nextpnr-ecp5", Source.AUTO), options, folder=tmp_path, log="place.log")
     assert f"Placed {count} cells based on constraints" in (tmp_path / "place.log").read_text()
+
+
+def test_small_parts_of_a_full_die_are_beside_their_large_part():
+    rows = {"top.a.array": 32, "top.b.array": 32, "top.c.array": 32}
+    small = {"top.b.near": 15, "top.c.near": 12, "top.a.near": 9, "top.a.rest": 6, "top.far": 15}
+    netlist = module(**rows, **small)
+    assert place_multipliers(netlist, DIES[156]) == sum(rows.values()) + sum(small.values())
+    found = places(netlist)
+    assert len(set(found.values())) == len(found)
+    row = {part: {found[f"{part}.$_{i}"].split("/")[1] for i in range(count)} for part, count in (rows | small).items()}
+    assert row["top.a.near"] == row["top.a.rest"] == row["top.a.array"] == {"Y10"}
+    assert row["top.b.near"] == row["top.b.array"] == {"Y34"}
+    assert row["top.c.near"] == row["top.c.array"] == {"Y58"}
+    assert len(row["top.far"]) > 1  # no row has room for it
+
+
+def test_small_parts_of_other_dies_have_no_places():
+    netlist = module(a=130, b=15)
+    assert place_multipliers(netlist, DIES[156]) == 130
