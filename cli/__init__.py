@@ -15,7 +15,7 @@ def main() -> None:
     try:
         for number in early:
             signal.signal(number, _end)
-        from .frame import execute  # takes most of a second, in which the user may press Ctrl-C
+        from .process import execute  # takes most of a second, in which the user may press Ctrl-C
 
         for number in early:
             signal.signal(number, signal.SIG_DFL)

@@ -6,7 +6,6 @@ wires in each tile.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from .multiplier_places import Die
@@ -24,8 +23,7 @@ FLIP_FLOP, RESET = "TRELLIS_FF", "LSR"
 def reset_globally(module: dict[str, Any], die: Die | None = None) -> int:
     """Insert a DCCA between a reset and its flip-flops, if there are many.
 
-    Other readers of the reset keep their wire, because the network does not reach look-up tables. Out of context, a
-    reset that is a port has no driver, and nextpnr does not route it. Such a reset stays as it is.
+    Other readers of the reset keep their wire, because the network does not reach look-up tables.
 
     Parameters
     ----------
@@ -44,8 +42,7 @@ def reset_globally(module: dict[str, Any], die: Die | None = None) -> int:
     flip_flops = [cell["connections"] for cell in cells.values() if cell["type"] == FLIP_FLOP]
     sinks = Counter(bit for pins in flip_flops for bit in pins.get(RESET, ()) if isinstance(bit, int))
     free = max((bit for bits in _bits(module) for bit in bits if isinstance(bit, int)), default=0) + 1
-    driven = {bit for cell in cells.values() for bit in _outputs(cell)}
-    large = sorted(bit for bit, count in sinks.most_common(BUFFERS) if count >= MANY and bit in driven)
+    large = sorted(bit for bit, count in sinks.most_common(BUFFERS) if count >= MANY)
     spread = {bit: free + i for i, bit in enumerate(large)}
     for pins in flip_flops:
         if RESET in pins:
@@ -65,13 +62,6 @@ def reset_globally(module: dict[str, Any], die: Die | None = None) -> int:
             cells[name]["attributes"]["BEL"] = f"X{die.gap_column}/Y0/TDCC{i}"
             names[name] = {"hide_name": 0, "bits": [output], "attributes": {"ECP5_IS_GLOBAL": f"{1:032b}"}}
     return len(spread)
-
-
-def _outputs(cell: dict[str, Any]) -> Iterator[int | str]:
-    """Bits that a cell drives."""
-    for pin, direction in cell["port_directions"].items():
-        if direction == "output":
-            yield from cell["connections"].get(pin, ())
 
 
 def _bits(module: dict[str, Any]) -> list[list[Any]]:

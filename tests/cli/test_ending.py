@@ -64,7 +64,16 @@ sys.meta_path.insert(0, Finder())
 
 
 @pytest.mark.parametrize(
-    "name", ["thresher.cli.frame", "typer", "thresher.cli.commands", "thresher.cli.synth", "numpy", "tokenizers"]
+    "name",
+    [
+        "thresher.cli.process",
+        "thresher.cli.frame",
+        "typer",
+        "thresher.cli.commands",
+        "thresher.cli.synth",
+        "numpy",
+        "tokenizers",
+    ],
 )
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_during_imports(name, number):

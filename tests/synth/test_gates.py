@@ -41,6 +41,7 @@ def test_spmm(tmp_path):
     """Products of every weight format take the cycles of the emitted Verilog."""
     config = spmm_preset("tiny")
     netlist = gates("spmm", config, name=ECP5, folder=tmp_path)
+    assert netlist.count("DCCA") == 2, "the buffer of the reset, and its model"
     rng = np.random.default_rng(0)
     ways = [(item, spread) for item in WeightFormat for spread in {False, item is WeightFormat.BBS}]
     jobs = [random_job(config, rng, weight_format=item, spread=spread) for item, spread in ways for _ in range(4)]

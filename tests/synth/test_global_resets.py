@@ -61,19 +61,20 @@ def test_resets_of_many_flip_flops():
     netlist = module(many=MANY, port=MANY, few=MANY - 1, zero=MANY, none=3)
     unread = max(cell["connections"]["Q"][0] for cell in netlist["cells"].values() if "Q" in cell["connections"]) + 1
     netlist["netnames"]["unread"] = {"hide_name": 0, "bits": [unread], "attributes": {}}
-    assert reset_globally(netlist) == 1
-    (buffer,) = (cell for cell in netlist["cells"].values() if cell["type"] == "DCCA")
-    assert buffer["connections"]["CLKI"] == [4]
-    assert buffer["connections"]["CE"] == ["1"]
-    (spread,) = buffer["connections"]["CLKO"]
-    assert spread == unread + 1
+    assert reset_globally(netlist) == 2
+    buffers = [cell["connections"] for cell in netlist["cells"].values() if cell["type"] == "DCCA"]
+    assert [(pins["CLKI"], pins["CE"], pins["CLKO"]) for pins in buffers] == [
+        ([4], ["1"], [unread + 1]),
+        ([6], ["1"], [unread + 2]),
+    ]
     resets = [cell["connections"].get("LSR") for cell in netlist["cells"].values() if cell["type"] == "TRELLIS_FF"]
-    assert resets == [[spread]] * MANY + [[6]] * MANY + [[5]] * (MANY - 1) + [["0"]] * MANY + [None] * 3
+    large = [[unread + 1]] * MANY + [[unread + 2]] * MANY
+    assert resets == large + [[5]] * (MANY - 1) + [["0"]] * MANY + [None] * 3
     assert netlist["cells"]["reader"]["connections"]["A"] == [4]
 
 
-def test_netlists_without_large_driven_resets_are_unchanged():
-    netlist = module(port=MANY, few=MANY - 1, none=5)
+def test_netlists_without_large_resets_are_unchanged():
+    netlist = module(few=MANY - 1, none=5)
     before = json.dumps(netlist)
     assert reset_globally(netlist) == 0
     assert json.dumps(netlist) == before
@@ -83,9 +84,9 @@ def test_netlists_without_large_driven_resets_are_unchanged():
 OPTIONS = ["--25k", "--package", "CABGA381", "--json", "top.json"]
 
 
-def route(folder: Path, *options: str, die: Die | None = None) -> str:
+def route(folder: Path, reset: str, *options: str, die: Die | None = None) -> str:
     """Let nextpnr route a design whose large reset is on the global network. Returns what it says."""
-    netlist = module(many=MANY, none=20)
+    netlist = module(**{reset: MANY, "none": 20})
     reset_globally(netlist, die)
     (folder / "top.json").write_text(json.dumps({"modules": {"top": netlist}}))
     run(find("nextpnr-ecp5", Source.AUTO), [*OPTIONS, *options], folder=folder, log="log")
@@ -93,14 +94,15 @@ def route(folder: Path, *options: str, die: Die | None = None) -> str:
 
 
 def test_nextpnr_routes_resets_on_the_global_network(tmp_path):
-    said = route(tmp_path, "--lpf-allow-unconstrained", "--textcfg", "top.config")
+    said = route(tmp_path, "many", "--lpf-allow-unconstrained", "--textcfg", "top.config")
     # Global 0 is the clock. The reset leaves the network in every tile.
     assert re.search(r"routing clock net .* using global 1", said)
     assert len(re.findall(r"arc: \S+ G_HPBX0100", (tmp_path / "top.config").read_text())) > MANY / 20
 
 
-def test_nextpnr_routes_them_out_of_context(tmp_path):
-    said = route(tmp_path, "--out-of-context", "--write", "routed.json", die=DIES[28])
+@pytest.mark.parametrize("reset", ["many", "port"])
+def test_nextpnr_routes_them_out_of_context(tmp_path, reset):
+    said = route(tmp_path, reset, "--out-of-context", "--write", "routed.json", die=DIES[28])
     assert "routing clock net global_reset_0 using global 0" in said
     names = json.loads((tmp_path / "routed.json").read_text())["modules"]["top"]["netnames"]
     assert "G_HPBX0000" in names["global_reset_0"]["attributes"]["ROUTING"]
