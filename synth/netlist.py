@@ -152,10 +152,10 @@ def read_cells(path: Path) -> dict[str, Any]:
 
 
 def _is_cell(cell: dict[str, Any]) -> bool:
-    """Whether a cell has a type, and wires (numbers, or constants as texts) and a direction for every port."""
+    """Whether a cell has a type, and for every port a direction and a list of wires: numbers, or constants as texts."""
     directions = cell["port_directions"]
     return isinstance(cell["type"], str) and all(
-        isinstance(directions[port], str) and all(isinstance(bit, int | str) for bit in bits)
+        isinstance(directions[port], str) and isinstance(bits, list) and all(isinstance(bit, int | str) for bit in bits)
         for port, bits in cell["connections"].items()
     )
 

@@ -95,7 +95,7 @@ class Silence(Property):
 
 
 class Thresholds(Property):
-    """An instruction begins only when the units have completed as many as it waits for."""
+    """The first instruction of a queue begins, and only when the units have completed as many as it waits for."""
 
     def __init__(self, room: Any, unit: Opcode):
         name = unit.name.lower()
@@ -103,22 +103,47 @@ class Thresholds(Property):
         self._room, self._first = room, getattr(room.parts, f"{name}_queue").o
         self._out = getattr(room, f"o_{name}")
         self._may_begin = Signal(name="may_begin")
-        self.inner = {f"{name}_may_begin": self._may_begin}
+        self._waiting = Signal(len(Value.cast(self._first.payload)), name="waiting")
+        self._counts = {each: Signal(COUNT_BITS, name=f"count_{each.name.lower()}") for each in UNITS}
+        self.inner = {
+            f"{name}_may_begin": self._may_begin,
+            f"{name}_waiting": self._waiting,
+            **{f"completed_{each.name.lower()}": count for each, count in self._counts.items()},
+        }
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        header = self._first.payload.header
+        first, counted = self._first.payload, Signal()
         reached = []
-        for unit in UNITS:
-            end = getattr(self._room, f"i_{unit.name.lower()}")
-            needed = header[f"wait_{unit.name.lower()}"]
-            count = Signal.like(needed, name=f"completed_{unit.name.lower()}")
-            m.d.sync += count.eq(count + (end.valid & end.ready))
-            reached.append(count >= needed)
+        m.d.comb += counted.eq(1)
+        for unit, count in self._counts.items():
+            end, needed = getattr(self._room, f"i_{unit.name.lower()}"), first.header[f"wait_{unit.name.lower()}"]
+            completed = Signal.like(count, name=f"completed_{unit.name.lower()}")
+            m.d.sync += completed.eq(completed + (end.valid & end.ready))
+            with m.If(completed != count):
+                m.d.comb += counted.eq(0)
+            reached.append(completed >= needed)
+        begins = self._first.valid & (self._waiting == Value.cast(first)) & Cat(reached).all()
         m.d.comb += [
             self.reached.eq(self._may_begin | self._out.valid),
-            self.broken.eq(self.reached & ~(self._first.valid & Cat(reached).all())),
+            self.broken.eq(~counted | (self.reached & ~begins)),
         ]
+        return m
+
+
+class Countable(Property):
+    """The count of a unit's completed instructions does not overflow."""
+
+    def __init__(self, room: Any, unit: Opcode):
+        name = unit.name.lower()
+        super().__init__(f"{name} completes at most {(1 << COUNT_BITS) - 1} instructions")
+        self._end = getattr(room, f"i_{name}")
+        self._count = Signal(COUNT_BITS, name="count")
+        self.inner = {f"completed_{name}": self._count}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.broken.eq(self._count.all() & self._end.valid & self._end.ready)
         return m
 
 
@@ -134,14 +159,12 @@ def thresholds(room: Any) -> list[Property]:
 
 def queues_and_counts(room: Any) -> list[Property]:
     """The queues of a sequencer are queues, and no unit completes more instructions than a program can have."""
-    most = (1 << COUNT_BITS) - 1
-    ends = {unit: getattr(room, f"i_{unit.name.lower()}") for unit in UNITS}
     begun = {name: getattr(room.parts, name).i for name in UNDER_WAY}
     return [
         *stable_inputs(room),
         *(Stable(name, getattr(room.parts, name).o) for name in INSTRUCTION_QUEUES),
         *(After(f"{name} has room until it gets something", i.ready & ~i.valid, i.ready) for name, i in begun.items()),
-        *(Level(f"{unit.name.lower()} completions", end.valid & end.ready, 0, most=most) for unit, end in ends.items()),
+        *(Countable(room, unit) for unit in UNITS),
     ]
 
 
