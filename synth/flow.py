@@ -20,7 +20,8 @@ from .devices import Device, Family
 from .devices import device as device_of
 from .measurement import BOARD_UNITS, CORE, Fit, Measurement, OnBoard
 from .netlist import Resources, blocks, read_cells, scopes_of, total
-from .steps import FREQUENCY_MHZ, PACKERS, PLACERS, Pins, Plan, Standstill, Steps, Told, check_clock, chosen_router
+from .routers import Standstill, chosen_router
+from .steps import FREQUENCY_MHZ, PACKERS, PLACERS, Pins, Plan, Steps, Told, check_clock
 from .timing import Route, read_report
 from .tools import Source, SynthesisError, Tool, find
 from .units import make

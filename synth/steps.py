@@ -17,20 +17,18 @@ from .devices import Device, Family
 from .global_resets import reset_globally
 from .multiplier_places import DIES, place_multipliers
 from .multiplier_registers import take_registers_in
+from .routers import Progress, Router, Standstill
 from .tools import SynthesisError, Tool, run
 
 __all__ = [
     "FREQUENCY_MHZ",
     "PACKERS",
     "PLACERS",
-    "STANDSTILL",
     "Pins",
     "Plan",
-    "Standstill",
     "Steps",
     "Told",
     "check_clock",
-    "chosen_router",
 ]
 
 FREQUENCY_MHZ = 100
@@ -69,36 +67,7 @@ NETLIST_VERSION = "5"
 
 DETAILS = "yosys.details.log"
 
-CROWDED = 0.5
-"""Share of an ECP5's look-up tables above which ``router2`` routes a design. ``router1`` finished one with 39 %, and
-left connections of one with 62 % open."""
-
-ROUTER_OPTIONS = {"router1": (), "router2": ("--tmg-ripup",)}
-"""With this option, ``router2`` repeats slow connections. Without it, a wire took 20 ns from one end of the chip to the
-other."""
-
-ROUTER_LINES = {
-    "router1": r"Info:\s*\d+ \|[\s\d]+\|[\s\d]+\|\s*(?P<left>\d+)\|",
-    "router2": r"Info:\s*iter=\d+ wires=\d+ overused=(?P<left>\d+) ",
-}
-"""What a router prints after every thousand steps (router1) or after an iteration: its open connections, or wires that
-several connections use."""
-
-STANDSTILL = {"router1": 500, "router2": 200}
-"""Lines of a router without a new minimum after which a seed is given up. Large designs that were routed took 600 lines
-in all with router1 and 100 with router2."""
-
 Told = Callable[[str], None]
-
-
-def chosen_router(device: Device, lut: int) -> str:
-    """The router of nextpnr for a design with so many look-up tables.
-
-    ``router1`` reaches faster clocks: by a fifth for the vector unit of ``tiny``.
-    """
-    if device.family is not Family.ECP5 or device.capacity is None:
-        return "router1"
-    return "router2" if lut > CROWDED * device.capacity.lut else "router1"
 
 
 def check_clock(mhz: float) -> float:
@@ -198,35 +167,6 @@ def changes(plan: Plan) -> dict[str, Callable[[Any], object]]:
     return found
 
 
-class Standstill(SynthesisError):
-    """The router makes no progress with this seed."""
-
-
-class _Router:
-    """Watches the output of nextpnr for progress of its router."""
-
-    def __init__(self, name: str):
-        self._line, self._standstill = ROUTER_LINES[name], STANDSTILL[name]
-        self._fewest, self._since = math.inf, 0
-
-    def see(self, line: str) -> None:
-        """Read a line.
-
-        Raises
-        ------
-        Standstill
-            The router makes no progress.
-        """
-        found = re.match(self._line, line)
-        if found is None:
-            return
-        left = int(found["left"])
-        self._since = 0 if left < self._fewest else self._since + 1
-        self._fewest = min(left, self._fewest)
-        if self._since == self._standstill:
-            raise Standstill(f"{left} connections or wires are left")
-
-
 class Steps:
     """The steps of one plan in one folder. The folder must be locked.
 
@@ -281,7 +221,7 @@ class Steps:
                         change(module)
             (self.folder / netlist).write_text(json.dumps(design), encoding="utf-8")
 
-    def route(self, placer: Tool, netlist: str, *, seed: int, router: str) -> Path:
+    def route(self, placer: Tool, netlist: str, *, seed: int, router: Router) -> Path:
         """Place and route with a seed and a router of nextpnr. Returns the path of the report.
 
         Raises
@@ -292,7 +232,7 @@ class Steps:
         plan = self.plan
         grade = [] if plan.speed is None else ["--speed", str(plan.speed)]
         options = [*self._device_options(), *grade, "--timing-allow-fail", "--freq", f"{plan.clock_mhz:g}"]
-        options += ["--router", router, *ROUTER_OPTIONS[router], "--seed", str(seed), *self._pin_options(seed)]
+        options += ["--router", router.name, *router.options, "--seed", str(seed), *self._pin_options(seed)]
         report = f"seed-{seed}.json"
         constraints = "" if plan.pins is None else plan.pins.constraints
         key = digest(self._netlist_key, constraints, placer.version, placer.source, *options)
@@ -304,9 +244,9 @@ class Steps:
             raise Standstill(f"seed {seed} was given up: the router of {placer.name} stood still")
         return self.folder / report
 
-    def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, router: str, report: str) -> None:
+    def _nextpnr(self, placer: Tool, arguments: Sequence[str], *, seed: int, router: Router, report: str) -> None:
         self.announce(f"{placer.name} {placer.version} ({placer.source}): {self.plan.device.name}, seed {seed}")
-        watched = _Router(router)
+        watched = Progress(router)
 
         def progress(line: str) -> None:
             self._phase(seed, line)

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from thresher.synth import html, steps
+from thresher.synth import html, routers
 from thresher.synth.devices import Capacity
 from thresher.synth.tools import SynthesisError
 
@@ -25,6 +25,7 @@ def test_crowded_ecp5s_have_another_router(tmp_path, monkeypatch):
     for name, lut, options in (
         ("lfe5u-85f", 100, "--router router1 --seed"),
         ("lfe5u-85f", 99, "--router router2 --tmg-ripup --seed"),
+        ("lfe5u-85f", 76, "--router router2 --seed"),
         ("ice40up5k", 99, "--router router1 --seed"),
     ):
         folder = tmp_path / f"{name}-{lut}"
@@ -32,7 +33,7 @@ def test_crowded_ecp5s_have_another_router(tmp_path, monkeypatch):
         assert options in calls(folder)[-1]
 
 
-STANDING = [9000, 8000, *[7500, 7200] * steps.STANDSTILL["router1"]]
+STANDING = [9000, 8000, *[7500, 7200] * routers.ROUTER1.standstill]
 """What a router without progress reports."""
 
 
@@ -42,7 +43,7 @@ STANDING = [9000, 8000, *[7500, 7200] * steps.STANDSTILL["router1"]]
 )
 def test_router_without_progress_is_stopped(tmp_path, monkeypatch, name, placer, crowded):
     told = []
-    monkeypatch.setattr(steps, "CROWDED", crowded)
+    monkeypatch.setattr(routers, "CROWDED", crowded)
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": STANDING, "3": STANDING}))
     with pytest.raises(SynthesisError, match=rf"{placer} stood still with every seed: try other seeds"):
         run(tmp_path, name=name)
@@ -58,9 +59,9 @@ def test_router_without_progress_is_stopped(tmp_path, monkeypatch, name, placer,
     assert [re.findall(r"--seed (\d)", line) for line in calls(tmp_path)] == [[], ["1"], ["2"], ["3"]]
 
 
-@pytest.mark.parametrize(("router", "crowded"), [("router1", 1), ("router2", 0)])
+@pytest.mark.parametrize(("router", "crowded"), [(routers.ROUTER1, 1), (routers.ROUTER2, 0)])
 def test_slow_router_is_not_stopped(tmp_path, monkeypatch, router, crowded):
-    monkeypatch.setattr(steps, "CROWDED", crowded)
-    slow = [left for left in (900, 800, 700) for _ in range(steps.STANDSTILL[router])]
+    monkeypatch.setattr(routers, "CROWDED", crowded)
+    slow = [left for left in (900, 800, 700) for _ in range(router.standstill)]
     monkeypatch.setenv("FAKE_ROUTER", json.dumps({"1": [*slow, 0]}))
     assert run(tmp_path).notes == ()
