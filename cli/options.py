@@ -179,7 +179,7 @@ Task = Annotated[
     typer.Option(
         "--task",
         help="sst2: accuracy of classes; cola: their Matthews correlation; stsb: Spearman of similarities or scores; "
-        "classification: your own metric and columns; perplexity: of a plain text, with thresher eval or pick.",
+        "classification: your own metric and columns; perplexity: of a plain text, with thresher eval, pick or study.",
     ),
 ]
 ClassTask = Annotated[

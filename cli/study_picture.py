@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ..golden.baselines import RULES
+from ..model.tasks import Metric
 from ..runtime.study.plan import HEAD_RULES
 from ..runtime.study.result import StudyRow
 from .picture import save_figure
@@ -80,7 +81,8 @@ def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str)
             axes.set_title(PANELS[column], fontsize=10)
             axes.set_xlabel(AXES[kind])
         axes_row[0].set_ylabel(visible(metric))
-        axes_row[0].legend(frameon=False, fontsize=8, loc="lower left")
+        rises = metric == Metric.PERPLEXITY  # with the sparsity; other metrics fall
+        axes_row[0].legend(frameon=False, fontsize=8, loc="upper left" if rises else "lower left")
     save_figure(figure, path)
 
 

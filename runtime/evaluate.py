@@ -23,10 +23,10 @@ from .coprocessor import WholeEncoder
 from .inputs import calibration_inputs, calibration_source, calibration_texts
 from .metrics import merit
 from .passes import Outcome, Progress, Setting, run_settings
-from .perplexity import perplexity, text_windows
 from .pictures import task_images
 from .report import Report
 from .texts import encode_texts
+from .windows import text_windows
 
 __all__ = [
     "EvaluationReport",
@@ -185,16 +185,19 @@ def predicted(task: Task, outputs: Float32, activation: ScoreActivation | None) 
 
     Parameters
     ----------
-    outputs : (examples, classes), (examples, 1) or (2·examples, n) float32
-        Class scores, outputs of a head with one output, or embeddings.
+    outputs : (examples, classes), (examples, 1), (2·examples, n) or (examples, 2) float32
+        Class scores, outputs of a head with one output, embeddings, or the sum of −log p of each window's tokens, and
+        their number.
     activation : ScoreActivation, optional
         For heads with one output.
 
     Returns
     -------
-    (examples,) float64
-        Classes, scores, or cosine similarities.
+    (examples,) float64, or (examples, 2)
+        Classes, scores, or cosine similarities; for windows of a text, the outputs themselves.
     """
+    if task.kind is Kind.TEXT:
+        return outputs.astype(np.float64)
     if task.kind is Kind.CLASSES:
         return outputs.argmax(axis=1).astype(np.float64)
     values = outputs.astype(np.float64)
@@ -218,11 +221,9 @@ def score(dataset: Dataset, outputs: Float32, activation: ScoreActivation | None
     metric : float
     pearson : float or None
     """
-    if dataset.task.kind is Kind.TEXT:
-        return perplexity(outputs), None
     targets, predictions = np.array(dataset.targets), predicted(dataset.task, outputs, activation)
     found = merit(dataset.task.metric, targets, predictions, classes=dataset.classes)
-    if dataset.task.kind is Kind.CLASSES:
+    if dataset.task.kind is not Kind.SCORES:
         return found, None
     return found, 0.0 if np.ptp(predictions) == 0 else float(np.corrcoef(predictions, targets)[0, 1])
 

@@ -62,14 +62,15 @@ def merits(
     *,
     classes: int,
 ) -> NDArray[np.float64]:
-    """A metric of each resample, except the perplexity. Their standard deviation is the bootstrap standard error.
+    """A metric of each resample. Their standard deviation is the bootstrap standard error.
 
     Resamples that are shared between two settings give the standard error of the difference of the two.
 
     Parameters
     ----------
     targets, predictions : (examples,) float64
-        Classes, or scores for Spearman's correlation. If all of one of them are equal, the correlation is 0.
+        Classes, or scores for Spearman's correlation. If all of one of them are equal, the correlation is 0. For the
+        perplexity, predictions are (examples, 2): the sum of −log p of each window's tokens, and their number.
     samples : (resamples, examples) int64
         Indices of examples.
     classes : int
@@ -79,6 +80,9 @@ def merits(
     -------
     (resamples,) float64
     """
+    if metric is Metric.PERPLEXITY:
+        total, count = predictions[samples].sum(axis=1).T
+        return np.exp(total / count)  # of the mean over all predicted tokens
     if metric is Metric.SPEARMAN:
         return np.array([_spearman(targets[sample], predictions[sample]) for sample in samples])
     cells = (targets * classes + predictions).astype(np.int64)

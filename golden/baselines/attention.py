@@ -1,4 +1,4 @@
-"""Heads with any mask of a rule; what follows the choice is that of the hardware. Heads are not causal."""
+"""Heads with any mask of a rule; what follows the choice is that of the hardware."""
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from ...spec.formats import ceil_div
 from ..attention.core import attend
 from ..attention.predictor import predict
 from ..attention.selection import background_scores, mean_scores
+from ..attention.visible import visible_positions
 from ..lib.integer import Int8, Int64
 from .rule import Mask
 from .top_k_blocks import largest
@@ -30,12 +31,12 @@ def elements_of(config: AttentionConfig, mask: Mask, shape: tuple[int, int]) -> 
     return mask.repeat(config.block, axis=-2).repeat(config.block, axis=-1)[..., : shape[0], : shape[1]]
 
 
-def row_background(config: AttentionConfig, ii: Int64, kept: Mask) -> Int64:
+def row_background(config: AttentionConfig, ii: Int64, pruned: Mask) -> Int64:
     """(…, Lq) score of the pruned elements of each row: the mean of their predicted scores, as hardware has it by block
     row. It is 0 for fills other than ``background``."""
     if config.fill is not Fill.BACKGROUND:
-        return np.zeros(kept.shape[:-1], np.int64)
-    return mean_scores(config, np.where(kept, 0, ii).sum(axis=-1), (~kept).sum(axis=-1))
+        return np.zeros(pruned.shape[:-1], np.int64)
+    return mean_scores(config, np.where(pruned, ii, 0).sum(axis=-1), pruned.sum(axis=-1))
 
 
 def masked_heads(
@@ -50,7 +51,7 @@ def masked_heads(
     q : (…, Lq, d) int8
     k, v : (…, Lk, d) int8
     mask : (…, nq, nk) or (…, Lq, Lk) bool
-        Blocks or elements to keep.
+        Blocks or elements to keep. Keys that a query of a causal head does not see are never kept.
     elements : bool
         Whether the mask is of elements.
 
@@ -64,15 +65,18 @@ def masked_heads(
     """
     wide_q, wide_k, wide_v = (each.astype(np.int64) for each in (q, k, v))
     predictions = predict(config, wide_q, wide_k)
+    visible = visible_positions(command)
+    mask = mask & (visible if elements else blocks_of(config, visible))
     if config.fill is Fill.SKIP:
         empty = np.asarray(~mask.any(axis=-1))
         if empty.any():
-            highest = largest(predictions, 1)
+            highest = largest(predictions, np.ones(len(visible), np.int64), visible)
             mask = np.where(empty[..., None], highest if elements else blocks_of(config, highest), mask)
     if elements:
-        kept, background = mask, row_background(config, predictions, mask)
+        kept, background = mask, row_background(config, predictions, visible & ~mask)
     else:
-        kept = elements_of(config, mask, (command.query_length, command.key_length))
-        background = background_scores(config, predictions, mask).repeat(config.block, axis=-1)[..., : q.shape[-2]]
+        kept = visible & elements_of(config, mask, (command.query_length, command.key_length))
+        by_block = background_scores(config, predictions, mask, command)
+        background = by_block.repeat(config.block, axis=-1)[..., : q.shape[-2]]
     found = attend(config, command, wide_q, wide_k, wide_v, kept, background)
     return found.output, kept, found.saturations

@@ -40,7 +40,8 @@ def filter_round(scores: Int64, alive: Mask, alpha: int) -> Mask:
 
 def _keep(head: HeadView, alpha: float) -> Mask:
     integer = round(alpha * ONE)
-    alive = filter_round(head.coarse_scores, np.ones(head.scores.shape, np.bool_), integer)
+    visible = np.broadcast_to(head.visible, head.scores.shape)
+    alive = filter_round(head.coarse_scores, visible, integer)
     return filter_round(head.scores, alive, integer)
 
 

@@ -21,7 +21,8 @@ def _integer(rho: float) -> int:
 
 
 def _threshold(head: HeadView, rho: float) -> Mask:
-    return block_mask(block_importance(head.config, head.scores), _integer(rho))
+    importance = block_importance(head.config, head.scores, head.command)
+    return block_mask(importance, _integer(rho), head.visible_blocks)
 
 
 def _probability(head: HeadView, rho: float) -> Mask:
@@ -37,6 +38,5 @@ PROBABILITY = Rule(name="probability", title="probability", elements=False, dens
 
 def head_magnitudes(head: HeadView) -> NDArray[np.float64]:
     """(…) what the head threshold τ is compared with: the mean or the sum of |score|. A head below τ is pruned."""
-    sums = np.abs(head.scores).sum(axis=(-2, -1)).astype(np.float64)
-    elements = head.scores.shape[-2] * head.scores.shape[-1]
-    return np.asarray(sums / elements if head.config.head_rule is HeadRule.PER_ELEMENT else sums)
+    sums = np.where(head.visible, np.abs(head.scores), 0).sum(axis=(-2, -1)).astype(np.float64)
+    return np.asarray(sums / head.visible.sum() if head.config.head_rule is HeadRule.PER_ELEMENT else sums)

@@ -12,6 +12,7 @@ from ...spec.attention_config import AttentionConfig
 from ...spec.formats import EXP_FRACTION, SCALE_FRACTION
 from ..attention.predictor import predict
 from ..attention.split import split
+from ..attention.visible import visible_blocks, visible_positions
 from ..lib.integer import Int8, Int64, exact_matmul, round_half_up_shift
 
 __all__ = ["HeadView", "Mask", "Rule", "view"]
@@ -42,6 +43,16 @@ class HeadView:
     k: Int64
     exact: bool = False
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    @cached_property
+    def visible(self) -> Mask:
+        """(Lq, Lk) keys that each query sees. Rules keep no others."""
+        return visible_positions(self.command)
+
+    @cached_property
+    def visible_blocks(self) -> Mask:
+        """(nq, nk) blocks in which a query sees a key. Rules keep no others."""
+        return visible_blocks(self.config, self.command)
 
     @cached_property
     def scores(self) -> Int64:

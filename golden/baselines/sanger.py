@@ -13,7 +13,7 @@ DENSEST = -24.0
 
 
 def _keep(head: HeadView, log_threshold: float) -> Mask:
-    exponents = head.scores * head.nats
+    exponents = np.where(head.visible, head.scores * head.nats, -np.inf)
     weights = np.exp(exponents - exponents.max(axis=-1, keepdims=True))
     return weights >= 2.0**log_threshold * weights.sum(axis=-1, keepdims=True)
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ...golden.attention.visible import visible_blocks, visible_positions
 from ...golden.baselines import HeadView, Rule, view
 from ...golden.baselines.attention import blocks_of, masked_heads
 from ...golden.baselines.hardware import head_magnitudes
@@ -16,7 +17,6 @@ from ...model.quantise import AttentionScales, Int8, dequantise
 from ...model.weights import Float32
 from ...spec.attention_command import HeadCommand
 from ...spec.attention_config import AttentionConfig
-from ...spec.formats import ceil_div
 from ..attention import quantised_heads
 
 __all__ = [
@@ -41,7 +41,8 @@ COUNTS = (
     "outputs",
     "saturations",
 )
-"""What is counted. Of a pruned head nothing is kept. A block is kept if one of its elements is."""
+"""What is counted. Of a pruned head nothing is kept. A block is kept if one of its elements is. Blocks and elements in
+which no query sees a key do not count."""
 
 
 class Layer(NamedTuple):
@@ -209,19 +210,19 @@ class StudyAttention:
         for pruning, *own in zip(self._pruning, *operands, strict=True):
             found = pruning.run(self._config, command, *own)
             outputs.append(found.output)
-            self._count(found)
+            self._count(found, command)
         return dequantise(np.stack(outputs), self._scales.layers[layer].o)
 
-    def _count(self, layer: Layer) -> None:
-        heads, lq, lk = layer.kept.shape
-        blocks = ceil_div(lq, self._config.block) * ceil_div(lk, self._config.block)
+    def _count(self, layer: Layer, command: HeadCommand) -> None:
+        heads = len(layer.kept)
+        blocks = int(visible_blocks(self._config, command).sum())
         self.counts.update(
             heads=heads,
             pruned_heads=layer.pruned,
             blocks=heads * blocks,
             kept_blocks=int(blocks_of(self._config, layer.kept).sum()),
             blocks_of_pruned_heads=layer.pruned * blocks,
-            elements=layer.kept.size,
+            elements=heads * int(visible_positions(command).sum()),
             kept_elements=int(layer.kept.sum()),
             outputs=layer.output.size,
             saturations=layer.saturations,

@@ -165,12 +165,12 @@ def rows_of(
     """
     targets, metric = np.array(dataset.targets), dataset.task.metric
     samples = resamples(len(targets), seed=seed)
+    order = np.argsort([number for part in parts for number in part])
     reference, spread = 0.0, np.zeros(len(samples))
     rows = []
     for case in cases:
-        predictions = np.empty(len(targets))
-        for numbers, result in zip(parts, results[case], strict=True):
-            predictions[list(numbers)] = result["predictions"]
+        by_part = np.concatenate([result["predictions"] for result in results[case]])
+        predictions = by_part[order]
         score = merit(metric, targets, predictions, classes=dataset.classes)
         each = merits(metric, targets, predictions, samples, classes=dataset.classes)
         if case.rule == FP32:

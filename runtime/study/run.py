@@ -7,11 +7,11 @@ from typing import Any
 
 from ...model.images import Picture
 from ...model.load import Model
-from ...model.tasks import Kind, Task, as_task
+from ...model.tasks import Task
 from ...model.tokenizer import Tokens
 from ...spec.attention_config import AttentionConfig
-from ...spec.errors import ConfigError, InputError
-from ..attention import check_setting
+from ...spec.errors import ConfigError
+from ..attention import check_setting, fitted
 from ..evaluate import read_as_pairs, task_texts
 from ..inputs import calibration_inputs, calibration_source
 from ..steps import Steps
@@ -101,8 +101,7 @@ def study(
     if jobs < 1:
         raise ConfigError("jobs", jobs, "must be at least 1")
     cases = cases_of(rules, scores, targets, head_targets, pair_targets)
-    if as_task(task).kind is Kind.TEXT:
-        raise InputError("a study needs examples with labels or scores: use thresher eval or pick for a plain text")
+    config = fitted(config, model.config)
     dataset, tokens = task_texts(model, task, data, config, limit, truncate=truncate)
     steps.tell("calibrating")
     pairs = read_as_pairs(model, dataset)

@@ -165,11 +165,13 @@ def _cascade_sparsity(heads: int, layers: int) -> Callable[[float], float]:
 
 
 def _block_sparsity(rule: Rule, heads: Sequence[HeadView]) -> Callable[[float], float]:
+    blocks = sum(len(head.q) * int(head.visible_blocks.sum()) for head in heads)
+
     @cache
     def sparsity(parameter: float) -> float:
         masks = [rule.keep(head, parameter) for head in heads]
         if rule.elements:
             masks = [blocks_of(head.config, mask) for head, mask in zip(heads, masks, strict=True)]
-        return 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+        return 1 - sum(int(mask.sum()) for mask in masks) / blocks
 
     return sparsity

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from thresher.golden.baselines import RULES
 from thresher.model import load_model
 from thresher.model.encoder import float_attention, softmax
 from thresher.runtime.answers import answer
@@ -13,7 +14,9 @@ from thresher.runtime.cycle_check import check_cycles
 from thresher.runtime.evaluate import evaluate
 from thresher.runtime.pick import pick
 from thresher.runtime.study import study
+from thresher.runtime.study.plan import HEAD_RULES, PAIRS, Scores
 from thresher.spec import ConfigError, InputError, coprocessor_preset, preset
+from thresher.spec.attention_config import BlockRule
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 HIDDEN, LAYERS, HEADS, POSITIONS = 16, 2, 2, 24
@@ -129,6 +132,36 @@ def test_a_sparsity_is_chosen_by_the_cycles_of_causal_heads(folder, text):
     assert check.dense_model_cycles == pytest.approx(check.dense_rtl_cycles, rel=0.05)
 
 
+def test_a_study_has_the_figures_of_eval(folder, text, tmp_path):
+    """In the references, and in the hardware's rule with the parameter that the study has found."""
+    model, config = load_model(folder), preset("edge")
+    rules = [*RULES, *HEAD_RULES, *PAIRS]
+    found = study(
+        model,
+        "perplexity",
+        text,
+        config=config,
+        output=tmp_path / "study",
+        rules=rules,
+        scores=[Scores.PREDICTED],
+        targets=[0.5],
+        head_targets=[0.5],
+        pair_targets=([0.5], [0.5]),
+        jobs=1,
+    )
+    rows = {row.rule: row for row in found.rows}
+    assert list(rows) == ["fp32", "int8", *rules]
+    rule = "probability" if config.block_rule is BlockRule.PROBABILITY else "threshold"
+    alone = evaluate(model, "perplexity", text, config=config, rho=rows[rule].parameter or 0, jobs=1).results
+    for name, other in (("fp32", "fp32"), ("int8", "int8"), (rule, "pruned")):
+        assert rows[name].score == pytest.approx(alone[other].score, rel=1e-6)
+        assert rows[name].block_sparsity == pytest.approx(alone[other].block_sparsity)
+    assert all(row.error > 0 for row in found.rows)
+    assert all(row.change_error > 0 for row in found.rows if row.rule != "fp32")
+    for name in RULES:
+        assert rows[name].block_sparsity == pytest.approx(0.5, abs=0.2)
+
+
 @pytest.mark.slow
 def test_hardware_gives_the_next_token_of_the_golden_model(folder):
     config = dataclasses.replace(coprocessor_preset("tiny").attention, causal=True)
@@ -138,12 +171,10 @@ def test_hardware_gives_the_next_token_of_the_golden_model(folder):
 
 
 @pytest.mark.parametrize("task", ["sst2", "stsb"])
-def test_other_tasks_are_refused(folder, text, task, tmp_path):
+def test_other_tasks_are_refused(folder, text, task):
     model = load_model(folder)
     with pytest.raises(InputError, match="use --task perplexity"):
         evaluate(model, task, text, config=preset("edge"), rho=0.5)
-    with pytest.raises(InputError, match="use thresher eval or pick"):
-        study(model, "perplexity", text, config=preset("edge"), output=tmp_path / "study")
 
 
 def test_what_does_not_fit_is_refused(folder, text, tmp_path):

@@ -8,28 +8,30 @@ from thresher.golden.attention.core import attention_head
 from thresher.golden.baselines import RULES, view
 from thresher.golden.baselines.attention import blocks_of, elements_of, masked_heads, row_background
 from thresher.golden.baselines.energon import ONE, filter_round
+from thresher.golden.baselines.hardware import head_magnitudes
 from thresher.golden.baselines.rule import HeadView
 from thresher.golden.baselines.top_k_blocks import count_kept, largest
 from thresher.spec import head_command, preset
-from thresher.spec.attention_config import Fill
+from thresher.spec.attention_config import Fill, HeadRule
 
-EDGE = preset("edge")
+EDGE = replace(preset("edge"), causal=True)
 SEED = 11
-LENGTHS = [(1, 1), (2, 5), (13, 13), (30, 27)]
+LENGTHS = [(1, 1, False), (2, 5, False), (13, 13, False), (30, 27, False), (1, 7, True), (13, 13, True), (14, 27, True)]
+"""Of queries and keys, and whether the head is causal."""
 
 
-def operands(lq: int, lk: int, d: int = 32, *, rho: float = -1.0):
+def operands(lq: int, lk: int, d: int = 32, *, rho: float = -1.0, causal: bool = False):
     """A command, Q, K and V of a random head."""
     random = np.random.default_rng([SEED, lq, lk])
     q, k, v = (random.integers(-127, 128, (n, d), dtype=np.int8) for n in (lq, lk, lk))
     command = head_command(
-        EDGE, query_length=lq, key_length=lk, head_dim=d, score_scale=8e-5, output_scale=1.0, rho=rho
+        EDGE, query_length=lq, key_length=lk, head_dim=d, score_scale=8e-5, output_scale=1.0, rho=rho, causal=causal
     )
     return command, q, k, v
 
 
-def seen(lq: int, lk: int, **options) -> HeadView:
-    command, q, k, _ = operands(lq, lk)
+def seen(lq: int, lk: int, *, causal: bool = False, **options) -> HeadView:
+    command, q, k, _ = operands(lq, lk, causal=causal)
     return view(EDGE, command, q, k, **options)
 
 
@@ -37,12 +39,15 @@ def seen(lq: int, lk: int, **options) -> HeadView:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_every_rule_keeps_less_and_less(rule, lengths, exact):
-    """At one end of the parameter everything, at the other little; in between never more than before."""
-    head = seen(*lengths, exact=exact)
-    blocks = tuple(-(-length // EDGE.block) for length in lengths)
+    """At one end of the parameter all that is visible, at the other little; in between never more than before."""
+    lq, lk, causal = lengths
+    head = seen(lq, lk, causal=causal, exact=exact)
+    visible = np.tril(np.ones((lq, lk), np.bool_), lk - lq) if causal else np.ones((lq, lk), np.bool_)
+    if not rule.elements:
+        visible = blocks_of(EDGE, visible)
     kept = [rule.keep(head, value) for value in np.linspace(rule.dense, rule.sparse, 41)]
-    assert all(mask.shape == (lengths if rule.elements else blocks) for mask in kept)
-    assert kept[0].all(), f"seed {SEED}"
+    np.testing.assert_array_equal(kept[0], visible, err_msg=f"seed {SEED}")
+    assert not any((mask & ~visible).any() for mask in kept)
     counts = [int(mask.sum()) for mask in kept]
     assert counts == sorted(counts, reverse=True), f"seed {SEED}"
     assert counts[-1] <= max(len(kept[-1]), counts[0] // 2)
@@ -50,9 +55,10 @@ def test_every_rule_keeps_less_and_less(rule, lengths, exact):
 
 @pytest.mark.parametrize("policy", ["thresher", "hdp", "probability"])
 @pytest.mark.parametrize("rho", [-0.7, 0.0, 0.4])
-def test_the_hardwares_rules_are_those_of_the_attention_core(policy, rho):
-    config = preset("edge", policy=policy)
-    command, q, k, v = operands(30, 27, rho=rho)
+@pytest.mark.parametrize(("lq", "lk", "causal"), [(30, 27, False), (27, 30, True)])
+def test_the_hardwares_rules_are_those_of_the_attention_core(policy, rho, lq, lk, causal):
+    config = replace(preset("edge", policy=policy), causal=True)
+    command, q, k, v = operands(lq, lk, rho=rho, causal=causal)
     rule = RULES["probability" if policy == "probability" else "threshold"]
     expected = attention_head(config, command, q, k, v)
     mask = rule.keep(view(config, command, q, k), rho)
@@ -62,15 +68,19 @@ def test_the_hardwares_rules_are_those_of_the_attention_core(policy, rho):
     assert expected.trace is not None
     np.testing.assert_array_equal(mask, expected.trace.selection.mask)
     np.testing.assert_array_equal(blocks_of(config, kept), mask)
+    visible = 27 * 30 - 27 * 26 // 2 if causal else 27 * 30
+    magnitude = expected.trace.selection.head_sum / (visible if config.head_rule is HeadRule.PER_ELEMENT else 1)
+    assert head_magnitudes(view(config, command, q, k)) == pytest.approx(magnitude)
 
 
-def test_all_elements_are_the_dense_head():
-    command, q, k, v = operands(13, 12)
-    output, kept, saturations = masked_heads(EDGE, command, q, k, v, np.ones((13, 12), np.bool_), elements=True)
+@pytest.mark.parametrize("causal", [False, True])
+def test_all_elements_are_the_dense_head(causal):
+    command, q, k, v = operands(12, 13, causal=causal)
+    output, kept, saturations = masked_heads(EDGE, command, q, k, v, np.ones((12, 13), np.bool_), elements=True)
     expected = attention_head(EDGE, command, q, k, v)
     np.testing.assert_array_equal(output, expected.output)
     assert saturations == expected.statistics.saturations
-    assert kept.all()
+    np.testing.assert_array_equal(kept, np.tri(12, 13, 1, dtype=np.bool_) if causal else np.ones((12, 13)))
 
 
 def test_elements_that_fill_blocks_are_blocks():
@@ -99,10 +109,13 @@ def test_empty_rows(fill, elements):
 
 
 @pytest.mark.parametrize("exact", [False, True])
-@pytest.mark.parametrize("name", RULES)
-def test_several_heads_at_once(name, exact):
-    """The same as one after another. Random masks are drawn in the order of the heads."""
-    rule, command = RULES[name], operands(13, 13)[0]
+@pytest.mark.parametrize(
+    ("name", "causal"),
+    [*((name, False) for name in RULES), *((name, True) for name in RULES if name != "random")],
+)
+def test_several_heads_at_once(name, exact, causal):
+    """The same as one after another. Random masks are drawn in the order of the heads, unless they are causal."""
+    rule, command = RULES[name], operands(13, 13, causal=causal)[0]
     q, k, v = np.random.default_rng(SEED).integers(-127, 128, (3, 4, 13, 32), dtype=np.int8)
     parameter = {"sanger": -4.0}.get(name, 0.2)
 
@@ -121,14 +134,21 @@ def test_several_heads_at_once(name, exact):
 def test_the_background_of_a_row():
     ii = np.array([[4, 6, 9], [-1, -2, 5], [1, 2, 3]])
     kept = np.array([[0, 0, 1], [0, 0, 1], [1, 1, 1]], np.bool_)
-    np.testing.assert_array_equal(row_background(EDGE, ii, kept), [5 * 256, -384, 0])
-    np.testing.assert_array_equal(row_background(replace(EDGE, fill=Fill.ZERO), ii, kept), [0, 0, 0])
+    np.testing.assert_array_equal(row_background(EDGE, ii, ~kept), [5 * 256, -384, 0])
+    np.testing.assert_array_equal(row_background(replace(EDGE, fill=Fill.ZERO), ii, ~kept), [0, 0, 0])
 
 
 def test_largest():
-    values = np.array([[3, 9, 9, 1], [0, 0, 0, 0]])
-    np.testing.assert_array_equal(largest(values, 2), [[0, 1, 1, 0], [1, 1, 0, 0]])
-    assert [count_kept(share, 10) for share in (0, 0.1, 0.11, 1)] == [1, 1, 2, 10]
+    values, visible = np.array([[3, 9, 9, 1], [0, 0, 0, 0], [-5, -3, 8, 9]]), np.ones((3, 4), np.bool_)
+    visible[2, 2:] = False
+    kept = largest(values, np.array([2, 2, 1]), visible)
+    np.testing.assert_array_equal(kept, [[0, 1, 1, 0], [1, 1, 0, 0], [0, 1, 0, 0]])
+    assert [count_kept(share, np.array([10, 1])).tolist() for share in (0, 0.1, 0.11, 1)] == [
+        [1, 1],
+        [1, 1],
+        [2, 1],
+        [10, 1],
+    ]
 
 
 def test_energons_round():
@@ -162,8 +182,9 @@ def test_units_of_scores():
     assert 0 < np.abs(errors).max() < 200
 
 
-def test_random_blocks_keep_as_many_as_top_k():
-    head = seen(30, 27, random=np.random.default_rng(SEED))
+@pytest.mark.parametrize("causal", [False, True])
+def test_random_blocks_keep_as_many_as_top_k(causal):
+    head = seen(27, 30, causal=causal, random=np.random.default_rng(SEED))
     first, second = (RULES["random"].keep(head, 0.4) for _ in range(2))
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first.sum(axis=1), RULES["top-k-blocks"].keep(head, 0.4).sum(axis=1))

@@ -1,20 +1,17 @@
-"""Perplexity of a causal model on a plain text, in windows of tokens that do not overlap."""
+"""Windows of a plain text, for the perplexity of a causal model. They do not overlap."""
 
 from pathlib import Path
-
-import numpy as np
 
 from ..model.datasets import Dataset
 from ..model.load import Model
 from ..model.tasks import Task
 from ..model.tokenizer import Tokens
-from ..model.weights import Float32
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import ConfigError, InputError
 from ..spec.inputs import read_text
 from .attention import check_fits
 
-__all__ = ["perplexity", "text_windows"]
+__all__ = ["text_windows"]
 
 WHOLE = 1 << 40
 """More tokens than any text has."""
@@ -65,15 +62,3 @@ def text_windows(
         lines=tuple(range(1, len(windows) + 1)),
     )
     return dataset, windows
-
-
-def perplexity(outputs: Float32) -> float:
-    """exp of the mean of −log p over all predicted tokens.
-
-    Parameters
-    ----------
-    outputs : (windows, 2) float32
-        The sum of −log p of each window's tokens, and their number.
-    """
-    total, count = outputs.astype(np.float64).sum(axis=0)
-    return float(np.exp(total / count))
