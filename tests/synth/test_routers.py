@@ -25,7 +25,7 @@ def test_crowded_ecp5s_have_another_router(tmp_path, monkeypatch):
     for name, lut, options in (
         ("lfe5u-85f", 100, "--router router1 --seed"),
         ("lfe5u-85f", 99, "--router router2 --tmg-ripup --seed"),
-        ("lfe5u-85f", 76, "--router router2 --seed"),
+        ("lfe5u-85f", 79, "--router router2 --seed"),
         ("ice40up5k", 99, "--router router1 --seed"),
     ):
         folder = tmp_path / f"{name}-{lut}"
