@@ -1,6 +1,6 @@
 """Sequencer: reads a program, and gives each unit its instructions in order."""
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,6 +10,7 @@ from .memory_streams import span_layout, word_layout
 from .product.assembler import Assembler
 from .program_streams import (
     COUNT_BITS,
+    UNIT_BITS,
     activity_layout,
     completion_layout,
     finish_layout,
@@ -31,11 +32,6 @@ UNDER_WAY = 16
 def header_layout() -> data.StructLayout:
     """Fields that all instructions have."""
     return struct_layout(dict(HEADER_FIELDS))
-
-
-def candidate_layout() -> data.StructLayout:
-    """An instruction that may be the first one that has not begun, if ``valid``."""
-    return data.StructLayout({"valid": 1, "item": waiting_layout()})
 
 
 class Sequencer(wiring.Component):
@@ -60,7 +56,7 @@ class Sequencer(wiring.Component):
         Of the instruction that the sequencer looks at.
     oldest : Out(oldest_layout)
     waiting : Out(waiting_layout)
-        Three cycles late.
+        A cycle late.
     activity : Out(activity_layout)
         Without ``starved``.
     """
@@ -94,16 +90,11 @@ class Sequencer(wiring.Component):
         counts = {unit: Signal(COUNT_BITS, name=f"completed_{unit.name.lower()}") for unit in UNITS}
         fault = Signal(finish_layout())
         self._fetch(m, instructions)
-        looked_at = Signal(candidate_layout())
-        entrances, candidates = {}, [looked_at]
-        for unit in UNITS:
-            entrances[unit], next_one = self._unit(m, unit, counts, fault)
-            candidates.append(next_one)
-        ended = self._dispatch(m, head.o, entrances, counts, fault, looked_at.item.tag)
+        queues = {unit: self._unit(m, unit, counts, fault) for unit in UNITS}
+        tag = Signal(HEADER_FIELDS["tag"][0])
+        ended = self._dispatch(m, head.o, {unit: queue.i for unit, queue in queues.items()}, counts, fault, tag)
+        self._find_waiting(m, queues, tag)
         m.d.comb += [
-            looked_at.valid.eq(1),
-            looked_at.item.instruction.eq(self.number),
-            self.waiting.eq(_earliest(m, candidates).item),
             self.o_finish.valid.eq(ended | (fault.error != FaultCode.NONE)),
             self.o_finish.payload.eq(fault),
         ]
@@ -129,33 +120,22 @@ class Sequencer(wiring.Component):
         with m.If(beats.ready):
             m.d.sync += assembled.eq(1)
 
-    def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault):
-        """Queue of a unit: each instruction leaves it when it may begin. Returns its input, and its next instruction as
-        a candidate for ``waiting``."""
+    def _unit(self, m: Module, unit: Opcode, counts: dict[Opcode, Signal], fault) -> StreamFIFO:
+        """Queue of a unit: each instruction leaves it when it may begin."""
         name = unit.name.lower()
         body = instruction_layout(unit)
         queued = data.StructLayout({"number": COUNT_BITS, "header": header_layout(), "body": body})
         m.submodules[f"{name}_queue"] = queue = StreamFIFO(queued, depth=QUEUE_DEPTH)
         begun = data.StructLayout({"instruction": COUNT_BITS, "tag": HEADER_FIELDS["tag"][0]})
         m.submodules[f"{name}_under_way"] = under_way = StreamFIFO(begun, depth=UNDER_WAY)
-        # Registers cut the long ways from a queue. Counts only grow, so the comparison holds for its instruction.
-        next_one = Signal(candidate_layout(), name=f"{name}_next")
-        waits = Signal(name=f"{name}_waits")
-        waiting = Signal(queued, reset_less=True, name=f"{name}_waiting")
-        may_begin = Signal(name=f"{name}_may_begin")
-        begins = Signal(name=f"{name}_begins")
-        m.d.sync += [
-            waits.eq(queue.o.valid & ~begins),
-            waiting.eq(queue.o.payload),
-            may_begin.eq(queue.o.valid & ~begins & _satisfied(queue.o.payload.header, counts)),
-        ]
+        waiting = queue.o.payload
         out = getattr(self, f"o_{name}")
         end = getattr(self, f"i_{name}")
+        # The comparison is a register; counts only grow, so it holds for the instruction that it was made for.
+        may_begin = Signal(name=f"{name}_may_begin")
+        begins = Signal(name=f"{name}_begins")
+        m.d.sync += may_begin.eq(queue.o.valid & ~begins & _satisfied(waiting.header, counts))
         m.d.comb += [
-            next_one.valid.eq(waits),
-            next_one.item.unit.eq(unit),
-            next_one.item.instruction.eq(waiting.number),
-            next_one.item.tag.eq(waiting.header.tag),
             out.valid.eq(may_begin & under_way.i.ready),
             out.payload.eq(waiting.body),
             begins.eq(out.valid & out.ready),
@@ -187,7 +167,18 @@ class Sequencer(wiring.Component):
                     fault.instruction.eq(under_way.o.payload.instruction),
                     fault.tag.eq(under_way.o.payload.tag),
                 ]
-        return queue.i, next_one
+        return queue
+
+    def _find_waiting(self, m: Module, queues: dict[Opcode, StreamFIFO], tag: Signal) -> None:
+        """Find the first instruction that has not begun: in a queue, or the one that the sequencer looks at."""
+        first: Value = Value.cast(Cat(Const(0, UNIT_BITS), self.number, tag))
+        number: Value = self.number
+        for unit, queue in queues.items():
+            item = queue.o.payload
+            earlier = queue.o.valid & (item.number < number)
+            own = Cat(Const(unit, UNIT_BITS), item.number, item.header.tag)
+            first, number = Mux(earlier, own, first), Mux(earlier, item.number, number)
+        m.d.sync += Value.cast(self.waiting).eq(first)
 
     def _dispatch(self, m: Module, head, entrances, counts: dict[Opcode, Signal], fault, tag: Signal) -> Signal:
         """Look at one instruction at a time, and give it to its unit. END waits here. Returns whether it has ended.
@@ -263,18 +254,6 @@ class Sequencer(wiring.Component):
             with m.State("STOP"):
                 pass
         return ended
-
-
-def _earliest(m: Module, candidates: list):
-    """The candidate that comes first in the program. Each comparison is a carry chain, and ends in a register."""
-    if len(candidates) == 1:
-        return candidates[0]
-    half = len(candidates) // 2
-    first, second = _earliest(m, candidates[:half]), _earliest(m, candidates[half:])
-    found = Signal(candidate_layout())
-    second_wins = second.valid & (~first.valid | (second.item.instruction < first.item.instruction))
-    m.d.sync += found.eq(Mux(second_wins, second, first))
-    return found
 
 
 def _satisfied(header, counts: dict[Opcode, Signal]) -> Value:

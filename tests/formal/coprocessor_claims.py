@@ -95,7 +95,7 @@ class Silence(Property):
 
 
 class Thresholds(Property):
-    """The first instruction of a queue begins, and only when the units have completed as many as it waits for."""
+    """An instruction begins only when the units have completed as many as it waits for."""
 
     def __init__(self, room: Any, unit: Opcode):
         name = unit.name.lower()
@@ -103,11 +103,9 @@ class Thresholds(Property):
         self._room, self._first = room, getattr(room.parts, f"{name}_queue").o
         self._out = getattr(room, f"o_{name}")
         self._may_begin = Signal(name="may_begin")
-        self._waiting = Signal(len(Value.cast(self._first.payload)), name="waiting")
         self._counts = {each: Signal(COUNT_BITS, name=f"count_{each.name.lower()}") for each in UNITS}
         self.inner = {
             f"{name}_may_begin": self._may_begin,
-            f"{name}_waiting": self._waiting,
             **{f"completed_{each.name.lower()}": count for each, count in self._counts.items()},
         }
 
@@ -123,7 +121,7 @@ class Thresholds(Property):
             with m.If(completed != count):
                 m.d.comb += counted.eq(0)
             reached.append(completed >= needed)
-        begins = self._first.valid & (self._waiting == Value.cast(first)) & Cat(reached).all()
+        begins = self._first.valid & Cat(reached).all()
         m.d.comb += [
             self.reached.eq(self._may_begin | self._out.valid),
             self.broken.eq(~counted | (self.reached & ~begins)),
