@@ -198,13 +198,18 @@ SecondTextColumn = Annotated[
     str | None, typer.Option("--second-text-column", help="Column of the second text of a pair.")
 ]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label or score.")]
-Data = Annotated[Path, typer.Option("--data", help="Tab-separated file with a header; see docs/models.md.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples.")]
+Data = Annotated[
+    Path, typer.Option("--data", help="Tab-separated file with a header, or a plain text; see docs/models.md.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first examples, or windows of a text.")]
 Truncate = Annotated[
     bool, typer.Option("--truncate", help="Truncate texts that are too long for model or hardware, and count them.")
 ]
 Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Sentences to calibrate with, instead of the packaged ones.")
+    Path | None,
+    typer.Option(
+        "--calibration", help="Sentences, text or images to calibrate with, instead of the packaged sentences."
+    ),
 ]
 RangeMethod = Annotated[
     RangeMethodName | None,

@@ -197,6 +197,10 @@ def _write(result: "StudyReport", files: dict[str, Path], table: str) -> None:
         draw_study(result.rows, files[kind], metric=result.metric, title=title)
 
 
+def _error(error: float | None) -> str:
+    return "± ?" if error is None else f"± {error:.4f}"
+
+
 def _show(result: "StudyReport", files: dict[str, Path]) -> None:
     """Print a line per rule and sparsity."""
     console = make_console()
@@ -215,9 +219,9 @@ def _show(result: "StudyReport", files: dict[str, Path]) -> None:
             row.scores if row.rule != "fp32" else "",
             " / ".join(f"{each:.0%}" for each in (row.target, row.head_target) if each is not None),
             f"{row.score:.4f}",
-            f"± {row.error:.4f}",
+            _error(row.error),
             f"{row.change:+.4f}",
-            f"± {row.change_error:.4f}",
+            _error(row.change_error),
             f"{row.block_sparsity:.1%}",
             f"{row.element_sparsity:.1%}",
             f"{row.head_sparsity:.1%}",

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ..golden.baselines import RULES
-from ..model.tasks import Metric
 from ..runtime.study.plan import HEAD_RULES
 from ..runtime.study.result import StudyRow
 from .picture import save_figure
@@ -70,7 +69,7 @@ def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str)
     found = [row for row in rows if row.target is not None]
     columns = [name for name in PANELS if any(row.scores == name for row in found)]
     kinds = [kind for kind in AXES if any(_kind(row) == kind for row in found)]
-    size = (1 + 5.5 * len(columns), 0.8 + 4.2 * len(kinds))
+    size = (3 + 5.5 * len(columns), 0.8 + 4.2 * len(kinds))  # with room for the legends
     figure = Figure(size, layout="constrained")
     figure.suptitle(visible(title))
     grid = figure.subplots(len(kinds), len(columns), squeeze=False, sharey="row")
@@ -81,8 +80,8 @@ def draw_study(rows: Sequence[StudyRow], path: Path, *, metric: str, title: str)
             axes.set_title(PANELS[column], fontsize=10)
             axes.set_xlabel(AXES[kind])
         axes_row[0].set_ylabel(visible(metric))
-        rises = metric == Metric.PERPLEXITY  # with the sparsity; other metrics fall
-        axes_row[0].legend(frameon=False, fontsize=8, loc="upper left" if rises else "lower left")
+        entries = axes_row[0].get_legend_handles_labels()  # exact scores have fewer rules
+        axes_row[-1].legend(*entries, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     save_figure(figure, path)
 
 
@@ -112,10 +111,10 @@ def _draw_panel(axes: Axes, rows: Sequence[StudyRow]) -> None:
         axes.errorbar(
             [_sparsity(row) for row in own],
             [row.score for row in own],
-            yerr=[row.change_error for row in own],
+            yerr=[row.change_error or 0 for row in own],
             **style,
         )
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(color="#e6e6e6", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

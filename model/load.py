@@ -130,12 +130,12 @@ class Model:
 
     def calibrate(
         self,
-        sentences: Sequence[Text | Picture],
+        sentences: Sequence[Text | Tokens],
         *,
         method: Method = "percentile",
         percentile: float = DEFAULT_PERCENTILE,
     ) -> AttentionScales:
-        """Quantisation scales from these sentences, pairs or images.
+        """Quantisation scales from these sentences or pairs, or from tokens of texts or images.
 
         Sentences that are too long for the model are truncated. It raises as
         :func:`~thresher.model.quantise.calibrate`.
@@ -189,10 +189,10 @@ class Model:
         return prune_encoder(self.encoder, pattern, method=method, batches=ids, types=types, progress=progress)
 
     def _batches(
-        self, sentences: Sequence[Text | Picture]
+        self, sentences: Sequence[Text | Tokens]
     ) -> tuple[Iterator[NDArray[np.int64]], Iterator[NDArray[np.int64]]]:
         """Ids and types of sentences; those that are too long are truncated."""
-        tokens = [each if isinstance(each, Picture) else self.encode(each, truncate=True) for each in sentences]
+        tokens = [each if isinstance(each, Tokens) else self.encode(each, truncate=True) for each in sentences]
         batches = [[tokens[i] for i in batch] for batch in length_batches(tokens)]
         return map(as_batch, batches), map(as_types, batches)
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..model.images import Picture
-from ..model.load import Model, calibration_pairs, calibration_sentences
+from ..model.load import CALIBRATION_SENTENCES, Model, calibration_pairs, calibration_sentences
 from ..model.tasks import CLASSIFICATION, Task, chosen_task
 from ..model.tokenizer import Text, Tokens
 from ..spec.attention_config import AttentionConfig
 from ..spec.errors import InputError
 from .pictures import calibration_images, check_image_size
 from .texts import encode_texts
+from .windows import windows_of
 
 __all__ = ["Input", "are_pairs", "calibration_inputs", "calibration_source", "calibration_texts", "encode_inputs"]
 
@@ -64,8 +65,10 @@ def calibration_inputs(
     *,
     pairs: bool,
     task: Task | None = None,
-) -> Sequence[Text] | Sequence[Picture]:
-    """Sentences, pairs or images to calibrate a model with.
+) -> Sequence[Text] | Sequence[Tokens]:
+    """Sentences, pairs, images or windows to calibrate a model with.
+
+    A causal model reads the sentences as one text, in windows, as it reads its data.
 
     Parameters
     ----------
@@ -81,6 +84,9 @@ def calibration_inputs(
     pictures = [each for each in tokens if isinstance(each, Picture)]
     if pictures:
         return calibration_images(model, task or chosen_task(CLASSIFICATION), config, pictures, path)
+    if model.predicts_tokens:
+        text = "\n".join(calibration_sentences(path))
+        return windows_of(model, text, config, CALIBRATION_SENTENCES, source=calibration_source(model, path))
     return calibration_texts(path, pairs=pairs)
 
 

@@ -12,6 +12,9 @@ __all__ = ["RESAMPLES", "merit", "merits", "resamples"]
 
 RESAMPLES = 2000
 
+LARGEST = 700.0
+"""Larger means of −log p count as this, so that their perplexity is a number. A guess among all tokens has about 11."""
+
 _Counts = NDArray[np.float64]
 
 
@@ -81,8 +84,8 @@ def merits(
     (resamples,) float64
     """
     if metric is Metric.PERPLEXITY:
-        total, count = predictions[samples].sum(axis=1).T
-        return np.exp(total / count)  # of the mean over all predicted tokens
+        total, count = np.array([predictions[sample].sum(axis=0) for sample in samples]).T
+        return np.exp(np.minimum(total / count, LARGEST))  # of the mean over all predicted tokens
     if metric is Metric.SPEARMAN:
         return np.array([_spearman(targets[sample], predictions[sample]) for sample in samples])
     cells = (targets * classes + predictions).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Windows of a plain text, for the perplexity of a causal model. They do not overlap."""
+"""Windows of a plain text, for a causal model. They do not overlap."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..spec.errors import ConfigError, InputError
 from ..spec.inputs import read_text
 from .attention import check_fits
 
-__all__ = ["text_windows"]
+__all__ = ["text_windows", "windows_of"]
 
 WHOLE = 1 << 40
 """More tokens than any text has."""
@@ -20,9 +20,7 @@ WHOLE = 1 << 40
 def text_windows(
     model: Model, task: Task, data: Path, config: AttentionConfig, limit: int | None = None
 ) -> tuple[Dataset, list[Tokens]]:
-    """The tokens of a text file, in windows as long as model and hardware allow.
-
-    The last window may be shorter. A last token by itself is left out: nothing predicts it.
+    """The tokens of a text file, in windows; see :func:`windows_of`.
 
     Parameters
     ----------
@@ -42,19 +40,7 @@ def text_windows(
     check_fits(config, shape.head_dim, score_bias=shape.has_score_bias, causal=shape.causal)
     if limit is not None and limit < 1:
         raise ConfigError("limit", limit, "must be at least 1")
-    try:
-        tokens = model.tokenizer.encode(read_text(data), max_length=WHOLE)
-    except InputError as error:
-        raise InputError(f"{str(data)!r}: {error}") from None
-    limits = (shape.max_length, model.tokenizer.max_length, config.max_length)
-    length = min(each for each in limits if each is not None)
-    starts = range(0, len(tokens) - 1, length)[:limit]
-    if not starts:
-        raise InputError(f"{str(data)!r} has only one token: give a longer text")
-    windows = [
-        Tokens(**{name: getattr(tokens, name)[start : start + length] for name in ("ids", "words", "types")})
-        for start in starts
-    ]
+    windows = windows_of(model, read_text(data), config, limit, source=str(data))
     dataset = Dataset(
         task=task,
         targets=(0.0,) * len(windows),
@@ -62,3 +48,37 @@ def text_windows(
         lines=tuple(range(1, len(windows) + 1)),
     )
     return dataset, windows
+
+
+def windows_of(
+    model: Model, text: str, config: AttentionConfig, limit: int | None = None, *, source: str
+) -> list[Tokens]:
+    """The tokens of a text, in windows as long as model and hardware allow.
+
+    The last window may be shorter. A last token by itself is left out: nothing predicts it.
+
+    Parameters
+    ----------
+    limit : int, optional
+        At most so many windows, from the start.
+    source : str
+        Where the text comes from, for messages.
+
+    Raises
+    ------
+    InputError
+        The text cannot be tokenised or is too short.
+    """
+    try:
+        tokens = model.tokenizer.encode(text, max_length=WHOLE)
+    except InputError as error:
+        raise InputError(f"{source!r}: {error}") from None
+    limits = (model.config.max_length, model.tokenizer.max_length, config.max_length)
+    length = min(each for each in limits if each is not None)
+    starts = range(0, len(tokens) - 1, length)[:limit]
+    if not starts:
+        raise InputError(f"{source!r} has only one token: give a longer text")
+    return [
+        Tokens(**{name: getattr(tokens, name)[start : start + length] for name in ("ids", "words", "types")})
+        for start in starts
+    ]

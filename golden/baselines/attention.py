@@ -1,4 +1,4 @@
-"""Heads with any mask of a rule; what follows the choice is that of the hardware."""
+"""Heads whose blocks or elements a rule has chosen. Scores, softmax and P·V are those of the hardware."""
 
 import numpy as np
 

@@ -42,10 +42,12 @@ class StudyRow(Report):
         In a pair: parameter of the rule of heads.
     score : float
         The task's metric.
-    error : float
-        Its bootstrap standard error.
-    change, change_error : float
-        Score minus FP32's, and the standard error of this difference on the same resamples.
+    error : float or None
+        Its bootstrap standard error; None with a single example.
+    change : float
+        Score minus FP32's.
+    change_error : float or None
+        The standard error of this difference on the same resamples.
     calibration_sparsity : float or None
         The share that ``target`` is about, in the calibration texts.
     head_calibration_sparsity : float or None
@@ -67,9 +69,9 @@ class StudyRow(Report):
     parameter: float | None
     head_parameter: float | None
     score: float
-    error: float
+    error: float | None
     change: float
-    change_error: float
+    change_error: float | None
     calibration_sparsity: float | None
     head_calibration_sparsity: float | None
     block_sparsity: float
@@ -188,9 +190,9 @@ def rows_of(
                 parameter=first.parameter if first else None,
                 head_parameter=second.parameter if second else None,
                 score=score,
-                error=float(each.std()),
+                error=float(each.std()) if len(targets) > 1 else None,
                 change=score - reference,
-                change_error=float((each - spread).std()),
+                change_error=float((each - spread).std()) if len(targets) > 1 else None,
                 calibration_sparsity=first.sparsity if first else None,
                 head_calibration_sparsity=second.sparsity if second else None,
                 block_sparsity=_missing(counts["kept_blocks"], counts["blocks"]),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...model.images import Picture
 from ...model.load import Model
 from ...model.tasks import Task
 from ...model.tokenizer import Tokens
@@ -37,7 +36,10 @@ from .work import StudyWork
 __all__ = ["study"]
 
 CALIBRATION_TEXTS = 24
-"""Texts on which the parameters of rules are found."""
+"""Most texts on which the parameters of rules are found."""
+
+CALIBRATION_SCORES = 1 << 19
+"""About the most scores of a head in all these texts. A process keeps the scores of all heads."""
 
 Run = Callable[[Sequence[Job], Callable[[int, dict[str, Any]], None]], None]
 """Runs jobs, and calls a function with the number of each job and its result as they become ready."""
@@ -111,7 +113,7 @@ def study(
     examples = len(dataset.targets)
     parts = parts_of([len(each) for each in tokens[:examples]])
     encoded = [
-        each if isinstance(each, Picture) else model.encode(each, max_length=config.max_length, truncate=True)
+        each if isinstance(each, Tokens) else model.encode(each, max_length=config.max_length, truncate=True)
         for each in shown
     ]
     spec = StudySpec(
@@ -156,9 +158,11 @@ def study(
 def _alike(texts: Sequence[Tokens], data: Sequence[Tokens]) -> list[Tokens]:
     """Texts of lengths like those of the data, because some rules keep another share of long texts."""
     left, lengths = list(texts), sorted(map(len, data))
+    scores = sum(length**2 for length in lengths) // len(lengths)
+    count = min(CALIBRATION_TEXTS, len(left), max(CALIBRATION_SCORES // scores, 1))
     found = []
-    for i in range(min(CALIBRATION_TEXTS, len(left))):
-        wanted = lengths[(2 * i + 1) * len(lengths) // (2 * CALIBRATION_TEXTS)]
+    for i in range(count):
+        wanted = lengths[(2 * i + 1) * len(lengths) // (2 * count)]
         found.append(left.pop(min(range(len(left)), key=lambda j: abs(len(left[j]) - wanted))))
     return found
 
